@@ -1,0 +1,38 @@
+# Every target sets up what it needs first. `make help` lists them.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+# Half of a test's time is waiting for servers: more workers than cores.
+WORKERS ?= 3
+
+.PHONY: help setup demo test lint check bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## a .venv with everything
+
+$(STAMP): pyproject.toml tools/setup.sh
+	@sh tools/setup.sh $(VENV)
+	@touch $@
+
+demo: setup  ## see it all on a throw-away server
+	@$(BIN)/pgvow demo
+
+test: setup  ## the tests, on real PostgreSQL 15 to 18
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+lint: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test  ## what CI runs: format, lint, types, layers, tests
+
+bench: setup  ## what a backup costs beyond the bare pg_dump
+	@$(BIN)/python bench/overhead.py
+
+clean:  ## remove everything that setup and tests made
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

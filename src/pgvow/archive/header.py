@@ -1,0 +1,161 @@
+"""The header: who made the archive, when, of what, and how the rest is laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pgvow.archive.errors import ArchiveError
+from pgvow.archive.primitives import INT_SIZES, OFFSET_SIZES
+
+if TYPE_CHECKING:
+    from pgvow.archive.primitives import ByteReader
+
+MAGIC = b"PGDMP"
+CUSTOM_FORMAT = 1
+
+Version = tuple[int, int]
+OLDEST: Version = (1, 12)
+NEWEST: Version = (1, 16)
+ALGORITHM_IN_HEADER: Version = (1, 15)
+
+
+class Compression(StrEnum):
+    """How the data blocks are compressed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+
+# The byte that stands for each from 1.15 on.
+_ALGORITHMS = (Compression.NONE, Compression.GZIP, Compression.LZ4, Compression.ZSTD)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTime:
+    """When the archive was begun, by the clock and in the zone of whoever ran pg_dump."""
+
+    year: int
+    month: int
+    day: int
+    hour: int
+    minute: int
+    second: int
+    daylight_saving: bool
+
+    def __str__(self) -> str:
+        date = f"{self.year:04}-{self.month:02}-{self.day:02}"
+        return f"{date} {self.hour:02}:{self.minute:02}:{self.second:02}"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What stands before the table of contents.
+
+    ``level`` is the compression level up to 1.14 (-1: zlib's default), None from 1.15 on, which
+    record the algorithm instead.
+    """
+
+    version: Version
+    revision: int
+    int_size: int
+    offset_size: int
+    compression: Compression
+    level: int | None
+    created: LocalTime
+    database: str
+    server_version: str
+    pg_dump_version: str
+
+    @property
+    def version_text(self) -> str:
+        """The format's version as pg_restore writes it, for example ``1.14-0``."""
+        return f"{self.version[0]}.{self.version[1]}-{self.revision}"
+
+
+def read_header(reader: ByteReader) -> Header:
+    """Read the header and let ``reader`` know the sizes of integers and offsets."""
+    _check_magic(reader)
+    version, revision = _read_version(reader)
+    reader.int_size = _read_size(reader, "integers", INT_SIZES)
+    reader.offset_size = _read_size(reader, "offsets", OFFSET_SIZES)
+    _check_format(reader)
+    compression, level = _read_compression(reader, version)
+    return Header(
+        version=version,
+        revision=revision,
+        int_size=reader.int_size,
+        offset_size=reader.offset_size,
+        compression=compression,
+        level=level,
+        created=_read_time(reader),
+        database=_read_text(reader),
+        server_version=_read_text(reader),
+        pg_dump_version=_read_text(reader),
+    )
+
+
+def _check_magic(reader: ByteReader) -> None:
+    if reader.take(len(MAGIC)) != MAGIC:
+        raise ArchiveError("this is no archive of pg_dump's: it does not begin so", offset=0)
+
+
+def _read_version(reader: ByteReader) -> tuple[Version, int]:
+    start = reader.position
+    major, minor, revision = reader.take(3)
+    if not OLDEST <= (major, minor) <= NEWEST:
+        oldest, newest = (".".join(map(str, version)) for version in (OLDEST, NEWEST))
+        raise ArchiveError(
+            f"the archive's version is {major}.{minor}, and {oldest} to {newest} can be read",
+            offset=start,
+        )
+    return (major, minor), revision
+
+
+def _read_size(reader: ByteReader, what: str, allowed: tuple[int, ...]) -> int:
+    start = reader.position
+    size = reader.byte()
+    if size not in allowed:
+        raise ArchiveError(f"{what} of {size} bytes are not supported", offset=start)
+    return size
+
+
+def _check_format(reader: ByteReader) -> None:
+    start = reader.position
+    archive_format = reader.byte()
+    if archive_format != CUSTOM_FORMAT:
+        raise ArchiveError(
+            f"the archive's format is number {archive_format}, not pg_dump's custom format",
+            offset=start,
+        )
+
+
+def _read_compression(reader: ByteReader, version: Version) -> tuple[Compression, int | None]:
+    start = reader.position
+    if version < ALGORITHM_IN_HEADER:
+        level = reader.integer()
+        return (Compression.GZIP if level else Compression.NONE), level
+    algorithm = reader.byte()
+    if algorithm >= len(_ALGORITHMS):
+        raise ArchiveError(f"compression number {algorithm} is unknown", offset=start)
+    return _ALGORITHMS[algorithm], None
+
+
+def _read_time(reader: ByteReader) -> LocalTime:
+    second, minute, hour, day, month, year, is_dst = (reader.integer() for _ in range(7))
+    return LocalTime(
+        year=year + 1900,
+        month=month + 1,
+        day=day,
+        hour=hour,
+        minute=minute,
+        second=second,
+        daylight_saving=is_dst > 0,
+    )
+
+
+def _read_text(reader: ByteReader) -> str:
+    return (reader.string() or b"").decode("utf-8", "surrogateescape")

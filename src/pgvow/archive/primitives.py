@@ -1,0 +1,124 @@
+"""The format's three primitives, integers, strings and offsets, read with hard bounds.
+
+A length in a damaged or hostile file can say anything. Nothing here allocates what a length
+claims: bytes are read in pieces of at most ``PIECE``, and a file that ends early ends the read.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from pgvow.archive.errors import ArchiveError, IncompleteArchive
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+PIECE = 256 * 1024
+# No text of PostgreSQL's is longer than 1 GiB, so no string of its dump can be.
+MAX_STRING = 1 << 30
+
+INT_SIZES = (4, 8)
+OFFSET_SIZES = (4, 8)
+
+
+class OffsetState(IntEnum):
+    """What an entry's offset field says of its data."""
+
+    NOT_SET = 1
+    SET = 2
+    NO_DATA = 3
+
+
+class ByteReader:
+    """Reads the format's primitives from a stream, front to back.
+
+    ``position`` is the byte of the file that comes next. A read beyond the end raises
+    IncompleteArchive, anything the format does not allow ArchiveError. The stream is read
+    ahead by up to ``PIECE`` bytes and never sought in, so a pipe serves as well as a file.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.int_size = 4
+        self.offset_size = 8
+        self._file = file
+        self._buffer = b""
+        self._cursor = 0
+        self._before = 0
+        self._hash = xxhash.xxh3_128()
+
+    @property
+    def position(self) -> int:
+        """The offset in the file of the next byte."""
+        return self._before + self._cursor
+
+    def digest(self) -> str:
+        """XXH3-128 of every byte taken so far, in hexadecimal."""
+        hash_so_far = self._hash.copy()
+        hash_so_far.update(self._buffer[: self._cursor])
+        return hash_so_far.hexdigest()
+
+    def take(self, size: int) -> bytes:
+        """Return the next ``size`` bytes."""
+        end = self._cursor + size
+        if end > len(self._buffer):
+            return self._take_across(size)
+        taken = self._buffer[self._cursor : end]
+        self._cursor = end
+        return taken
+
+    def byte(self) -> int:
+        """Return the next byte."""
+        return self.take(1)[0]
+
+    def integer(self) -> int:
+        """Return the next signed integer: a byte of sign, then the magnitude."""
+        field = self.take(1 + self.int_size)
+        if field[0] > 1:
+            raise ArchiveError(
+                f"the sign of a number is {field[0]}, neither 0 nor 1",
+                offset=self.position - len(field),
+            )
+        magnitude = int.from_bytes(field[1:], "little")
+        return -magnitude if field[0] else magnitude
+
+    def string(self) -> bytes | None:
+        """Return the next string, or None for NULL."""
+        start = self.position
+        length = self.integer()
+        if length == -1:
+            return None
+        if not 0 <= length <= MAX_STRING:
+            raise ArchiveError(f"a text has the impossible length {length}", offset=start)
+        return self.take(length)
+
+    def offset(self) -> tuple[OffsetState, int]:
+        """Return the next offset with its state."""
+        start = self.position
+        flag = self.byte()
+        value = int.from_bytes(self.take(self.offset_size), "little")
+        if flag not in (OffsetState.NOT_SET, OffsetState.SET, OffsetState.NO_DATA):
+            raise ArchiveError(f"an offset has the unknown state {flag}", offset=start)
+        return OffsetState(flag), value
+
+    def _take_across(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        missing = size
+        while missing:
+            if self._cursor == len(self._buffer):
+                self._refill()
+            part = self._buffer[self._cursor : self._cursor + missing]
+            self._cursor += len(part)
+            missing -= len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def _refill(self) -> None:
+        self._hash.update(self._buffer)
+        self._before += len(self._buffer)
+        self._cursor = 0
+        self._buffer = self._file.read(PIECE)
+        if not self._buffer:
+            raise IncompleteArchive("the file ends too early", offset=self.position)

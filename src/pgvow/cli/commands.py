@@ -1,0 +1,127 @@
+"""Each command: options, the operation, its rendering, the exit code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow import settings
+from pgvow.cli.console import output
+from pgvow.cli.progress import TerminalProgress
+from pgvow.cli.render.as_json import dumps
+from pgvow.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Make a backup."""
+    from pgvow.cli.render.backup import backup_object, backup_text  # noqa: PLC0415
+    from pgvow.operations.backup import BackupOptions, make_backup  # noqa: PLC0415
+
+    chosen = settings.load(env=arguments.env, environ=os.environ, directory=Path())
+    options = BackupOptions(
+        output_dir=arguments.output_dir,
+        space_factor=arguments.space_factor,
+        lock_wait_timeout=arguments.lock_wait_timeout,
+        with_globals=not arguments.no_globals,
+    )
+    with TerminalProgress(quiet=arguments.quiet) as progress:
+        result = make_backup(chosen, options, environ=os.environ, progress=progress)
+    _print(arguments, lambda: backup_object(result), lambda: backup_text(result))
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check one backup."""
+    from pgvow.cli.render.verify import verification_object, verification_text  # noqa: PLC0415
+    from pgvow.operations.verify import verify_backup  # noqa: PLC0415
+
+    with TerminalProgress(quiet=arguments.quiet) as progress:
+        result = verify_backup(
+            arguments.file,
+            pg_bin=settings.load_pg_bin(environ=os.environ, directory=Path()),
+            environ=os.environ,
+            progress=progress,
+        )
+    _print(
+        arguments,
+        lambda: verification_object(result),
+        lambda: verification_text(result),
+        good=result.passed,
+    )
+    return 0 if result.passed else VerificationFailed.exit_code
+
+
+def list_backups(arguments: argparse.Namespace) -> int:
+    """List the backups of a directory."""
+    from pgvow.cli.render.listing import listing_object, listing_text  # noqa: PLC0415
+    from pgvow.store import LocalStore  # noqa: PLC0415
+
+    chosen = settings.named_environment(arguments.env)
+    backups = [
+        backup
+        for backup in LocalStore(arguments.output_dir).list()
+        if chosen is None or backup.environment == chosen
+    ]
+    _print(
+        arguments,
+        lambda: listing_object(backups),
+        lambda: listing_text(backups, arguments.output_dir),
+    )
+    return 0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Check everything a backup needs."""
+    from pgvow.cli.render.doctor import examination_object, examination_text  # noqa: PLC0415
+    from pgvow.operations.doctor import examine  # noqa: PLC0415
+
+    result = examine(
+        env=arguments.env,
+        output_dir=arguments.output_dir,
+        environ=os.environ,
+        directory=Path(),
+    )
+    _print(
+        arguments,
+        lambda: examination_object(result),
+        lambda: examination_text(result),
+        good=result.exit_code == 0,
+    )
+    return result.exit_code
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Show it all on a throw-away server."""
+    from pgvow.cli.demo import run_demo  # noqa: PLC0415
+
+    return run_demo(arguments)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "backup": backup,
+    "verify": verify,
+    "list": list_backups,
+    "doctor": doctor,
+    "demo": demo,
+}
+
+
+def _print(
+    arguments: argparse.Namespace,
+    as_object: Callable[[], object],
+    as_text: Callable[[], RenderableType],
+    *,
+    good: bool = True,
+) -> None:
+    """Print the result the way that was asked for; ``--quiet`` prints only what is not good."""
+    if arguments.json:
+        print(dumps(as_object()))
+    elif not (arguments.quiet and good):
+        output().print(as_text())

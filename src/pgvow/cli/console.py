@@ -1,0 +1,63 @@
+"""Where text goes and how it looks: results to standard output, everything else to stderr."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+GOOD = "green"
+BAD = "red"
+WARNING = "yellow"
+FAINT = "dim"
+
+_PIPE_WIDTH = 10_000
+"""A pipe has no edge: whoever reads it greps whole lines."""
+
+
+@cache
+def output() -> Console:
+    """The console on standard output."""
+    return _console(sys.stdout)
+
+
+@cache
+def errors() -> Console:
+    """The console on standard error."""
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(
+        file=stream,
+        width=None if stream.isatty() else _PIPE_WIDTH,
+        # A table may be called "[red]": nothing that comes from a database is markup.
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+    )
+
+
+def printable(text: str) -> str:
+    """Make a name from a database safe to show: no escape sequence, one line."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape", "replace").decode()
+        for one in text
+    )
+
+
+def styled(text: str, style: str) -> Text:
+    """Text in one style."""
+    return Text(text, style=style)
+
+
+def mark(*, good: bool) -> Text:
+    """✓ or ✗ in its colour."""
+    return Text("✓", style=GOOD) if good else Text("✗", style=BAD)

@@ -1,0 +1,70 @@
+"""The command line of ``backup_db.py``: options alone, and the mode they choose."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow.cli import options
+from pgvow.cli.help import CONTRACT_EXAMPLES, EXIT_CODES
+from pgvow.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EVERYWHERE = {"json", "quiet"}
+_OF_MODE = {
+    "backup": {"env", "output_dir", "space_factor", "lock_wait_timeout", "no_globals"},
+    "verify": {"file"},
+    "list": {"env", "output_dir", "list"},
+}
+_MODE_OPTION = {"verify": "--verify", "list": "--list"}
+
+
+def parse_contract(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments of ``backup_db.py``; raises ConfigurationError."""
+    parser = build_parser()
+    typed = parser.parse_args(argv)
+    command = _command(typed)
+    strange = vars(typed).keys() - _OF_MODE[command] - _EVERYWHERE
+    if strange:
+        names = ", ".join(sorted("--" + name.replace("_", "-") for name in strange))
+        parser.error(f"not allowed with {_MODE_OPTION[command]}: {names}")
+    return options.filled(argparse.Namespace(command=command, **vars(typed)))
+
+
+def _command(typed: argparse.Namespace) -> str:
+    if "file" in typed:
+        return "verify"
+    return "list" if "list" in typed else "backup"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of ``backup_db.py``."""
+    parser = Parser(
+        prog="backup_db.py",
+        description="Back up the development or production database that .env files describe;\n"
+        "verify a backup, or list them. With no option: detect the environment, make a backup.",
+        epilog=CONTRACT_EXAMPLES + EXIT_CODES,
+    )
+    options.add_env(parser)
+    options.add_output_dir(parser)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--verify",
+        dest="file",
+        metavar="FILE",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="check one backup instead of making one",
+    )
+    mode.add_argument(
+        "--list",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="list the backups instead of making one",
+    )
+    options.add_backup(parser)
+    options.add_report(parser)
+    return parser

@@ -1,0 +1,41 @@
+"""What ``--help`` says besides the options."""
+
+from __future__ import annotations
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    anything not below
+  2    configuration or usage
+  3    cannot connect, or refused by the server's authentication
+  4    permission denied, by the database or the file system
+  5    not enough disk space
+  6    pg_dump, pg_restore or another tool missing, or too old
+  7    making the backup failed
+  8    verification failed
+  9    another backup of this database into this directory is running
+  11   doctor: something needs attention
+  12   doctor: something is wrong
+  130  interrupted by Ctrl-C
+  143  interrupted by SIGTERM
+"""
+
+CONTRACT_EXAMPLES = """\
+examples:
+  python3 backup_db.py                            back up what .env.local and .env describe
+  python3 backup_db.py --env prod                 back up the production database
+  python3 backup_db.py --output-dir /mnt/backups  put it elsewhere
+  python3 backup_db.py --list                     list what there is
+  python3 backup_db.py --verify db/backups/NAME.dump
+
+"""
+
+PGVOW_EXAMPLES = """\
+examples:
+  pgvow demo                     see it all on a throw-away server, in a minute
+  pgvow doctor                   check settings, tools, rights and space
+  pgvow backup --env prod        back up the production database
+  pgvow list
+  pgvow verify db/backups/NAME.dump
+
+"""

@@ -1,0 +1,100 @@
+"""The options of each command, declared once for both faces.
+
+Every option's default is SUPPRESS, so that a parsed namespace holds just what was typed: that is
+how an option of another mode is recognised. ``DEFAULTS`` fills in the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DEFAULT_DIRECTORY = Path("db/backups")
+
+DEFAULTS: dict[str, Any] = {
+    "env": "auto",
+    "output_dir": DEFAULT_DIRECTORY,
+    "space_factor": 2.0,
+    "lock_wait_timeout": 60.0,
+    "no_globals": False,
+    "json": False,
+    "quiet": False,
+}
+
+
+def add_env(group: argparse.ArgumentParser) -> None:
+    """Add ``--env``."""
+    group.add_argument(
+        "--env",
+        metavar="{dev,prod,auto}",
+        default=argparse.SUPPRESS,
+        help="which database; development and production are accepted too (default: auto)",
+    )
+
+
+def add_output_dir(group: argparse.ArgumentParser) -> None:
+    """Add ``--output-dir``."""
+    group.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help=f"where backups are (default: {DEFAULT_DIRECTORY}/)",
+    )
+
+
+def add_backup(group: argparse.ArgumentParser) -> None:
+    """Add what only making a backup knows."""
+    group.add_argument(
+        "--space-factor",
+        metavar="N",
+        type=_not_negative,
+        default=argparse.SUPPRESS,
+        help="free space required, as a multiple of the database's size (default: 2)",
+    )
+    group.add_argument(
+        "--lock-wait-timeout",
+        metavar="SECONDS",
+        type=_not_negative,
+        default=argparse.SUPPRESS,
+        help="how long to try for the locks on all tables (default: 60)",
+    )
+    group.add_argument(
+        "--no-globals",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="do not keep roles and tablespaces beside the dump",
+    )
+
+
+def add_report(group: argparse.ArgumentParser) -> None:
+    """Add how the result is told."""
+    group.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print the result as JSON, and nothing else on standard output",
+    )
+    group.add_argument(
+        "--quiet",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print nothing on success",
+    )
+
+
+def filled(namespace: argparse.Namespace) -> argparse.Namespace:
+    """Fill in the default of everything that was not typed."""
+    return argparse.Namespace(**{**DEFAULTS, **vars(namespace)})
+
+
+def _not_negative(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    # NaN compares false with everything, and infinity is no number of bytes or seconds.
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return value

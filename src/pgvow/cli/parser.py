@@ -1,0 +1,97 @@
+"""The command line of ``pgvow``: a command, then its options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from rich_argparse import RawDescriptionRichHelpFormatter
+
+from pgvow import __version__
+from pgvow.cli import options
+from pgvow.cli.help import EXIT_CODES, PGVOW_EXAMPLES
+from pgvow.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class UsageProblem(ConfigurationError):
+    """The command line cannot be understood."""
+
+    title = "Usage error"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are ours, and whose help is plain in a pipe."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        kwargs.setdefault("formatter_class", RawDescriptionRichHelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigurationError instead of ending the process."""
+        raise UsageProblem(message, steps=[f"See what there is: {self.prog} --help"])
+
+
+def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments of ``pgvow``; raises ConfigurationError."""
+    return options.filled(build_parser().parse_args(argv))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of ``pgvow``."""
+    parser = Parser(
+        prog="pgvow",
+        description="PostgreSQL backups that prove they will come back.",
+        epilog=PGVOW_EXAMPLES + EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"pgvow {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    backup = commands.add_parser("backup", help="make a backup", description="Make a backup.")
+    for add in (options.add_env, options.add_output_dir, options.add_backup, options.add_report):
+        add(backup)
+    verify = commands.add_parser(
+        "verify",
+        help="check one backup",
+        description="Check one backup: size, SHA-256, metadata, and that pg_restore can read it.",
+    )
+    verify.add_argument("file", metavar="FILE", type=Path, help="the .dump file")
+    options.add_report(verify)
+    listing = commands.add_parser(
+        "list", help="list the backups of a directory", description="List backups, newest first."
+    )
+    for add in (options.add_env, options.add_output_dir, options.add_report):
+        add(listing)
+    _add_doctor(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="check everything a backup needs",
+        description="Check settings, tools, connection, rights, space and the backups there are.",
+    )
+    for add in (options.add_env, options.add_output_dir, options.add_report):
+        add(doctor)
+
+
+def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="show it all on a throw-away server",
+        description="Back up, list, verify and damage a believable database on a server of its own"
+        " that is gone afterwards.",
+    )
+    demo.add_argument(
+        "--messages",
+        metavar="N",
+        type=int,
+        default=100_000,
+        help="how many chat messages to make up (default: 100000)",
+    )
+    options.add_output_dir(demo)

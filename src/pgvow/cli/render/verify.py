@@ -1,0 +1,94 @@
+"""How a verification looks, passed or failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from pgvow.cli.console import BAD, GOOD, mark, printable, styled
+from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.units import moment, short_digest, size
+
+if TYPE_CHECKING:
+    from pgvow.operations.verify import Check, Verification
+
+_LABELS = {
+    "file": "File",
+    "metadata": "Metadata",
+    "backup_file": "Named in metadata",
+    "size": "Size",
+    "checksum": "Checksum",
+    "structure": "Structure",
+    "globals": "Globals",
+}
+
+
+def verification_text(result: Verification) -> Text:
+    """Render every check with its facts, and the overall result above."""
+    return _passed(result) if result.passed else _failed(result)
+
+
+def _passed(result: Verification) -> Text:
+    text = Text.assemble(styled("✓", GOOD), " Backup verification passed\n\n")
+    text.append(f"{'File:':<12} {printable(str(result.path))}\n")
+    metadata = result.metadata
+    if metadata is not None:
+        good = mark(good=True)
+        digest = short_digest(metadata.checksum_sha256)
+        text.append(f"{'Checksum:':<12} ").append(good).append(f" Match ({digest})\n")
+        text.append(f"{'Structure:':<12} ").append(good)
+        text.append(" Valid (pg_restore --list succeeded)\n")
+        if result.check("globals") is not None:
+            text.append(f"{'Globals:':<12} ").append(good).append(" Match\n")
+        text.append(f"{'Size:':<12} {size(metadata.backup_size_bytes)}\n")
+        text.append(f"{'Timestamp:':<12} {moment(metadata.backup_timestamp)}")
+    return text
+
+
+def _failed(result: Verification) -> Text:
+    text = Text.assemble(styled("✗", BAD), " Backup verification failed\n\n")
+    text.append(f"File: {printable(str(result.path))}\n\n")
+    for check in result.checks:
+        text.append(mark(good=check.passed)).append(f" {_line(check)}\n")
+    text.append("\nTroubleshooting:\n")
+    for number, step in enumerate(_steps(result), 1):
+        text.append(f"  {number}. {step}\n")
+    text.rstrip()
+    return text
+
+
+def _line(check: Check) -> str:
+    label = _LABELS[check.name]
+    if check.passed:
+        return f"{label}: {printable(check.found)}"
+    found = "\n    ".join(printable(line) for line in check.found.splitlines())
+    return f"{label}\n    expected: {printable(check.expected)}\n    found:    {found}"
+
+
+def _steps(result: Verification) -> list[str]:
+    failed = {check.name for check in result.checks if not check.passed}
+    if "file" in failed:
+        return ["Check the path", "See what there is: python3 backup_db.py --list"]
+    if "metadata" in failed:
+        return [
+            "Look for the metadata where the backup was made; it belongs beside the dump",
+            "Do not rely on this file: make a new backup, python3 backup_db.py",
+        ]
+    return [
+        "Do not restore from this file; keep it until another backup is verified",
+        "Copy it anew from where it came from, if it was copied",
+        "Verify the one before it, and make a new one: python3 backup_db.py",
+        "Check the disk: dmesg | tail, smartctl -a",
+    ]
+
+
+def verification_object(result: Verification) -> dict[str, Any]:
+    """Return what ``--json`` prints."""
+    return {
+        "ok": result.passed,
+        "path": str(result.path),
+        "size_bytes": result.size_bytes,
+        "checks": plain(result.checks),
+        "metadata": plain(result.metadata),
+    }

@@ -1,0 +1,1 @@
+"""Ways to fill an archive from a snapshot."""

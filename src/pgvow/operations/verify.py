@@ -1,0 +1,154 @@
+"""Check one backup against what its metadata says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgvow.errors import ToolUnsuitable
+from pgvow.operations.hashing import hash_file
+from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
+from pgvow.postgres.listing import listing_complaint
+from pgvow.store import MetadataError, load_metadata, sha256_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pgvow.model import Metadata
+    from pgvow.postgres.binaries import Installation
+    from pgvow.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: what it should be, what it is."""
+
+    name: str
+    passed: bool
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All that was looked at in one backup. ``passed`` only where every check passed."""
+
+    path: Path
+    checks: tuple[Check, ...]
+    metadata: Metadata | None
+    size_bytes: int | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def check(self, name: str) -> Check | None:
+        """Find a check by its name; None where it was not reached."""
+        return next((check for check in self.checks if check.name == name), None)
+
+
+def verify_backup(
+    path: Path, *, pg_bin: Path | None, environ: Mapping[str, str], progress: Progress
+) -> Verification:
+    """Check that the file is there, complete, unchanged and readable by pg_restore.
+
+    A check that fails is part of the result; raises ToolUnsuitable where there is no pg_restore
+    that could read such an archive, AccessDenied where a file cannot be read.
+    """
+    installation = choose_newest(find_installations(pg_bin=pg_bin, environ=environ))
+    installation.program("pg_restore")
+    if not path.is_file():
+        missing = Check("file", passed=False, expected=str(path), found="no such file")
+        return Verification(path, (missing,), None, None)
+    present = Check("file", passed=True, expected=str(path), found=str(path))
+    try:
+        metadata = load_metadata(path)
+    except MetadataError as error:
+        broken = Check("metadata", passed=False, expected="complete metadata", found=error.cause)
+        structure = _structure(installation, path, environ, None)
+        return Verification(path, (present, broken, structure), None, path.stat().st_size)
+    checks = (
+        present,
+        Check("metadata", passed=True, expected="complete metadata", found="complete metadata"),
+        _names_this_file(metadata, path),
+        *_bytes(metadata, path, progress),
+        _structure(installation, path, environ, metadata),
+        *_globals(metadata, path),
+    )
+    return Verification(path, checks, metadata, path.stat().st_size)
+
+
+def _names_this_file(metadata: Metadata, path: Path) -> Check:
+    return Check(
+        "backup_file",
+        passed=metadata.backup_file == path.name,
+        expected=path.name,
+        found=metadata.backup_file,
+    )
+
+
+def _bytes(metadata: Metadata, path: Path, progress: Progress) -> tuple[Check, Check]:
+    checksum, size = hash_file(path, progress)
+    return (
+        Check(
+            "size",
+            passed=size == metadata.backup_size_bytes,
+            expected=f"{metadata.backup_size_bytes:,} bytes",
+            found=f"{size:,} bytes",
+        ),
+        Check(
+            "checksum",
+            passed=checksum == metadata.checksum_sha256,
+            expected=metadata.checksum_sha256,
+            found=checksum,
+        ),
+    )
+
+
+def _structure(
+    installation: Installation,
+    path: Path,
+    environ: Mapping[str, str],
+    metadata: Metadata | None,
+) -> Check:
+    expected = "pg_restore --list succeeds"
+    complaint = listing_complaint(installation, path, environ)
+    if complaint is None:
+        return Check("structure", passed=True, expected=expected, found=expected)
+    if metadata is not None:
+        _refuse_too_old(installation, metadata, complaint)
+    return Check("structure", passed=False, expected=expected, found=complaint)
+
+
+def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: str) -> None:
+    """Tell a damaged archive from one that is only too new for the pg_restore at hand."""
+    made_by = int(metadata.pg_dump_version.split(".")[0])
+    if "unsupported version" not in complaint or installation.major >= made_by:
+        return
+    raise ToolUnsuitable(
+        f"pg_restore {installation.version} cannot read an archive of"
+        f" pg_dump {metadata.pg_dump_version}: {complaint}",
+        facts={"pg_restore": f"{installation.version} in {installation.bin}"},
+        steps=install_steps(made_by),
+    )
+
+
+def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
+    """Check the roles that were kept beside the dump, where they were."""
+    kept = metadata.globals
+    if kept is None:
+        return ()
+    file = path.with_name(kept.file)
+    if not file.is_file():
+        return (Check("globals", passed=False, expected=kept.file, found="no such file"),)
+    checksum, _ = sha256_file(file)
+    return (
+        Check(
+            "globals",
+            passed=checksum == kept.checksum_sha256,
+            expected=kept.checksum_sha256,
+            found=checksum,
+        ),
+    )

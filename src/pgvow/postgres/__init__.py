@@ -1,0 +1,1 @@
+"""The server and its tools: the only package that speaks to PostgreSQL."""

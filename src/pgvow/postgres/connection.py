@@ -1,0 +1,164 @@
+"""Connect to the server, ours and the tools' connections alike, and translate its refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+from pgvow.errors import AccessDenied, BackupFailed, ConnectionFailed, PgvowError
+from pgvow.postgres.hints import connection_steps, query_steps
+from pgvow.postgres.sql import query
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pgvow.settings import Connection
+
+    Session = psycopg.Connection[tuple[Any, ...]]
+
+_CHECK_CLIENT_EVERY = "5s"
+"""How often a server looks whether we still live, while it works or waits for us."""
+
+# A server, and a firewall between, must notice that the other end is gone; libpq's defaults leave
+# that to the kernel's two hours. What the user sets wins.
+_DEFAULTS = {
+    "connect_timeout": "30",
+    "keepalives_idle": "60",
+    "keepalives_interval": "10",
+    "keepalives_count": "6",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One database to talk to: where it is, and what libpq's own variables say besides."""
+
+    connection: Connection
+    libpq_variables: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The connection's parameters for an error message, without secrets."""
+        return self.connection.facts()
+
+    def parameters(self, application_name: str) -> dict[str, str]:
+        """libpq's parameters by keyword, the password apart."""
+        given = {**self._from_variables(), **self.connection.parameters()}
+        set_elsewhere = {
+            keyword for keyword, variable in _libpq_keywords().items() if variable in self.environ
+        }
+        defaults = {
+            keyword: value for keyword, value in _DEFAULTS.items() if keyword not in set_elsewhere
+        }
+        return {**defaults, **given, "application_name": application_name}
+
+    def conninfo(self, application_name: str) -> str:
+        """Compose the connection string for a tool's command line: everything but secrets."""
+        parameters = self.parameters(application_name)
+        parameters.pop("password", None)
+        return make_conninfo("", **parameters)
+
+    def tool_environment(self, *, notice_our_death: bool = False) -> dict[str, str]:
+        """Compose the environment for the tools: the password, and libpq's own variables."""
+        result = {**self.libpq_variables, **self.environ}
+        if self.connection.password is not None:
+            result["PGPASSWORD"] = self.connection.password
+        if notice_our_death:
+            options = f"-c client_connection_check_interval={_CHECK_CLIENT_EVERY}"
+            result["PGOPTIONS"] = f"{result.get('PGOPTIONS', '')} {options}".strip()
+        return result
+
+    def open(self, purpose: str) -> Session:
+        """Open an autocommit session, as yet untouched; raises ConnectionFailed, AccessDenied."""
+        try:
+            return psycopg.connect(autocommit=True, **self._with_password(f"pgvow {purpose}"))
+        except psycopg.OperationalError as error:
+            raise self.refused(error) from error
+
+    def connect(self, purpose: str) -> Session:
+        """Open an autocommit session prepared like pg_dump's."""
+        session = self.open(purpose)
+        try:
+            prepare(session)
+        except psycopg.Error as error:
+            session.close()
+            raise translate(error, self.facts) from error
+        return session
+
+    def refused(self, error: psycopg.Error) -> PgvowError:
+        """Translate a refused connection."""
+        cause = str(error).strip()
+        kind = AccessDenied if "permission denied for database" in cause else ConnectionFailed
+        steps = connection_steps(cause, self.connection)
+        return kind(cause, facts=self.facts, steps=steps)
+
+    def _with_password(self, application_name: str) -> dict[str, Any]:
+        parameters: dict[str, Any] = self.parameters(application_name)
+        if self.connection.password is not None:
+            parameters["password"] = self.connection.password
+        return parameters
+
+    def _from_variables(self) -> dict[str, str]:
+        """Translate libpq variables that stand in a file, not in the process's environment."""
+        return {
+            keyword: self.libpq_variables[variable]
+            for keyword, variable in _libpq_keywords().items()
+            if variable in self.libpq_variables and variable not in self.environ
+        }
+
+
+def _libpq_keywords() -> dict[str, str]:
+    """Map libpq's keywords to the variables that set them: sslmode to PGSSLMODE, …."""
+    return {
+        option.keyword.decode(): option.envvar.decode()
+        for option in pq.Conninfo.get_defaults()
+        if option.envvar
+    }
+
+
+def prepare(session: Session) -> None:
+    """Set in a session what pg_dump sets in its own."""
+    # SQL_ASCII means "bytes of unknown meaning": no conversion takes place, and LATIN1 on our side
+    # carries each byte there and back. Everything else converts to UTF-8.
+    unknown = session.info.parameter_status("server_encoding") == "SQL_ASCII"
+    session.execute("SET client_encoding TO LATIN1" if unknown else "SET client_encoding TO UTF8")
+    session.execute(query("session_settings"))
+
+
+def watch_for_our_death(session: Session) -> bool:
+    """Let the server notice within seconds that this process died; False where it cannot.
+
+    Without it a session that computes, or waits for a lock, notices only when it next sends.
+    """
+    try:
+        session.execute(
+            "SELECT pg_catalog.set_config('client_connection_check_interval', %s, false)",
+            [_CHECK_CLIENT_EVERY],
+        )
+    except psycopg.Error:
+        return False  # before 14, or a platform whose kernel does not tell
+    return True
+
+
+def readable(session: Session, name: str) -> str:
+    """Turn a name as the session carries it into one for people (SQL_ASCII often is UTF-8)."""
+    if session.info.parameter_status("server_encoding") != "SQL_ASCII":
+        return name
+    try:
+        return name.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return name
+
+
+def translate(error: psycopg.Error, facts: Mapping[str, str]) -> PgvowError:
+    """Translate a refusal that came after the connection was made."""
+    cause = str(error).strip() or type(error).__name__
+    kind: type[PgvowError] = BackupFailed
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        kind = AccessDenied
+    return kind(cause, facts=dict(facts), steps=query_steps(error))

@@ -1,0 +1,130 @@
+"""What to type next: steps that mend what a server refused, by what it said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pgvow.settings import Connection
+
+
+def connection_steps(cause: str, connection: Connection) -> list[str]:
+    """Steps for a connection that was refused.
+
+    The server's words may be in any language; where they are not English the general steps serve.
+    """
+    for needle, steps in _REFUSALS:
+        if needle in cause:
+            return steps(connection)
+    return [
+        f"Check host, port, database and user: {connection.origin('dbname')} and its neighbours",
+        f"Try by hand: {_psql(connection)}",
+        "See everything that is set and from where: pgvow doctor",
+    ]
+
+
+def _psql(connection: Connection, dbname: str | None = None) -> str:
+    user = f" -U {connection.user}" if connection.user else ""
+    return f"psql -h {connection.host} -p {connection.port}{user} -d {dbname or connection.dbname}"
+
+
+def _no_such_database(connection: Connection) -> list[str]:
+    return [
+        f"Verify database exists: {_psql(connection, 'postgres')} -l",
+        f"Check database name: {connection.origin('dbname')}",
+        f"Create database if needed: createdb {connection.dbname}",
+    ]
+
+
+def _wrong_password(connection: Connection) -> list[str]:
+    return [
+        f"Check the password: {connection.origin('password')}",
+        f"Check the user: {connection.origin('user')}",
+        f"Try by hand: {_psql(connection)}",
+    ]
+
+
+def _no_password(connection: Connection) -> list[str]:
+    variable = "DEV_DB_PASSWORD" if connection.environment == "dev" else "DB_PASSWORD"
+    return [
+        f"Set {variable} in .env.local, or put a line for this server into ~/.pgpass (mode 0600)",
+        f"Try by hand: {_psql(connection)}",
+    ]
+
+
+def _not_reached(connection: Connection) -> list[str]:
+    return [
+        f"Check that the server runs: pg_isready -h {connection.host} -p {connection.port}",
+        f"Check host and port: {connection.origin('host')}, {connection.origin('port')}",
+        "Start the server if it is down: sudo systemctl start postgresql",
+    ]
+
+
+def _unknown_host(connection: Connection) -> list[str]:
+    return [
+        f"Check the host's name: {connection.origin('host')}",
+        f"Ask the resolver: getent hosts {connection.host}",
+    ]
+
+
+def _no_entry(connection: Connection) -> list[str]:
+    return [
+        "Let this host, user and database in: a line in the server's pg_hba.conf, then reload it",
+        "If the server wants TLS, set PGSSLMODE=require",
+        f"Check the user: {connection.origin('user')}",
+    ]
+
+
+def _no_connect_right(connection: Connection) -> list[str]:
+    return [
+        f"Let the role in: GRANT CONNECT ON DATABASE … TO {connection.user or 'the role'}",
+        f"Check the user: {connection.origin('user')}",
+    ]
+
+
+def _tls(connection: Connection) -> list[str]:
+    return [
+        "Check PGSSLMODE and PGSSLROOTCERT, or sslmode in the connection URL",
+        f"Check that this is the server you mean: {connection.origin('host')}",
+    ]
+
+
+_REFUSALS: tuple[tuple[str, Callable[[Connection], list[str]]], ...] = (
+    ("permission denied for database", _no_connect_right),
+    ("password authentication failed", _wrong_password),
+    ("no password supplied", _no_password),
+    ("no pg_hba.conf entry", _no_entry),
+    ("could not translate host name", _unknown_host),
+    ("Name or service not known", _unknown_host),
+    ("Connection refused", _not_reached),
+    ("No such file or directory", _not_reached),
+    ("timeout expired", _not_reached),
+    ("certificate", _tls),
+    ("SSL", _tls),
+    ("does not exist", _no_such_database),
+)
+
+
+def query_steps(error: psycopg.Error) -> list[str]:
+    """Steps for a statement that was refused, by its SQLSTATE: those do not depend on language."""
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return [
+            "Let the role read everything: GRANT pg_read_all_data TO the_role",
+            "Where row security hides rows from it: ALTER ROLE the_role BYPASSRLS",
+            "See which tables it cannot read: pgvow doctor",
+        ]
+    if isinstance(error, psycopg.errors.SerializationFailure):
+        return [
+            (
+                "On a standby, let queries finish: raise max_standby_streaming_delay there,"
+                " or set hot_standby_feedback = on"
+            ),
+            "Or back up the primary instead",
+        ]
+    if isinstance(error, psycopg.errors.OutOfMemory):
+        return ["Raise max_locks_per_transaction on the server (a restart is needed)"]
+    return ["Look into the server's log for the moment of the failure", "Then run it again"]

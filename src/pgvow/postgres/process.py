@@ -1,0 +1,167 @@
+"""Run PostgreSQL's programs: no shell, no orphans, and the end of what they had to say."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Self
+
+from pgvow.errors import ToolUnsuitable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+_PR_SET_PDEATHSIG = 1
+_LINUX = sys.platform.startswith("linux")
+# Loaded once, here: between fork and exec nothing may allocate more than it must.
+_LIBC = ctypes.CDLL(None, use_errno=True) if _LINUX else None
+_TAIL_LINES = 200
+_PATIENCE = 2.0
+"""Seconds a program has to obey SIGTERM before it is killed."""
+
+
+def die_with_parent() -> None:
+    """Ask the kernel, between fork and exec, to end this child when its parent dies.
+
+    SIGTERM, because pg_dump answers it by cancelling what its session is doing or waiting for:
+    otherwise a pg_dump that waits for a lock outlives its parent's ``kill -9``, and the session
+    outlives the pg_dump. Linux only; elsewhere the child goes on and its file is never published.
+    The kernel means the *thread* that forked: start tools from a thread that lives long enough.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended: its exit status (negative: a signal) and the last of its stderr."""
+
+    returncode: int
+    stderr: str
+
+
+class Tool:
+    """A running program of PostgreSQL's; leaving the ``with`` block ends it, obeyed or not."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        stdout: int | IO[bytes],
+    ) -> None:
+        self._argv = argv
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                # A Ctrl-C at the terminal goes to us alone; we end our children in order.
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - see die_with_parent
+            )
+        except OSError as error:
+            raise ToolUnsuitable(
+                f"{argv[0]} could not be started: {error.strerror}",
+                facts={"Program": argv[0]},
+            ) from error
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._reader = threading.Thread(target=self._read_stderr, name="stderr", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """The pipe of a program started with ``stdout=PIPE``."""
+        if self._process.stdout is None:
+            raise ValueError("the program's standard output is not a pipe")
+        return self._process.stdout
+
+    def poll(self, seconds: float) -> Ended | None:
+        """Wait for the end, at most so many seconds; None while it still runs."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        return self.wait()
+
+    def wait(self) -> Ended:
+        """Wait for the end."""
+        returncode = self._process.wait()
+        self._reader.join(_PATIENCE)
+        return Ended(returncode, "".join(self._tail).strip())
+
+    def stop(self) -> None:
+        """End the program: SIGTERM, and after a while SIGKILL. Repeating it is harmless."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._reader.join(_PATIENCE)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None and not pipe.closed:
+                pipe.close()
+
+    def _read_stderr(self) -> None:
+        pipe = self._process.stderr
+        if pipe is None:
+            return
+        try:
+            for line in pipe:
+                self._tail.append(line.decode(errors="replace"))
+        except (OSError, ValueError):
+            return  # closed by stop() while a grandchild still held the other end
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A finished program: how it ended and all it wrote to its standard output."""
+
+    ended: Ended
+    stdout: bytes
+
+
+def run(argv: Sequence[str], *, env: Mapping[str, str]) -> Output:
+    """Run a program whose output is small enough to be kept in memory."""
+    with Tool(argv, env=env, stdout=subprocess.PIPE) as tool:
+        data = tool.stdout.read()
+        ended = tool.wait()
+    return Output(ended, data)
+
+
+def run_quietly(argv: Sequence[str], *, env: Mapping[str, str]) -> Ended:
+    """Run a program for its exit status and its complaints alone."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with Tool(argv, env=env, stdout=sink) as tool:
+            ended = tool.wait()
+    finally:
+        os.close(sink)
+    return ended

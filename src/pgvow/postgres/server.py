@@ -1,0 +1,79 @@
+"""Ask a server what it is, and whether something stands between us and it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pgvow.errors import ConfigurationError, PgvowError
+from pgvow.model import ServerFacts
+from pgvow.postgres.connection import readable, translate
+from pgvow.postgres.sql import query
+
+if TYPE_CHECKING:
+    from pgvow.postgres.connection import Session, Target
+
+_POOLER_ROUNDS = 3
+
+
+def server_facts(session: Session) -> ServerFacts:
+    """Ask what the server, the database and our role are."""
+    with session.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(query("server_facts")).fetchone()
+    if row is None:
+        raise PgvowError("the server does not know the role that it let in")
+    row["version"] = row["version"].split()[0]
+    row["database"] = readable(session, row["database"])
+    return ServerFacts(**row, tls=session.pgconn.ssl_in_use)
+
+
+def behind_pooler(session: Session) -> bool:
+    """Tell whether a pooler answers in the server's place.
+
+    A pooler hands out a process id of its own when one connects (PgBouncer makes it up), which is
+    then not the one that the server itself names.
+    """
+    row = session.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    return row is not None and row[0] != session.info.backend_pid
+
+
+def refuse_transaction_pooler(target: Target, session: Session) -> None:
+    """Raise ConfigurationError where a pooler shares sessions between transactions.
+
+    There an exported snapshot is not there for the next session, and settings leak to strangers.
+    Two connections that are given the same server process, or one that is given two, prove it.
+    Call it before anything is set in the session: it might be set for somebody else.
+    """
+    facts = target.facts
+    with target.open("check") as other:
+        try:
+            for _ in range(_POOLER_ROUNDS):
+                first = _backend(session)
+                with other.transaction():
+                    second = _backend(other)
+                    third = _backend(session)
+                if first == second or first != third:
+                    break
+            else:
+                return
+        except psycopg.Error as error:
+            raise translate(error, facts) from error
+    raise ConfigurationError(
+        "a connection pooler in transaction mode stands between us and the server:"
+        " a snapshot cannot be shared through it",
+        facts=facts,
+        steps=[
+            (
+                f"Connect to PostgreSQL itself: check {target.connection.origin('host')}"
+                f" and {target.connection.origin('port')}"
+            ),
+            "Or give backups a pool of their own with pool_mode = session",
+        ],
+    )
+
+
+def _backend(session: Session) -> int | None:
+    row = session.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    return None if row is None else int(row[0])

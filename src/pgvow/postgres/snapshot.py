@@ -1,0 +1,198 @@
+"""Lock the tables, then take one snapshot that several sessions can share.
+
+TRUNCATE and table rewrites do not heed snapshots: a table that is truncated after the snapshot was
+taken and before it is read comes back empty. So the order is: our session begins its transaction
+and takes ``LOCK TABLE … IN ACCESS SHARE MODE NOWAIT`` as its *first* statement, which takes no
+snapshot yet; only then it exports its snapshot, for pg_dump to import. Whatever was committed
+before the locks is seen, and nothing can come between them and the last row read.
+
+The lock is NOWAIT because waiting would queue us behind a migration and every reader of the table
+behind us. When one is refused all are released and it is tried again.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from pgvow.errors import LockNotGranted
+from pgvow.postgres.connection import readable, translate, watch_for_our_death
+from pgvow.postgres.sql import query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pgvow.postgres.connection import Session, Target
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as the catalog has it; ``filter`` is an extension's own WHERE clause, or empty."""
+
+    oid: int
+    schema: str
+    name: str
+    has_rows: bool
+    filter: str
+    size_bytes: int
+
+    @property
+    def identity(self) -> tuple[int, str, str, bool, str]:
+        """What must not change between reading the catalog and holding the lock."""
+        return (self.oid, self.schema, self.name, self.has_rows, self.filter)
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The qualified name for a statement."""
+        return sql.Identifier(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSnapshot:
+    """A snapshot, the session that exported it, and the tables that this session keeps locked.
+
+    ``locked`` is False where the server's lock table was too small for them: then the tables are
+    safe only from the moment pg_dump holds its own locks. ``watched`` tells whether the server
+    would notice our death.
+    """
+
+    id: str
+    session: Session
+    tables: tuple[Table, ...]
+    locked: bool
+    watched: bool
+
+    def readable(self, name: str) -> str:
+        """Turn a name as the session carries it into one for people."""
+        return readable(self.session, name)
+
+    def release(self) -> None:
+        """Give up the locks and the snapshot; pg_dump has both by now."""
+        self.session.execute("COMMIT")
+
+
+class _TryAgainError(Exception):
+    """A table was locked by others, or the catalog changed under our hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When to stop trying, by a clock that only goes forward."""
+
+    seconds: float
+    started: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """Start the clock."""
+        return cls(seconds, time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() - self.started >= self.seconds
+
+
+@contextmanager
+def hold_snapshot(
+    target: Target, *, deadline: Deadline, warn: Callable[[str], None]
+) -> Iterator[HeldSnapshot]:
+    """Hold locks and an exported snapshot until the block is left, then release both.
+
+    Raises LockNotGranted when a table stays locked by others until the deadline.
+    """
+    with target.connect("snapshot") as session:
+        try:
+            held = _persist(session, deadline=deadline, watched=watch_for_our_death(session))
+        except psycopg.Error as error:
+            raise translate(error, target.facts) from error
+        if not held.locked:
+            warn(
+                f"the server's lock table is too small for {len(held.tables)} tables"
+                " (max_locks_per_transaction): relying on pg_dump's own locks"
+            )
+        try:
+            yield held
+        finally:
+            _release(session)
+
+
+def _persist(session: Session, *, deadline: Deadline, watched: bool) -> HeldSnapshot:
+    """Try until it succeeds or the time is up, with growing pauses."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return _hold(session, locked=True, watched=watched)
+        except psycopg.errors.OutOfMemory:
+            _release(session)
+            return _hold(session, locked=False, watched=watched)
+        except _TryAgainError as reason:
+            _release(session)
+            if deadline.passed:
+                raise LockNotGranted(
+                    f"not all tables could be locked within {deadline.seconds:g} s: {reason}",
+                    steps=lock_steps(),
+                ) from None
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def lock_steps() -> list[str]:
+    """Steps when a lock is not to be had."""
+    return [
+        "See who holds it: SELECT pid, state, query FROM pg_stat_activity WHERE state <> 'idle'",
+        "Run the backup when no migration runs, or allow it more time: --lock-wait-timeout 600",
+    ]
+
+
+def _hold(session: Session, *, locked: bool, watched: bool) -> HeldSnapshot:
+    tables = read_tables(session)
+    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    if locked:
+        _lock(session, tables)
+    row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+    seen = read_tables(session)
+    if row is None or [one.identity for one in seen] != [one.identity for one in tables]:
+        raise _TryAgainError("tables were created, renamed or dropped meanwhile")
+    return HeldSnapshot(row[0], session, seen, locked, watched)
+
+
+def _lock(session: Session, tables: Sequence[Table]) -> None:
+    if not tables:
+        return
+    # ONLY: children are in the list in their own right, and a lock on a parent alone would take
+    # those of children that the catalog did not show us.
+    names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(table.identifier) for table in tables)
+    try:
+        session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(names))
+    except (
+        psycopg.errors.LockNotAvailable,
+        psycopg.errors.UndefinedTable,
+        psycopg.errors.InvalidSchemaName,
+        psycopg.errors.WrongObjectType,
+    ) as error:
+        raise _TryAgainError(str(error).strip()) from error
+
+
+def read_tables(session: Session) -> tuple[Table, ...]:
+    """Read from the catalog what pg_dump locks and whose rows it copies."""
+    with session.cursor(row_factory=class_row(Table)) as cursor:
+        return tuple(cursor.execute(query("tables")).fetchall())
+
+
+def _release(session: Session) -> None:
+    if session.closed:
+        return
+    try:
+        session.execute("ROLLBACK")
+    except psycopg.Error:
+        session.close()  # broken already: the server has released what it held

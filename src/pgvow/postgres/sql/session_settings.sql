@@ -1,0 +1,24 @@
+-- Set what pg_dump sets in its own sessions, so that we read what it reads; one row a setting.
+-- Settings that this server does not know (transaction_timeout before 17, …) are passed over.
+SELECT pg_catalog.set_config(wanted.name, wanted.value, false)
+FROM (
+  VALUES
+    ('search_path', ''),
+    ('DateStyle', 'ISO'),
+    ('IntervalStyle', 'postgres'),
+    ('extra_float_digits', '3'),
+    ('row_security', 'off'),
+    ('synchronize_seqscans', 'off'),
+    ('quote_all_identifiers', 'off'),
+    ('statement_timeout', '0'),
+    ('lock_timeout', '0'),
+    ('idle_in_transaction_session_timeout', '0'),
+    ('idle_session_timeout', '0'),
+    ('transaction_timeout', '0'),
+    ('restrict_nonsystem_relation_kind', 'view, foreign-table'),
+    ('max_parallel_workers_per_gather', '0')
+) AS wanted (name, value)
+WHERE EXISTS (
+  SELECT FROM pg_catalog.pg_settings AS known
+  WHERE pg_catalog.lower(known.name) = pg_catalog.lower(wanted.name)
+)

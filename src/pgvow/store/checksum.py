@@ -1,0 +1,46 @@
+"""The SHA-256 of a file, in bounded memory (T018, T054)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from pgvow.store.refusals import refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PIECE = 1 << 20
+
+
+def sha256_file(
+    path_or_fd: Path | int, on_bytes: Callable[[int], None] | None = None
+) -> tuple[str, int]:
+    """Return a file's SHA-256 in hexadecimal and its size in bytes, as read.
+
+    A descriptor is read from the file's start, and its position stays where it was. ``on_bytes``
+    is told the length of every piece. Raises AccessDenied or PgvowError.
+    """
+    if isinstance(path_or_fd, int):
+        with refusals("read", f"/dev/fd/{path_or_fd}"):
+            return _sha256(path_or_fd, on_bytes)
+    with refusals("read", path_or_fd):
+        fd = os.open(path_or_fd, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _sha256(fd, on_bytes)
+        finally:
+            os.close(fd)
+
+
+def _sha256(fd: int, on_bytes: Callable[[int], None] | None) -> tuple[str, int]:
+    digest = hashlib.sha256(usedforsecurity=False)
+    piece = memoryview(bytearray(PIECE))
+    size = 0
+    while count := os.preadv(fd, [piece], size):
+        digest.update(piece[:count])
+        size += count
+        if on_bytes is not None:
+            on_bytes(count)
+    return digest.hexdigest(), size

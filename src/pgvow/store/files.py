@@ -1,0 +1,62 @@
+"""Where the files of one backup are: its stem in its directory, and the names being written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgvow.store import names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def partial(path: Path) -> Path:
+    """Name the file while it is being written."""
+    return path.with_name(path.name + names.PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The paths of one backup, whether or not anything is there."""
+
+    directory: Path
+    stem: str
+
+    @property
+    def dump(self) -> Path:
+        """The archive."""
+        return self._path(names.DUMP)
+
+    @property
+    def metadata(self) -> Path:
+        """What is known of the archive; its presence makes the backup."""
+        return self._path(names.METADATA)
+
+    @property
+    def globals(self) -> Path:
+        """Roles and tablespaces."""
+        return self._path(names.GLOBALS)
+
+    @property
+    def published(self) -> tuple[Path, Path, Path]:
+        """The three a backup is published as, in that order."""
+        return self.dump, self.globals, self.metadata
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no file of this stem exists, finished or not, not even a dangling link."""
+        finished = [self._path(suffix) for suffix in names.SUFFIXES]
+        return not any(exists(path) or exists(partial(path)) for path in finished)
+
+    def _path(self, suffix: str) -> Path:
+        return self.directory / (self.stem + suffix)
+
+
+def exists(path: Path) -> bool:
+    """Say whether the name is taken, by a link that leads nowhere as well."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True

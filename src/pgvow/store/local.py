@@ -1,0 +1,100 @@
+"""A directory that holds backups, and the runs that write into it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow.store import durable, names
+from pgvow.store.draft import Draft
+from pgvow.store.files import Files
+from pgvow.store.listing import list_backups
+from pgvow.store.lock import RunLock, is_running
+from pgvow.store.recovery import Recovered, recover
+from pgvow.store.refusals import refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgvow.model import Backup
+
+_SECOND = timedelta(seconds=1)
+
+
+class LocalStore:
+    """One directory. A run goes: ``prepare``, ``lock``, ``recover``, ``begin``.
+
+    Whatever the file system refuses is raised as AccessDenied, NoSpace or PgvowError.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory)
+
+    def prepare(self) -> None:
+        """Make the directory if need be (0700), and see that files can be written in it (T008).
+
+        Doing it again is harmless. A directory that exists keeps its permissions.
+        """
+        with refusals("create the directory", self.directory):
+            _make(self.directory)
+        with refusals("write into the directory", self.directory):
+            if not self.directory.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            _try_writing(self.directory)
+
+    def free_bytes(self) -> int:
+        """Return the bytes this user may still write there, as the file system has it."""
+        with refusals("ask for free space in", self.directory):
+            return shutil.disk_usage(self.directory).free
+
+    def lock(self, database: str, environment: str, *, operation: str = "backup") -> RunLock:
+        """Return the lock of this database's backups here, not taken yet (T053)."""
+        return RunLock(self.directory, names.group(database, environment), operation=operation)
+
+    def begin(self, database: str, environment: str, now: datetime) -> Draft:
+        """Start a backup named for ``now``, or for the next second that is free (T009, T010).
+
+        No file is made yet. Raises RuntimeError where nobody holds the group's lock.
+        """
+        if not is_running(self.directory, names.group(database, environment)):
+            raise RuntimeError("begin() needs the lock of the group")
+        moment = now.astimezone(UTC).replace(microsecond=0)
+        with refusals("look into", self.directory):
+            while not Files(self.directory, names.stem(database, environment, moment)).is_free:
+                moment += _SECOND
+        return Draft(self.directory, names.Stem(database, environment, moment))
+
+    def recover(self, *, holding: RunLock | None = None) -> Sequence[Recovered]:
+        """Complete or remove what dead runs left; ``holding`` is the lock this run has (T052).
+
+        Before ``begin``, never after: a draft of this run would count as dead.
+        """
+        return recover(self.directory, holding=holding)
+
+    def list(self) -> Sequence[Backup]:
+        """List the backups, newest first, without opening a dump (T044-T047)."""
+        return list_backups(self.directory)
+
+
+def _make(directory: Path) -> None:
+    """Make a directory and those above it, each for its owner only and lasting."""
+    if directory.exists():
+        return
+    _make(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    durable.sync_directory(directory.parent)
+
+
+def _try_writing(directory: Path) -> None:
+    """Permissions, quotas, read-only mounts: only writing tells."""
+    fd, name = tempfile.mkstemp(prefix=".pgvow-", dir=directory)
+    try:
+        Path(name).unlink()
+        os.write(fd, b"pgvow")
+    finally:
+        os.close(fd)

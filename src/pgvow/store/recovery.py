@@ -1,0 +1,171 @@
+"""What dead runs left behind: completed where it is whole, removed where it is not (T025, T052).
+
+``publish`` has the table of states. Nothing of a group is looked at without that group's lock, so
+that what another run is writing is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pgvow.errors import AlreadyRunning, PgvowError
+from pgvow.store import names, publish
+from pgvow.store.checksum import sha256_file
+from pgvow.store.files import Files, exists, partial
+from pgvow.store.lock import RunLock
+from pgvow.store.metadata import MetadataError
+from pgvow.store.reading import read_metadata
+from pgvow.store.refusals import refusals, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pgvow.model import GlobalsFacts, Metadata
+
+# A proof is written long after its backup, by a run that holds no lock of the group's.
+_OURS = frozenset({names.DUMP, names.METADATA, names.GLOBALS})
+
+
+class RecoveryAction(StrEnum):
+    """What was done about what a dead run left."""
+
+    COMPLETED = "completed"
+    REMOVED = "removed"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was done about one stem: ``files`` were completed, removed, or are still there."""
+
+    stem: str
+    action: RecoveryAction
+    files: tuple[Path, ...]
+    complaint: str | None = None
+
+
+def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovered]:
+    """See to every group whose run is dead; ``holding`` is the lock this run has already.
+
+    Groups with a live run are passed over, and a missing directory has none. One stem's trouble is
+    told in its ``complaint`` and stops no other. Doing it again is harmless.
+    """
+    return [
+        done
+        for group in sorted({_group(stem) for stem in _stems(directory)})
+        for done in _recover_group(directory, group, holding)
+    ]
+
+
+def _stems(directory: Path) -> list[str]:
+    """Find the stems that have something half-made, and only those that are ours by name."""
+    with refusals("read the directory", directory):
+        try:
+            found = os.listdir(directory)  # noqa: PTH208 - names are what is needed
+        except FileNotFoundError:
+            return []
+    return sorted(set(_ours(found)))
+
+
+def _ours(found: list[str]) -> Iterator[str]:
+    for name in found:
+        if name.endswith(names.PARTIAL):
+            split = names.parse_file(name.removesuffix(names.PARTIAL))
+            if split and split[1] in _OURS and names.parse_stem(split[0]):
+                yield split[0]
+
+
+def _group(stem: str) -> str:
+    return stem.rpartition("_")[0]
+
+
+def _recover_group(directory: Path, group: str, holding: RunLock | None) -> list[Recovered]:
+    lock = RunLock(directory, group, operation="clean-up")
+    if holding is not None and holding.is_held and holding.path == lock.path:
+        return _recover_stems(directory, group)
+    try:
+        with lock:
+            return _recover_stems(directory, group)
+    except AlreadyRunning:
+        return []
+    except PgvowError as error:
+        stems = [stem for stem in _stems(directory) if _group(stem) == group]
+        return [_left(Files(directory, stem), error.cause) for stem in stems]
+
+
+def _recover_stems(directory: Path, group: str) -> list[Recovered]:
+    # Looked up again under the lock: since the first look a live run may have published them.
+    stems = [stem for stem in _stems(directory) if _group(stem) == group]
+    return [_recover_stem(Files(directory, stem)) for stem in stems]
+
+
+def _recover_stem(files: Files) -> Recovered:
+    try:
+        if not exists(files.dump) or not _is_publishing(files):
+            return _remove(files)
+        try:
+            metadata = _described(files)
+        except MetadataError as error:
+            return _remove(files, f"the dump is left as it is: {error.cause}")
+        return _complete(files, metadata)
+    except OSError as error:
+        return _left(files, translated(error, doing="recover", path=files.dump).cause)
+    except PgvowError as error:
+        return _left(files, error.cause)
+
+
+def _is_publishing(files: Files) -> bool:
+    return exists(partial(files.metadata)) and not exists(files.metadata)
+
+
+def _described(files: Files) -> Metadata:
+    """Read the partial metadata; raises MetadataError where the files are not what it says."""
+    metadata = read_metadata(partial(files.metadata))
+    wrong = []
+    if metadata.backup_file != files.dump.name:
+        wrong.append(f"the metadata is of another file: {metadata.backup_file!a}")
+    elif files.dump.stat().st_size != metadata.backup_size_bytes:
+        wrong.append(f"{files.dump.name} has another size than its metadata says")
+    elif sha256_file(files.dump)[0] != metadata.checksum_sha256:
+        wrong.append(f"{files.dump.name} has another SHA-256 than its metadata says")
+    elif metadata.globals is not None and not _has_globals(files, metadata.globals):
+        wrong.append(f"{files.globals.name} is missing, or not what the metadata says")
+    if wrong:
+        raise MetadataError(wrong)
+    return metadata
+
+
+def _has_globals(files: Files, facts: GlobalsFacts) -> bool:
+    """Say whether the globals are whole, under whichever of their names they are."""
+    path = partial(files.globals) if exists(partial(files.globals)) else files.globals
+    stated = (facts.checksum_sha256, facts.size_bytes)
+    return facts.file == files.globals.name and exists(path) and sha256_file(path) == stated
+
+
+def _complete(files: Files, metadata: Metadata) -> Recovered:
+    has_globals = metadata.globals is not None and exists(partial(files.globals))
+    publish.run(publish.COMPLETING, publish.Publication(files, b"", has_globals=has_globals))
+    _clear(files)
+    done = tuple(path for path in files.published if exists(path))
+    return Recovered(files.stem, RecoveryAction.COMPLETED, done)
+
+
+def _remove(files: Files, complaint: str | None = None) -> Recovered:
+    return Recovered(files.stem, RecoveryAction.REMOVED, _clear(files), complaint)
+
+
+def _clear(files: Files) -> tuple[Path, ...]:
+    """Remove what has a partial name, the metadata's last: it tells the states apart."""
+    found = tuple(partial(path) for path in files.published if exists(partial(path)))
+    for path in found:
+        path.unlink()
+    return found
+
+
+def _left(files: Files, complaint: str) -> Recovered:
+    still = tuple(partial(path) for path in files.published if exists(partial(path)))
+    return Recovered(files.stem, RecoveryAction.LEFT, still, complaint)
