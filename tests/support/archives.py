@@ -157,30 +157,61 @@ class Writer:
         dump_id = self.dump_id(index)
         state, place = (NOT_SET, 0) if place is None else (SET, place)
         if isinstance(part, Schema):
-            return self.entry(dump_id, part.tag, part.desc, defn=part.defn, data=NO_DATA,
-                              depends_on=part.depends_on)
+            return self.entry(
+                dump_id,
+                part.tag,
+                part.desc,
+                defn=part.defn,
+                data=NO_DATA,
+                depends_on=part.depends_on,
+            )
         if isinstance(part, LargeObjects):
             return self.entry(dump_id, "BLOBS", "BLOBS", data=state, place=place, schema="")
         copy = part.copy_stmt
         if copy is None:
             copy = f"COPY {part.schema}.{part.name} (a) FROM stdin;\n"
-        return self.entry(dump_id, part.name, "TABLE DATA", schema=part.schema, copy_stmt=copy,
-                          data=state, place=place, depends_on=(1,))
+        return self.entry(
+            dump_id,
+            part.name,
+            "TABLE DATA",
+            schema=part.schema,
+            copy_stmt=copy,
+            data=state,
+            place=place,
+            depends_on=(1,),
+        )
 
     def dump_id(self, index: int) -> int:
         """Return the number of the part at this index."""
         return self.spec.first_id + index
 
     def entry(
-        self, dump_id: int, tag: str, desc: str, *, data: int, place: int = 0, defn: str = "",
-        copy_stmt: str = "", schema: str = "public", depends_on: tuple[int, ...] = (),
+        self,
+        dump_id: int,
+        tag: str,
+        desc: str,
+        *,
+        data: int,
+        place: int = 0,
+        defn: str = "",
+        copy_stmt: str = "",
+        schema: str = "public",
+        depends_on: tuple[int, ...] = (),
     ) -> bytes:
         """Return one entry of the table of contents."""
         section = 2 if data == NO_DATA else 3
         fields = [
-            self.integer(dump_id), self.integer(data != NO_DATA), self.string("1259"),
-            self.string("16384"), self.string(tag), self.string(desc), self.integer(section),
-            self.string(defn), self.string(""), self.string(copy_stmt), self.string(schema),
+            self.integer(dump_id),
+            self.integer(data != NO_DATA),
+            self.string("1259"),
+            self.string("16384"),
+            self.string(tag),
+            self.string(desc),
+            self.integer(section),
+            self.string(defn),
+            self.string(""),
+            self.string(copy_stmt),
+            self.string(schema),
             self.string(""),
         ]
         if self.spec.version >= 14:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pgvow.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class ArchiveError(VerificationFailed):
@@ -22,8 +27,14 @@ class ArchiveError(VerificationFailed):
         self.offset = offset
         self.table = table
 
+    def within(self, table: str) -> Self:
+        """Return the error with the table it was met in; one that names a table already stays."""
+        if self.table is not None:
+            return self
+        return type(self)(self.complaint, offset=self.offset, table=table)
 
-class IncompleteArchive(ArchiveError):  # noqa: N818 - named for the state of the file
+
+class IncompleteArchive(ArchiveError):
     """The file ends before the archive does: cut short, or still being written."""
 
     title = "The archive is cut short"

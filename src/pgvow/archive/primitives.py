@@ -7,14 +7,14 @@ claims: bytes are read in pieces of at most ``PIECE``, and a file that ends earl
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import xxhash
 
 from pgvow.archive.errors import ArchiveError, IncompleteArchive
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Iterator
 
 PIECE = 256 * 1024
 # No text of PostgreSQL's is longer than 1 GiB, so no string of its dump can be.
@@ -32,21 +32,28 @@ class OffsetState(IntEnum):
     NO_DATA = 3
 
 
+class Readable(Protocol):
+    """As much of a binary file as is needed here."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none only at the end."""
+
+
 class ByteReader:
-    """Reads the format's primitives from a stream, front to back.
+    """Reads the format's primitives from a stream, front to back; its first byte is ``start``.
 
     ``position`` is the byte of the file that comes next. A read beyond the end raises
     IncompleteArchive, anything the format does not allow ArchiveError. The stream is read
     ahead by up to ``PIECE`` bytes and never sought in, so a pipe serves as well as a file.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Readable, *, start: int = 0) -> None:
         self.int_size = 4
         self.offset_size = 8
         self._file = file
         self._buffer = b""
         self._cursor = 0
-        self._before = 0
+        self._before = start
         self._hash = xxhash.xxh3_128()
 
     @property
@@ -64,10 +71,20 @@ class ByteReader:
         """Return the next ``size`` bytes."""
         end = self._cursor + size
         if end > len(self._buffer):
-            return self._take_across(size)
+            return b"".join(self.pieces(size))
         taken = self._buffer[self._cursor : end]
         self._cursor = end
         return taken
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the next ``size`` bytes as they come, at most ``PIECE`` at a time."""
+        while size:
+            if self._cursor == len(self._buffer):
+                self._refill()
+            piece = self._buffer[self._cursor : self._cursor + size]
+            self._cursor += len(piece)
+            size -= len(piece)
+            yield piece
 
     def byte(self) -> int:
         """Return the next byte."""
@@ -103,22 +120,13 @@ class ByteReader:
             raise ArchiveError(f"an offset has the unknown state {flag}", offset=start)
         return OffsetState(flag), value
 
-    def _take_across(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        missing = size
-        while missing:
-            if self._cursor == len(self._buffer):
-                self._refill()
-            part = self._buffer[self._cursor : self._cursor + missing]
-            self._cursor += len(part)
-            missing -= len(part)
-            parts.append(part)
-        return b"".join(parts)
-
     def _refill(self) -> None:
         self._hash.update(self._buffer)
         self._before += len(self._buffer)
         self._cursor = 0
         self._buffer = self._file.read(PIECE)
         if not self._buffer:
-            raise IncompleteArchive("the file ends too early", offset=self.position)
+            self._run_out()
+
+    def _run_out(self) -> NoReturn:
+        raise IncompleteArchive("the file ends too early", offset=self.position)

@@ -116,15 +116,20 @@ def read_toc(file: BinaryIO) -> TableOfContents:
     """
     reader = ByteReader(file)
     header = read_header(reader)
-    entries = _EntryReader(reader, header)
-    listed = entries.read_all()
+    entries, encoding = read_entries(reader, header)
     return TableOfContents(
         header=header,
-        entries=listed,
-        encoding=entries.encoding,
+        entries=entries,
+        encoding=encoding,
         end=reader.position,
         digest=reader.digest(),
     )
+
+
+def read_entries(reader: ByteReader, header: Header) -> tuple[tuple[Entry, ...], str]:
+    """Read the entries that follow, and return them with the name of their encoding."""
+    entries = _EntryReader(reader, header)
+    return entries.read_all(), entries.encoding
 
 
 class _EntryReader:

@@ -29,7 +29,7 @@ def connection_steps(cause: str, connection: Connection) -> list[str]:
 
 def _psql(connection: Connection, dbname: str | None = None) -> str:
     user = f" -U {connection.user}" if connection.user else ""
-    return f"psql -h {connection.host} -p {connection.port}{user} -d {dbname or connection.dbname}"
+    return f"psql -h {connection.host} -p {connection.ports}{user} -d {dbname or connection.dbname}"
 
 
 def _no_such_database(connection: Connection) -> list[str]:
@@ -58,7 +58,7 @@ def _no_password(connection: Connection) -> list[str]:
 
 def _not_reached(connection: Connection) -> list[str]:
     return [
-        f"Check that the server runs: pg_isready -h {connection.host} -p {connection.port}",
+        f"Check that the server runs: pg_isready -h {connection.host} -p {connection.ports}",
         f"Check host and port: {connection.origin('host')}, {connection.origin('port')}",
         "Start the server if it is down: sudo systemctl start postgresql",
     ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -115,6 +115,8 @@ def hold_snapshot(
             held = _persist(session, deadline=deadline, watched=watch_for_our_death(session))
         except psycopg.Error as error:
             raise translate(error, target.facts) from error
+        except LockNotGranted as error:
+            raise error.with_facts(target.facts) from None
         if not held.locked:
             warn(
                 f"the server's lock table is too small for {len(held.tables)} tables"
@@ -163,7 +165,16 @@ def _hold(session: Session, *, locked: bool, watched: bool) -> HeldSnapshot:
     seen = read_tables(session)
     if row is None or [one.identity for one in seen] != [one.identity for one in tables]:
         raise _TryAgainError("tables were created, renamed or dropped meanwhile")
+    if locked:
+        seen = _with_sizes(session, seen)
     return HeldSnapshot(row[0], session, seen, locked, watched)
+
+
+def _with_sizes(session: Session, tables: Sequence[Table]) -> tuple[Table, ...]:
+    """Ask for the true sizes, now that nobody can make us wait for them."""
+    oids = [table.oid for table in tables if table.has_rows]
+    sizes = dict(session.execute(query("table_sizes"), {"oids": oids}).fetchall())
+    return tuple(replace(table, size_bytes=sizes.get(table.oid, 0)) for table in tables)
 
 
 def _lock(session: Session, tables: Sequence[Table]) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ENVIRONMENT = "the environment"
 FILES = (".env.local", ".env")
 
+_SHOWN = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
@@ -69,17 +71,20 @@ class Sources:
         return {name: sourced for name, sourced in found.items() if sourced is not None}
 
     def quote(self, sourced: Sourced) -> str:
-        """Quote a value for a message; not if a ``${…}`` may have put a secret there."""
-        if sourced.interpolated and self._may_be_secret(sourced.value):
+        """Quote a value for a message; not if it may hold a secret.
+
+        That is a URL in the wrong place, or a password that a ``${…}`` brought along.
+        """
+        if self._may_be_secret(sourced):
             return "its value"
         return repr(sourced.value if len(sourced.value) <= _SHOWN else f"{sourced.value[:_SHOWN]}…")
 
-    def _may_be_secret(self, value: str) -> bool:
-        return "://" in value or any(secret in value for secret in self._secrets())
+    def _may_be_secret(self, sourced: Sourced) -> bool:
+        if "://" in sourced.value or "@" in sourced.value:
+            return True
+        # Only then: a password of "dev" must not hide the "devel" that somebody mistyped.
+        return sourced.interpolated and any(part in sourced.value for part in self._secrets())
 
     def _secrets(self) -> set[str]:
         maps = [self._environ, *({k: e.value for k, e in f.entries.items()} for f in self._files)]
         return {m[name] for m in maps for name in SECRET_VARIABLES if m.get(name)}
-
-
-_SHOWN = 60

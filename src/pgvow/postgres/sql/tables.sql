@@ -1,6 +1,7 @@
 -- One row a table that pg_dump locks or whose rows it copies, by schema and name: oid, schema, name,
 -- whether its rows are dumped, the filter of an extension's configuration table (else ''), and the
--- bytes of heap and TOAST.
+-- bytes of its heap as the last VACUUM or ANALYZE had them: asking for the true size (pg_table_size)
+-- would take a lock, and wait for whoever holds the table.
 -- Tables of an extension belong to it and are left out, but for those it registered as configuration
 -- (pg_extension.extconfig), which pg_dump filters by extcondition. Partitioned parents hold no rows.
 -- On a standby unlogged tables have none to read, and pg_dump passes them over.
@@ -11,7 +12,8 @@ SELECT
   class.relkind = 'r'
     AND (class.relpersistence <> 'u' OR NOT pg_catalog.pg_is_in_recovery()) AS has_rows,
   COALESCE(config.condition, '') AS filter,
-  pg_catalog.pg_table_size(class.oid) AS size_bytes
+  GREATEST(class.relpages, 0)::bigint
+    * pg_catalog.current_setting('block_size')::bigint AS size_bytes
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
 LEFT JOIN pg_catalog.pg_depend AS membership

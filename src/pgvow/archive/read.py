@@ -1,0 +1,166 @@
+"""The whole archive: every block decoded, several at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgvow.archive.blocks import find_blocks
+from pgvow.archive.contents import Contents, LargeObjectContents, TableContents
+from pgvow.archive.decode import read_large_objects, read_rows, read_table
+from pgvow.archive.errors import ArchiveError
+from pgvow.archive.source import Source
+from pgvow.archive.toc import read_toc
+from pgvow.progress import Silent, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from pgvow.archive.blocks import Block
+    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.progress import Progress
+
+PHASE = "reading the archive"
+# Each thread holds some megabytes.
+MOST_THREADS = 8
+TICK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What could be read of an archive, and everything that could not, in the file's order."""
+
+    contents: Contents
+    damage: tuple[ArchiveError, ...]
+
+
+def read_archive(
+    file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
+) -> Contents:
+    """Decode every byte of the archive and return what is in it.
+
+    ``file`` is seekable, and nobody else's meanwhile. Raises the first ArchiveError by offset;
+    errors of the file itself go through.
+    """
+    examination = examine_archive(file, threads=threads, progress=progress)
+    if examination.damage:
+        raise examination.damage[0]
+    return examination.contents
+
+
+def examine_archive(
+    file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
+) -> Examination:
+    """Decode what can be decoded, and return it with every ArchiveError that was met.
+
+    Raises ArchiveError only where there is no table of contents to go by.
+    """
+    source = Source(file)
+    toc = read_toc(_at_start(file))
+    reading = _Reading(source, toc)
+    reading.run(threads or min(os.cpu_count() or 1, MOST_THREADS), progress or Silent())
+    return reading.result()
+
+
+def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[bytes]:
+    """Yield the COPY text of one table, without terminator, in pieces of bounded size.
+
+    The pieces are cut anywhere. Raises ArchiveError, at the latest behind the last piece.
+    """
+    source = Source(file)
+    for block in find_blocks(source, toc):
+        if block.entry is entry:
+            yield from read_rows(source, toc, block)
+            return
+
+
+def _at_start(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
+
+
+class _Stopped(Exception):
+    """The work is to end."""
+
+
+class _Reading:
+    """One reading of an archive: what is left to do, what has been found, how far it has come."""
+
+    def __init__(self, source: Source, toc: TableOfContents) -> None:
+        self._source = source
+        self._toc = toc
+        self._blocks: Iterator[Block] | None = None
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._read = toc.end
+        self._tables: dict[int, TableContents] = {}
+        self._large_objects: dict[int, LargeObjectContents] = {}
+        self._damage: list[ArchiveError] = []
+
+    def run(self, threads: int, progress: Progress) -> None:
+        """Read every block; returns when all is done, and ends all threads if anything fails."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="pgvow-read") as pool:
+            try:
+                workers = {pool.submit(self._work) for _ in range(threads)}
+                self._follow(workers, progress)
+            finally:
+                self._stopped = True
+
+    def result(self) -> Examination:
+        """Return what was found, in the order of the table of contents."""
+        order = [entry.dump_id for entry in self._toc.with_data]
+        contents = Contents(
+            toc=self._toc,
+            size=self._source.size,
+            tables=tuple(self._tables[number] for number in order if number in self._tables),
+            large_object_entries=tuple(
+                self._large_objects[number] for number in order if number in self._large_objects
+            ),
+        )
+        damage = sorted(self._damage, key=lambda error: error.offset)
+        return Examination(contents=contents, damage=tuple(damage))
+
+    def _follow(self, workers: set[Future[None]], progress: Progress) -> None:
+        while workers:
+            done, workers = wait(workers, timeout=TICK_SECONDS, return_when=FIRST_EXCEPTION)
+            for worker in done:
+                worker.result()
+            progress.update(Step(PHASE, done=self._read, total=self._source.size))
+
+    def _work(self) -> None:
+        while (block := self._next()) is not None:
+            try:
+                self._read_block(block)
+            except ArchiveError as error:
+                with self._lock:
+                    self._damage.append(error)
+            except _Stopped:
+                return
+
+    def _next(self) -> Block | None:
+        with self._lock:
+            if self._blocks is None:
+                self._blocks = find_blocks(self._source, self._toc)
+            try:
+                return next(self._blocks, None)
+            except ArchiveError as error:
+                self._damage.append(error)
+                return None
+
+    def _read_block(self, block: Block) -> None:
+        if block.entry.is_large_objects:
+            objects = read_large_objects(self._source, self._toc, block, self._watch)
+            self._large_objects[block.entry.dump_id] = objects
+        else:
+            table = read_table(self._source, self._toc, block, self._watch)
+            self._tables[block.entry.dump_id] = table
+
+    def _watch(self, size: int) -> None:
+        with self._lock:
+            self._read += size
+        if self._stopped:
+            raise _Stopped

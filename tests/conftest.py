@@ -1,0 +1,133 @@
+"""Fixtures for all tests: real servers, and fresh databases on them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.support.servers import MAJORS, Servers, ServerUnavailable, TcpServer, TestServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run whoever asks for ``server`` on every major, or on those its marker names."""
+    if "server" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("majors")
+        numbers = marker.args if marker else MAJORS
+        ids = [f"pg{number}" for number in numbers]
+        metafunc.parametrize("server", numbers, ids=ids, indirect=True, scope="session")
+
+
+@contextlib.contextmanager
+def _or_skip() -> Iterator[None]:
+    """Skip where a server does not run on this machine; under CI that is a failure."""
+    try:
+        yield
+    except ServerUnavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Servers of this worker, each started when first asked for."""
+    with Servers() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, servers: Servers) -> TestServer:
+    """Give the server of each major in turn."""
+    with _or_skip():
+        return servers.get(request.param)
+
+
+@pytest.fixture(scope="session")
+def pg15(servers: Servers) -> TestServer:
+    """Give the oldest server."""
+    with _or_skip():
+        return servers.get(15)
+
+
+@pytest.fixture(scope="session")
+def pg18(servers: Servers) -> TestServer:
+    """Give the newest server."""
+    with _or_skip():
+        return servers.get(18)
+
+
+@pytest.fixture(scope="session")
+def tcp_server() -> Iterator[TcpServer]:
+    """Give a server, of the newest major, that listens on 127.0.0.1 as well."""
+    with contextlib.ExitStack() as stack:
+        with _or_skip():
+            server = stack.enter_context(TcpServer.on_free_port(max(MAJORS)))
+        yield server
+
+
+class StartServer(Protocol):
+    """Start a server for one test alone."""
+
+    def __call__(self, major: int, **settings: str) -> TestServer:
+        """Start it with settings of its own."""
+
+
+@pytest.fixture
+def start_server() -> Iterator[StartServer]:
+    """Start servers for this test alone, for those that break or set up what others would see."""
+    with contextlib.ExitStack() as stack:
+
+        def start(major: int, **settings: str) -> TestServer:
+            with _or_skip():
+                return stack.enter_context(TestServer(major, settings))
+
+        yield start
+
+
+class MakeDatabase(Protocol):
+    """Make a database that lasts as long as the test."""
+
+    def __call__(
+        self,
+        server: TestServer,
+        name: str | None = None,
+        *,
+        encoding: str | None = None,
+        locale: str | None = None,
+    ) -> str:
+        """Return the name, a unique one where none is given."""
+
+
+@pytest.fixture
+def make_database(start_server: StartServer) -> Iterator[MakeDatabase]:
+    """Make databases on any server; they are dropped after the test, whoever is connected.
+
+    Asks for ``start_server`` to be torn down before it: a server must outlive its databases.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def make(
+            server: TestServer,
+            name: str | None = None,
+            *,
+            encoding: str | None = None,
+            locale: str | None = None,
+        ) -> str:
+            name = name or server.unique_name()
+            server.create_database(name, encoding=encoding, locale=locale)
+            stack.callback(server.drop_database, name)
+            return name
+
+        yield make
+
+
+@pytest.fixture
+def database(server: TestServer, make_database: MakeDatabase) -> str:
+    """Make a fresh database on ``server``, dropped after the test."""
+    return make_database(server)

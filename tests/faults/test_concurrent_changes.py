@@ -1,0 +1,133 @@
+"""Counts and dump are of one snapshot, whatever others do to the tables meanwhile (T019, T027)."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.support.commands import Commands, settings_for
+from tests.support.restored import restore_fresh, rows_by_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.support.servers import Server
+
+    Session = psycopg.Connection[tuple[object, ...]]
+
+_ROWS = 3000
+_TABLES = ("truncated", "dropped", "retyped", "quiet")
+_FILL = f"SELECT n, md5(n::text) AS text FROM generate_series(1, {_ROWS}) AS n"  # noqa: S608
+
+
+@contextmanager
+def meanwhile(
+    server: Server, database: str, *works: Callable[[Session], object]
+) -> Iterator[list[Exception]]:
+    """Run each work again and again on a session of its own; yields the errors that it met."""
+    stop = threading.Event()
+    errors: list[Exception] = []
+
+    def repeat(work: Callable[[Session], object]) -> None:
+        with server.connect(database) as session:
+            while not stop.is_set():
+                try:
+                    work(session)
+                except psycopg.Error as error:
+                    errors.append(error)
+
+    threads = [threading.Thread(target=repeat, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield errors
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def truncate(session: Session) -> None:
+    """Empty and refill in one transaction: any honest snapshot sees all rows."""
+    with session.transaction():
+        session.execute("TRUNCATE truncated")
+        session.execute(f"INSERT INTO truncated {_FILL}")
+
+
+def drop(session: Session) -> None:
+    """Drop and make anew in one transaction."""
+    with session.transaction():
+        session.execute("DROP TABLE dropped")
+        session.execute(f"CREATE TABLE dropped AS {_FILL}")
+
+
+def retype(session: Session) -> None:
+    """Rewrite the whole table."""
+    session.execute("ALTER TABLE retyped ALTER COLUMN n TYPE bigint")
+    session.execute("ALTER TABLE retyped ALTER COLUMN n TYPE integer")
+
+
+@pytest.mark.majors(15, 18)
+@pytest.mark.timeout(300)
+def test_migrations_against_the_start_of_backups(
+    server: Server, database: str, tmp_path: Path
+) -> None:
+    """TRUNCATE, DROP and ALTER … TYPE, again and again: consistent or a clear error.
+
+    Never a wrong count, never a deadlock, on either side.
+    """
+    with server.connect(database) as session:
+        for table in _TABLES:
+            session.execute(f"CREATE TABLE {table} AS {_FILL}")
+    commands = Commands(tmp_path, settings_for(server, database))
+    succeeded = 0
+    with meanwhile(server, database, truncate, drop, retype) as errors:
+        for _ in range(8):
+            done = commands.run("--json", "--lock-wait-timeout", "8")
+            if done.code == 0:
+                succeeded += 1
+                assert done.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
+                with restore_fresh(server, tmp_path / done.json["backup_path"]) as fresh:
+                    assert rows_by_key(server, fresh) == dict.fromkeys(_TABLES, _ROWS)
+            else:
+                assert (done.code, done.json["error"]["title"]) == (7, "A table stayed locked")
+    assert errors == []
+    after = commands.run("--json")
+    assert after.code == 0, after.err
+    assert after.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
+
+
+@pytest.mark.majors(15, 16, 17, 18)
+def test_rows_written_all_the_while(server: Server, database: str, tmp_path: Path) -> None:
+    """Writers are not blocked, and the counts are those of the very snapshot that was dumped."""
+    with server.connect(database) as session:
+        session.execute(f"CREATE TABLE busy AS {_FILL}")
+        session.execute(f"CREATE TABLE growing AS {_FILL}")
+    commands = Commands(tmp_path, settings_for(server, database))
+    written = 0
+
+    def insert(session: Session) -> None:
+        nonlocal written
+        session.execute("INSERT INTO growing SELECT n, 'new' FROM generate_series(1, 50) AS n")
+        written += 1
+
+    def rewrite(session: Session) -> None:
+        session.execute("UPDATE busy SET text = text || 'x' WHERE n % 10 = 0")
+        session.execute("DELETE FROM busy WHERE n = (SELECT min(n) FROM busy)")
+
+    with meanwhile(server, database, insert, rewrite) as errors:
+        before = written
+        done = commands.run("--json")
+        during = written - before
+    assert done.code == 0, done.err
+    assert errors == []
+    assert during > 10
+    counts = done.json["metadata"]["table_counts"]
+    assert counts["growing"] > _ROWS
+    with restore_fresh(server, tmp_path / done.json["backup_path"]) as fresh:
+        assert rows_by_key(server, fresh) == counts

@@ -1,0 +1,237 @@
+"""Every exit code, by its real cause; the message names the cause and a step that mends it (T041).
+
+Codes 11 and 12 are in tests/cli/test_doctor.py; 10 and 13 come with restore and prove.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg import sql
+
+from tests.support.commands import Commands, settings_for
+from tests.support.privileges import bound_by_permissions
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import Server, TcpServer
+
+pytestmark = pytest.mark.majors(18)
+
+_LEFT_BEHIND = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgvow%'"
+
+
+@pytest.fixture
+def commands(server: Server, database: str, tmp_path: Path) -> Commands:
+    """A user's shell, set up for a database with one table of a few MB."""
+    with server.connect(database) as session:
+        session.execute(
+            "CREATE TABLE noise AS SELECT n, md5(n::text) || md5((-n)::text) AS bytes"
+            " FROM generate_series(1, 100000) AS n"
+        )
+    return Commands(tmp_path, settings_for(server, database))
+
+
+@contextmanager
+def locked(server: Server, database: str) -> Iterator[None]:
+    """Hold the table so that a backup has to wait for it."""
+    with server.connect(database) as session, session.transaction():
+        session.execute("LOCK TABLE noise IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def files(commands: Commands) -> list[str]:
+    """What is in the backup directory, lock files and partial files included."""
+    directory = commands.cwd / "db/backups"
+    return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+
+
+def test_2_nothing_configured(tmp_path: Path) -> None:
+    """Without any settings: 2, and the message shows what a .env.local would look like."""
+    done = Commands(tmp_path).run()
+    assert done.code == 2
+    assert "Configuration error" in done.err
+    assert "DEV_DB_NAME" in done.err
+    assert done.out == ""
+
+
+def test_2_unknown_mode(tmp_path: Path) -> None:
+    """An unknown ENV_MODE is quoted, never guessed (T006)."""
+    done = Commands(tmp_path, {"ENV_MODE": "staging", "DB_NAME": "shop"}).run()
+    assert done.code == 2
+    assert "'staging'" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--verify", "x.dump", "--list"],
+        ["--verify", "x.dump", "--env", "dev"],
+        ["--list", "--space-factor", "3"],
+        ["--unknown"],
+        ["--space-factor", "nan"],
+        ["--verify"],
+    ],
+)
+def test_2_usage(words: list[str], tmp_path: Path) -> None:
+    """Options of another mode, unknown ones and impossible values are usage errors."""
+    done = Commands(tmp_path).run(*words)
+    assert done.code == 2
+    assert "--help" in done.err
+
+
+def test_3_wrong_password(commands: Commands) -> None:
+    """A wrong password: 3, the server's words, and where the password came from."""
+    done = commands.run(DEV_DB_PASSWORD="wrong")
+    assert done.code == 3
+    assert "password authentication failed" in done.err
+    assert "DEV_DB_PASSWORD" in done.err
+    assert "wrong" not in done.err.replace("DEV_DB_PASSWORD", "")
+
+
+def test_3_no_such_database(commands: Commands) -> None:
+    """A database that is not there: 3, and the step that makes it."""
+    done = commands.run(DEV_DB_NAME="nowhere")
+    assert done.code == 3
+    assert 'database "nowhere" does not exist' in done.err
+    assert "createdb nowhere" in done.err
+    assert "DEV_DB_NAME" in done.err
+
+
+def test_3_refused_port(commands: Commands) -> None:
+    """Nobody listens: 3, and how to ask whether the server runs."""
+    done = commands.run(DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1")
+    assert done.code == 3
+    assert "Connection refused" in done.err
+    assert "pg_isready -h 127.0.0.1 -p 1" in done.err
+
+
+def test_4_role_without_select(commands: Commands, server: Server, database: str) -> None:
+    """A role that may not read a table: 4, before anything is written, naming the table."""
+    role = f"reader_{database}"
+    with server.connect(database) as session:
+        session.execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'reads nothing'").format(sql.Identifier(role))
+        )
+    try:
+        done = commands.run(DEV_DB_USER=role, DEV_DB_PASSWORD="reads nothing")
+    finally:
+        with server.connect(database) as session:
+            session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    assert done.code == 4
+    assert "noise" in done.err
+    assert "pg_read_all_data" in done.err
+    assert files(commands) == []
+
+
+def test_4_directory_without_write_permission(
+    tcp_server: TcpServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """A directory that may not be written: 4, naming it."""
+    directory = tmp_path / "db/backups"
+    directory.mkdir(parents=True)
+    directory.chmod(0o500)
+    settings = settings_for(tcp_server, make_database(tcp_server))
+    settings["DEV_DB_HOST"] = tcp_server.tcp_host
+    done = Commands(tmp_path, settings, tuple(bound_by_permissions([]))).run()
+    assert done.code == 4, done.err
+    assert "db/backups" in done.err
+    assert "Troubleshooting" in done.err
+
+
+def test_5_found_early(commands: Commands) -> None:
+    """Less space than asked for: 5 before the dump begins, showing required and available."""
+    done = commands.run("--space-factor", "1e9")
+    assert done.code == 5
+    assert "Required" in done.err
+    assert "Available" in done.err
+    assert files(commands) == []
+
+
+def test_5_met_midway(commands: Commands) -> None:
+    """The file cannot grow any more: 5, the partial file goes, the earlier backup stays."""
+    assert commands.run().code == 0
+    before = files(commands)
+    small = Commands(commands.cwd, commands.variables, ("prlimit", "--fsize=300000", "--"))
+    done = small.run()
+    assert done.code == 5, done.err
+    assert files(commands) == before
+
+
+def test_6_no_tools(commands: Commands, tmp_path: Path) -> None:
+    """No pg_dump: 6, and what to install."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = commands.run(PGVOW_PG_BIN=str(empty))
+    assert done.code == 6
+    assert "apt install postgresql-client" in done.err
+
+
+def test_6_too_old(commands: Commands, pg15: Server) -> None:
+    """A pg_dump older than the server: 6, naming both versions."""
+    done = commands.run(PGVOW_PG_BIN=str(pg15.bin))
+    assert done.code == 6
+    assert "PostgreSQL 18" in done.err
+    assert "15." in done.err
+
+
+def test_7_locked_for_too_long(commands: Commands, server: Server, database: str) -> None:
+    """A table that stays locked: 7 once the user's patience is over, naming the table."""
+    with locked(server, database):
+        done = commands.run("--lock-wait-timeout", "0.5")
+    assert done.code == 7
+    assert "noise" in done.err
+    assert "--lock-wait-timeout" in done.err
+    assert files(commands) == []
+
+
+def test_8_corrupt_file(commands: Commands) -> None:
+    """A changed byte: 8, with the checksum expected and found."""
+    dump = commands.cwd / commands.run("--json").json["backup_path"]
+    content = bytearray(dump.read_bytes())
+    content[len(content) // 2] ^= 1
+    dump.write_bytes(content)
+    done = commands.run("--verify", dump)
+    assert done.code == 8
+    assert "✗ Checksum" in done.out
+    assert "expected:" in done.out
+    assert "found:" in done.out
+
+
+def test_9_two_runs_at_once(commands: Commands, server: Server, database: str) -> None:
+    """The second run ends at once with 9 and names the process of the first (T053)."""
+    with locked(server, database):
+        first = commands.start()
+        wait_until(lambda: any(name.endswith(".lock") for name in files(commands)))
+        started = time.monotonic()
+        second = commands.run()
+        assert second.code == 9
+        assert str(first.pid) in second.err
+        assert time.monotonic() - started < 10
+    assert first.wait(60) == 0
+    first.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(
+    number: signal.Signals, code: int, commands: Commands, server: Server, database: str
+) -> None:
+    """Ctrl-C and SIGTERM: 130 and 143, no file, no pg_dump, no session left."""
+    with locked(server, database):
+        run = commands.start()
+        wait_until(lambda: any(name.endswith(".lock") for name in files(commands)))
+        run.send_signal(number)
+        _, err = run.communicate(timeout=20)
+    assert run.returncode == code
+    assert "Interrupted" in err
+    assert files(commands) == []
+    with server.connect(database) as session:
+        wait_until(lambda: session.execute(_LEFT_BEHIND).fetchone() == (0,))

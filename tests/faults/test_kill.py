@@ -1,0 +1,178 @@
+"""``kill -9`` at random moments: nothing half-made passes for a backup, and nothing lives on."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import psycopg
+import pytest
+
+from tests.support.commands import Commands, settings_for
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import Server
+
+_KILLS = 50
+_NOISE = """
+CREATE TABLE noise AS
+SELECT n, md5(n::text) || md5((-n)::text) AS bytes FROM generate_series(1, 60000) AS n
+"""
+_SESSIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'pgvow%'
+"""
+
+
+@contextlib.contextmanager
+def migrating(server: Server, database: str) -> Iterator[None]:
+    """Queue for the table's exclusive lock again and again, so that pg_dump has to wait for it."""
+    stop = threading.Event()
+
+    def migrate() -> None:
+        with server.connect(database) as session:
+            while not stop.wait(0.03):
+                with session.transaction():
+                    session.execute("LOCK TABLE noise IN ACCESS EXCLUSIVE MODE")
+
+    thread = threading.Thread(target=migrate)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def live_run(server: Server, database: str, commands: Commands) -> Iterator[Path]:
+    """Another database's run into the same directory, held in its middle; yields its file."""
+    directory = commands.cwd / "db/backups"
+    with server.connect(database) as session:
+        session.execute(_NOISE)
+        session.execute("BEGIN")
+        session.execute("LOCK TABLE noise IN ACCESS EXCLUSIVE MODE")
+        run = Commands(commands.cwd, settings_for(server, database)).start()
+        wait_until(lambda: list(directory.glob("*.dump.partial")))
+        yield next(directory.glob("*.dump.partial"))
+        session.execute("COMMIT")
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 0, err
+
+
+def tools_of(directory: Path) -> list[psutil.Process]:
+    """Processes of PostgreSQL's tools that write into a directory."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            if words and "pg_dump" in words[0] and str(directory) in " ".join(words):
+                found.append(process)
+    return found
+
+
+@pytest.mark.majors(18)
+@pytest.mark.timeout(400)
+def test_fifty_kills_in_one_directory(
+    server: Server, database: str, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """50 times kill -9, with migrations that make pg_dump wait for locks, and a live run beside.
+
+    Nothing half-made is listed, finished backups keep their checksums, the next run clears what
+    was left but for what the live run writes, no pg_dump and no session of ours stays.
+    """
+    commands = Commands(tmp_path, settings_for(server, database))
+    directory = tmp_path / "db/backups"
+    chance = random.Random(9)
+    with server.connect(database) as session:
+        session.execute(_NOISE)
+    with live_run(server, make_database(server), commands) as alive:
+        with migrating(server, database):
+            for _ in range(_KILLS):
+                run = commands.start()
+                time.sleep(chance.uniform(0.2, 2.2))
+                run.kill()
+                run.communicate()
+                wait_until(lambda: not tools_of_killed(directory, alive), 5)
+                listed = commands.run("--list", "--json").json
+                assert {"ok"} >= {one["status"] for one in listed}
+                assert alive.exists()
+        with server.connect(database) as session:
+            wait_until(lambda: session.execute(_SESSIONS).fetchone() == (0,))
+        final = commands.run("--json")
+        assert final.code == 0, final.err
+        partial = [path for path in directory.iterdir() if path.name.endswith(".partial")]
+        assert [alive] == partial
+    for one in commands.run("--list", "--json").json:
+        verified = commands.run("--verify", tmp_path / one["path"])
+        assert verified.code == 0, verified.out
+    assert not list(directory.glob("*.partial"))
+    assert not list(directory.glob(".*"))
+
+
+def tools_of_killed(directory: Path, alive: Path) -> list[psutil.Process]:
+    """The tools that still write there, but for those of the live run."""
+    found = []
+    for process in tools_of(directory):
+        with contextlib.suppress(psutil.Error):
+            if alive.name not in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+@pytest.mark.majors(15, 18)
+def test_a_killed_run_that_waits_for_a_lock_leaves_no_session(
+    server: Server, database: str, tmp_path: Path
+) -> None:
+    """pg_dump, waiting behind a migration that waits for us, ends with us, and so does its session."""
+    with server.connect(database) as session:
+        session.execute(_NOISE)
+    commands = Commands(tmp_path, settings_for(server, database))
+    with server.connect(database) as watcher, queued_behind_us(server, database):
+        run = commands.start("--lock-wait-timeout", "30")
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'pgvow dump' AND wait_event_type = 'Lock'"
+        )
+        wait_until(lambda: watcher.execute(waiting).fetchone() == (1,))
+        run.kill()
+        run.communicate()
+        wait_until(lambda: watcher.execute(_SESSIONS).fetchone() == (0,), 10)
+    wait_until(lambda: not tools_of(tmp_path))
+
+
+@contextlib.contextmanager
+def queued_behind_us(server: Server, database: str) -> Iterator[None]:
+    """As soon as our snapshot's locks are there, queue a TRUNCATE behind them."""
+    ours = (
+        "SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)"
+        " WHERE a.datname = current_database() AND a.application_name = 'pgvow snapshot'"
+        " AND l.relation = 'noise'::regclass AND l.granted"
+    )
+    stop = threading.Event()
+
+    def truncate() -> None:
+        with server.connect(database) as session, server.connect(database) as watcher:
+            session.execute("SET lock_timeout = '10s'")
+            while not stop.is_set():
+                if watcher.execute(ours).fetchone() != (0,):
+                    with contextlib.suppress(psycopg.errors.LockNotAvailable):
+                        session.execute("TRUNCATE noise")
+                    session.execute("INSERT INTO noise VALUES (1, 'again')")
+
+    thread = threading.Thread(target=truncate)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

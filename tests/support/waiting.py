@@ -1,0 +1,17 @@
+"""Wait for what must come, and fail when it does not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 20.0) -> None:
+    """Return as soon as ``holds()`` is true; AssertionError when the time is up."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"still not so after {seconds} s"
+        time.sleep(0.02)

@@ -1,0 +1,220 @@
+"""Which environment, and which source of a variable counts."""
+
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.errors import ConfigurationError
+from pgvow.settings import Sources, named_environment
+
+if TYPE_CHECKING:
+    from tests.support.settings_files import SettingsFolder
+
+BOTH = "DEV_DB_NAME=d\nDB_NAME=p\nDB_USER=u\nDB_HOST=h\n"
+DEV_URL = "DEV_DATABASE_URL=postgresql://u@h/d\n"
+SECRET = "hunter2"
+PROD_URL = "DATABASE_URL=postgresql://u@h/p\n"
+
+
+@pytest.mark.parametrize("present", list(product([True, False], repeat=3)))
+def test_each_key_comes_from_its_first_source(
+    folder: SettingsFolder, present: tuple[bool, ...]
+) -> None:
+    """T005: the environment, then ``.env.local``, then ``.env``, each key by itself."""
+    in_environment, in_local, in_shared = present
+    folder.local(f"# local\n{'KEY=local' if in_local else ''}\nOTHER=x\n")
+    folder.shared("KEY=shared\n" if in_shared else "")
+    folder.exported(**({"KEY": "exported"} if in_environment else {}))
+    candidates = [("exported", "the environment")] * in_environment
+    candidates += [("local", ".env.local line 2")] * in_local
+    candidates += [("shared", ".env line 1")] * in_shared
+
+    sourced = Sources.read(environ=folder.environ, directory=folder.folder).get("KEY")
+
+    assert (candidates[0] if candidates else None) == (
+        (sourced.value, sourced.source) if sourced else None
+    )
+
+
+def test_a_connection_may_be_gathered_from_all_three(folder: SettingsFolder) -> None:
+    """T005, T007: host, name and password of one connection may stand in three places."""
+    folder.shared("DB_NAME=shared\nDB_USER=shared\nDB_HOST=shared\n")
+    folder.local("DB_USER=local\nDB_HOST=local\n").exported(DB_HOST="exported")
+
+    settings = folder.load("prod")
+
+    assert ("exported", "local", "shared") == (
+        settings.connection.host,
+        settings.connection.user,
+        settings.connection.dbname,
+    )
+    assert {
+        "host": "DB_HOST from the environment",
+        "port": "DB_PORT (not set: 5432)",
+        "dbname": "DB_NAME from .env line 1",
+        "user": "DB_USER from .env.local line 1",
+        "password": "DB_PASSWORD (not set: left to libpq)",
+    } == settings.origins
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        *((word, "dev") for word in ("dev", "development", "DEV", "Development")),
+        *((word, "prod") for word in ("prod", "production", "PROD", "Production")),
+    ],
+)
+def test_the_option_decides(folder: SettingsFolder, env: str, expected: str) -> None:
+    """T006: ``--env`` counts before everything, in any case, with its synonyms."""
+    folder.local(BOTH).exported(ENV_MODE="dev" if expected == "prod" else "prod")
+
+    settings = folder.load(env)
+
+    assert (expected, "--env") == (settings.environment, settings.environment_reason)
+
+
+@pytest.mark.parametrize("env", ["dev", "prod"])
+def test_the_option_makes_env_mode_irrelevant(folder: SettingsFolder, env: str) -> None:
+    """T006: an ENV_MODE that makes no sense does not matter to who says ``--env``."""
+    assert env == folder.local(f"ENV_MODE=nonsense\n{BOTH}").load(env).environment
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        *((word, "dev") for word in ("dev", "development", "DEV", "DevelopMent")),
+        *((word, "prod") for word in ("prod", "production", "PROD", "ProductioN")),
+    ],
+)
+@pytest.mark.parametrize("env", ["auto", "AUTO"])
+def test_env_mode_decides_next(folder: SettingsFolder, env: str, mode: str, expected: str) -> None:
+    """T006: ENV_MODE decides where ``--env`` is auto, in any case, with its synonyms."""
+    settings = folder.local(f"{BOTH}ENV_MODE={mode}\n").load(env)
+
+    assert expected == settings.environment
+    assert settings.environment_reason == "ENV_MODE from .env.local line 5"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "variable"),
+    [
+        (BOTH, "dev", "DEV_DB_NAME"),
+        ("DB_NAME=p\nDB_USER=u\n", "prod", "DB_NAME"),
+        ("DB_NAME=p\nDB_USER=u\n" + DEV_URL, "prod", "DB_NAME"),
+        ("DEV_DB_NAME=d\n" + PROD_URL, "dev", "DEV_DB_NAME"),
+        (DEV_URL + PROD_URL, "dev", "DEV_DATABASE_URL"),
+        (PROD_URL, "prod", "DATABASE_URL"),
+    ],
+)
+def test_what_is_set_decides_last(
+    folder: SettingsFolder, text: str, expected: str, variable: str
+) -> None:
+    """T006: DEV_DB_NAME, DB_NAME, DEV_DATABASE_URL, DATABASE_URL, in this order."""
+    settings = folder.local(text).load()
+
+    assert expected == settings.environment
+    assert settings.environment_reason.startswith(f"{variable} is set in .env.local line ")
+
+
+def test_nothing_set_is_an_error_with_an_example(folder: SettingsFolder) -> None:
+    """T006: where nothing says which database, the error shows what a .env.local looks like."""
+    error = folder.shared("DB_HOST=h\nDB_PASSWORD=hunter2\n").refused()
+
+    assert 2 == error.exit_code
+    (problem,) = error.problems
+    assert "DEV_DB_NAME, DB_NAME, DEV_DATABASE_URL, DATABASE_URL" in problem.complaint
+    assert "\n    DEV_DB_NAME=project_dev\n" in error.cause
+    assert "hunter2" not in error.cause
+
+
+@pytest.mark.parametrize(
+    ("mode", "complaint"),
+    [
+        ("staging", "'staging' is no environment"),
+        ("auto", "'auto' is no environment"),
+        ("' dev'", "' dev' is no environment"),
+        ("", "is empty"),
+    ],
+)
+def test_an_unknown_env_mode_is_quoted_not_guessed(
+    folder: SettingsFolder, mode: str, complaint: str
+) -> None:
+    """T006: an ENV_MODE we do not know is an error, even where names would decide."""
+    folder.local(f"{BOTH}ENV_MODE={mode}\n")
+
+    assert [f"ENV_MODE (.env.local line 5): {complaint}"] == folder.complaints()
+
+
+@pytest.mark.parametrize("env", ["staging", "", "dev ", "prod\n", "hunter"])
+def test_an_unknown_option_is_quoted(folder: SettingsFolder, env: str) -> None:
+    """T006: whatever else stands behind ``--env`` is an error that quotes it."""
+    assert [f"--env (None): {env!r} is no environment"] == folder.local(BOTH).complaints(env)
+
+
+@pytest.mark.parametrize(
+    ("variable", "env", "reason"),
+    [("DEV_DB_NAME", "auto", "dev"), ("DB_NAME", "auto", "prod")],
+)
+def test_an_empty_name_decides_and_is_a_problem(
+    folder: SettingsFolder, variable: str, env: str, reason: str
+) -> None:
+    """T006, T007: set means present: an empty name is reported, not passed over for another."""
+    folder.shared(f"{variable}=\nDEV_DATABASE_URL=\n")
+
+    complaints = folder.complaints(env)
+
+    assert f"{variable} (.env line 1): is empty" in complaints
+
+
+def test_an_interpolated_value_is_not_quoted_where_it_holds_a_password(
+    folder: SettingsFolder,
+) -> None:
+    """A ``${…}`` may bring a password anywhere: then the message says no more than "its value"."""
+    folder.local("DB_PASSWORD=hunter2\nENV_MODE=x${DB_PASSWORD}\n")
+
+    assert ["ENV_MODE (.env.local line 2): its value is no environment"] == folder.complaints()
+
+
+@pytest.mark.parametrize("value", [f"postgresql://u:{SECRET}@h/d", f"u:{SECRET}@h"])
+@pytest.mark.parametrize("variable", ["ENV_MODE", "DEV_DB_PORT"])
+def test_a_url_in_the_wrong_place_is_not_quoted(
+    folder: SettingsFolder, variable: str, value: str
+) -> None:
+    """T007: who takes one variable for another does not find the password in a log."""
+    error = folder.local(f"{BOTH}{variable}={value}\n").refused()
+
+    assert SECRET not in error.cause
+    assert f"{variable} (from .env.local line 5): its value is no" in error.cause
+
+
+def test_an_interpolated_value_is_quoted_where_it_holds_none(folder: SettingsFolder) -> None:
+    """T006: a value put together of harmless pieces is quoted like any other."""
+    folder.exported(STAGE="staging", DB_PASSWORD="hunter2").local("ENV_MODE=${STAGE}\n")
+
+    assert ["ENV_MODE (.env.local line 1): 'staging' is no environment"] == folder.complaints()
+
+
+def test_a_short_password_hides_nothing(folder: SettingsFolder) -> None:
+    """T006: a value typed as it stands is quoted, though some password be a part of it."""
+    folder.local("DB_PASSWORD=dev\nENV_MODE=devel\n")
+
+    assert ["ENV_MODE (.env.local line 2): 'devel' is no environment"] == folder.complaints()
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [("auto", None), ("AUTO", None), ("Development", "dev"), ("prod", "prod")],
+)
+def test_the_option_alone_can_be_translated(env: str, expected: str | None) -> None:
+    """T006: where no database is needed ``--env`` still means what it means elsewhere."""
+    assert expected == named_environment(env)
+
+
+def test_the_option_alone_is_checked() -> None:
+    """T006: there, too, an unknown environment is an error that quotes it."""
+    with pytest.raises(ConfigurationError, match="'staging' is no environment"):
+        named_environment("staging")

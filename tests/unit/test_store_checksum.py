@@ -1,0 +1,71 @@
+"""The SHA-256 of a file: T018, and T054 for its memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.errors import PgvowError
+from pgvow.store import sha256_file
+from pgvow.store.checksum import PIECE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7])
+def test_sha256_is_that_of_the_bytes(tmp_path: Path, size: int) -> None:
+    """T018: around the size of a piece as well, digest and size are those of the whole file."""
+    data = os.urandom(size)
+    path = tmp_path / "x.dump"
+    path.write_bytes(data)
+    assert (hashlib.sha256(data).hexdigest(), size) == sha256_file(path)
+
+
+def test_sha256_notices_one_bit(tmp_path: Path) -> None:
+    """T018: a file with one bit flipped has another digest."""
+    path = tmp_path / "x.dump"
+    path.write_bytes(bytes(PIECE * 2))
+    before = sha256_file(path)
+    path.write_bytes(bytes(PIECE) + b"\x01" + bytes(PIECE - 1))
+    assert before != sha256_file(path)
+
+
+def test_sha256_of_a_descriptor_starts_at_the_beginning(tmp_path: Path) -> None:
+    """A file just written is hashed whole, and its writer finds its position where it was."""
+    with (tmp_path / "x.dump").open("w+b", buffering=0) as file:
+        file.write(b"PGDMP")
+        assert (hashlib.sha256(b"PGDMP").hexdigest(), 5) == sha256_file(file.fileno())
+        assert file.tell() == 5
+
+
+def test_sha256_tells_every_piece(tmp_path: Path) -> None:
+    """Progress adds up to the file's size."""
+    path = tmp_path / "x.dump"
+    path.write_bytes(bytes(PIECE + 3))
+    told: list[int] = []
+    sha256_file(path, told.append)
+    assert told == [PIECE, 3]
+
+
+def test_sha256_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """T054: 64 MiB take no more memory than one piece and change."""
+    path = tmp_path / "x.dump"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    sha256_file(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * PIECE
+
+
+def test_sha256_of_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
+    """What the file system refuses comes with the path."""
+    with pytest.raises(PgvowError, match="No such file") as caught:
+        sha256_file(tmp_path / "gone.dump")
+    assert {"Path": str(tmp_path / "gone.dump")} == caught.value.facts

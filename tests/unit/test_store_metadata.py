@@ -1,0 +1,423 @@
+"""Metadata, strict in both directions: T022, T023, T028."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pgvow.errors import VerificationFailed
+from pgvow.model import GlobalsFacts, Metadata, TableFacts
+from pgvow.store import METADATA_VERSION, MetadataError, decode, encode, load_metadata
+from tests.support import backups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NINE = {
+    "backup_timestamp",
+    "environment",
+    "database_name",
+    "backup_file",
+    "backup_size_bytes",
+    "checksum_sha256",
+    "table_counts",
+    "pg_dump_version",
+    "postgresql_version",
+}
+_GLOBALS = GlobalsFacts("x.globals.sql", 17, "b" * 64, role_passwords=False)
+_WHOLE = backups.metadata(globals_facts=_GLOBALS)
+
+
+def _as_object(metadata: Metadata = _WHOLE) -> dict[str, Any]:
+    found = json.loads(encode(metadata))
+    assert isinstance(found, dict)
+    return found
+
+
+def _decode(found: object) -> Metadata:
+    return decode(json.dumps(found).encode())
+
+
+def _complaints(data: bytes) -> tuple[str, ...]:
+    with pytest.raises(MetadataError) as caught:
+        decode(data)
+    return caught.value.complaints
+
+
+def _complaints_with(**changed: object) -> tuple[str, ...]:
+    return _complaints(json.dumps({**_as_object(), **changed}).encode())
+
+
+def test_metadata_has_the_contract_s_keys() -> None:
+    """T022, T023: the nine keys, with the contract's values, whatever else is there."""
+    found = _as_object()
+    expected = {
+        "backup_timestamp": "2025-01-27T14:30:00Z",
+        "environment": "dev",
+        "database_name": "shop",
+        "backup_file": "shop_dev_2025-01-27T14-30-00Z.dump",
+        "backup_size_bytes": len(backups.DUMP),
+        "checksum_sha256": _WHOLE.checksum_sha256,
+        "table_counts": {"orders": 3, "audit.log": 12},
+        "pg_dump_version": "15.18",
+        "postgresql_version": "15.18",
+    }
+    assert expected == {key: found[key] for key in _NINE}
+
+
+def test_metadata_has_our_own_keys() -> None:
+    """Beyond the contract: the version, how it was made, each table's size, the globals."""
+    found = _as_object()
+    expected = {
+        "metadata_version": METADATA_VERSION,
+        "pgvow_version": "0.1.0",
+        "engine": "pg_dump",
+        "seconds": 1.5,
+        "tables": [
+            {"schema": "public", "name": "orders", "rows": 3, "size_bytes": 8192},
+            {"schema": "audit", "name": "log", "rows": 12, "size_bytes": 16384},
+        ],
+        "globals": {
+            "file": "x.globals.sql",
+            "size_bytes": 17,
+            "checksum_sha256": "b" * 64,
+            "role_passwords": False,
+        },
+    }
+    assert expected == {key: found[key] for key in found.keys() - _NINE}
+
+
+def test_metadata_is_readable_text() -> None:
+    """T022: UTF-8, a key a line, names as people write them, a newline at the end."""
+    facts = replace(_WHOLE, database_name="naïve", table_counts={"日本": 1}, tables=())
+    text = encode(facts).decode("utf-8")
+    assert '\n  "database_name": "naïve",\n' in text
+    assert '"日本": 1' in text
+    assert text.endswith("}\n")
+
+
+def test_the_nine_keys_alone_are_enough() -> None:
+    """T023: a reader asks for no key of ours."""
+    found = {key: value for key, value in _as_object().items() if key in _NINE}
+    expected = replace(
+        _WHOLE, tables=(), globals=None, pgvow_version=None, engine=None, seconds=None
+    )
+    assert expected == _decode(found)
+
+
+def test_unknown_keys_are_ignored() -> None:
+    """A reader ignores what it does not know."""
+    assert _WHOLE == _decode({**_as_object(), "colour": {"of": ["the", "sea"]}, "x": None})
+
+
+@pytest.mark.parametrize("key", sorted(_NINE))
+def test_a_missing_key_is_named(key: str) -> None:
+    """T023: each of the nine must be there."""
+    found = _as_object()
+    del found[key]
+    (complaint,) = _complaints(json.dumps(found).encode())
+    assert complaint.startswith(f"{key} is missing")
+
+
+@pytest.mark.parametrize("key", sorted(_NINE))
+@pytest.mark.parametrize("value", [None, [], {"a": "b"}, True, 1.5, -1, "", "\0", "\ud800"])
+def test_a_mistyped_key_is_named(key: str, value: object) -> None:
+    """T023: each of the nine must be what the contract says."""
+    complaints = _complaints_with(**{key: value})
+    assert all(complaint.startswith(key) for complaint in complaints)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("backup_timestamp", "2025-01-27T14:30:00+00:00"),
+        ("backup_timestamp", "2025-01-27T14:30:00.5Z"),
+        ("backup_timestamp", "2025-01-27 14:30:00Z"),
+        ("backup_timestamp", "2025-02-30T14:30:00Z"),
+        ("backup_timestamp", "0000-01-27T14:30:00Z"),
+        ("environment", "staging"),
+        ("environment", "Dev"),
+        ("backup_size_bytes", 0),
+        ("backup_size_bytes", True),
+        ("backup_size_bytes", 2**63),
+        ("backup_size_bytes", "50"),
+        ("checksum_sha256", "A" * 64),
+        ("checksum_sha256", "a" * 63),
+        ("checksum_sha256", "a" * 64 + "\n"),
+        ("table_counts", {"orders": -1}),
+        ("table_counts", {"orders": True}),
+        ("table_counts", {"orders": 1.0}),
+        ("table_counts", [["orders", 1]]),
+        ("metadata_version", 0),
+        ("metadata_version", "1"),
+        ("metadata_version", True),
+        ("pgvow_version", 1),
+        ("engine", ""),
+        ("seconds", -0.5),
+        ("seconds", "1"),
+        ("seconds", True),
+        ("seconds", 10**400),
+        ("tables", {}),
+        ("tables", ["orders"]),
+        ("tables", [{"schema": "public", "name": "orders", "rows": 3}]),
+        ("tables", [{"schema": "public", "name": "", "rows": 3, "size_bytes": 0}]),
+        ("globals", "x.globals.sql"),
+        ("globals", {"file": "x.globals.sql"}),
+    ],
+)
+def test_a_value_beyond_its_meaning_is_refused(key: str, value: object) -> None:
+    """T023: what looks nearly right is not read as something else."""
+    assert all(complaint.startswith(key) for complaint in _complaints_with(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../shop.dump",
+        "/etc/passwd",
+        "a/b.dump",
+        "shop/",
+        "",
+        ".",
+        "..",
+        "shop\0.dump",
+        "x" * 256,
+        "é" * 128,
+        "\ud800.dump",
+    ],
+)
+def test_a_file_outside_the_directory_is_refused(name: str) -> None:
+    """``backup_file`` and the globals' file stay in this directory."""
+    (complaint,) = _complaints_with(backup_file=name)
+    assert complaint.startswith("backup_file ")
+    (complaint,) = _complaints_with(globals={**_as_object()["globals"], "file": name})
+    assert complaint.startswith("globals.file ")
+
+
+def test_all_complaints_are_made_at_once() -> None:
+    """Whoever mends metadata learns everything that is wrong with it in one go."""
+    changed = {"environment": 1, "checksum_sha256": "x", "table_counts": {"a": -1, "b": "c"}}
+    starts = [complaint.split()[0] for complaint in _complaints_with(**changed)]
+    expected = ["environment", "checksum_sha256", "table_counts.a", "table_counts.b"]
+    assert expected == starts
+
+
+def test_keys_that_stand_twice_are_refused() -> None:
+    """JSON readers settle a double key differently; nobody shall rely on one reading."""
+    text = encode(_WHOLE).decode().replace('"environment"', '"seconds": 1, "environment"')
+    text = text.replace('"orders": 3', '"orders": 3, "orders": 3')
+    expected = ("key 'orders' stands there twice", "key 'seconds' stands there twice")
+    assert expected == _complaints(text.encode())
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_no_json_are_refused(constant: str) -> None:
+    """Python reads NaN and infinities, no other JSON reader does."""
+    text = encode(_WHOLE).decode().replace('"seconds": 1.5', f'"seconds": {constant}')
+    assert (f"{constant} is not JSON",) == _complaints(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"null", "is not a JSON object"),
+        (b"[]", "is not a JSON object"),
+        (b"\xff\xfe{\x00}\x00", "is not UTF-8"),
+        (b"\xef\xbb\xbf{}", "is not JSON"),
+        (b'{"a": "\xff"}', "is not UTF-8"),
+        (b"[" * 100_000, "is nested too deeply"),
+        (b'{"a":' * 100_000, "is nested too deeply"),
+        (b'{"backup_size_bytes": ' + b"9" * 5000 + b"}", "is not JSON: Exceeds the limit"),
+    ],
+)
+def test_what_is_no_metadata_at_all_is_refused(data: bytes, complaint: str) -> None:
+    """Wrong JSON, wrong UTF-8, absurd nesting and absurd numbers are complaints, not crashes."""
+    (found,) = _complaints(data)
+    assert found.startswith(complaint)
+
+
+def test_deep_values_of_a_known_key_are_refused() -> None:
+    """Nesting that the parser still bears is not shown, which might not bear it."""
+    deep = "[" * 400 + "]" * 400
+    text = encode(_WHOLE).decode().replace('"shop"', deep, 1)
+    assert ("database_name is a list, not a text that is not empty",) == _complaints(text.encode())
+
+
+def test_complaints_are_short_and_printable() -> None:
+    """A complaint can be shown on any terminal, however long or odd the value."""
+    (complaint,) = _complaints_with(environment="\x1b[31m\ud800" * 1000)
+    assert len(complaint) < 200
+    assert complaint.isascii()
+    assert complaint.isprintable()
+
+
+def test_tables_and_counts_must_agree() -> None:
+    """The rows stand there twice: a bit flipped in one of them shows."""
+    (complaint,) = _complaints_with(table_counts={"orders": 4, "audit.log": 12})
+    assert complaint == "tables and table_counts disagree on 'orders'"
+
+
+def test_newer_metadata_is_read_by_its_nine_keys() -> None:
+    """A later version may change keys of ours; the contract's nine still say all that is needed."""
+    found = {
+        **_as_object(),
+        "metadata_version": METADATA_VERSION + 1,
+        "tables": {"count": 2},
+        "seconds": "1.5 s",
+        "globals": [],
+    }
+    assert replace(_WHOLE, tables=(), seconds=None, globals=None) == _decode(found)
+
+
+def test_newer_metadata_must_have_the_nine_keys() -> None:
+    """Being newer excuses nothing about the contract's own keys."""
+    (complaint,) = _complaints_with(metadata_version=METADATA_VERSION + 1, environment="moon")
+    assert complaint.startswith("environment ")
+
+
+def test_metadata_error_is_a_failed_verification() -> None:
+    """T041: broken metadata ends with exit code 8."""
+    assert issubclass(MetadataError, VerificationFailed)
+    assert MetadataError(["x"]).status == 8
+
+
+_NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+_COUNTS = st.integers(0, 2**63 - 1)
+_DIGESTS = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+_FILES = _NAMES.map(lambda name: name.replace("/", "_")[:60]).filter(
+    lambda name: name not in {".", ".."}
+)
+_TABLES = st.lists(
+    st.builds(TableFacts, _NAMES, _NAMES, _COUNTS, _COUNTS),
+    max_size=5,
+    unique_by=lambda table: table.key,
+).map(tuple)
+_MOMENTS = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
+
+
+@st.composite
+def _metadata(draw: st.DrawFn) -> Metadata:
+    tables = draw(_TABLES)
+    return Metadata(
+        backup_timestamp=draw(_MOMENTS),
+        environment=draw(st.sampled_from(["dev", "prod"])),
+        database_name=draw(_NAMES),
+        backup_file=draw(_FILES),
+        backup_size_bytes=draw(st.integers(1, 2**63 - 1)),
+        checksum_sha256=draw(_DIGESTS),
+        table_counts={table.key: table.rows for table in tables},
+        pg_dump_version=draw(_NAMES),
+        postgresql_version=draw(_NAMES),
+        tables=tables,
+        globals=draw(st.none() | st.builds(GlobalsFacts, _FILES, _COUNTS, _DIGESTS, st.booleans())),
+        pgvow_version=draw(st.none() | _NAMES),
+        engine=draw(st.none() | _NAMES),
+        seconds=draw(st.none() | st.floats(0, 1e9)),
+    )
+
+
+@given(_metadata())
+def test_metadata_reads_back(metadata: Metadata) -> None:
+    """T022: whatever is written is read as the same."""
+    assert metadata == decode(encode(metadata))
+
+
+@given(st.binary(min_size=1, max_size=63).filter(lambda raw: b"\0" not in raw))
+def test_a_name_that_is_not_utf8_reads_back(raw: bytes) -> None:
+    """A database of an SQL_ASCII server keeps its name, and the file is UTF-8 all the same."""
+    facts = replace(_WHOLE, database_name=raw.decode("utf-8", "surrogateescape"))
+    data = encode(facts)
+    data.decode("utf-8")
+    assert facts == decode(data)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seconds": float("nan")},
+        {"seconds": -1.0},
+        {"backup_size_bytes": 0},
+        {"environment": "staging"},
+        {"backup_file": "../x.dump"},
+        {"table_counts": {"orders": 4, "audit.log": 12}},
+        {"table_counts": {1: 2}, "tables": ()},
+        {"table_counts": {"orders": object()}},
+        {"database_name": b"shop"},
+        {"database_name": "\ud83d\ude00"},
+        {"backup_timestamp": backups.MOMENT + timedelta(milliseconds=1)},
+        {"backup_timestamp": datetime(2025, 1, 27, 14, 30)},  # noqa: DTZ001 - the fault itself
+    ],
+)
+def test_encode_writes_nothing_that_reads_otherwise(wrong: dict[str, Any]) -> None:
+    """T022: metadata that a reader would refuse, or read as something else, is never written."""
+    with pytest.raises(MetadataError):
+        encode(replace(_WHOLE, **wrong))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+def _may_decode(data: bytes) -> None:
+    try:
+        decode(data)
+    except MetadataError as error:
+        assert error.complaints  # noqa: PT017 - both outcomes are right
+
+
+@given(st.binary())
+@example(b"\x00")
+def test_decode_of_any_bytes_raises_nothing_else(data: bytes) -> None:
+    """Whatever is in the file, the answer is metadata or MetadataError."""
+    _may_decode(data)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(_as_object())), _JSON), _JSON)
+def test_decode_of_any_values_raises_nothing_else(
+    changed: dict[str, object], other: object
+) -> None:
+    """Whatever JSON stands in whichever keys, the answer is metadata or MetadataError."""
+    _may_decode(json.dumps({**_as_object(), **changed, "other": other}).encode())
+    _may_decode(json.dumps(other).encode())
+
+
+@given(st.data())
+def test_decode_of_damaged_metadata_raises_nothing_else(data: st.DataObject) -> None:
+    """Cut short anywhere, or with any byte changed, the answer is metadata or MetadataError."""
+    whole = encode(_WHOLE)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    byte = data.draw(st.binary(min_size=1, max_size=1))
+    _may_decode(whole[:at])
+    _may_decode(whole[:at] + byte + whole[at + 1 :])
+
+
+def test_load_metadata_reads_what_lies_beside_the_dump(tmp_path: Path) -> None:
+    """T022: the metadata is found by the dump's name."""
+    assert _WHOLE == load_metadata(backups.place(tmp_path, _WHOLE))
+
+
+def test_load_metadata_says_that_there_is_none(tmp_path: Path) -> None:
+    """T033: a dump without metadata is told so, with the name that was looked for."""
+    with pytest.raises(MetadataError, match=r"there is no x\.metadata\.json") as caught:
+        load_metadata(tmp_path / "x.dump")
+    assert {"Metadata": str(tmp_path / "x.metadata.json")} == caught.value.facts
+
+
+def test_load_metadata_says_what_is_broken(tmp_path: Path) -> None:
+    """T033: complaints come with the path of the file they are about."""
+    (tmp_path / "x.metadata.json").write_text("{}")
+    with pytest.raises(MetadataError) as caught:
+        load_metadata(tmp_path / "x.dump")
+    assert len(_NINE) == len(caught.value.complaints)
+    assert {"Metadata": str(tmp_path / "x.metadata.json")} == caught.value.facts
