@@ -108,7 +108,7 @@ class MakeDatabase(Protocol):
 def make_database(start_server: StartServer) -> Iterator[MakeDatabase]:
     """Make databases on any server; they are dropped after the test, whoever is connected.
 
-    Asks for ``start_server`` to be torn down before it: a server must outlive its databases.
+    Asks for ``start_server`` so as to be torn down before it: a server outlives its databases.
     """
     with contextlib.ExitStack() as stack:
 

@@ -14,7 +14,7 @@ from tests.support.restored import restore_fresh, rows_by_key
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.servers import Server
+    from tests.support.servers import TestServer
 
 _REPORT = re.compile(
     r"""✓ Backup created successfully
@@ -32,7 +32,7 @@ Verified:    ✓ Integrity check passed
 )
 
 
-def make_chat(server: Server, database: str) -> None:
+def make_chat(server: TestServer, database: str) -> None:
     """Make the four tables of the user's own application, with the rows of the contract's page."""
     counts = {
         "conversations": 150,
@@ -50,7 +50,7 @@ def make_chat(server: Server, database: str) -> None:
             )
 
 
-def check_round_trip(commands: Commands, server: Server, database: str) -> None:
+def check_round_trip(commands: Commands, server: TestServer, database: str) -> None:
     """Backup, verify and list succeed, and the restored rows are those that were counted."""
     made = commands.run()
     assert made.code == 0, made.err
@@ -66,7 +66,7 @@ def check_round_trip(commands: Commands, server: Server, database: str) -> None:
         assert rows_by_key(server, fresh) == metadata["table_counts"]
 
 
-def test_round_trip_on_every_major(server: Server, database: str, tmp_path: Path) -> None:
+def test_round_trip_on_every_major(server: TestServer, database: str, tmp_path: Path) -> None:
     """On 15 to 18: backup → verify → list → pg_restore into a fresh database → same rows."""
     make_chat(server, database)
     check_round_trip(Commands(tmp_path, settings_for(server, database)), server, database)
@@ -74,7 +74,7 @@ def test_round_trip_on_every_major(server: Server, database: str, tmp_path: Path
 
 @pytest.mark.majors(15, 16, 17)
 def test_round_trip_with_a_newer_client(
-    server: Server, pg18: Server, database: str, tmp_path: Path
+    server: TestServer, pg18: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A client newer than the server serves, with a note that says what the archive then needs."""
     make_chat(server, database)

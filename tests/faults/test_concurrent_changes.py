@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.servers import Server
+    from tests.support.servers import TestServer
 
     Session = psycopg.Connection[tuple[object, ...]]
 
@@ -27,15 +28,16 @@ _FILL = f"SELECT n, md5(n::text) AS text FROM generate_series(1, {_ROWS}) AS n" 
 
 @contextmanager
 def meanwhile(
-    server: Server, database: str, *works: Callable[[Session], object]
+    server: TestServer, database: str, *works: Callable[[Session], object]
 ) -> Iterator[list[Exception]]:
     """Run each work again and again on a session of its own; yields the errors that it met."""
     stop = threading.Event()
     errors: list[Exception] = []
 
     def repeat(work: Callable[[Session], object]) -> None:
+        pause = random.Random(work.__name__)
         with server.connect(database) as session:
-            while not stop.is_set():
+            while not stop.wait(pause.uniform(0, 0.1)):
                 try:
                     work(session)
                 except psycopg.Error as error:
@@ -75,7 +77,7 @@ def retype(session: Session) -> None:
 @pytest.mark.majors(15, 18)
 @pytest.mark.timeout(300)
 def test_migrations_against_the_start_of_backups(
-    server: Server, database: str, tmp_path: Path
+    server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """TRUNCATE, DROP and ALTER … TYPE, again and again: consistent or a clear error.
 
@@ -87,8 +89,8 @@ def test_migrations_against_the_start_of_backups(
     commands = Commands(tmp_path, settings_for(server, database))
     succeeded = 0
     with meanwhile(server, database, truncate, drop, retype) as errors:
-        for _ in range(8):
-            done = commands.run("--json", "--lock-wait-timeout", "8")
+        for _ in range(10):
+            done = commands.run("--json", "--lock-wait-timeout", "5")
             if done.code == 0:
                 succeeded += 1
                 assert done.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
@@ -97,13 +99,14 @@ def test_migrations_against_the_start_of_backups(
             else:
                 assert (done.code, done.json["error"]["title"]) == (7, "A table stayed locked")
     assert errors == []
+    assert succeeded > 0
     after = commands.run("--json")
     assert after.code == 0, after.err
     assert after.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
 
 
 @pytest.mark.majors(15, 16, 17, 18)
-def test_rows_written_all_the_while(server: Server, database: str, tmp_path: Path) -> None:
+def test_rows_written_all_the_while(server: TestServer, database: str, tmp_path: Path) -> None:
     """Writers are not blocked, and the counts are those of the very snapshot that was dumped."""
     with server.connect(database) as session:
         session.execute(f"CREATE TABLE busy AS {_FILL}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.servers import Server
+    from tests.support.servers import TestServer
 
 _NOISE = """
 CREATE TABLE noise AS
@@ -40,7 +40,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk(server: Server, database: str, tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk(server: TestServer, database: str, tmp_path: Path, small_disk: Path) -> None:
     """Full midway: 5, what was written goes, the earlier backup stays and passes (T011, T051)."""
     commands = Commands(tmp_path, settings_for(server, database))
     first = commands.run("--output-dir", small_disk, "--space-factor", "0", "--json")
@@ -56,7 +56,7 @@ def test_a_full_disk(server: Server, database: str, tmp_path: Path, small_disk: 
 
 
 @pytest.mark.majors(15, 18)
-def test_the_server_is_stopped_midway(server: Server, tmp_path: Path) -> None:
+def test_the_server_is_stopped_midway(server: TestServer, tmp_path: Path) -> None:
     """An immediate shutdown during the dump: 7, the cause in the tool's words, nothing left."""
     with ThrowawayServer(server.bin) as doomed:
         import psycopg  # noqa: PLC0415 - the only direct use in this module
@@ -85,7 +85,7 @@ def test_the_server_is_stopped_midway(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.majors(18)
-def test_memory_stays_flat(server: Server, database: str, tmp_path: Path) -> None:
+def test_memory_stays_flat(server: TestServer, database: str, tmp_path: Path) -> None:
     """Our own process stays under 100 MB (T054)."""
     with server.connect(database) as session:
         session.execute(_NOISE)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeDatabase
-    from tests.support.servers import Server, TcpServer
+    from tests.support.servers import TestServer, TcpServer
 
 pytestmark = pytest.mark.majors(18)
 
@@ -30,7 +30,7 @@ _LEFT_BEHIND = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIK
 
 
 @pytest.fixture
-def commands(server: Server, database: str, tmp_path: Path) -> Commands:
+def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
     """A user's shell, set up for a database with one table of a few MB."""
     with server.connect(database) as session:
         session.execute(
@@ -41,7 +41,7 @@ def commands(server: Server, database: str, tmp_path: Path) -> Commands:
 
 
 @contextmanager
-def locked(server: Server, database: str) -> Iterator[None]:
+def locked(server: TestServer, database: str) -> Iterator[None]:
     """Hold the table so that a backup has to wait for it."""
     with server.connect(database) as session, session.transaction():
         session.execute("LOCK TABLE noise IN ACCESS EXCLUSIVE MODE")
@@ -114,7 +114,7 @@ def test_3_refused_port(commands: Commands) -> None:
     assert "pg_isready -h 127.0.0.1 -p 1" in done.err
 
 
-def test_4_role_without_select(commands: Commands, server: Server, database: str) -> None:
+def test_4_role_without_select(commands: Commands, server: TestServer, database: str) -> None:
     """A role that may not read a table: 4, before anything is written, naming the table."""
     role = f"reader_{database}"
     with server.connect(database) as session:
@@ -175,7 +175,7 @@ def test_6_no_tools(commands: Commands, tmp_path: Path) -> None:
     assert "apt install postgresql-client" in done.err
 
 
-def test_6_too_old(commands: Commands, pg15: Server) -> None:
+def test_6_too_old(commands: Commands, pg15: TestServer) -> None:
     """A pg_dump older than the server: 6, naming both versions."""
     done = commands.run(PGVOW_PG_BIN=str(pg15.bin))
     assert done.code == 6
@@ -183,7 +183,7 @@ def test_6_too_old(commands: Commands, pg15: Server) -> None:
     assert "15." in done.err
 
 
-def test_7_locked_for_too_long(commands: Commands, server: Server, database: str) -> None:
+def test_7_locked_for_too_long(commands: Commands, server: TestServer, database: str) -> None:
     """A table that stays locked: 7 once the user's patience is over, naming the table."""
     with locked(server, database):
         done = commands.run("--lock-wait-timeout", "0.5")
@@ -206,7 +206,7 @@ def test_8_corrupt_file(commands: Commands) -> None:
     assert "found:" in done.out
 
 
-def test_9_two_runs_at_once(commands: Commands, server: Server, database: str) -> None:
+def test_9_two_runs_at_once(commands: Commands, server: TestServer, database: str) -> None:
     """The second run ends at once with 9 and names the process of the first (T053)."""
     with locked(server, database):
         first = commands.start()
@@ -222,7 +222,7 @@ def test_9_two_runs_at_once(commands: Commands, server: Server, database: str) -
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(
-    number: signal.Signals, code: int, commands: Commands, server: Server, database: str
+    number: signal.Signals, code: int, commands: Commands, server: TestServer, database: str
 ) -> None:
     """Ctrl-C and SIGTERM: 130 and 143, no file, no pg_dump, no session left."""
     with locked(server, database):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeDatabase
-    from tests.support.servers import Server
+    from tests.support.servers import TestServer
 
 _KILLS = 50
 _NOISE = """
@@ -34,7 +34,7 @@ WHERE datname = current_database() AND application_name LIKE 'pgvow%'
 
 
 @contextlib.contextmanager
-def migrating(server: Server, database: str) -> Iterator[None]:
+def migrating(server: TestServer, database: str) -> Iterator[None]:
     """Queue for the table's exclusive lock again and again, so that pg_dump has to wait for it."""
     stop = threading.Event()
 
@@ -54,18 +54,21 @@ def migrating(server: Server, database: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def live_run(server: Server, database: str, commands: Commands) -> Iterator[Path]:
+def live_run(server: TestServer, database: str, commands: Commands) -> Iterator[Path]:
     """Another database's run into the same directory, held in its middle; yields its file."""
     directory = commands.cwd / "db/backups"
     with server.connect(database) as session:
         session.execute(_NOISE)
         session.execute("BEGIN")
         session.execute("LOCK TABLE noise IN ACCESS EXCLUSIVE MODE")
-        run = Commands(commands.cwd, settings_for(server, database)).start()
+        shell = Commands(commands.cwd, settings_for(server, database))
+        run = shell.start("--lock-wait-timeout", "600")
         wait_until(lambda: list(directory.glob("*.dump.partial")))
-        yield next(directory.glob("*.dump.partial"))
-        session.execute("COMMIT")
-    _, err = run.communicate(timeout=60)
+        try:
+            yield next(directory.glob("*.dump.partial"))
+        finally:
+            session.execute("COMMIT")
+            _, err = run.communicate(timeout=60)
     assert run.returncode == 0, err
 
 
@@ -83,7 +86,7 @@ def tools_of(directory: Path) -> list[psutil.Process]:
 @pytest.mark.majors(18)
 @pytest.mark.timeout(400)
 def test_fifty_kills_in_one_directory(
-    server: Server, database: str, make_database: MakeDatabase, tmp_path: Path
+    server: TestServer, database: str, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """50 times kill -9, with migrations that make pg_dump wait for locks, and a live run beside.
 
@@ -99,7 +102,7 @@ def test_fifty_kills_in_one_directory(
         with migrating(server, database):
             for _ in range(_KILLS):
                 run = commands.start()
-                time.sleep(chance.uniform(0.2, 2.2))
+                time.sleep(chance.uniform(0.1, 1.6))
                 run.kill()
                 run.communicate()
                 wait_until(lambda: not tools_of_killed(directory, alive), 5)
@@ -131,9 +134,9 @@ def tools_of_killed(directory: Path, alive: Path) -> list[psutil.Process]:
 
 @pytest.mark.majors(15, 18)
 def test_a_killed_run_that_waits_for_a_lock_leaves_no_session(
-    server: Server, database: str, tmp_path: Path
+    server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """pg_dump, waiting behind a migration that waits for us, ends with us, and so does its session."""
+    """A pg_dump that waits behind a migration ends with us, and so does its session."""
     with server.connect(database) as session:
         session.execute(_NOISE)
     commands = Commands(tmp_path, settings_for(server, database))
@@ -151,7 +154,7 @@ def test_a_killed_run_that_waits_for_a_lock_leaves_no_session(
 
 
 @contextlib.contextmanager
-def queued_behind_us(server: Server, database: str) -> Iterator[None]:
+def queued_behind_us(server: TestServer, database: str) -> Iterator[None]:
     """As soon as our snapshot's locks are there, queue a TRUNCATE behind them."""
     ours = (
         "SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)"

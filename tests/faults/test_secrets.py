@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.servers import Server
+    from tests.support.servers import TestServer
 
 pytestmark = pytest.mark.majors(18)
 
@@ -26,7 +26,7 @@ _PASSWORD = "s3cr3t-Übel-'%40@:/?#"
 
 
 @pytest.fixture
-def commands(server: Server, database: str, tmp_path: Path) -> Iterator[Commands]:
+def commands(server: TestServer, database: str, tmp_path: Path) -> Iterator[Commands]:
     """A shell whose user has a password worth looking for."""
     role = f"owner_{database}"
     with server.connect(database) as session:
@@ -90,7 +90,7 @@ def test_no_traceback_without_debugging(commands: Commands) -> None:
     assert "Traceback" not in done.err
 
 
-def test_the_password_of_a_url(commands: Commands, server: Server, database: str) -> None:
+def test_the_password_of_a_url(commands: Commands, server: TestServer, database: str) -> None:
     """A connection URL serves in place of the variables, and its password is as secret."""
     url = (
         f"postgresql://{commands.variables['DEV_DB_USER']}:s3cr3t-%C3%9Cbel-%27%2540%40%3A%2F%3F%23"

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.servers import Server
+    from tests.support.servers import TestServer
 
 pytestmark = pytest.mark.majors(18)
 
 
 @pytest.fixture
-def commands(server: Server, database: str, tmp_path: Path) -> Commands:
+def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
     """A shell with a small database."""
     with server.connect(database) as session:
         session.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 500) AS n")
@@ -139,7 +139,7 @@ def test_the_structure_is_looked_at_itself(commands: Commands, dump: Path) -> No
     assert [one["name"] for one in done.json["checks"] if not one["passed"]] == ["structure"]
 
 
-def test_too_new_for_the_tools_at_hand(commands: Commands, dump: Path, pg15: Server) -> None:
+def test_too_new_for_the_tools_at_hand(commands: Commands, dump: Path, pg15: TestServer) -> None:
     """An archive of a newer pg_dump is not called damaged: 6, and what to install."""
     done = commands.run("--verify", dump, PGVOW_PG_BIN=str(pg15.bin))
     assert done.code == 6, done.out + done.err

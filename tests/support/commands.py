@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.servers import Server
+    from tests.support.servers import TestServer
 
 ROOT = Path(__file__).resolve().parents[2]
 _CLEAN = ("PATH", "HOME", "TMPDIR", "LANG", "COVERAGE_PROCESS_START", "PYTHONDONTWRITEBYTECODE")
@@ -25,7 +25,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def settings_for(
-    server: Server, database: str, *, environment: str = "dev", bin_dir: Path | None = None
+    server: TestServer, database: str, *, environment: str = "dev", bin_dir: Path | None = None
 ) -> dict[str, str]:
     """The variables with which a user points pgvow at one database of a test server."""
     prefix = "DEV_" if environment == "dev" else ""

@@ -29,7 +29,7 @@ def _fail(_: Publication) -> NoReturn:
 
 
 def _die_while_undoing(count: int) -> None:
-    renamed = []
+    renamed: list[Path] = []
     real = Path.rename
 
     def rename(self: Path, target: Path) -> Path:

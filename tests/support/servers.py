@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import psycopg
+from psycopg import sql
 
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.throwaway import ThrowawayServer, vector_settings
@@ -34,6 +35,11 @@ PACKAGES = "libxml2 libssl3 libreadline8 libgssapi-krb5-2 liblz4-1 libzstd1 libo
 
 _PSQL_TIMEOUT = 100
 _PORT_TRIES = 5
+_SUBSCRIPTIONS = """
+SELECT s.subname
+FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
+WHERE d.datname = %(database)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,22 @@ class TestServer(ThrowawayServer):
         if done.returncode != 0:
             raise PgvowError(f"psql ended with {done.returncode}: {done.stderr}")
         return done.stdout
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is connected, with the subscriptions that would forbid it."""
+        with self.connect("postgres") as connection:
+            found = connection.execute(_SUBSCRIPTIONS, {"database": name}).fetchall()
+        if found:
+            with self.connect(name) as connection:
+                for (subscription,) in found:
+                    quoted = sql.Identifier(subscription)
+                    # Without its slot, it does not ask the publisher's leave.
+                    connection.execute(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(quoted))
+                    connection.execute(
+                        sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(quoted)
+                    )
+                    connection.execute(sql.SQL("DROP SUBSCRIPTION {}").format(quoted))
+        super().drop_database(name)
 
     def unique_name(self, stem: str = "test") -> str:
         """Make up a name no other database has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, NoReturn
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
     from pgvow.archive.source import Source
     from pgvow.archive.toc import Entry, TableOfContents
 
+Watch = Callable[[int], None]
+
 # What a chunk's length may be: pg_restore reads it as a signed 32-bit number.
 MAX_CHUNK = (1 << 31) - 1
 
 _FRAMINGS = {4: struct.Struct("<BI"), 8: struct.Struct("<BQ")}
+
+
+def unwatched(_: int) -> None:
+    """Watch nothing."""
 
 
 class BlockKind(IntEnum):
@@ -46,14 +53,18 @@ class Block:
 
 
 class BlockReader(ByteReader):
-    """Reads the blocks between two offsets of a source."""
+    """Reads the blocks between two offsets of a source.
 
-    def __init__(self, source: Source, header: Header, start: int, end: int) -> None:
+    ``watch`` is told of every read how many bytes it brought; what it raises ends the reading.
+    """
+
+    def __init__(self, source: Source, header: Header, start: int, end: int, watch: Watch) -> None:
         super().__init__(source.window(start, end), start=start)
         self.int_size = header.int_size
         self.offset_size = header.offset_size
         self._framing = _FRAMINGS[header.int_size]
         self._cut_short = end >= source.size
+        self._watch = watch
 
     def head(self) -> tuple[int, int]:
         """Return the block's kind and the dump id it is of."""
@@ -118,15 +129,19 @@ class BlockReader(ByteReader):
             raise ArchiveError(f"a chunk has the impossible length {length}", offset=start)
         return length
 
+    def _refill(self) -> None:
+        super()._refill()
+        self._watch(len(self._buffer))
+
     def _run_out(self) -> NoReturn:
         if self._cut_short:
             super()._run_out()
         raise ArchiveError("the data runs into the next block", offset=self.position)
 
 
-def open_block(source: Source, toc: TableOfContents, block: Block) -> BlockReader:
+def open_block(source: Source, toc: TableOfContents, block: Block, watch: Watch) -> BlockReader:
     """Return a reader for the block, behind its head, which must be that of its entry."""
-    reader = BlockReader(source, toc.header, block.start, block.end)
+    reader = BlockReader(source, toc.header, block.start, block.end, watch)
     kind, dump_id = reader.head()
     if dump_id != block.entry.dump_id or kind != kind_of(block.entry):
         raise ArchiveError("there is no data of this entry here", offset=block.start)
@@ -138,7 +153,7 @@ def kind_of(entry: Entry) -> BlockKind:
     return BlockKind.LARGE_OBJECTS if entry.is_large_objects else BlockKind.TABLE_DATA
 
 
-def find_blocks(source: Source, toc: TableOfContents) -> Iterator[Block]:
+def find_blocks(source: Source, toc: TableOfContents, watch: Watch = unwatched) -> Iterator[Block]:
     """Yield the block of every entry that has one.
 
     With offsets in the table of contents they come largest first, so that several readers share
@@ -148,8 +163,9 @@ def find_blocks(source: Source, toc: TableOfContents) -> Iterator[Block]:
     """
     entries = toc.with_data
     if entries and all(entry.data_offset is not None for entry in entries):
-        return iter(_by_offset(source, toc, entries))
-    return _scan(source, toc)
+        yield from _by_offset(source, toc, entries)
+    else:
+        yield from _scan(source, toc, watch)
 
 
 def _by_offset(source: Source, toc: TableOfContents, entries: tuple[Entry, ...]) -> list[Block]:
@@ -166,8 +182,8 @@ def _by_offset(source: Source, toc: TableOfContents, entries: tuple[Entry, ...])
     return sorted(blocks, key=lambda block: block.size, reverse=True)
 
 
-def _scan(source: Source, toc: TableOfContents) -> Iterator[Block]:
-    reader = BlockReader(source, toc.header, toc.end, source.size)
+def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[Block]:
+    reader = BlockReader(source, toc.header, toc.end, source.size, watch)
     missing = {entry.dump_id: entry for entry in toc.with_data}
     found: dict[int, int] = {}
     while missing:
@@ -192,7 +208,7 @@ def _pass_over(reader: BlockReader, missing: dict[int, Entry]) -> Entry:
     try:
         _skip(reader, entry)
     except ArchiveError as error:
-        raise error.within(entry.name) from error
+        raise error.within(entry.name) from error.__cause__
     return entry
 
 
@@ -212,7 +228,7 @@ def _check_second_toc(
     pg_dump 16 to 18 writes it there, and the offsets only there, when its standard output is
     redirected to a regular file, for it reopens that in append mode.
     """
-    reader = BlockReader(source, toc.header, start, source.size)
+    reader = BlockReader(source, toc.header, start, source.size, unwatched)
     try:
         entries, _ = read_entries(reader, toc.header)
     except ArchiveError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -61,15 +62,16 @@ def examine_archive(
     """
     source = Source(file)
     toc = read_toc(_at_start(file))
-    reading = _Reading(source, toc)
-    reading.run(threads or min(os.cpu_count() or 1, MOST_THREADS), progress or Silent())
+    reading = _Reading(source, toc, threads or min(os.cpu_count() or 1, MOST_THREADS))
+    reading.run(progress or Silent())
     return reading.result()
 
 
 def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[bytes]:
     """Yield the COPY text of one table, without terminator, in pieces of bounded size.
 
-    The pieces are cut anywhere. Raises ArchiveError, at the latest behind the last piece.
+    The pieces are cut anywhere; an entry without data has none. Raises ArchiveError, at the latest
+    behind the last piece.
     """
     source = Source(file)
     for block in find_blocks(source, toc):
@@ -90,10 +92,13 @@ class _Stopped(Exception):
 class _Reading:
     """One reading of an archive: what is left to do, what has been found, how far it has come."""
 
-    def __init__(self, source: Source, toc: TableOfContents) -> None:
+    def __init__(self, source: Source, toc: TableOfContents, threads: int) -> None:
+        self._threads = threads
         self._source = source
         self._toc = toc
-        self._blocks: Iterator[Block] | None = None
+        self._blocks = find_blocks(source, toc, self._watch_scan)
+        # Finding the next block can mean to scan the one before it: never while holding the other.
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._stopped = False
         self._read = toc.end
@@ -101,11 +106,11 @@ class _Reading:
         self._large_objects: dict[int, LargeObjectContents] = {}
         self._damage: list[ArchiveError] = []
 
-    def run(self, threads: int, progress: Progress) -> None:
+    def run(self, progress: Progress) -> None:
         """Read every block; returns when all is done, and ends all threads if anything fails."""
-        with ThreadPoolExecutor(threads, thread_name_prefix="pgvow-read") as pool:
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="pgvow-read") as pool:
             try:
-                workers = {pool.submit(self._work) for _ in range(threads)}
+                workers = {pool.submit(self._work) for _ in range(self._threads)}
                 self._follow(workers, progress)
             finally:
                 self._stopped = True
@@ -121,7 +126,7 @@ class _Reading:
                 self._large_objects[number] for number in order if number in self._large_objects
             ),
         )
-        damage = sorted(self._damage, key=lambda error: error.offset)
+        damage = sorted(self._damage, key=lambda error: (error.offset, error.complaint))
         return Examination(contents=contents, damage=tuple(damage))
 
     def _follow(self, workers: set[Future[None]], progress: Progress) -> None:
@@ -132,35 +137,40 @@ class _Reading:
             progress.update(Step(PHASE, done=self._read, total=self._source.size))
 
     def _work(self) -> None:
-        while (block := self._next()) is not None:
-            try:
-                self._read_block(block)
-            except ArchiveError as error:
-                with self._lock:
-                    self._damage.append(error)
-            except _Stopped:
-                return
+        with contextlib.suppress(_Stopped):
+            while self._step():
+                pass
+
+    def _step(self) -> bool:
+        """Read one more block; False when there is none left."""
+        try:
+            block = self._next()
+            if block is None:
+                return False
+            self._read_block(block)
+        except ArchiveError as error:
+            self._damage.append(error)
+        return True
 
     def _next(self) -> Block | None:
-        with self._lock:
-            if self._blocks is None:
-                self._blocks = find_blocks(self._source, self._toc)
-            try:
-                return next(self._blocks, None)
-            except ArchiveError as error:
-                self._damage.append(error)
-                return None
+        with self._turn:
+            return next(self._blocks, None)
 
     def _read_block(self, block: Block) -> None:
         if block.entry.is_large_objects:
             objects = read_large_objects(self._source, self._toc, block, self._watch)
             self._large_objects[block.entry.dump_id] = objects
         else:
-            table = read_table(self._source, self._toc, block, self._watch)
+            # More than its share of the file: the others will be done, and wait for this one.
+            ahead = block.size * self._threads > self._source.size
+            table = read_table(self._source, self._toc, block, self._watch, ahead=ahead)
             self._tables[block.entry.dump_id] = table
 
     def _watch(self, size: int) -> None:
         with self._lock:
             self._read += size
+        self._watch_scan(size)
+
+    def _watch_scan(self, _: int) -> None:
         if self._stopped:
             raise _Stopped

@@ -10,6 +10,7 @@ from pgvow.archive import encodings
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.header import read_header
 from pgvow.archive.primitives import ByteReader, OffsetState
+from pgvow.model import table_key
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -82,6 +83,11 @@ class Entry:
     def name(self) -> str:
         """The object's name for people, ``namespace.tag``."""
         return f"{self.namespace}.{self.tag}" if self.namespace else self.tag
+
+    @property
+    def key(self) -> str:
+        """The table's key in ``table_counts``."""
+        return table_key(self.namespace, self.tag)
 
 
 @dataclass(frozen=True, slots=True)

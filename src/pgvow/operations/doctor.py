@@ -13,11 +13,11 @@ from pgvow.model import BackupStatus
 from pgvow.operations import doctor_server
 from pgvow.operations.findings import Finding, Level
 from pgvow.postgres.binaries import find_installations
-from pgvow.settings import load
+from pgvow.settings import load, load_pg_bin
 from pgvow.store import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pgvow.postgres.binaries import Installation
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _FRESH = timedelta(hours=26)
 """A daily backup, and two hours of grace."""
+_SPACE_FACTOR = 2
+"""The default of ``--space-factor``."""
+_LEFT_TO_LIBPQ = "left to libpq"
 
 
 class _Exit(IntEnum):
@@ -52,15 +55,23 @@ def examine(
     """Examine settings, tools, server, directory and backups. What fails is a finding."""
     findings: list[Finding] = []
     settings = _settings(findings, env=env, environ=environ, directory=directory)
-    installations = _tools(findings, settings, environ)
+    installations = _tools(findings, settings, environ=environ, directory=directory)
     size = None
     if settings is not None:
         server = doctor_server.examine_server(settings, installations, environ)
         findings.extend(server.findings)
         size = server.database_size
-    findings.extend(_directory(output_dir, size))
-    findings.extend(_backups(LocalStore(output_dir), settings))
+    findings.extend(_looked("directory", lambda: _directory(output_dir, size)))
+    findings.extend(_looked("backups", lambda: _backups(LocalStore(output_dir), settings)))
     return Examination(tuple(findings))
+
+
+def _looked(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Look at one thing; what would have ended a backup is what was found."""
+    try:
+        return list(look())
+    except PgvowError as error:
+        return [Finding.from_error(name, error)]
 
 
 def _settings(
@@ -75,33 +86,64 @@ def _settings(
     except PgvowError as error:
         findings.append(Finding.from_error("settings", error))
         return None
-    text = f"environment {settings.environment} ({settings.environment_reason})"
-    findings.append(Finding(Level.GOOD, "settings", text))
-    origins = "; ".join(f"{name}: {origin}" for name, origin in settings.origins.items())
-    findings.append(Finding(Level.GOOD, "settings", origins))
+    findings.extend(_in_force(settings))
     findings.extend(Finding(Level.ATTENTION, "settings", warning) for warning in settings.warnings)
     return settings
 
 
+def _in_force(settings: Settings) -> Iterator[Finding]:
+    """Say which settings are in force, and where each comes from; a password is not shown."""
+    connection = settings.connection
+    values = {
+        "host": connection.host,
+        "port": connection.ports,
+        "dbname": connection.dbname,
+        "user": connection.user or _LEFT_TO_LIBPQ,
+        "password": _LEFT_TO_LIBPQ if connection.password is None else "set, not shown",
+    }
+    reason = settings.environment_reason
+    yield Finding(Level.GOOD, "environment", settings.environment, origin=reason)
+    for name, value in values.items():
+        label = "database" if name == "dbname" else name
+        yield Finding(Level.GOOD, label, value, origin=settings.origins.get(name))
+    for variable, source in settings.libpq_origins.items():
+        yield Finding(Level.GOOD, "libpq", variable, origin=f"from {source}")
+
+
 def _tools(
-    findings: list[Finding], settings: Settings | None, environ: Mapping[str, str]
+    findings: list[Finding],
+    settings: Settings | None,
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
 ) -> tuple[Installation, ...]:
     try:
-        found = find_installations(pg_bin=settings.pg_bin if settings else None, environ=environ)
+        # Where other settings are wrong, the folder of the tools may still be right.
+        pg_bin = (
+            settings.pg_bin if settings else load_pg_bin(environ=environ, directory=directory)
+        )
+        found = find_installations(pg_bin=pg_bin, environ=environ)
+    except ConfigurationError:
+        return ()  # among the problems of the settings already
     except PgvowError as error:
         findings.append(Finding.from_error("tools", error))
         return ()
-    text = ", ".join(f"{one.version} in {one.bin}" for one in found)
-    findings.append(Finding(Level.GOOD, "tools", f"pg_dump {text}"))
+    origin = "named by PGVOW_PG_BIN" if pg_bin else None
+    findings.extend(
+        Finding(Level.GOOD, "tools", f"pg_dump {one.version} in {one.bin}", origin=origin)
+        for one in found
+    )
     return found
 
 
 def _directory(output_dir: Path, database_size: int | None) -> Iterator[Finding]:
     existing = output_dir.absolute()
-    while not existing.exists():
+    # Not Path.exists, which raises where a folder above may not be entered.
+    while not os.path.lexists(existing):
         existing = existing.parent
     if not existing.is_dir():
-        yield Finding(Level.BAD, "directory", f"{existing} is not a directory")
+        hint = "Choose another directory: --output-dir DIR"
+        yield Finding(Level.BAD, "directory", f"{existing} is not a directory", hint)
         return
     if not os.access(existing, os.W_OK | os.X_OK):
         hint = f"Let this user write there: ls -ld {existing}"
@@ -117,7 +159,7 @@ def _space(store: LocalStore, database_size: int | None) -> Iterator[Finding]:
         return
     free = store.free_bytes()
     text = f"{free:,} bytes free, the database has {database_size:,}"
-    if free < 2 * database_size:
+    if free < _SPACE_FACTOR * database_size:
         hint = "A backup wants twice the database's size: free some, or --space-factor"
         yield Finding(Level.BAD, "space", text, hint)
     else:
@@ -125,16 +167,15 @@ def _space(store: LocalStore, database_size: int | None) -> Iterator[Finding]:
 
 
 def _backups(store: LocalStore, settings: Settings | None) -> Iterator[Finding]:
-    abandoned = store.abandoned()
-    if abandoned:
-        names = ", ".join(sorted(path.name for path in abandoned))
-        hint = "The next backup of that database clears them"
-        yield Finding(Level.ATTENTION, "partial files", f"left by a run that died: {names}", hint)
+    for path in store.abandoned():
+        hint = "The next backup into this directory completes or removes it"
+        yield Finding(Level.ATTENTION, "partial file", f"left by a run that died: {path}", hint)
     backups = store.list()
-    broken = [backup for backup in backups if backup.status is not BackupStatus.OK]
-    if broken:
-        names = ", ".join(f"{backup.path.name} ({backup.status.value})" for backup in broken)
-        yield Finding(Level.ATTENTION, "backups", names, "Verify them: pgvow verify FILE")
+    for backup in backups:
+        if backup.status is not BackupStatus.OK:
+            text = f"{backup.path}: {backup.complaint or backup.status.value}"
+            hint = f"See all that is wrong with it: pgvow verify {backup.path}"
+            yield Finding(Level.ATTENTION, "backup", text, hint)
     if settings is None:
         return
     moments = [
@@ -143,14 +184,16 @@ def _backups(store: LocalStore, settings: Settings | None) -> Iterator[Finding]:
         if backup.status is BackupStatus.OK
         and backup.metadata is not None
         and backup.metadata.environment == settings.environment
+        and backup.metadata.database_name == settings.connection.dbname
     ]
-    yield _age(max(moments, default=None), settings.environment)
+    yield _age(max(moments, default=None), settings)
 
 
-def _age(newest: datetime | None, environment: str) -> Finding:
-    command = f"pgvow backup --env {environment}"
+def _age(newest: datetime | None, settings: Settings) -> Finding:
+    command = f"Make one: pgvow backup --env {settings.environment}"
     if newest is None:
-        return Finding(Level.ATTENTION, "newest backup", f"none of {environment} yet", command)
+        text = f"none of {settings.connection.dbname} ({settings.environment}) yet"
+        return Finding(Level.ATTENTION, "newest backup", text, command)
     age = datetime.now(UTC) - newest
     text = f"{newest:%Y-%m-%dT%H:%M:%SZ}, {age.total_seconds() / 3600:.1f} hours old"
     if age > _FRESH:

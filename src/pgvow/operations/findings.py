@@ -20,12 +20,13 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact."""
+    """One fact; ``origin`` says which variable of which file made it so, where one did."""
 
     level: Level
     name: str
     text: str
     hint: str | None = None
+    origin: str | None = None
 
     @classmethod
     def from_error(cls, name: str, error: PgvowError) -> Finding:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session, Target
 
 _FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ _DEFAULT_SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum": "off",
+    "log_checkpoints": "off",
     "shared_buffers": "64MB",
     # In the directory, not in /dev/shm: removed with it, and a container's /dev/shm is 64 MB.
     "dynamic_shared_memory_type": "mmap",
@@ -94,13 +95,16 @@ class ThrowawayServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        for name in ("initdb", "postgres"):
+            Installation(self.bin, "", 0).program(name)
         clear_abandoned()
         with contextlib.ExitStack() as stack:
             self._base = stack.enter_context(Scratch(self._account)).path
             try:
                 self._programs = _reachable(self.bin, self._base, self._account)
                 self._initialise()
-                self._process = stack.enter_context(self._started())
+                self._process = self._started()
+                stack.callback(self._kill)
                 stack.callback(self.stop)
             except OSError as error:
                 raise translated(error) from error
@@ -192,12 +196,21 @@ class ThrowawayServer:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
 
+    def _kill(self) -> None:
+        # Where a second Ctrl-C cut stop() short.
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     def _maintain(self, statement: sql.Composed) -> None:
         try:
             with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
                 connection.execute(statement)
         except psycopg.Error as error:
-            raise self._failed(str(error).strip()) from error
+            raise PgvowError(
+                str(error).strip(),
+                facts={"Programs": str(self.bin), "Directory": str(self._base)},
+            ) from error
 
     def _environment(self) -> dict[str, str]:
         # TZ spares initdb its search for the system's time zone; clients set their own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pgvow.model import DEV
@@ -68,6 +69,15 @@ class Connection:
         """Each host by itself."""
         return tuple(self.host.split(","))
 
+    @property
+    def is_local(self) -> bool:
+        """Whether no network lies between: every host is a socket, ``localhost`` or a loopback.
+
+        Where there are addresses beside the names, libpq connects to those.
+        """
+        addresses = self.params.get("hostaddr")
+        return all(_is_here(each) for each in (addresses.split(",") if addresses else self.hosts))
+
     def parameters(self) -> dict[str, str]:
         """libpq's parameters by keyword, the password apart: fit for a command line."""
         parameters = {**self.params, "host": self.host, "port": self.ports, "dbname": self.dbname}
@@ -90,3 +100,14 @@ class Connection:
     def origin(self, setting: str) -> str:
         """Where to look for host, port, dbname, user or password."""
         return self.variables.get(setting, setting)
+
+
+def _is_here(host: str) -> bool:
+    # libpq takes a name that begins with @ for a socket in Linux's abstract namespace.
+    if host.startswith(("/", "@")) or host.lower() == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback

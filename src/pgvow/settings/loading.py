@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pgvow.settings.connection import Connection
 
+# A connection names these itself, whatever the variables say.
+_SET_BY_US = frozenset({"PGHOST", "PGPORT", "PGDATABASE", "PGAPPNAME", "PGCLIENTENCODING"})
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -30,7 +32,8 @@ class Settings:
 
     ``origins`` maps host, port, dbname, user and password to where each comes from.
     ``libpq_variables`` are those that only a settings file sets: a process's environment has the
-    others, and these must be put there, or handed to libpq, by whoever connects.
+    others, and these must be put there, or handed to libpq, by whoever connects. ``libpq_origins``
+    has all that libpq heeds, and where each comes from.
     """
 
     environment: str
@@ -39,6 +42,7 @@ class Settings:
     environment_reason: str
     pg_bin: Path | None = None
     libpq_variables: Mapping[str, str] = field(default_factory=Masked)
+    libpq_origins: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -65,6 +69,7 @@ def load(*, env: str = AUTO, environ: Mapping[str, str], directory: Path) -> Set
         environment_reason=chosen[1],
         pg_bin=pg_bin,
         libpq_variables=libpq_variables,
+        libpq_origins=_libpq_origins(connection, reading.sources),
         warnings=tuple(_warnings(chosen[0], connection, reading.sources)),
     )
 
@@ -100,6 +105,17 @@ def _libpq_variables(reading: Reading) -> dict[str, str]:
         if complaint := flaw(sourced.value):
             reading.complain(name, sourced.source, complaint)
     return {name: sourced.value for name, sourced in found.items() if sourced.value}
+
+
+def _libpq_origins(connection: Connection, sources: Sources) -> dict[str, str]:
+    """Say where each of libpq's variables comes from that the connection does not set itself."""
+    overruled = _SET_BY_US | {
+        variable
+        for variable, ours in (("PGUSER", connection.user), ("PGPASSWORD", connection.password))
+        if ours is not None
+    }
+    found = {name: sources.get(name) for name in sorted(LIBPQ - overruled)}
+    return {name: sourced.source for name, sourced in found.items() if sourced and sourced.value}
 
 
 def _warnings(block: Block, connection: Connection, sources: Sources) -> Iterator[str]:

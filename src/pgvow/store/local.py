@@ -15,7 +15,7 @@ from pgvow.store.draft import Draft
 from pgvow.store.files import Files
 from pgvow.store.listing import list_backups
 from pgvow.store.lock import RunLock, is_running
-from pgvow.store.recovery import Recovered, recover
+from pgvow.store.recovery import Recovered, abandoned, recover
 from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ class LocalStore:
         Before ``begin``, never after: a draft of this run would count as dead.
         """
         return recover(self.directory, holding=holding)
+
+    def abandoned(self) -> Sequence[Path]:
+        """Find the partial files that dead runs left, and leave them: for whoever only looks."""
+        return abandoned(self.directory)
 
     def list(self) -> Sequence[Backup]:
         """List the backups, newest first, without opening a dump (T044-T047)."""

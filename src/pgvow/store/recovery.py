@@ -15,7 +15,7 @@ from pgvow.errors import AlreadyRunning, PgvowError
 from pgvow.store import names, publish
 from pgvow.store.checksum import sha256_file
 from pgvow.store.files import Files, exists, partial
-from pgvow.store.lock import RunLock
+from pgvow.store.lock import RunLock, is_running
 from pgvow.store.metadata import MetadataError
 from pgvow.store.reading import read_metadata
 from pgvow.store.refusals import refusals, translated
@@ -59,6 +59,21 @@ def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovere
         for group in sorted({_group(stem) for stem in _stems(directory)})
         for done in _recover_group(directory, group, holding)
     ]
+
+
+def abandoned(directory: Path) -> list[Path]:
+    """Find what ``recover`` would see to: partial files of groups without a live run.
+
+    Touches nothing, and a missing directory has none. Raises AccessDenied or PgvowError where the
+    directory or a lock cannot be looked at.
+    """
+    dead = [stem for stem in _stems(directory) if not is_running(directory, _group(stem))]
+    # Looked for only now: a run that has ended since the first look has published or removed its.
+    return [path for stem in dead for path in _partials(Files(directory, stem))]
+
+
+def _partials(files: Files) -> tuple[Path, ...]:
+    return tuple(partial(path) for path in files.published if exists(partial(path)))
 
 
 def _stems(directory: Path) -> list[str]:
@@ -160,12 +175,11 @@ def _remove(files: Files, complaint: str | None = None) -> Recovered:
 
 def _clear(files: Files) -> tuple[Path, ...]:
     """Remove what has a partial name, the metadata's last: it tells the states apart."""
-    found = tuple(partial(path) for path in files.published if exists(partial(path)))
+    found = _partials(files)
     for path in found:
         path.unlink()
     return found
 
 
 def _left(files: Files, complaint: str) -> Recovered:
-    still = tuple(partial(path) for path in files.published if exists(partial(path)))
-    return Recovered(files.stem, RecoveryAction.LEFT, still, complaint)
+    return Recovered(files.stem, RecoveryAction.LEFT, _partials(files), complaint)

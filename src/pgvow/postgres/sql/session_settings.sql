@@ -1,5 +1,5 @@
 -- Set what pg_dump sets in its own sessions, so that we read what it reads; one row a setting.
--- Settings that this server does not know (transaction_timeout before 17, …) are passed over.
+-- Settings that this server does not know (transaction_timeout before 17) are passed over.
 SELECT pg_catalog.set_config(wanted.name, wanted.value, false)
 FROM (
   VALUES

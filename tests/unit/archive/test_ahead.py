@@ -1,0 +1,61 @@
+"""Working ahead in a thread: the same items, the same errors, and an end."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.archive.ahead import BATCH, DEPTH, Ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.mark.parametrize("count", [0, 1, BATCH, BATCH + 1, 1000])
+def test_the_items_come_in_their_order(count: int) -> None:
+    """Nothing is lost, doubled or moved."""
+    with Ahead(range(count)) as items:
+        assert list(range(count)) == list(items)
+
+
+def test_an_error_comes_where_it_was_raised() -> None:
+    """What the iterable raises reaches the consumer, and the thread has ended."""
+
+    def failing() -> Iterator[int]:
+        yield from range(3)
+        raise ZeroDivisionError("here")
+
+    with pytest.raises(ZeroDivisionError, match="here"), Ahead(failing()) as items:
+        list(items)
+    assert "pgvow-ahead" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_no_more_is_made_than_may_wait() -> None:
+    """A consumer that is slow keeps the producer waiting, so that memory is bounded."""
+    made = 0
+
+    def counting() -> Iterator[int]:
+        nonlocal made
+        for made in itertools.count(1):
+            yield made
+
+    with Ahead(counting()) as items:
+        iterator = iter(items)
+        next(iterator)
+        deadline = time.monotonic() + 5
+        while made < (DEPTH + 1) * BATCH and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert (DEPTH + 2) * BATCH == made
+
+
+@pytest.mark.parametrize("taken", [0, 1, 100])
+def test_leaving_early_ends_the_thread(taken: int) -> None:
+    """A consumer that wants no more leaves no thread behind, even where there is no end."""
+    with Ahead(itertools.count()) as items:
+        assert list(range(taken)) == list(itertools.islice(items, taken))
+    assert "pgvow-ahead" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,370 @@
+"""What dead runs left: T025, T043, T052. Runs are killed for real, at each step of publishing."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.errors import PgvowError
+from pgvow.model import BackupStatus
+from pgvow.store import (
+    LocalStore,
+    Recovered,
+    RecoveryAction,
+    RunLock,
+    encode,
+    names,
+    publish,
+    recovery,
+)
+from pgvow.store.files import Files, partial
+from tests.support import backups, children
+from tests.support.privileges import bound_by_permissions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_STEM = "shop_dev_2025-01-27T14-30-00Z"
+_LOCK = ".shop_dev.lock"
+_STEPS = range(len(publish.STEPS) + 1)
+
+# A run in the midst of its dump, until it is killed.
+_DUMPING = """
+    import sys
+    from pathlib import Path
+    from pgvow.store import LocalStore
+    from tests.support import backups
+    store = LocalStore(Path(sys.argv[1]))
+    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+        backups.fill(draft)
+        print("ready", flush=True)
+        sys.stdin.read()
+"""
+
+_RECOVER = """
+    import sys
+    from pathlib import Path
+    from pgvow.store import LocalStore
+    for done in LocalStore(Path(sys.argv[1])).recover():
+        print(done.action, len(done.files), done.complaint)
+"""
+
+
+def _publish_and_die(directory: Path, done: int, kind: str, when: str = "publish") -> None:
+    argv = children.command("", directory, done, kind, when)
+    argv[1:3] = ["-m", "tests.support.publish_and_die"]
+    died = children.run(argv)
+    assert (-signal.SIGKILL, "") == (died.returncode, died.stderr)
+
+
+def _has(step: publish.Step, done: int) -> bool:
+    return step in publish.STEPS[:done]
+
+
+def _finished(kind: str) -> set[str]:
+    suffixes = [names.DUMP, names.METADATA] + [names.GLOBALS] * (kind == "globals")
+    return {_STEM + suffix for suffix in suffixes}
+
+
+def _half_made(directory: Path, *, with_globals: bool = True) -> Files:
+    """Leave a dump that has its name already, and all else partial."""
+    store = LocalStore(directory)
+    with store.lock("shop", "dev"):
+        draft = store.begin("shop", "dev", backups.MOMENT)
+        facts = backups.fill(draft, with_globals=with_globals)
+    files = Files(directory, _STEM)
+    partial(files.dump).rename(files.dump)
+    partial(files.metadata).write_bytes(encode(facts))
+    return files
+
+
+@pytest.mark.parametrize("kind", ["globals", "plain"])
+@pytest.mark.parametrize("done", _STEPS)
+def test_a_run_killed_while_publishing_is_all_or_nothing(
+    tmp_path: Path, done: int, kind: str
+) -> None:
+    """T025, T052: killed after any step, nothing half-made is listed, before or after clean-up.
+
+    Before the dump has its name everything goes; afterwards the backup is completed; a finished
+    one stays as it is.
+    """
+    store = LocalStore(tmp_path)
+    _publish_and_die(tmp_path, done, kind)
+    is_whole, is_published = _has(publish.rename_dump, done), _has(publish.rename_metadata, done)
+    assert [BackupStatus.OK] * is_published == [backup.status for backup in store.list()]
+
+    actions = [recovered.action for recovered in store.recover()]
+    expected = RecoveryAction.COMPLETED if is_whole else RecoveryAction.REMOVED
+    assert [expected] * (not is_published) == actions
+    assert [BackupStatus.OK] * is_whole == [backup.status for backup in store.list()]
+    left = _finished(kind) if is_whole else set()
+    assert left == backups.contents(tmp_path) - {_LOCK}
+
+
+@pytest.mark.parametrize("done", _STEPS)
+def test_the_next_run_after_a_kill_succeeds(tmp_path: Path, done: int) -> None:
+    """T043: running it again is always safe: it recovers, and makes a backup of its own."""
+    store = LocalStore(tmp_path)
+    _publish_and_die(tmp_path, done, "globals")
+    with store.lock("shop", "dev") as held:
+        store.recover(holding=held)
+        with store.begin("shop", "dev", backups.MOMENT) as draft:
+            draft.publish(backups.fill(draft))
+    is_whole = _has(publish.rename_dump, done)
+    assert [BackupStatus.OK] * (1 + is_whole) == [backup.status for backup in store.list()]
+    assert not [name for name in backups.contents(tmp_path) if name.endswith(names.PARTIAL)]
+    assert _LOCK not in backups.contents(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["globals", "plain"])
+@pytest.mark.parametrize("undone", range(2))
+def test_a_run_killed_while_taking_back_is_all_or_nothing(
+    tmp_path: Path, undone: int, kind: str
+) -> None:
+    """T052: interrupted while publishing, then killed while clearing that away."""
+    if (undone, kind) == (1, "plain"):
+        undone = 0  # without globals there is one rename only
+    _publish_and_die(tmp_path, undone, kind, "undo")
+    store = LocalStore(tmp_path)
+    assert [] == store.list()
+    assert [RecoveryAction.COMPLETED] == [recovered.action for recovered in store.recover()]
+    assert [BackupStatus.OK] == [backup.status for backup in store.list()]
+    assert _finished(kind) == backups.contents(tmp_path)
+
+
+def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
+    """T052: what another run is writing stays, until that run is dead."""
+    store = LocalStore(tmp_path)
+    child = children.start(children.command(_DUMPING, tmp_path))
+    before = backups.contents(tmp_path)
+    try:
+        assert [] == store.recover()
+        with store.lock("other", "dev") as held:
+            assert [] == store.recover(holding=held)
+        assert before == backups.contents(tmp_path)
+        assert [] == store.list()
+    finally:
+        children.end(child)
+    files = Files(tmp_path, _STEM)
+    expected = Recovered(
+        _STEM, RecoveryAction.REMOVED, (partial(files.dump), partial(files.globals))
+    )
+    assert [expected] == store.recover()
+    assert set() == backups.contents(tmp_path)
+
+
+def test_a_run_of_ours_is_live_unless_it_says_otherwise(tmp_path: Path) -> None:
+    """T052: the lock that this process holds protects as well; ``holding`` lifts that, if held."""
+    store = LocalStore(tmp_path)
+    partial(Files(tmp_path, _STEM).dump).touch()
+    other = LocalStore(tmp_path / "other").lock("shop", "dev")
+    with store.lock("shop", "dev") as held:
+        assert [] == store.recover()
+        assert [] == store.recover(holding=store.lock("shop", "dev"))
+        assert [] == store.recover(holding=other)
+        assert [RecoveryAction.REMOVED] == [done.action for done in store.recover(holding=held)]
+
+
+def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
+    """T052: one run clears up after all that died in this directory."""
+    stems = [
+        names.stem(database, environment, backups.MOMENT + timedelta(seconds=second))
+        for database in ("a", "b/c")
+        for environment in ("dev", "prod")
+        for second in range(2)
+    ]
+    for stem in stems:
+        partial(Files(tmp_path, stem).dump).touch()
+    recovered = LocalStore(tmp_path).recover()
+    assert sorted(stems) == sorted(done.stem for done in recovered)
+    assert set() == backups.contents(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.partial",
+        "shop.dump.partial",
+        "shop_dev_2025-13-27T14-30-00Z.dump.partial",
+        "my shop_dev_2025-01-27T14-30-00Z.dump.partial",
+        f"{_STEM}.dump.1234.partial",
+        f"{_STEM}.dump.part",
+        f"{_STEM}.sql.partial",
+        f"{_STEM}.proof.json.partial",
+        f".{_STEM}.dump.partial",
+        f"{_STEM}.dump",
+        f"{_STEM}.globals.sql",
+    ],
+)
+def test_what_is_not_ours_is_never_touched(tmp_path: Path, name: str) -> None:
+    """T052: a name that is not exactly one of ours, or is a finished one, is somebody's."""
+    (tmp_path / name).write_text("theirs")
+    assert [] == LocalStore(tmp_path).recover()
+    assert {name} == backups.contents(tmp_path)
+
+
+def test_a_finished_backup_keeps_everything_but_partials(tmp_path: Path) -> None:
+    """T043: a stray partial file beside a finished backup goes, the backup stays."""
+    path = backups.place(tmp_path, backups.metadata())
+    before = backups.contents(tmp_path)
+    files = Files(tmp_path, _STEM)
+    partial(files.metadata).write_text("stray")
+    assert [RecoveryAction.REMOVED] == [done.action for done in LocalStore(tmp_path).recover()]
+    assert before == backups.contents(tmp_path)
+    assert path.read_bytes() == backups.DUMP
+
+
+def _other_bytes(files: Files) -> None:
+    files.dump.write_bytes(backups.DUMP.replace(b"PGDMP", b"PGDMQ"))
+
+
+def _other_size(files: Files) -> None:
+    files.dump.write_bytes(backups.DUMP + b"!")
+
+
+def _broken_metadata(files: Files) -> None:
+    partial(files.metadata).write_bytes(partial(files.metadata).read_bytes()[:-9])
+
+
+def _other_file(files: Files) -> None:
+    facts = backups.metadata(backups.MOMENT + timedelta(seconds=1))
+    partial(files.metadata).write_bytes(encode(facts))
+
+
+def _no_globals(files: Files) -> None:
+    partial(files.globals).unlink()
+
+
+def _other_globals(files: Files) -> None:
+    partial(files.globals).write_bytes(b"DROP ROLE app;\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (_other_bytes, "another SHA-256"),
+        (_other_size, "another size"),
+        (_broken_metadata, "is not JSON"),
+        (_other_file, "of another file"),
+        (_no_globals, "globals.sql is missing"),
+        (_other_globals, "not what the metadata says"),
+    ],
+)
+def test_a_dump_that_is_not_proven_is_not_completed(
+    tmp_path: Path, damage: Callable[[Files], None], complaint: str
+) -> None:
+    """T052: unless everything is as the metadata says, the dump stays, as unknown, and is told."""
+    files = _half_made(tmp_path)
+    damage(files)
+    dump = files.dump.read_bytes()
+    (done,) = LocalStore(tmp_path).recover()
+    assert done.action is RecoveryAction.REMOVED
+    assert complaint in str(done.complaint)
+    assert {files.dump.name} == backups.contents(tmp_path)
+    assert dump == files.dump.read_bytes()
+    statuses = [backup.status for backup in LocalStore(tmp_path).list()]
+    assert [BackupStatus.METADATA_MISSING] == statuses
+
+
+def test_globals_that_the_metadata_does_not_know_are_not_published(tmp_path: Path) -> None:
+    """T025: a backup is completed with what its metadata names, no more."""
+    files = _half_made(tmp_path, with_globals=False)
+    partial(files.globals).write_bytes(b"stray")
+    (done,) = LocalStore(tmp_path).recover()
+    assert Recovered(_STEM, RecoveryAction.COMPLETED, (files.dump, files.metadata)) == done
+    assert _finished("plain") == backups.contents(tmp_path)
+
+
+def test_globals_that_were_renamed_already_are_checked_too(tmp_path: Path) -> None:
+    """T025: under its final name the file must be what the metadata says as well."""
+    files = _half_made(tmp_path)
+    partial(files.globals).rename(files.globals)
+    files.globals.write_bytes(b"theirs")
+    (done,) = LocalStore(tmp_path).recover()
+    assert done.action is RecoveryAction.REMOVED
+    assert {files.dump.name, files.globals.name} == backups.contents(tmp_path)
+
+
+def test_what_cannot_be_read_is_left_for_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T052: a disk that fails to read proves nothing; nothing is removed, and other stems are."""
+    _half_made(tmp_path)
+    other = partial(Files(tmp_path, names.stem("a", "dev", backups.MOMENT)).dump)
+    other.touch()
+    before = backups.contents(tmp_path) - {other.name}
+
+    def fail(_: Path) -> tuple[str, int]:
+        raise PgvowError("Input/output error")
+
+    monkeypatch.setattr(recovery, "sha256_file", fail)
+    actions = {done.stem: (done.action, done.complaint) for done in LocalStore(tmp_path).recover()}
+    assert (RecoveryAction.LEFT, "Input/output error") == actions[_STEM]
+    assert before == backups.contents(tmp_path)
+
+
+def test_what_may_not_be_removed_is_told(tmp_path: Path) -> None:
+    """T050, T052: in a directory we may only read, clean-up says so and does not fail the run."""
+    partial(Files(tmp_path, _STEM).dump).touch()
+    tmp_path.chmod(0o500)
+    try:
+        done = children.run(bound_by_permissions(children.command(_RECOVER, tmp_path)))
+    finally:
+        tmp_path.chmod(0o700)
+    assert done.stderr == ""
+    assert done.stdout.startswith(f"left 1 cannot lock {tmp_path / _LOCK}: Permission denied")
+
+
+def test_a_name_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    """T052: a directory of a partial file's name is no file of ours, and stops nothing."""
+    path = partial(Files(tmp_path, _STEM).dump)
+    path.mkdir()
+    (done,) = LocalStore(tmp_path).recover()
+    assert (RecoveryAction.LEFT, (path,)) == (done.action, done.files)
+    assert str(done.complaint).startswith(f"cannot recover {tmp_path / _STEM}.dump: ")
+
+
+def test_a_run_that_ends_while_we_look_is_not_disturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T052: what was published between our first look and our having the lock is left alone."""
+    files = _half_made(tmp_path)
+    real = RunLock.__enter__
+
+    def publish_first(lock: RunLock) -> RunLock:
+        partial(files.globals).rename(files.globals)
+        partial(files.metadata).rename(files.metadata)
+        return real(lock)
+
+    monkeypatch.setattr(RunLock, "__enter__", publish_first)
+    assert [] == LocalStore(tmp_path).recover()
+    assert _finished("globals") == backups.contents(tmp_path)
+
+
+def test_recovering_twice_is_harmless(tmp_path: Path) -> None:
+    """T043: the second time there is nothing left to do."""
+    _half_made(tmp_path)
+    store = LocalStore(tmp_path)
+    assert len(store.recover()) == 1
+    assert [] == store.recover()
+    assert _finished("globals") == backups.contents(tmp_path)
+
+
+def test_a_missing_directory_has_nothing_to_recover(tmp_path: Path) -> None:
+    """T043: before the first backup there is nothing to see to."""
+    assert [] == LocalStore(tmp_path / "gone").recover()
+
+
+def test_a_backup_completed_is_the_one_that_was_made(tmp_path: Path) -> None:
+    """T025: what is rolled forward reads as the run would have published it."""
+    files = _half_made(tmp_path)
+    LocalStore(tmp_path).recover()
+    (backup,) = LocalStore(tmp_path).list()
+    assert backup.metadata is not None
+    assert backups.metadata() == replace(backup.metadata, globals=None)
+    assert files.globals.read_bytes() == backups.GLOBALS
