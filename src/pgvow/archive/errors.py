@@ -28,9 +28,7 @@ class ArchiveError(VerificationFailed):
         self.table = table
 
     def within(self, table: str) -> Self:
-        """Return the error with the table it was met in; one that names a table already stays."""
-        if self.table is not None:
-            return self
+        """Return the same error, met in the data of this table."""
         return type(self)(self.complaint, offset=self.offset, table=table)
 
 

@@ -79,7 +79,7 @@ def list_backups(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Check everything a backup needs."""
-    from pgvow.cli.render.doctor import examination_object, examination_text  # noqa: PLC0415
+    from pgvow.cli.render.doctor import ExaminationText, examination_object  # noqa: PLC0415
     from pgvow.operations.doctor import examine  # noqa: PLC0415
 
     result = examine(
@@ -91,7 +91,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     _print(
         arguments,
         lambda: examination_object(result),
-        lambda: examination_text(result),
+        lambda: ExaminationText(result),
         good=result.exit_code == 0,
     )
     return result.exit_code

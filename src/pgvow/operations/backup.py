@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from pgvow import __version__
 from pgvow.archive import ArchiveError, read_toc
 from pgvow.engine.pg_dump import LocksQueuedError, PgDump
@@ -15,7 +17,7 @@ from pgvow.errors import BackupFailed, LockNotGranted, NoSpace, PgvowError, Veri
 from pgvow.model import Metadata
 from pgvow.operations.hashing import hash_file
 from pgvow.postgres.binaries import TESTED_MAJORS, choose_for_server, find_installations
-from pgvow.postgres.connection import Target, prepare
+from pgvow.postgres.connection import Target, prepare, translate
 from pgvow.postgres.globals import dump_globals
 from pgvow.postgres.listing import listing_complaint
 from pgvow.postgres.server import refuse_transaction_pooler, server_facts
@@ -101,9 +103,7 @@ def make_backup(
     target = Target(settings.connection, settings.libpq_variables, environ)
     with ExitStack() as stack:
         session = stack.enter_context(target.open("backup"))
-        refuse_transaction_pooler(target, session)
-        prepare(session)
-        server = server_facts(session)
+        server = _introduced(target, session)
         installation = choose_for_server(installations, server.major)
         installation.program("pg_restore")
         store = LocalStore(options.output_dir)
@@ -120,6 +120,16 @@ def make_backup(
             store.begin(server.database, settings.environment, datetime.now(UTC))
         )
         return _fill_and_publish(run, draft, started, recovered)
+
+
+def _introduced(target: Target, session: Session) -> ServerFacts:
+    """See that it is the server itself that answers, prepare the session, and ask what it is."""
+    refuse_transaction_pooler(target, session)
+    try:
+        prepare(session)
+        return server_facts(session)
+    except psycopg.Error as error:
+        raise translate(error, target.facts) from error
 
 
 def check_space(store: LocalStore, server: ServerFacts, options: BackupOptions) -> None:

@@ -128,10 +128,9 @@ def _tools(
     except PgvowError as error:
         findings.append(Finding.from_error("tools", error))
         return ()
-    origin = "named by PGVOW_PG_BIN" if pg_bin else None
+    named = " (PGVOW_PG_BIN)" if pg_bin else ""
     findings.extend(
-        Finding(Level.GOOD, "tools", f"pg_dump {one.version} in {one.bin}", origin=origin)
-        for one in found
+        Finding(Level.GOOD, "tools", f"pg_dump {one.version} in {one.bin}{named}") for one in found
     )
     return found
 
@@ -157,10 +156,10 @@ def _directory(output_dir: Path, database_size: int | None) -> Iterator[Finding]
 def _space(store: LocalStore, database_size: int | None) -> Iterator[Finding]:
     if database_size is None:
         return
-    free = store.free_bytes()
-    text = f"{free:,} bytes free, the database has {database_size:,}"
-    if free < _SPACE_FACTOR * database_size:
-        hint = "A backup wants twice the database's size: free some, or --space-factor"
+    free, required = store.free_bytes(), _SPACE_FACTOR * database_size
+    text = f"{free:,} bytes free, {required:,} required ({_SPACE_FACTOR} times the database)"
+    if free < required:
+        hint = "Free some, choose another disk (--output-dir), or ask for less (--space-factor)"
         yield Finding(Level.BAD, "space", text, hint)
     else:
         yield Finding(Level.GOOD, "space", text)

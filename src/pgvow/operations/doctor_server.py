@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pgvow.settings import Settings
 
 _NAMES_SHOWN = 5
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,20 @@ def _versions(server: ServerFacts, installations: Sequence[Installation]) -> Ite
 
 
 def _rights(session: Session, server: ServerFacts) -> Iterator[Finding]:
+    role = _sql_name(server.user)
     unreadable = _tables(session, "unreadable_tables")
     if unreadable:
-        hint = f"GRANT pg_read_all_data TO {server.user}"
+        hint = f"GRANT pg_read_all_data TO {role}"
         yield Finding(Level.BAD, "rights", f"cannot read {_some(unreadable)}", hint)
     else:
         yield Finding(Level.GOOD, "rights", "every table is readable")
+    row = session.execute(query("unreadable_large_objects")).fetchone()
+    if row and row[0]:
+        hint = f"pg_read_all_data does not cover them: ALTER ROLE {role} SUPERUSER, or grant each"
+        yield Finding(Level.BAD, "rights", f"cannot read {row[0]} large objects", hint)
     hidden = _tables(session, "row_security")
     if hidden:
-        hint = f"ALTER ROLE {server.user} BYPASSRLS"
+        hint = f"ALTER ROLE {role} BYPASSRLS"
         text = f"would hide rows of {_some(hidden)}"
         yield Finding(Level.BAD, "row security", text, hint)
     else:
@@ -126,9 +133,10 @@ def _rights(session: Session, server: ServerFacts) -> Iterator[Finding]:
 
 def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Finding]:
     owners = [readable(session, row[0]) for row in session.execute(query("owners"))]
-    text = (
-        f"{len(owners)} own something here ({_some(owners)}); a dump names them, globals keep them"
-    )
+    text = "a dump names the owners of its objects"
+    if owners:
+        text += f" ({_some(owners)})"
+    text += ", the globals beside it hold them"
     if may_read_role_passwords(target, session):
         yield Finding(Level.GOOD, "roles", text)
     else:
@@ -153,3 +161,8 @@ def _tables(session: Session, name: str) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _sql_name(role: str) -> str:
+    """Write a role as SQL wants it, quoted only where it has to be: hints are to be copied."""
+    return role if _PLAIN.fullmatch(role) else '"' + role.replace('"', '""') + '"'

@@ -75,8 +75,10 @@ class Target:
 
     def open(self, purpose: str) -> Session:
         """Open an autocommit session, as yet untouched; raises ConnectionFailed, AccessDenied."""
+        parameters = self._with_password(f"pgvow {purpose}")
         try:
-            return psycopg.connect(autocommit=True, **self._with_password(f"pgvow {purpose}"))
+            # Nothing is prepared: behind a pooler it would stay in a session that is not ours.
+            return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
         except psycopg.OperationalError as error:
             raise self.refused(error) from error
 

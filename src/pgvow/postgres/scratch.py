@@ -157,17 +157,20 @@ def _own(path: Path) -> int:
 
 
 def _places() -> list[Path]:
-    """Where directories of ours may be: TMPDIR first, /tmp for those whose path is too long."""
+    """Where directories of ours may be: TMPDIR first, /tmp where that does not serve."""
     return list(dict.fromkeys([Path(tempfile.gettempdir()).absolute(), Path("/tmp")]))  # noqa: S108
 
 
 def _parent(account: Account) -> Path:
     room = _SOCKET_PATH_LIMIT - len(PREFIX) - _RANDOM_PART - _LONGEST_SOCKET_NAME - 2
     for place in _places():
-        if len(os.fsencode(place)) <= room and account.enters(place):
+        # libpq takes a comma for the end of one host and the beginning of another.
+        fits = len(os.fsencode(place)) <= room and "," not in str(place)
+        if fits and account.enters(place):
             return place
     raise PgvowError(
-        "no temporary directory is short enough in name and open to the server's user",
+        "no temporary directory has a name short enough, without a comma, and is open to the"
+        " server's user",
         facts={"Looked at": ", ".join(map(str, _places()))},
         steps=[f"Point TMPDIR at a directory of at most {room} bytes"],
     )

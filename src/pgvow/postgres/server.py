@@ -15,7 +15,10 @@ from pgvow.postgres.sql import query
 if TYPE_CHECKING:
     from pgvow.postgres.connection import Session, Target
 
-_POOLER_ROUNDS = 3
+# Others' traffic through the pooler may hide it from one round, hardly from so many. A pooler that
+# hands on the server's own process id is not known for one before.
+_ROUNDS = 3
+_ROUNDS_BEHIND_POOLER = 10
 
 
 def server_facts(session: Session) -> ServerFacts:
@@ -49,14 +52,8 @@ def refuse_transaction_pooler(target: Target, session: Session) -> None:
     facts = target.facts
     with target.open("check") as other:
         try:
-            for _ in range(_POOLER_ROUNDS):
-                first = _backend(session)
-                with other.transaction():
-                    second = _backend(other)
-                    third = _backend(session)
-                if first == second or first != third:
-                    break
-            else:
+            rounds = _ROUNDS_BEHIND_POOLER if behind_pooler(session) else _ROUNDS
+            if not any(_shares(session, other) for _ in range(rounds)):
                 return
         except psycopg.Error as error:
             raise translate(error, facts) from error
@@ -72,6 +69,20 @@ def refuse_transaction_pooler(target: Target, session: Session) -> None:
             "Or give backups a pool of their own with pool_mode = session",
         ],
     )
+
+
+def _shares(session: Session, other: Session) -> bool:
+    """Tell whether a pooler was seen to hand the server's processes around.
+
+    It gives the process that was used last (``other`` gets what ``session`` just had) or takes
+    turns (``session`` itself is moved on): asked for it twice, with two processes taking turns and
+    ``other`` keeping one of them, ``session`` would else be given the same one again.
+    """
+    first, again = _backend(session), _backend(session)
+    with other.transaction():
+        second = _backend(other)
+        third = _backend(session)
+    return first != again or first == second or first != third
 
 
 def _backend(session: Session) -> int | None:

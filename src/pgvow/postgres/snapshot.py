@@ -23,6 +23,7 @@ from psycopg.rows import class_row
 
 from pgvow.errors import LockNotGranted
 from pgvow.postgres.connection import readable, translate, watch_for_our_death
+from pgvow.postgres.server import behind_pooler
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ class HeldSnapshot:
     """A snapshot, the session that exported it, and the tables that this session keeps locked.
 
     ``locked`` is False where the server's lock table was too small for them: then the tables are
-    safe only from the moment pg_dump holds its own locks. ``watched`` tells whether the server
-    would notice our death.
+    safe only from the moment pg_dump holds its own locks. ``watched`` tells whether a tool may ask
+    the server to notice our death.
     """
 
     id: str
@@ -112,7 +113,9 @@ def hold_snapshot(
     """
     with target.connect("snapshot") as session:
         try:
-            held = _persist(session, deadline=deadline, watched=watch_for_our_death(session))
+            # A pooler refuses the startup parameter by which the tools would ask for it.
+            watched = watch_for_our_death(session) and not behind_pooler(session)
+            held = _persist(session, deadline=deadline, watched=watched)
         except psycopg.Error as error:
             raise translate(error, target.facts) from error
         except LockNotGranted as error:
@@ -173,7 +176,7 @@ def _hold(session: Session, *, locked: bool, watched: bool) -> HeldSnapshot:
 def _with_sizes(session: Session, tables: Sequence[Table]) -> tuple[Table, ...]:
     """Ask for the true sizes, now that nobody can make us wait for them."""
     oids = [table.oid for table in tables if table.has_rows]
-    sizes = dict(session.execute(query("table_sizes"), {"oids": oids}).fetchall())
+    sizes: dict[int, int] = dict(session.execute(query("table_sizes"), {"oids": oids}).fetchall())
     return tuple(replace(table, size_bytes=sizes.get(table.oid, 0)) for table in tables)
 
 

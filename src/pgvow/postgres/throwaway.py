@@ -265,8 +265,10 @@ class ThrowawayServer:
         # itself says which library it misses.
         probe = self._run("postgres", "--version")
         words = [text.strip() for text in (complaint, probe.stderr) if text.strip()]
+        # And it shows the statement that sets the password, should that be what fails.
+        text = "\n".join(words).replace(self.password, "***")
         return ToolUnsuitable(
-            "\n".join(words) or "initdb failed without a word",
+            text or "initdb failed without a word",
             facts={"Programs": str(self.bin)},
             steps=["Install the libraries named above", *install_steps(None)],
         )

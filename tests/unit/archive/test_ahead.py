@@ -40,8 +40,9 @@ def test_no_more_is_made_than_may_wait() -> None:
 
     def counting() -> Iterator[int]:
         nonlocal made
-        for made in itertools.count(1):
-            yield made
+        for number in itertools.count(1):
+            made = number
+            yield number
 
     with Ahead(counting()) as items:
         iterator = iter(items)

@@ -10,6 +10,7 @@ import time
 import tracemalloc
 import zlib
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,13 +35,16 @@ from tests.support.archives import (
     build,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PARTS = (
     Schema("orders", defn="CREATE TABLE public.orders (a text);\n"),
-    Table("orders", b"".join(b"%d\torder %d\n" % (number, number**3) for number in range(60))),
+    Table("orders", b"".join(b"%d\torder %d\n" % (number, number**3) for number in range(20))),
     Table("empty"),
-    LargeObjects(((16384, b"one"), (3_000_000_000, bytes(range(200))))),
+    LargeObjects(((16384, b"one"), (3_000_000_000, bytes(range(60))))),
 )
-FLIPS = 300
+FLIPS = 100
 
 
 def read(raw: bytes) -> Contents:
@@ -58,14 +62,14 @@ def outcome(raw: bytes) -> Contents | None:
 
 def spec_of(version: int, compression: str, *, offsets: bool = True) -> Spec:
     """Return a small archive with everything in it."""
-    return Spec(PARTS, version=version, compression=compression, offsets=offsets, chunk=50)
+    return Spec(PARTS, version=version, compression=compression, offsets=offsets, chunk=30)
 
 
 @pytest.mark.parametrize("offsets", [True, False])
-@pytest.mark.parametrize(("version", "compression"), COMBINATIONS)
-def test_a_file_cut_anywhere_is_noticed(version: int, compression: str, *, offsets: bool) -> None:
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_a_file_cut_anywhere_is_noticed(compression: str, *, offsets: bool) -> None:
     """Whatever byte it ends at, a file that is cut short is an ArchiveError."""
-    raw = build(spec_of(version, compression, offsets=offsets))
+    raw = build(spec_of(16, compression, offsets=offsets))
     end = read_toc(io.BytesIO(raw)).end
     assert [] == [cut for cut in range(end, len(raw)) if outcome(raw[:cut]) is not None]
     with pytest.raises(IncompleteArchive):
@@ -96,7 +100,11 @@ def test_a_flipped_bit_is_noticed(version: int, compression: str, *, offsets: bo
     st.binary(max_size=60),
 )
 def test_any_other_bytes_are_an_error_or_other_contents(
-    combination: tuple[int, str], offsets: bool, place: int, gone: int, garbage: bytes
+    combination: tuple[int, str],
+    offsets: bool,  # noqa: FBT001 - hypothesis gives it
+    place: int,
+    gone: int,
+    garbage: bytes,
 ) -> None:
     """Bytes left out, put in or replaced lead to an ArchiveError, or to contents that say so."""
     version, compression = combination
@@ -126,7 +134,7 @@ def one_table(compression: str, *stored: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def bounded(*, megabytes: float, seconds: float):  # noqa: ANN201 - a context manager
+def bounded(*, megabytes: float, seconds: float) -> Iterator[None]:
     """Fail if the body takes more memory or time."""
     tracemalloc.start()
     start = time.monotonic()
@@ -180,11 +188,12 @@ def test_a_chunk_that_claims_more_than_there_is_takes_no_memory(length: int) -> 
 
 def test_rows_of_a_byte_take_no_more_time_than_their_number() -> None:
     """Chunks and pieces of one byte each: the time grows with their number, not its square."""
-    with bounded(megabytes=8, seconds=60), pytest.raises(ArchiveError, match="end too early"):
-        read(one_table("none", *[b"\n"] * 300_000))
-    frame = COMPRESS["lz4"](b"\n")
-    with bounded(megabytes=8, seconds=60), pytest.raises(ArchiveError, match="end too early"):
-        read(one_table("lz4", *[frame] * 20_000))
+    for raw in (
+        one_table("none", *[b"\n"] * 100_000),
+        one_table("lz4", *[COMPRESS["lz4"](b"\n")] * 20_000),
+    ):
+        with bounded(megabytes=8, seconds=60), pytest.raises(ArchiveError, match="end too early"):
+            read(raw)
 
 
 def test_large_objects_without_end_end_with_the_file() -> None:
@@ -192,5 +201,6 @@ def test_large_objects_without_end_end_with_the_file() -> None:
     spec = Spec((LargeObjects(()),), version=16, compression="none", offsets=False)
     writer = Writer(spec)
     start = writer.header() + writer.toc({}) + b"\x03" + writer.integer(7)
+    raw = start + (writer.integer(5) + writer.integer(0)) * 20_000
     with bounded(megabytes=8, seconds=60), pytest.raises(IncompleteArchive):
-        read(start + (writer.integer(5) + writer.integer(0)) * 20_000)
+        read(raw)

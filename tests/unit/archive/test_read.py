@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -426,18 +427,35 @@ def test_errors_of_the_file_go_through_and_end_every_thread(*, offsets: bool) ->
     assert before == threading.active_count()
 
 
-def test_an_interrupt_ends_every_thread() -> None:
-    """Ctrl-C in the caller's thread stops the work of all others."""
+class Slow(io.BytesIO):
+    """A file on a slow disk, that counts how often it is read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read after a while."""
+        self.reads += 1
+        time.sleep(0.02)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("offsets", [True, False])
+def test_an_interrupt_ends_every_thread(*, offsets: bool) -> None:
+    """Ctrl-C in the caller's thread stops the work of all others, midway."""
 
     class Pressed(Listener):
         def update(self, step: Step) -> None:
             super().update(step)
             raise KeyboardInterrupt
 
+    rows = b"1\n" * 5_000_000
+    parts = (Table("a", rows), Table("b", rows))
+    file = Slow(build(Spec(parts, compression="none", chunk=100_000, offsets=offsets)))
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
-        read_archive(io.BytesIO(build(Spec(PARTS))), progress=Pressed())
+        read_archive(file, progress=Pressed(), threads=2)
     assert before == threading.active_count()
+    assert file.reads < 100
 
 
 @given(st.lists(st.binary(max_size=400)), st.data())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -10,29 +12,79 @@ from pgvow.cli.console import BAD, FAINT, GOOD, WARNING, printable, styled
 from pgvow.operations.findings import Level
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console, ConsoleOptions
+
     from pgvow.operations.doctor import Examination
+    from pgvow.operations.findings import Finding
 
 _SIGNS = {Level.GOOD: ("✓", GOOD), Level.ATTENTION: ("!", WARNING), Level.BAD: ("✗", BAD)}
 _VERDICTS = {0: "Everything a backup needs is there", 11: "Something needs attention"}
+_WORD = re.compile(r"\S+")
+_LONGEST_VALUE = 40
+_LEAST_WIDTH = 20
 _WRONG = "Something is wrong: a backup would fail"
 
 
-def examination_text(result: Examination) -> Text:
-    """Render a line a finding, its hint below, and the verdict last."""
-    width = max((len(finding.name) for finding in result.findings), default=0)
-    text = Text()
-    for finding in result.findings:
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """How wide the names are, and the values of settings before the column of their origins."""
+
+    name: int
+    value: int
+
+    @property
+    def indent(self) -> int:
+        """Where a finding's text begins: after its sign and its name."""
+        return self.name + 4
+
+
+class ExaminationText:
+    """A line a finding, its hint below, and the verdict last; wrapped where there is an edge."""
+
+    def __init__(self, result: Examination) -> None:
+        self._result = result
+        values = [len(finding.text) for finding in result.findings if finding.origin]
+        self._columns = _Columns(
+            name=max((len(finding.name) for finding in result.findings), default=0),
+            value=max((length for length in values if length <= _LONGEST_VALUE), default=0),
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Yield the lines that fit the console."""
+        width = max(options.max_width - self._columns.indent, _LEAST_WIDTH)
+        for finding in self._result.findings:
+            yield self._finding(finding, width)
+        yield Text("\n" + _VERDICTS.get(self._result.exit_code, _WRONG))
+
+    def _finding(self, finding: Finding, width: int) -> Text:
         sign, style = _SIGNS[finding.level]
-        text.append(styled(sign, style)).append(f" {finding.name:<{width}}  ")
-        text.append(_indented(finding.text, width) + "\n")
+        head = Text.assemble(styled(sign, style), f" {finding.name:<{self._columns.name}}  ")
+        body = _lines(finding.text)
+        if finding.origin:
+            body.append(" " * (self._columns.value - len(body)))
+            body.append(styled(f"  {printable(finding.origin)}", FAINT))
         if finding.hint:
-            hint = _indented(finding.hint, width)
-            text.append(" " * (width + 4)).append(styled(f"→ {hint}", FAINT)).append("\n")
-    return text.append("\n" + _VERDICTS.get(result.exit_code, _WRONG))
+            body.append("\n").append(styled(f"→ {_lines(finding.hint)}", FAINT))
+        lines = [part for line in body.split() for part in line.divide(_breaks(line.plain, width))]
+        for line in lines:
+            line.rstrip()
+        return head.append(Text("\n" + " " * self._columns.indent).join(lines))
 
 
-def _indented(text: str, width: int) -> str:
-    return ("\n" + " " * (width + 4)).join(printable(line) for line in text.splitlines())
+def _breaks(line: str, width: int) -> list[int]:
+    """Find where to break a line: between words only, for a path or a command is to be copied."""
+    breaks, start = [], 0
+    for word in _WORD.finditer(line):
+        if word.start() > start and word.end() - start > width:
+            start = word.start()
+            breaks.append(start)
+    return breaks
+
+
+def _lines(text: str) -> Text:
+    return Text("\n".join(printable(line) for line in text.splitlines()))
 
 
 def examination_object(result: Examination) -> dict[str, Any]:
@@ -46,6 +98,7 @@ def examination_object(result: Examination) -> dict[str, Any]:
                 "level": finding.level.name.lower(),
                 "text": finding.text,
                 "hint": finding.hint,
+                "origin": finding.origin,
             }
             for finding in result.findings
         ],

@@ -1,0 +1,126 @@
+"""A real PgBouncer in front of a test server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pgvow.postgres.process import die_with_parent
+from pgvow.postgres.scratch import server_account
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.servers import TestServer
+
+_HOST = "127.0.0.1"
+# Where Debian puts what only administrators are expected to start.
+_PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+
+
+class Pooler:
+    """A running PgBouncer: connect to it as if it were the server."""
+
+    host = _HOST
+
+    def __init__(self, server: TestServer, port: int) -> None:
+        self.server = server
+        self.port = port
+
+    def connect(self, database: str) -> psycopg.Connection:
+        """Connect in autocommit, leaving nothing behind in sessions that are shared."""
+        conninfo = make_conninfo(
+            "",
+            host=self.host,
+            port=self.port,
+            user=self.server.user,
+            password=self.server.password,
+            dbname=database,
+            # PgBouncer hands on the name of whoever gives one, and leaves the last one standing.
+            application_name="another client",
+        )
+        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+
+    def answers(self) -> bool:
+        """Whether it lets us through to the server."""
+        try:
+            self.connect("postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def program() -> str:
+    """Find PgBouncer; skips where there is none, and fails under CI."""
+    found = shutil.which("pgbouncer", path=_PLACES)
+    if found is None:
+        complaint = "no PgBouncer on this machine: apt-get install pgbouncer"
+        if os.environ.get("CI") == "true":
+            pytest.fail(complaint)
+        pytest.skip(complaint)
+    return found
+
+
+@contextlib.contextmanager
+def pgbouncer(server: TestServer, **settings: str | int) -> Iterator[Pooler]:
+    """Run a PgBouncer of its own, as the user the server runs as; it refuses to be root."""
+    account = server_account()
+    executable = program()
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name, socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        pooler = Pooler(server, probe.getsockname()[1])
+        probe.close()
+        folder = Path(name)
+        config = _configure(folder, pooler, settings)
+        for path in (folder, *folder.iterdir()):
+            account.give(path)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [executable, config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                preexec_fn=die_with_parent,
+                **account.popen_arguments(),
+            )
+        try:
+            wait_until(lambda: process.poll() is not None or pooler.answers())
+            assert process.poll() is None, (folder / "log").read_text()
+            yield pooler
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _configure(folder: Path, pooler: Pooler, settings: dict[str, str | int]) -> Path:
+    server = pooler.server
+    users = folder / "users"
+    users.write_text(f'"{server.user}" "{server.password}"\n')
+    lines = {
+        "listen_addr": pooler.host,
+        "listen_port": pooler.port,
+        "unix_socket_dir": "",
+        "auth_type": "scram-sha-256",
+        "auth_file": users,
+        **settings,
+    }
+    config = folder / "pgbouncer.ini"
+    config.write_text(
+        f"[databases]\n* = host={server.host} port={server.port}\n[pgbouncer]\n"
+        + "".join(f"{key} = {value}\n" for key, value in lines.items())
+    )
+    for path in (users, config):
+        path.chmod(0o600)
+    return config
