@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 # Half of a test's time is waiting for servers: more workers than cores.
 WORKERS ?= 3
 
-.PHONY: help setup demo test lint check bench clean
+.PHONY: help setup demo test lint check bench screenshot clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: lint test  ## what CI runs: format, lint, types, layers, tests
 
 bench: setup  ## what a backup costs beyond the bare pg_dump
 	@$(BIN)/python bench/overhead.py
+
+screenshot: setup  ## docs/demo.svg, from the real demo
+	@$(BIN)/python tools/screenshot.py
 
 clean:  ## remove everything that setup and tests made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

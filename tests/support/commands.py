@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.terminal import on_terminal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.support.servers import TestServer
+    from tests.support.terminal import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
 _CLEAN = ("PATH", "HOME", "TMPDIR", "LANG", "COVERAGE_PROCESS_START", "PYTHONDONTWRITEBYTECODE")
@@ -79,6 +82,15 @@ class Commands:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+        )
+
+    def on_terminal(self, *arguments: str | Path, columns: int = 100, **more: str) -> Screen:
+        """Run ``pgvow`` in a terminal, to its end."""
+        return on_terminal(
+            self._argv(["-m", "pgvow", *arguments]),
+            cwd=self.cwd,
+            env=self._environment(more),
+            columns=columns,
         )
 
     def _run(self, words: list[str | Path], timeout: float, more: Mapping[str, str]) -> Done:

@@ -92,7 +92,7 @@ def pgbouncer(server: TestServer, **settings: str | int) -> Iterator[Pooler]:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                preexec_fn=die_with_parent,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - see there
                 **account.popen_arguments(),
             )
         try:

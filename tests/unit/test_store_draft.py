@@ -159,9 +159,12 @@ def test_open_dump_refuses_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".dump", ".globals.sql", ".metadata.json"])
-def test_publish_never_overwrites(tmp_path: Path, suffix: str) -> None:
-    """T043: a file that took one of the names meanwhile stays, and is not half of our backup."""
+def test_publish_never_overwrites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """T043: a file that took one of the names meanwhile stays, and nothing at all is renamed."""
     theirs = tmp_path / (_STEM + suffix)
+    monkeypatch.delattr(Path, "rename")
     with pytest.raises(BackupFailed, match="not overwritten") as caught:
         _publish_after(tmp_path, lambda _: theirs.write_text("theirs"))
     assert {theirs.name} == backups.contents(tmp_path)

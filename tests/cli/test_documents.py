@@ -1,0 +1,193 @@
+"""The documents are true: their commands run, their links lead somewhere, their tables agree."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.cli.help import EXIT_CODES
+from tests.support.commands import ROOT, clean_environment, settings_for
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import TcpServer
+
+_BLOCK = re.compile(
+    r"(?P<comment><!-- not run: .+ -->\n\s*)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL
+)
+_LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#]+)\)")
+_DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def blocks(document: str, kind: str) -> list[str]:
+    """The code blocks of one kind that are meant to be run, in order, without indentation."""
+    found = []
+    for match in _BLOCK.finditer((ROOT / document).read_text(encoding="utf-8")):
+        if match["kind"] == kind and not match["comment"]:
+            lines = match["text"].splitlines()
+            indent = len(lines[0]) - len(lines[0].lstrip())
+            found.append("\n".join(line[indent:] for line in lines))
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """What a user has after cloning: the files of the repository, without git."""
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for name in names:
+        if name.startswith(("src/", "db/")) or name in {"backup_db.py", "pyproject.toml"}:
+            target = tmp_path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    return tmp_path
+
+
+@pytest.fixture
+def shell(tcp_server: TcpServer, make_database: MakeDatabase, project: Path) -> dict[str, str]:
+    """A user's variables: the database of the documents, on a server that exists."""
+    database = make_database(tcp_server, "project_chat")
+    with tcp_server.connect(database) as session:
+        session.execute("CREATE TABLE messages AS SELECT n FROM generate_series(1, 99) AS n")
+    settings = {
+        **settings_for(tcp_server, database, environment="dev"),
+        **settings_for(tcp_server, database, environment="prod"),
+        "DB_HOST": tcp_server.tcp_host,
+        "DEV_DB_HOST": tcp_server.tcp_host,
+    }
+    clean = clean_environment()
+    path = [str(Path(sys.executable).parent), str(tcp_server.bin), clean["PATH"]]
+    return {
+        **clean,
+        **settings,
+        **{
+            key: value
+            for key, value in tcp_server.tcp_environment("postgres").items()
+            if key.startswith(("PG", "LD_"))
+        },
+        "PATH": ":".join(path),
+    }
+
+
+def run(script: str, project: Path, shell: dict[str, str]) -> None:
+    """Run one block; a doctor who finds that no backup was made yet is content enough."""
+    script = re.sub(r"^(pgvow doctor.*)$", r"\1 || [ $? = 11 ]", script, flags=re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=project,
+        env=shell,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "quickstart.md"])
+def test_the_commands_run(document: str, project: Path, shell: dict[str, str]) -> None:
+    """Every sh block, in order, in one folder; a make target only has to exist (it runs in CI)."""
+    for script in blocks(document, "sh"):
+        if script.startswith("make "):
+            target = script.split()[1]
+            subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+        else:
+            run(script, project, shell)
+    assert list((project / "db/backups").glob("*.dump"))
+    assert not list((project / "db/backups").glob("*.partial"))
+
+
+def test_the_cron_lines_run(project: Path, shell: dict[str, str]) -> None:
+    """What stands behind the five fields is a command that works with cron's bare environment."""
+    lines = [line for block in blocks("quickstart.md", "cron") for line in block.splitlines()]
+    commands = [line.split(maxsplit=5)[5] for line in lines if line[0].isdigit()]
+    assert len(commands) == 4
+    (project / "retention.sh").write_text("true\n")
+    for command in commands:
+        here = command.replace("/srv/project", str(project))
+        here = re.sub(r"\S*\.venv/bin/python", sys.executable, here)
+        run(here, project, shell)
+    assert "Backup created successfully" in (project / "backup.log").read_text()
+
+
+def test_retention_keeps_seven_days_and_four_weeks(project: Path, shell: dict[str, str]) -> None:
+    """The find lines remove what is older, of this database alone, and nothing else."""
+    import os  # noqa: PLC0415 - utime alone
+    import time  # noqa: PLC0415 - the clock alone
+
+    day = 86400
+    for folder in ("db/backups", "db/backups/weekly"):
+        for age in (0, 6, 8, 26, 29):
+            for name in (
+                f"project_chat_prod_{age}Z.dump",
+                f"project_chat_prod_{age}Z.metadata.json",
+            ):
+                path = project / folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+                os.utime(path, (time.time() - age * day,) * 2)
+        for name in ("other_prod_99Z.dump", "project_chat_prod_notes.txt"):
+            (project / folder / name).touch()
+            os.utime(project / folder / name, (0, 0))
+    script = next(block for block in blocks("quickstart.md", "sh") if "retention.sh" in block)
+    run(script, project, shell)
+
+    def ages(folder: str) -> set[str]:
+        return {path.name.split("_")[3] for path in (project / folder).glob("project_chat*.dump")}
+
+    assert ages("db/backups") == {"0Z.dump", "6Z.dump"}
+    assert ages("db/backups/weekly") == {"0Z.dump", "6Z.dump", "8Z.dump", "26Z.dump"}
+    assert (project / "db/backups/other_prod_99Z.dump").exists()
+    assert (project / "db/backups/weekly/project_chat_prod_notes.txt").exists()
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file."""
+    for match in _LINK.finditer(document.read_text(encoding="utf-8")):
+        assert (document.parent / match["path"]).exists(), match["path"]
+
+
+def test_every_document_is_reachable_from_the_index() -> None:
+    """From docs/index.md, link by link (T058)."""
+    seen: set[Path] = set()
+    ahead = [ROOT / "docs/index.md"]
+    while ahead:
+        document = ahead.pop()
+        if document in seen or document.suffix != ".md":
+            continue
+        seen.add(document)
+        text = document.read_text(encoding="utf-8")
+        ahead += [(document.parent / match["path"]).resolve() for match in _LINK.finditer(text)]
+    assert set(_DOCUMENTS) == seen
+
+
+def test_exit_codes_agree() -> None:
+    """README and --help have the same codes with the same words (T041, T048)."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for line in EXIT_CODES.splitlines()[1:]:
+        code, meaning = line.split(maxsplit=1)
+        row = next(row for row in readme.splitlines() if re.match(rf"\| (\d+, )?{code}\b", row))
+        first_words = meaning.removeprefix("doctor: ").split(",")[0].split(" missing")[0]
+        assert first_words.split()[0].lower() in row.replace("`", "").lower()
+
+
+def test_git_keeps_backups_out_and_the_folder_in(tmp_path: Path) -> None:
+    """db/backups is in git, what a backup writes there is not (T001 to T003, T057)."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "db"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert tracked.split() == ["db/backups/.gitkeep"]
+    for name in ("x.dump", "x.metadata.json", "x.globals.sql", "x.dump.partial", ".x_dev.lock"):
+        done = subprocess.run(
+            ["git", "check-ignore", "-q", f"db/backups/{name}"], cwd=ROOT, check=False
+        )
+        assert done.returncode == 0, name

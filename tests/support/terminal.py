@@ -1,0 +1,71 @@
+"""A terminal to run commands in: what a person sees, escape sequences and all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_CHUNK = 65536
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a command wrote to a terminal, and how it ended."""
+
+    code: int
+    raw: str
+
+    @property
+    def text(self) -> str:
+        """All that was written, without escape sequences."""
+        return _SEQUENCE.sub("", self.raw).replace("\r\n", "\n")
+
+    @property
+    def is_styled(self) -> bool:
+        """Whether there was any colour or weight."""
+        return _STYLE.search(self.raw) is not None
+
+
+def on_terminal(
+    argv: list[str], *, cwd: Path, env: Mapping[str, str], columns: int = 100
+) -> Screen:
+    """Run a command with a terminal for standard input, output and error."""
+    ours, theirs = pty.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env={"TERM": "xterm-256color", **env},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+    finally:
+        os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        written = bytearray()
+        while chunk := _read(screen.fileno()):
+            written += chunk
+    return Screen(process.wait(), written.decode())
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, _CHUNK)
+    except OSError:  # on Linux the end of a terminal is an error
+        return b""
