@@ -33,9 +33,7 @@ ORDER BY 1, 2
 def commands_through(pooler: Pooler, database: str, cwd: Path) -> Commands:
     """A user's shell that points at the pooler."""
     settings = settings_for(pooler.server, database)
-    return Commands(
-        cwd, {**settings, "DEV_DB_HOST": pooler.host, "DEV_DB_PORT": str(pooler.port)}
-    )
+    return Commands(cwd, {**settings, "DEV_DB_HOST": pooler.host, "DEV_DB_PORT": str(pooler.port)})
 
 
 def make_tables(server: TestServer, database: str) -> None:
@@ -117,9 +115,7 @@ def test_session_mode_serves(server: TestServer, database: str, tmp_path: Path) 
     with restore_fresh(server, tmp_path / done.json["backup_path"]) as fresh:
         assert {"t": 500} == rows_by_key(server, fresh)
     assert 11 == examined.code
-    assert ["pooler"] == [
-        one["name"] for one in examined.json["checks"] if one["level"] != "good"
-    ]
+    assert ["pooler"] == [one["name"] for one in examined.json["checks"] if one["level"] != "good"]
 
 
 def test_session_mode_leaves_nothing(server: TestServer, database: str, tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> Non
 def test_an_unfit_tmpdir_is_passed_over(
     name: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another place serves where TMPDIR leaves no room for a socket's name, or reads as two hosts."""
+    """Another place serves where TMPDIR leaves no room for a socket, or reads as two hosts."""
     unfit = temporary / name
     unfit.mkdir()
     unfit.chmod(0o711)

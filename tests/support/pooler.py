@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -12,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgvow.postgres.process import die_with_parent
 from pgvow.postgres.scratch import server_account
+from tests.support.programs import system_program
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from tests.support.servers import TestServer
 
 _HOST = "127.0.0.1"
-# Where Debian puts what only administrators are expected to start.
-_PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
 
 class Pooler:
@@ -61,22 +57,11 @@ class Pooler:
         return True
 
 
-def program() -> str:
-    """Find PgBouncer; skips where there is none, and fails under CI."""
-    found = shutil.which("pgbouncer", path=_PLACES)
-    if found is None:
-        complaint = "no PgBouncer on this machine: apt-get install pgbouncer"
-        if os.environ.get("CI") == "true":
-            pytest.fail(complaint)
-        pytest.skip(complaint)
-    return found
-
-
 @contextlib.contextmanager
 def pgbouncer(server: TestServer, **settings: str | int) -> Iterator[Pooler]:
     """Run a PgBouncer of its own, as the user the server runs as; it refuses to be root."""
     account = server_account()
-    executable = program()
+    executable = system_program("pgbouncer", package="pgbouncer")
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name, socket.socket() as probe:
         probe.bind((_HOST, 0))
         pooler = Pooler(server, probe.getsockname()[1])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK = 65536
-_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:[34]\d|9[0-7]|10[0-7])(?:;\d+)*m")
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -34,9 +34,9 @@ class Screen:
         return _SEQUENCE.sub("", self.raw).replace("\r\n", "\n")
 
     @property
-    def is_styled(self) -> bool:
-        """Whether there was any colour or weight."""
-        return _STYLE.search(self.raw) is not None
+    def is_coloured(self) -> bool:
+        """Whether there was any colour; bold and faint are none."""
+        return _COLOUR.search(self.raw) is not None
 
 
 def on_terminal(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FRESH = timedelta(hours=26)
 """A daily backup, and two hours of grace."""
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _SPACE_FACTOR = 2
 """The default of ``--space-factor``."""
 _LEFT_TO_LIBPQ = "left to libpq"
@@ -119,9 +120,7 @@ def _tools(
 ) -> tuple[Installation, ...]:
     try:
         # Where other settings are wrong, the folder of the tools may still be right.
-        pg_bin = (
-            settings.pg_bin if settings else load_pg_bin(environ=environ, directory=directory)
-        )
+        pg_bin = settings.pg_bin if settings else load_pg_bin(environ=environ, directory=directory)
         found = find_installations(pg_bin=pg_bin, environ=environ)
     except ConfigurationError:
         return ()  # among the problems of the settings already
@@ -194,6 +193,11 @@ def _age(newest: datetime | None, settings: Settings) -> Finding:
         text = f"none of {settings.connection.dbname} ({settings.environment}) yet"
         return Finding(Level.ATTENTION, "newest backup", text, command)
     age = datetime.now(UTC) - newest
+    if age < -_CLOCKS_DIFFER:
+        text = f"{newest:%Y-%m-%dT%H:%M:%SZ}, which is in the future"
+        return Finding(
+            Level.ATTENTION, "newest backup", text, "Check this machine's clock: date -u"
+        )
     text = f"{newest:%Y-%m-%dT%H:%M:%SZ}, {age.total_seconds() / 3600:.1f} hours old"
     if age > _FRESH:
         return Finding(Level.ATTENTION, "newest backup", text, command)

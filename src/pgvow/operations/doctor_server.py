@@ -120,8 +120,8 @@ def _rights(session: Session, server: ServerFacts) -> Iterator[Finding]:
         yield Finding(Level.GOOD, "rights", "every table is readable")
     row = session.execute(query("unreadable_large_objects")).fetchone()
     if row and row[0]:
-        hint = f"pg_read_all_data does not cover them: ALTER ROLE {role} SUPERUSER, or grant each"
-        yield Finding(Level.BAD, "rights", f"cannot read {row[0]} large objects", hint)
+        hint = f"pg_read_all_data does not cover them: GRANT SELECT ON LARGE OBJECT … TO {role}"
+        yield Finding(Level.BAD, "rights", f"large objects that it may not read: {row[0]}", hint)
     hidden = _tables(session, "row_security")
     if hidden:
         hint = f"ALTER ROLE {role} BYPASSRLS"
