@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @contextlib.contextmanager
-def _or_skip() -> Iterator[None]:
+def or_skip() -> Iterator[None]:
     """Skip where a server does not run on this machine; under CI that is a failure."""
     try:
         yield
@@ -44,21 +44,21 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest, servers: Servers) -> TestServer:
     """Give the server of each major in turn."""
-    with _or_skip():
+    with or_skip():
         return servers.get(request.param)
 
 
 @pytest.fixture(scope="session")
 def pg15(servers: Servers) -> TestServer:
     """Give the oldest server."""
-    with _or_skip():
+    with or_skip():
         return servers.get(15)
 
 
 @pytest.fixture(scope="session")
 def pg18(servers: Servers) -> TestServer:
     """Give the newest server."""
-    with _or_skip():
+    with or_skip():
         return servers.get(18)
 
 
@@ -66,7 +66,7 @@ def pg18(servers: Servers) -> TestServer:
 def tcp_server() -> Iterator[TcpServer]:
     """Give a server, of the newest major, that listens on 127.0.0.1 as well."""
     with contextlib.ExitStack() as stack:
-        with _or_skip():
+        with or_skip():
             server = stack.enter_context(TcpServer.on_free_port(max(MAJORS)))
         yield server
 
@@ -84,7 +84,7 @@ def start_server() -> Iterator[StartServer]:
     with contextlib.ExitStack() as stack:
 
         def start(major: int, **settings: str) -> TestServer:
-            with _or_skip():
+            with or_skip():
                 return stack.enter_context(TestServer(major, settings))
 
         yield start

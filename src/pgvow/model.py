@@ -37,17 +37,53 @@ def table_key(schema: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """What the server held of one table in the snapshot; ``size_bytes`` is heap and TOAST."""
+    """One table: what the server held in the snapshot, and what the archive holds of it.
+
+    ``size_bytes`` is heap and TOAST on the server. ``bytes`` and ``fingerprint`` (XXH3-128) are of
+    its COPY text in the archive, without the terminator, and ``stored`` is XXH3-128 of its block as
+    it lies in the file; None where the archive was not inspected.
+    """
 
     schema: str
     name: str
     rows: int
     size_bytes: int
+    bytes: int | None = None
+    fingerprint: str | None = None
+    stored: str | None = None
 
     @property
     def key(self) -> str:
         """The table's key in ``table_counts``."""
         return table_key(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class TocFacts:
+    """The table of contents: XXH3-128 of header and entries as stored, and how many entries."""
+
+    digest: str
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class LargeObjectFacts:
+    """All large objects of an archive; ``stored`` has the digest of each of their blocks."""
+
+    count: int
+    bytes: int
+    fingerprint: str
+    stored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceFacts:
+    """Where the archive sets a sequence; sequences do not heed snapshots."""
+
+    schema: str
+    name: str
+    last_value: int
+    is_called: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +98,11 @@ class GlobalsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is written beside a dump, once, after it. The first nine are the contract's."""
+    """What is written beside a dump, once, after it. The first nine are the contract's.
+
+    ``toc`` and ``large_objects`` are None where the archive was not inspected. ``settings`` are
+    those of the dumping session on which the text of its rows depends.
+    """
 
     backup_timestamp: datetime
     environment: str
@@ -74,6 +114,10 @@ class Metadata:
     pg_dump_version: str
     postgresql_version: str
     tables: tuple[TableFacts, ...] = ()
+    toc: TocFacts | None = None
+    large_objects: LargeObjectFacts | None = None
+    sequences: tuple[SequenceFacts, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
     globals: GlobalsFacts | None = None
     pgvow_version: str | None = None
     engine: str | None = None

@@ -14,6 +14,7 @@ from pgvow.archive.header import Compression, Header, LocalTime
 from pgvow.archive.primitives import OffsetState
 from pgvow.archive.read import Examination, copy_text, examine_archive, read_archive
 from pgvow.archive.rows import CopyDigest, CopyFacts
+from pgvow.archive.sequences import SequencePosition, sequence_positions
 from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "LocalTime",
     "OffsetState",
     "Section",
+    "SequencePosition",
     "Stored",
     "TableContents",
     "TableOfContents",
@@ -38,4 +40,5 @@ __all__ = [
     "examine_archive",
     "read_archive",
     "read_toc",
+    "sequence_positions",
 ]

@@ -30,6 +30,7 @@ def backup(arguments: argparse.Namespace) -> int:
         space_factor=arguments.space_factor,
         lock_wait_timeout=arguments.lock_wait_timeout,
         with_globals=not arguments.no_globals,
+        inspect=not arguments.no_inspect,
     )
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = make_backup(chosen, options, environ=os.environ, progress=progress)

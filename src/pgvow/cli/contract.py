@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 _EVERYWHERE = {"json", "quiet"}
 _OF_MODE = {
-    "backup": {"env", "output_dir", "space_factor", "lock_wait_timeout", "no_globals"},
+    "backup": {
+        "env",
+        "output_dir",
+        "space_factor",
+        "lock_wait_timeout",
+        "no_globals",
+        "no_inspect",
+    },
     "verify": {"file"},
     "list": {"env", "output_dir", "list"},
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from pgvow.cli.console import FAINT, output, styled
+from pgvow.cli.own_command import own_command
 from pgvow.cli.progress import TerminalProgress
 from pgvow.cli.render.backup import backup_text
 from pgvow.cli.render.listing import listing_text
@@ -16,6 +19,8 @@ from pgvow.store import LocalStore
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from rich.console import RenderableType
 
@@ -29,34 +34,48 @@ Now your own database. In the folder of your project, write a file .env.local:
 
 then type:
 
-  pgvow doctor          is everything there that a backup needs?
-  pgvow backup          make one
-  pgvow list            see what there is"""
+  {pgvow} doctor    # is everything there that a backup needs?
+  {pgvow} backup    # make one
+  {pgvow} list      # see what there is"""
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Run the demo; returns the exit code."""
-    with TerminalProgress(quiet=False) as progress:
-        installation = demo.find_server_programs(os.environ)
-        _say(
-            f"A throw-away PostgreSQL {installation.version} server, {arguments.messages:,} messages"
-        )
-        with demo.demo_server(installation, messages=arguments.messages) as environ:
-            _say("pgvow backup")
-            result = demo.back_up(environ, arguments.output_dir, progress)
-            _show(backup_text(result))
-            _say("pgvow list")
-            _show(listing_text(LocalStore(arguments.output_dir).list(), arguments.output_dir))
-            _say(f"pgvow verify {result.backup.path}")
-            sound = demo.verify(environ, result.backup.path, progress)
-            _show(verification_text(sound))
-            damaged = demo.damage_a_copy(environ, result, progress)
-            _say(f"The same, of a copy in which one bit of byte {damaged.offset:,} is changed")
-            _show(verification_text(damaged.verification))
-        _say("The server is gone; the backup stays")
-        _show(_NEXT)
-    _judge(sound=sound.passed, damaged=damaged.verification.passed)
+    installation = demo.find_server_programs(os.environ)
+    _say(f"A throw-away PostgreSQL {installation.version} server, {arguments.messages:,} messages")
+    with demo.demo_server(installation, os.environ) as server:
+        with _progress() as progress:
+            demo.make_up(server, messages=arguments.messages, progress=progress)
+        environ = demo.user_environment(server, installation, os.environ)
+        sound, damaged = _show_all(environ, arguments.output_dir)
+    _judge(sound=sound, damaged=damaged)
+    _say("The server is gone; the backup stays")
+    _show(Text(_NEXT.format(pgvow=own_command())))
     return 0
+
+
+def _progress() -> TerminalProgress:
+    """A new bar for each piece of work: a bar that is still drawn would garble what is shown."""
+    return TerminalProgress(quiet=False)
+
+
+def _show_all(environ: Mapping[str, str], output_dir: Path) -> tuple[bool, bool]:
+    """Back up, list, verify, damage; returns whether backup and damaged copy passed."""
+    _say("pgvow backup")
+    with _progress() as progress:
+        result = demo.back_up(environ, output_dir, progress)
+    _show(backup_text(result))
+    _say("pgvow list")
+    _show(listing_text(LocalStore(output_dir).list(), output_dir))
+    _say(f"pgvow verify {result.backup.path}")
+    with _progress() as progress:
+        sound = demo.verify(environ, result.backup.path, progress)
+    _show(verification_text(sound))
+    with _progress() as progress:
+        damaged = demo.damage_a_copy(environ, result, progress)
+    _say(f"The same, of a copy in which one bit of byte {damaged.offset:,} is changed")
+    _show(verification_text(damaged.verification))
+    return sound.passed, damaged.verification.passed
 
 
 def _judge(*, sound: bool, damaged: bool) -> None:

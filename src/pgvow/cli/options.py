@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "space_factor": 2.0,
     "lock_wait_timeout": 60.0,
     "no_globals": False,
+    "no_inspect": False,
     "json": False,
     "quiet": False,
 }
@@ -61,6 +62,12 @@ def add_backup(group: argparse.ArgumentParser) -> None:
         help="how long to try for the locks on all tables (default: 60)",
     )
     group.add_argument(
+        "--no-inspect",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="do not read the dump back to its last byte and compare it with the server's counts",
+    )
+    group.add_argument(
         "--no-globals",
         action="store_true",
         default=argparse.SUPPRESS,
@@ -87,6 +94,14 @@ def add_report(group: argparse.ArgumentParser) -> None:
 def filled(namespace: argparse.Namespace) -> argparse.Namespace:
     """Fill in the default of everything that was not typed."""
     return argparse.Namespace(**{**DEFAULTS, **vars(namespace)})
+
+
+def count(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    # Not int() alone, which takes "1_000" and digits of any script.
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _not_negative(text: str) -> float:

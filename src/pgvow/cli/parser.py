@@ -90,7 +90,7 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     demo.add_argument(
         "--messages",
         metavar="N",
-        type=int,
+        type=options.count,
         default=100_000,
         help="how many chat messages to make up (default: 100000)",
     )

@@ -12,22 +12,39 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from pgvow.cli.console import WARNING, errors, printable, styled
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
     from pgvow.progress import Step
 
 _PHASES = {
+    "fill": "Making it up",
     "lock": "Locking tables",
     "dump": "Dumping",
     "checksum": "Checksum",
+    "reading the archive": "Reading back",
     "integrity": "Checking",
 }
+
+
+class _Amount(DownloadColumn):
+    """Bytes where a phase counts them; else its own words, if it has any."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total else Text(task.fields.get("detail", ""))
+
+
+class _Rate(TransferSpeedColumn):
+    """Bytes a second where a phase counts bytes."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total else Text()
 
 
 class TerminalProgress:
@@ -41,8 +58,8 @@ class TerminalProgress:
         self._bar = Progress(
             TextColumn("{task.description:<15}"),
             BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            _Amount(binary_units=True),
+            _Rate(),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -70,7 +87,9 @@ class TerminalProgress:
                 self._bar.remove_task(self._task)
             self._phase = step.phase
             self._task = self._bar.add_task(_PHASES.get(step.phase, step.phase), total=None)
-        self._bar.update(self._task, completed=step.done, total=step.total or None)
+        self._bar.update(
+            self._task, completed=step.done, total=step.total or None, detail=printable(step.detail)
+        )
 
     def warn(self, message: str) -> None:
         """Print a warning line above the bar."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,19 @@ from pgvow.engine.pg_dump import LocksQueuedError, PgDump
 from pgvow.errors import BackupFailed, LockNotGranted, NoSpace, PgvowError, VerificationFailed
 from pgvow.model import Metadata
 from pgvow.operations.hashing import hash_file
+from pgvow.operations.inspect import (
+    compare_with_witness,
+    inspect_file,
+    large_object_facts,
+    sequence_facts,
+    toc_facts,
+    unreadable,
+)
 from pgvow.postgres.binaries import TESTED_MAJORS, choose_for_server, find_installations
 from pgvow.postgres.connection import Target, prepare, translate
 from pgvow.postgres.globals import dump_globals
 from pgvow.postgres.listing import listing_complaint
-from pgvow.postgres.server import refuse_transaction_pooler, server_facts
+from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
 from pgvow.postgres.snapshot import Deadline, hold_snapshot, lock_steps
 from pgvow.postgres.witness import Witness
 from pgvow.progress import Step
@@ -47,6 +55,7 @@ class BackupOptions:
     space_factor: float = 2.0
     lock_wait_timeout: float = 60.0
     with_globals: bool = True
+    inspect: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,26 +182,15 @@ def _warn_of_versions(run: _Run) -> None:
 def _fill_and_publish(
     run: _Run, draft: Draft, started: float, recovered: tuple[Recovered, ...]
 ) -> BackupResult:
-    tables = _dump(run, draft)
+    counted = _dump(run, draft)
     kept = _keep_globals(run, draft) if run.options.with_globals else None
-    checksum, size = hash_file(draft.dump_partial, run)
-    _check_integrity(run, draft)
-    metadata = Metadata(
-        backup_timestamp=draft.moment,
-        environment=run.settings.environment,
-        database_name=run.server.database,
-        backup_file=draft.dump_path.name,
-        backup_size_bytes=size,
-        checksum_sha256=checksum,
-        table_counts={table.key: table.rows for table in tables},
-        pg_dump_version=run.installation.version,
-        postgresql_version=run.server.version,
-        tables=tables,
+    metadata = replace(
+        _read_back(run, draft, counted),
         globals=kept,
-        pgvow_version=__version__,
-        engine=PgDump.name,
+        settings=comparison_settings(run.session),
         seconds=round(time.monotonic() - started, 3),
     )
+    _check_integrity(run, draft)
     backup = draft.publish(metadata)
     return BackupResult(
         backup=backup,
@@ -205,7 +203,45 @@ def _fill_and_publish(
     )
 
 
-def _dump(run: _Run, draft: Draft) -> tuple[TableFacts, ...]:
+def _read_back(run: _Run, draft: Draft, counted: Mapping[int, TableFacts]) -> Metadata:
+    """Read the file once more, to its last byte unless that was declined, and say what it holds."""
+    if not run.options.inspect:
+        checksum, size = hash_file(draft.dump_partial, run)
+        return _metadata(run, draft, checksum, size, tuple(counted.values()))
+    try:
+        inspection = inspect_file(draft.dump_partial, run)
+    except ArchiveError as error:
+        raise unreadable(error) from error
+    contents = inspection.contents
+    tables = compare_with_witness(contents, counted)
+    return replace(
+        _metadata(run, draft, inspection.checksum_sha256, inspection.size, tables),
+        toc=toc_facts(contents),
+        large_objects=large_object_facts(contents),
+        sequences=sequence_facts(contents),
+    )
+
+
+def _metadata(
+    run: _Run, draft: Draft, checksum: str, size: int, tables: tuple[TableFacts, ...]
+) -> Metadata:
+    return Metadata(
+        backup_timestamp=draft.moment,
+        environment=run.settings.environment,
+        database_name=run.server.database,
+        backup_file=draft.dump_path.name,
+        backup_size_bytes=size,
+        checksum_sha256=checksum,
+        table_counts={table.key: table.rows for table in tables},
+        pg_dump_version=run.installation.version,
+        postgresql_version=run.server.version,
+        tables=tables,
+        pgvow_version=__version__,
+        engine=PgDump.name,
+    )
+
+
+def _dump(run: _Run, draft: Draft) -> dict[int, TableFacts]:
     """Dump and count in one snapshot, beginning anew while migrations get in between."""
     deadline = Deadline.after(run.options.lock_wait_timeout)
     engine = PgDump(run.target, run.installation, run.session, run)
@@ -226,7 +262,7 @@ def _dump(run: _Run, draft: Draft) -> tuple[TableFacts, ...]:
 
 def _dump_snapshot(
     run: _Run, engine: PgDump, held: HeldSnapshot, draft: Draft
-) -> tuple[TableFacts, ...]:
+) -> dict[int, TableFacts]:
     with Witness(run.target, held) as witness:
         engine.fill(
             held,

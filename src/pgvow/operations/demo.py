@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pgvow.operations.backup import BackupOptions, make_backup
 from pgvow.operations.demo_data import fill
 from pgvow.operations.verify import verify_backup
 from pgvow.postgres.binaries import examine, find_installations
-from pgvow.postgres.throwaway import ThrowawayServer, embedded_bin
+from pgvow.postgres.throwaway import ThrowawayServer, embedded_bin, vector_settings
 from pgvow.settings import load
 from pgvow.store import metadata_name
 
@@ -44,12 +43,15 @@ class Damaged:
 def find_server_programs(environ: Mapping[str, str]) -> Installation:
     """Find an installation that has a server: a local one, else the embedded package's.
 
-    Raises ToolUnsuitable where there is none.
+    A folder that PGVOW_PG_BIN names must be one of PostgreSQL's, if only of its clients. Raises
+    ToolUnsuitable where there is none.
     """
     named = environ.get("PGVOW_PG_BIN")
     try:
         found = find_installations(pg_bin=Path(named) if named else None, environ=environ)
     except ToolUnsuitable:
+        if named:
+            raise
         found = ()
     whole = [one for one in found if all((one.bin / name).exists() for name in _SERVER_PROGRAMS)]
     if whole:
@@ -71,23 +73,42 @@ _SERVER_PROGRAMS = ("initdb", "postgres", "pg_dump", "pg_restore")
 
 
 @contextmanager
-def demo_server(installation: Installation, *, messages: int) -> Iterator[dict[str, str]]:
-    """Run a server with the demo's database; yields the environment of a user who set it up."""
-    with ThrowawayServer(installation.bin) as server:
-        with psycopg.connect(server.conninfo("postgres"), autocommit=True) as session:
-            session.execute(f"CREATE DATABASE {DATABASE}")
-        with psycopg.connect(server.conninfo(DATABASE)) as session:
-            fill(session, messages=messages)
-        outside = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
-        yield {
-            **outside,
-            "PGVOW_PG_BIN": str(installation.bin),
-            "DEV_DB_HOST": str(server.host),
-            "DEV_DB_PORT": str(server.port),
-            "DEV_DB_NAME": DATABASE,
-            "DEV_DB_USER": server.user,
-            "DEV_DB_PASSWORD": server.password,
-        }
+def demo_server(
+    installation: Installation, environ: Mapping[str, str]
+) -> Iterator[ThrowawayServer]:
+    """Run a server with an empty database for the demo, and vectors where they can be had."""
+    with ThrowawayServer(installation.bin, settings=_vectors(installation, environ)) as server:
+        server.create_database(DATABASE)
+        yield server
+
+
+def _vectors(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:
+    """Lend a server of the embedded package's major that one's pgvector."""
+    folder = embedded_bin()
+    embedded = examine(folder, environ) if folder and folder != installation.bin else None
+    return vector_settings() if embedded and embedded.major == installation.major else {}
+
+
+def make_up(server: ThrowawayServer, *, messages: int, progress: Progress) -> None:
+    """Fill the database with so many chat messages, and all that belongs to them."""
+    with psycopg.connect(server.conninfo(DATABASE)) as session:
+        fill(session, messages=messages, progress=progress)
+
+
+def user_environment(
+    server: ThrowawayServer, installation: Installation, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Compose the environment of a user who has set the server up for pgvow."""
+    outside = {key: value for key, value in environ.items() if not key.startswith(_OURS)}
+    return {
+        **outside,
+        "PGVOW_PG_BIN": str(installation.bin),
+        "DEV_DB_HOST": str(server.host),
+        "DEV_DB_PORT": str(server.port),
+        "DEV_DB_NAME": DATABASE,
+        "DEV_DB_USER": server.user,
+        "DEV_DB_PASSWORD": server.password,
+    }
 
 
 def back_up(environ: Mapping[str, str], output_dir: Path, progress: Progress) -> BackupResult:

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from pgvow.progress import Step
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import psycopg
+
+    from pgvow.progress import Progress
 
     Row = tuple[Any, ...]
 
@@ -22,6 +26,7 @@ _DIMENSIONS = 64
 _MESSAGES_PER_CONVERSATION = 25
 _DOCUMENTS = 200
 _ATTACHED_EVERY = 50
+_TELL_EVERY = 500
 _BEGINNING = datetime(2025, 1, 27, 14, 30, tzinfo=UTC)
 # Words, and what breaks careless tools: quotes, backslashes, what is not ASCII.
 _WORDS = [
@@ -33,7 +38,9 @@ _WORDS = [
 ]
 
 
-def fill(session: psycopg.Connection[Any], *, messages: int, seed: int = 20250127) -> None:
+def fill(
+    session: psycopg.Connection[Any], *, messages: int, progress: Progress, seed: int = 20250127
+) -> None:
     """Make the tables of the demo and fill them; vectors where the server has pgvector."""
     session.execute(_script("demo_schema.sql"))
     chance = random.Random(seed)  # noqa: S311 - made-up chat, not a secret
@@ -42,7 +49,9 @@ def fill(session: psycopg.Connection[Any], *, messages: int, seed: int = 2025012
         for _ in range(max(1, messages // _MESSAGES_PER_CONVERSATION))
     ]
     _copy(session, "conversations", _conversations(chance, conversations))
-    _copy(session, "messages", _messages(chance, conversations, messages))
+    _copy(
+        session, "messages", _told(_messages(chance, conversations, messages), messages, progress)
+    )
     _copy(session, "project_knowledge", _documents(chance))
     _copy(session, "conversation_index", _summaries(chance, conversations))
     _use_vectors(session)
@@ -71,6 +80,14 @@ def _copy(session: psycopg.Connection[Any], table: str, rows: Iterable[Row]) -> 
     with session.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
+
+
+def _told(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
+    """Hand the rows on, and tell how many there have been."""
+    for number, row in enumerate(rows):
+        if number % _TELL_EVERY == 0:
+            progress.update(Step("fill", detail=f"{number:,} of {total:,} messages"))
+        yield row
 
 
 def _sentence(chance: random.Random, least: int, most: int) -> str:

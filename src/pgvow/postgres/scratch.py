@@ -176,6 +176,28 @@ def _parent(account: Account) -> Path:
     )
 
 
+def reachable(folder: Path, base: Path, account: Account) -> Path:
+    """Give the programs as the server's user can run them: in place, or copied into ``base``."""
+    tree = folder.resolve().parent
+    needed = [folder / "initdb", folder / "postgres", tree / "lib", tree / "share"]
+    if all(account.reads(path) for path in needed if path.exists()):
+        return folder
+    # The embedded package's programs look for their libraries beside the package.
+    package = tree.parent.name
+    copied = base / "programs" / package / tree.name
+    for name in ("bin", "lib", "share"):
+        _copy(tree / name, copied / name)
+    _copy(tree.parent.parent / f"{package}.libs", copied.parent.parent / f"{package}.libs")
+    for path in [base / "programs", *(base / "programs").rglob("*")]:
+        account.give(path)
+    return copied / folder.resolve().name
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a", "pgxs", "doc"))
+
+
 def clear_abandoned() -> list[Path]:
     """Remove what owners left that died before they could; returns what was removed.
 

@@ -32,6 +32,11 @@ def server_facts(session: Session) -> ServerFacts:
     return ServerFacts(**row, tls=session.pgconn.ssl_in_use)
 
 
+def comparison_settings(session: Session) -> dict[str, str]:
+    """Ask for the settings on which the text of rows depends; pg_dump's session has the same."""
+    return dict(session.execute(query("comparison_settings")).fetchall())
+
+
 def behind_pooler(session: Session) -> bool:
     """Tell whether a pooler answers in the server's place.
 

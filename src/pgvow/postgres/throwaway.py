@@ -7,7 +7,6 @@ import ctypes
 import importlib.util
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,9 +22,9 @@ from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.binaries import Installation, install_steps
 from pgvow.postgres.scratch import (
     SOCKET_NAME,
-    Account,
     Scratch,
     clear_abandoned,
+    reachable,
     server_account,
     translated,
 )
@@ -101,7 +100,7 @@ class ThrowawayServer:
         with contextlib.ExitStack() as stack:
             self._base = stack.enter_context(Scratch(self._account)).path
             try:
-                self._programs = _reachable(self.bin, self._base, self._account)
+                self._programs = reachable(self.bin, self._base, self._account)
                 self._initialise()
                 self._process = self._started()
                 stack.callback(self._kill)
@@ -378,25 +377,3 @@ def vector_settings() -> dict[str, str]:
         "extension_control_path": f"$system:{tree}/share",
         "dynamic_library_path": f"$libdir:{tree}/lib",
     }
-
-
-def _reachable(folder: Path, base: Path, account: Account) -> Path:
-    """The programs as the server's user can run them: in place, or copied into the directory."""
-    tree = folder.resolve().parent
-    needed = [folder / "initdb", folder / "postgres", tree / "lib", tree / "share"]
-    if all(account.reads(path) for path in needed if path.exists()):
-        return folder
-    # The embedded package's programs look for their libraries beside the package.
-    package = tree.parent.name
-    copied = base / "programs" / package / tree.name
-    for name in ("bin", "lib", "share"):
-        _copy(tree / name, copied / name)
-    _copy(tree.parent.parent / f"{package}.libs", copied.parent.parent / f"{package}.libs")
-    for path in [base / "programs", *(base / "programs").rglob("*")]:
-        account.give(path)
-    return copied / folder.resolve().name
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a", "pgxs", "doc"))

@@ -45,7 +45,7 @@ class Witness:
     def __init__(self, target: Target, held: HeldSnapshot) -> None:
         self._target = target
         self._held = held
-        self._facts: list[TableFacts] = []
+        self._facts: dict[int, TableFacts] = {}
         self._error: PgvowError | None = None
         self._dump_holds_locks = threading.Event()
         self._dump_ended = threading.Event()
@@ -82,13 +82,13 @@ class Witness:
         if self._error is not None:
             raise self._error
 
-    def facts(self) -> tuple[TableFacts, ...]:
-        """Wait for the last count after the dump has ended; all of them, in the catalog's order."""
+    def facts(self) -> dict[int, TableFacts]:
+        """Wait for the last count after the dump has ended; by oid, in the catalog's order."""
         self._dump_ended.set()
         while self._thread.is_alive():
             self._thread.join(0.1)  # short: a signal's handler runs between two of these
         self.check()
-        return tuple(self._facts)
+        return dict(self._facts)
 
     def _run(self) -> None:
         try:
@@ -147,6 +147,6 @@ class Witness:
 
     def _note(self, table: Table, rows: int) -> None:
         readable = self._held.readable
-        self._facts.append(
-            TableFacts(readable(table.schema), readable(table.name), rows, table.size_bytes)
+        self._facts[table.oid] = TableFacts(
+            readable(table.schema), readable(table.name), rows, table.size_bytes
         )

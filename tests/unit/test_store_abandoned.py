@@ -1,0 +1,106 @@
+"""What a dead run left is found without being touched: for whoever only looks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.errors import AccessDenied
+from pgvow.store import LocalStore, names, publish
+from pgvow.store.files import Files, partial
+from tests.support import backups, children
+from tests.support.privileges import bound_by_permissions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STEM = "shop_dev_2025-01-27T14-30-00Z"
+_STEPS = range(len(publish.STEPS) + 1)
+
+_ASK = """
+    import json, sys
+    from pathlib import Path
+    from pgvow.errors import PgvowError
+    from pgvow.store import LocalStore
+    try:
+        print(json.dumps([path.name for path in LocalStore(Path(sys.argv[1])).abandoned()]))
+    except PgvowError as error:
+        print(json.dumps([error.status, error.cause]))
+"""
+
+
+def _publish_and_die(directory: Path, done: int) -> None:
+    argv = children.command("", directory, done, "globals", "publish")
+    argv[1:3] = ["-m", "tests.support.publish_and_die"]
+    children.run(argv)
+
+
+def _state(directory: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("done", _STEPS)
+def test_what_a_killed_run_left_is_found_and_stays(tmp_path: Path, done: int) -> None:
+    """T052: after any step, all that is partial and nothing else; asking again gives the same."""
+    _publish_and_die(tmp_path, done)
+    before = _state(tmp_path)
+    store = LocalStore(tmp_path)
+    found = store.abandoned()
+    assert {name for name in before if name.endswith(names.PARTIAL)} == {p.name for p in found}
+    assert found == store.abandoned()
+    assert before == _state(tmp_path)
+
+
+def test_it_is_what_recovery_sees_to(tmp_path: Path) -> None:
+    """T052: once recovered nothing is abandoned any more."""
+    _publish_and_die(tmp_path, 0)
+    store = LocalStore(tmp_path)
+    found = store.abandoned()
+    (recovered,) = store.recover()
+    assert set(found) == set(recovered.files)
+    assert [] == list(store.abandoned())
+
+
+def test_what_a_live_run_writes_is_not_abandoned(tmp_path: Path) -> None:
+    """T052: neither from another process nor from the run itself; another group's leavings are."""
+    store = LocalStore(tmp_path)
+    dead = partial(Files(tmp_path, _STEM.replace("shop", "other")).dump)
+    dead.touch()
+    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+        backups.fill(draft)
+        assert [dead] == list(store.abandoned())
+        asked = children.run(children.command(_ASK, tmp_path))
+        assert [dead.name] == json.loads(asked.stdout)
+
+
+def test_only_names_of_ours_count(tmp_path: Path) -> None:
+    """T052: a download of somebody's is his."""
+    for name in (
+        "movie.mp4.partial",
+        "x.dump.partial",
+        f"{_STEM}.dump",
+        f"{_STEM}.proof.json.partial",
+    ):
+        (tmp_path / name).touch()
+    assert [] == list(LocalStore(tmp_path).abandoned())
+
+
+def test_a_missing_directory_has_none(tmp_path: Path) -> None:
+    """T008: and it is not made by asking."""
+    assert [] == list(LocalStore(tmp_path / "none").abandoned())
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["directory", "lock"])
+def test_what_may_not_be_looked_at_is_refused(tmp_path: Path, what: str) -> None:
+    """T017: in our own words, with the code for what is not permitted."""
+    partial(Files(tmp_path, _STEM).dump).touch()
+    lock = tmp_path / ".shop_dev.lock"
+    lock.touch()
+    closed = {"directory": tmp_path, "lock": lock}[what]
+    closed.chmod(0o300)
+    asked = children.run(bound_by_permissions(children.command(_ASK, tmp_path)))
+    closed.chmod(0o700)
+    assert AccessDenied.exit_code == json.loads(asked.stdout)[0]
