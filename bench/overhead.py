@@ -20,7 +20,14 @@ from typing import Any
 
 import psycopg
 
-from pgvow.operations.demo import DATABASE, demo_server, find_server_programs
+from pgvow.operations.demo import (
+    DATABASE,
+    demo_server,
+    find_server_programs,
+    make_up,
+    user_environment,
+)
+from pgvow.progress import Silent
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +50,9 @@ def measure(folder: Path, *, messages: int, rounds: int) -> dict[str, Any]:
     """Run all rounds; times are seconds, sizes bytes."""
     programs = find_server_programs(os.environ)
     times: dict[str, list[float]] = {"pg_dump": [], "read": [], "backup": []}
-    with demo_server(programs, messages=messages) as environ:
+    with demo_server(programs, os.environ) as server:
+        make_up(server, messages=messages, progress=Silent())
+        environ = user_environment(server, programs, os.environ)
         for number in range(rounds):
             bare = folder / f"bare-{number}.dump"
             seconds, _ = timed(bare_command(programs.bin, environ, bare), environ)

@@ -11,12 +11,24 @@ import pytest
 from tests.support.servers import MAJORS, Servers, ServerUnavailable, TcpServer, TestServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+
+def _names(argnames: str | Sequence[str]) -> list[str]:
+    """Split the names of a ``parametrize`` as pytest does."""
+    if isinstance(argnames, str):
+        return [name.strip() for name in argnames.split(",")]
+    return list(argnames)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run whoever asks for ``server`` on every major, or on those its marker names."""
-    if "server" in metafunc.fixturenames:
+    """Run whoever asks for ``server`` on every major, or on those its marker names.
+
+    A test that names its majors by ``parametrize`` has said so itself.
+    """
+    marks = metafunc.definition.iter_markers("parametrize")
+    named = any("server" in _names(mark.args[0]) for mark in marks)
+    if "server" in metafunc.fixturenames and not named:
         marker = metafunc.definition.get_closest_marker("majors")
         numbers = marker.args if marker else MAJORS
         ids = [f"pg{number}" for number in numbers]

@@ -43,12 +43,16 @@ def verify(arguments: argparse.Namespace) -> int:
     from pgvow.cli.render.verify import verification_object, verification_text  # noqa: PLC0415
     from pgvow.operations.verify import verify_backup  # noqa: PLC0415
 
+    pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
+    if arguments.all:
+        return _verify_all(arguments, pg_bin)
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = verify_backup(
             arguments.file,
-            pg_bin=settings.load_pg_bin(environ=os.environ, directory=Path()),
+            pg_bin=pg_bin,
             environ=os.environ,
             progress=progress,
+            deep=arguments.deep,
         )
     _print(
         arguments,
@@ -57,6 +61,28 @@ def verify(arguments: argparse.Namespace) -> int:
         good=result.passed,
     )
     return 0 if result.passed else VerificationFailed.exit_code
+
+
+def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
+    from pgvow.cli.render.verify import verification_object, verifications_text  # noqa: PLC0415
+    from pgvow.operations.verify import verify_all  # noqa: PLC0415
+
+    with TerminalProgress(quiet=arguments.quiet) as progress:
+        results = verify_all(
+            arguments.output_dir,
+            pg_bin=pg_bin,
+            environ=os.environ,
+            progress=progress,
+            deep=arguments.deep,
+        )
+    good = all(result.passed for result in results)
+    _print(
+        arguments,
+        lambda: [verification_object(result) for result in results],
+        lambda: verifications_text(results, arguments.output_dir),
+        good=good,
+    )
+    return 0 if good else VerificationFailed.exit_code
 
 
 def list_backups(arguments: argparse.Namespace) -> int:

@@ -23,27 +23,32 @@ _OF_MODE = {
         "no_globals",
         "no_inspect",
     },
-    "verify": {"file"},
+    "verify": {"file", "deep"},
+    "verify_all": {"all", "deep", "output_dir"},
     "list": {"env", "output_dir", "list"},
 }
-_MODE_OPTION = {"verify": "--verify", "list": "--list"}
+_MODE_OPTION = {"verify": "--verify", "verify_all": "--all", "list": "--list"}
 
 
 def parse_contract(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of ``backup_db.py``; raises ConfigurationError."""
     parser = build_parser()
     typed = parser.parse_args(argv)
-    command = _command(typed)
-    strange = vars(typed).keys() - _OF_MODE[command] - _EVERYWHERE
+    mode = _mode(typed)
+    strange = vars(typed).keys() - _OF_MODE[mode] - _EVERYWHERE
     if strange:
         names = ", ".join(sorted("--" + name.replace("_", "-") for name in strange))
-        parser.error(f"not allowed with {_MODE_OPTION[command]}: {names}")
+        with_what = _MODE_OPTION.get(mode)
+        parser.error(f"not allowed {f'with {with_what}' if with_what else 'here'}: {names}")
+    command = mode.removesuffix("_all")
     return options.filled(argparse.Namespace(command=command, **vars(typed)))
 
 
-def _command(typed: argparse.Namespace) -> str:
+def _mode(typed: argparse.Namespace) -> str:
     if "file" in typed:
         return "verify"
+    if "all" in typed:
+        return "verify_all"
     return "list" if "list" in typed else "backup"
 
 
@@ -72,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="list the backups instead of making one",
     )
+    options.add_deep(parser)
     options.add_backup(parser)
     options.add_report(parser)
     return parser

@@ -19,6 +19,9 @@ DEFAULTS: dict[str, Any] = {
     "lock_wait_timeout": 60.0,
     "no_globals": False,
     "no_inspect": False,
+    "deep": False,
+    "all": False,
+    "file": None,
     "json": False,
     "quiet": False,
 }
@@ -72,6 +75,22 @@ def add_backup(group: argparse.ArgumentParser) -> None:
         action="store_true",
         default=argparse.SUPPRESS,
         help="do not keep roles and tablespaces beside the dump",
+    )
+
+
+def add_deep(group: argparse.ArgumentParser) -> None:
+    """Add how thoroughly to verify, and what."""
+    group.add_argument(
+        "--deep",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="decode every byte and compare every table with the metadata",
+    )
+    group.add_argument(
+        "--all",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="verify every backup of the directory; the worst result decides the exit code",
     )
 
 

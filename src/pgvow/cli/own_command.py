@@ -23,7 +23,12 @@ def own_command() -> str:
 
 
 def _again(started: Path) -> str:
-    found = shutil.which(started.name)
-    if found and Path(found).absolute() == Path(shutil.which(started) or started).absolute():
+    found, meant = shutil.which(started.name), Path(shutil.which(started) or started)
+    if found and _whole(Path(found)) == _whole(meant):
         return started.name
-    return shlex.quote(str(started.absolute()))
+    return shlex.quote(str(_whole(meant)))
+
+
+def _whole(path: Path) -> Path:
+    # The program's own link stays: a virtual environment's python is known by its place.
+    return path.parent.resolve() / path.name

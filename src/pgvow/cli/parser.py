@@ -38,7 +38,11 @@ class Parser(argparse.ArgumentParser):
 
 def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of ``pgvow``; raises ConfigurationError."""
-    return options.filled(build_parser().parse_args(argv))
+    parser = build_parser()
+    typed = parser.parse_args(argv)
+    if typed.command == "verify" and (typed.file is None) == ("all" not in typed):
+        parser.error("verify takes a FILE, or --all")
+    return options.filled(typed)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,8 +62,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="check one backup",
         description="Check one backup: size, SHA-256, metadata, and that pg_restore can read it.",
     )
-    verify.add_argument("file", metavar="FILE", type=Path, help="the .dump file")
-    options.add_report(verify)
+    verify.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="the .dump file; or --all"
+    )
+    for add in (options.add_deep, options.add_output_dir, options.add_report):
+        add(verify)
     listing = commands.add_parser(
         "list", help="list the backups of a directory", description="List backups, newest first."
     )

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import ToolUnsuitable
 from pgvow.operations.hashing import hash_file
+from pgvow.operations.verify_deep import decode_and_compare
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.listing import listing_complaint
-from pgvow.store import MetadataError, load_metadata, sha256_file
+from pgvow.store import LocalStore, MetadataError, load_metadata, sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from pgvow.model import Metadata
+    from pgvow.operations.verify_deep import DeepCheck
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
 
@@ -38,6 +40,7 @@ class Verification:
     checks: tuple[Check, ...]
     metadata: Metadata | None
     size_bytes: int | None
+    deep: DeepCheck | None = None
 
     @property
     def passed(self) -> bool:
@@ -50,9 +53,16 @@ class Verification:
 
 
 def verify_backup(
-    path: Path, *, pg_bin: Path | None, environ: Mapping[str, str], progress: Progress
+    path: Path,
+    *,
+    pg_bin: Path | None,
+    environ: Mapping[str, str],
+    progress: Progress,
+    deep: bool = False,
 ) -> Verification:
     """Check that the file is there, complete, unchanged and readable by pg_restore.
+
+    ``deep`` decodes it to the last byte as well, and compares every table with the metadata.
 
     A check that fails is part of the result; raises ToolUnsuitable where there is no pg_restore
     that could read such an archive, AccessDenied where a file cannot be read.
@@ -69,6 +79,7 @@ def verify_backup(
         broken = Check("metadata", passed=False, expected="complete metadata", found=error.cause)
         structure = _structure(installation, path, environ, None)
         return Verification(path, (present, broken, structure), None, path.stat().st_size)
+    decoded = decode_and_compare(path, metadata, progress) if deep else None
     checks = (
         present,
         Check("metadata", passed=True, expected="complete metadata", found="complete metadata"),
@@ -76,8 +87,9 @@ def verify_backup(
         *_bytes(metadata, path, progress),
         _structure(installation, path, environ, metadata),
         *_globals(metadata, path),
+        *_decoded(decoded),
     )
-    return Verification(path, checks, metadata, path.stat().st_size)
+    return Verification(path, checks, metadata, path.stat().st_size, decoded)
 
 
 def _names_this_file(metadata: Metadata, path: Path) -> Check:
@@ -135,6 +147,15 @@ def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: s
     )
 
 
+def _decoded(deep: DeepCheck | None) -> tuple[Check, ...]:
+    if deep is None:
+        return ()
+    what = "rows, fingerprints and digests" if deep.complete else "rows (nothing else is recorded)"
+    expected = f"every byte decodes, {what} as recorded"
+    found = expected if deep.passed else "\n".join(deep.differences)
+    return (Check("contents", passed=deep.passed, expected=expected, found=found),)
+
+
 def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
     """Check the roles that were kept beside the dump, where they were."""
     kept = metadata.globals
@@ -151,4 +172,19 @@ def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
             expected=kept.checksum_sha256,
             found=checksum,
         ),
+    )
+
+
+def verify_all(
+    directory: Path,
+    *,
+    pg_bin: Path | None,
+    environ: Mapping[str, str],
+    progress: Progress,
+    deep: bool = False,
+) -> tuple[Verification, ...]:
+    """Verify every backup of a directory, newest first."""
+    return tuple(
+        verify_backup(backup.path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
+        for backup in LocalStore(directory).list()
     )

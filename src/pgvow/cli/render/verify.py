@@ -11,7 +11,13 @@ from pgvow.cli.render.as_json import plain
 from pgvow.cli.render.units import moment, short_digest, size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from pgvow.operations.verify import Check, Verification
+    from pgvow.operations.verify_deep import DeepCheck
+
+_LINES_SHOWN = 5
 
 _LABELS = {
     "file": "File",
@@ -21,6 +27,7 @@ _LABELS = {
     "checksum": "Checksum",
     "structure": "Structure",
     "globals": "Globals",
+    "contents": "Contents",
 }
 
 
@@ -41,9 +48,16 @@ def _passed(result: Verification) -> Text:
         text.append(" Valid (pg_restore --list succeeded)\n")
         if result.check("globals") is not None:
             text.append(f"{'Globals:':<12} ").append(good).append(" Match\n")
+        if result.deep is not None:
+            text.append(f"{'Contents:':<12} ").append(good).append(f" {_decoded(result.deep)}\n")
         text.append(f"{'Size:':<12} {size(metadata.backup_size_bytes)}\n")
         text.append(f"{'Timestamp:':<12} {moment(metadata.backup_timestamp)}")
     return text
+
+
+def _decoded(deep: DeepCheck) -> str:
+    known = "as recorded" if deep.complete else "rows as recorded; fingerprints are not recorded"
+    return f"Every byte decodes: {deep.rows} rows in {len(deep.tables)} tables, {known}"
 
 
 def _failed(result: Verification) -> Text:
@@ -62,7 +76,11 @@ def _line(check: Check) -> str:
     label = _LABELS[check.name]
     if check.passed:
         return f"{label}: {printable(check.found)}"
-    found = "\n    ".join(printable(line) for line in check.found.splitlines())
+    lines = [printable(line) for line in check.found.splitlines()]
+    if len(lines) > _LINES_SHOWN:
+        more = len(lines) - _LINES_SHOWN
+        lines[_LINES_SHOWN:] = [f"and {more} more (all of them with --json)"]
+    found = "\n              ".join(lines)
     return f"{label}\n    expected: {printable(check.expected)}\n    found:    {found}"
 
 
@@ -83,6 +101,20 @@ def _steps(result: Verification) -> list[str]:
     ]
 
 
+def verifications_text(results: Sequence[Verification], directory: Path) -> Text:
+    """Render a line a backup, and below it what is wrong with it."""
+    if not results:
+        return Text(f"No backups in {printable(str(directory))}")
+    text = Text()
+    for result in results:
+        text.append(mark(good=result.passed)).append(f" {printable(result.path.name)}\n")
+        for check in result.checks:
+            if not check.passed:
+                text.append(f"  {_line(check)}\n")
+    bad = sum(not result.passed for result in results)
+    return text.append(f"\n{len(results)} verified, {bad} failed")
+
+
 def verification_object(result: Verification) -> dict[str, Any]:
     """Return what ``--json`` prints."""
     return {
@@ -91,4 +123,6 @@ def verification_object(result: Verification) -> dict[str, Any]:
         "size_bytes": result.size_bytes,
         "checks": plain(result.checks),
         "metadata": plain(result.metadata),
+        "tables": plain(result.deep.tables) if result.deep else None,
+        "differences": list(result.deep.differences) if result.deep else None,
     }

@@ -1,0 +1,196 @@
+"""Programs that we start: what they said last is kept, and none of them outlives us."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from pgvow.errors import ToolUnsuitable
+from pgvow.postgres import process
+from pgvow.postgres.process import Ended, Tool, run, run_quietly
+from tests.support import children
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_READY = "import signal, sys, time; print('ready', flush=True); "
+_SLEEP = "time.sleep(60)"
+_STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); " + _READY + _SLEEP
+_ENVIRONMENT = {"PATH": os.defpath}
+
+# Starts a program as we do, tells its process id, and waits to be killed.
+_PARENT = """
+    import subprocess, sys, time
+    from pgvow.postgres.process import Tool
+    with Tool(["sleep", "60"], env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL) as tool:
+        print("ready", flush=True)
+        print(tool.pid, flush=True)
+        time.sleep(60)
+"""
+
+
+def python(code: str) -> list[str]:
+    """A program that is a line of Python."""
+    return [sys.executable, "-c", "import signal, sys, time; " + code]
+
+
+def started(code: str) -> Tool:
+    """Start one that says when it is ready."""
+    tool = Tool(python(code), env=_ENVIRONMENT, stdout=subprocess.PIPE)
+    assert tool.stdout.readline() == b"ready\n"
+    return tool
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody waited for has ended as well."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    return True
+
+
+def test_output_and_status_of_a_program() -> None:
+    """All of its output, its status, and what it complained of."""
+    output = run(python("print('x' * 200000); sys.exit('no: \\u00fc')"), env=_ENVIRONMENT)
+    assert b"x" * 200000 + b"\n" == output.stdout
+    assert Ended(1, "no: ü") == output.ended
+
+
+def test_a_program_for_its_status_alone() -> None:
+    """Its output goes nowhere, its complaints are kept."""
+    assert Ended(0, "") == run_quietly(python("print('x' * 200000)"), env=_ENVIRONMENT)
+    assert Ended(3, "why") == run_quietly(
+        python("print('why', file=sys.stderr); sys.exit(3)"), env=_ENVIRONMENT
+    )
+
+
+def test_the_last_of_what_it_complained_of() -> None:
+    """The end tells why; however much there is, it takes neither memory nor the program's time."""
+    code = "[print(n, 'y' * 500, file=sys.stderr) for n in range(20000)]"
+    ended = run_quietly(python(code), env=_ENVIRONMENT)
+    numbers = [int(line.split()[0]) for line in ended.stderr.splitlines()]
+    assert list(range(19800, 20000)) == numbers
+
+
+def test_bytes_that_are_no_text() -> None:
+    """A message in an unknown encoding is shown as far as it goes."""
+    ended = run_quietly(python("sys.stderr.buffer.write(b'caf\\xe9')"), env=_ENVIRONMENT)
+    assert "caf�" == ended.stderr
+
+
+def test_the_environment_is_the_one_given() -> None:
+    """Nothing of ours leaks into it, and there is no terminal to read from."""
+    code = "import os; print(sorted(os.environ), repr(sys.stdin.read()))"
+    output = run(python(code), env={"PGPASSWORD": "secret", "LC_ALL": "C"})
+    words = output.stdout.decode()
+    assert "PGPASSWORD" in words
+    assert "HOME" not in words
+    assert "''" in words
+
+
+def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
+    """What a shell would act upon arrives as it is."""
+    word = f"$(touch {tmp_path}/made); `id` > {tmp_path}/made & *"
+    output = run([*python("print(sys.argv[1])"), word], env=_ENVIRONMENT)
+    assert word == output.stdout.decode().rstrip("\n")
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [("missing", None, "No such file"), ("closed", 0o644, "Permission denied")],
+)
+def test_a_program_that_cannot_be_started(
+    name: str, mode: int | None, words: str, tmp_path: Path
+) -> None:
+    """T012: our own error, with the program's path and the system's words."""
+    path = tmp_path / name
+    if mode is not None:
+        path.touch(mode)
+    with pytest.raises(ToolUnsuitable, match=words) as caught:
+        run_quietly([str(path)], env=_ENVIRONMENT)
+    assert {"Program": str(path)} == caught.value.facts
+
+
+def test_poll_waits_no_longer_than_asked() -> None:
+    """None while it runs, the end as soon as there is one, the same again afterwards."""
+    with started(_READY + "sys.stdin.read(); time.sleep(0.5); sys.exit(4)") as tool:
+        begun = time.monotonic()
+        assert tool.poll(0.05) is None
+        assert time.monotonic() - begun < 0.4
+        assert Ended(4, "") == tool.poll(20)
+        assert Ended(4, "") == tool.wait()
+
+
+def test_stop_asks_first() -> None:
+    """SIGTERM is obeyed at once, and what the program says of it is kept."""
+    code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('cancelled')); " + _READY + _SLEEP
+    with started(code) as tool:
+        tool.stop()
+        assert Ended(1, "cancelled") == tool.wait()
+
+
+def test_stop_kills_what_does_not_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that ignores SIGTERM is killed after a while; stopping again is harmless."""
+    monkeypatch.setattr(process, "_PATIENCE", 0.3)
+    with started(_STUBBORN) as tool:
+        begun = time.monotonic()
+        tool.stop()
+        assert 0.3 <= time.monotonic() - begun < 10
+        assert -signal.SIGKILL == tool.wait().returncode
+        tool.stop()
+
+
+def test_leaving_the_block_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is left, by an interruption as well; nothing of the program stays open."""
+    monkeypatch.setattr(process, "_PATIENCE", 0.3)
+    before = psutil.Process().num_fds()
+    with pytest.raises(KeyboardInterrupt), started(_STUBBORN) as tool:
+        raise KeyboardInterrupt
+    assert is_gone(tool.pid)
+    assert before == psutil.Process().num_fds()
+
+
+def test_a_grandchild_that_keeps_the_pipe_does_not_hold_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A program that leaves a child behind, with its standard error: we go on after a while."""
+    monkeypatch.setattr(process, "_PATIENCE", 0.3)
+    code = "import os; print('left', file=sys.stderr) if os.fork() else time.sleep(5)"
+    begun = time.monotonic()
+    assert Ended(0, "left") == run_quietly(python(code), env=_ENVIRONMENT)
+    assert time.monotonic() - begun < 4
+
+
+def test_a_child_dies_with_its_parent() -> None:
+    """``kill -9`` of us: the kernel ends what we started."""
+    parent = children.start(children.command(_PARENT))
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert not is_gone(pid)
+    children.end(parent)
+    wait_until(lambda: is_gone(pid), 5)
+
+
+def test_ctrl_c_at_the_terminal_is_ours_alone() -> None:
+    """The program is in a session of its own: we decide when it ends."""
+    with started(_READY + _SLEEP) as tool:
+        assert os.getsid(tool.pid) == tool.pid
+        assert os.getpgid(tool.pid) != os.getpgid(0)
+
+
+def test_output_that_was_not_asked_for() -> None:
+    """Standard output is there to be read only if it is a pipe."""
+    with (
+        Tool(python("pass"), env=_ENVIRONMENT, stdout=subprocess.DEVNULL) as tool,
+        pytest.raises(ValueError, match="not a pipe"),
+    ):
+        _ = tool.stdout
