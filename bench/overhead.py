@@ -19,15 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from demo_database import demo_database
 
-from pgvow.operations.demo import (
-    DATABASE,
-    demo_server,
-    find_server_programs,
-    make_up,
-    user_environment,
-)
-from pgvow.progress import Silent
+from pgvow.operations.demo import DATABASE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,29 +31,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=1_000_000, help="rows of the largest table")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--inspect", action="store_true", help="with the reading back as well")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pgvow-bench-") as folder:
-        figures = measure(Path(folder), messages=chosen.messages, rounds=chosen.rounds)
+        figures = measure(
+            Path(folder),
+            messages=chosen.messages,
+            rounds=chosen.rounds,
+            extra=[] if chosen.inspect else ["--no-inspect"],
+        )
     print(table(figures))
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def measure(folder: Path, *, messages: int, rounds: int) -> dict[str, Any]:
+def measure(folder: Path, *, messages: int, rounds: int, extra: list[str]) -> dict[str, Any]:
     """Run all rounds; times are seconds, sizes bytes."""
-    programs = find_server_programs(os.environ)
     times: dict[str, list[float]] = {"pg_dump": [], "read": [], "backup": []}
-    with demo_server(programs, os.environ) as server:
-        make_up(server, messages=messages, progress=Silent())
-        environ = user_environment(server, programs, os.environ)
+    with demo_database(messages) as (programs, environ):
         for number in range(rounds):
             bare = folder / f"bare-{number}.dump"
             seconds, _ = timed(bare_command(programs.bin, environ, bare), environ)
             times["pg_dump"].append(seconds)
             times["read"].append(timed_read(bare))
             ours = [sys.executable, str(ROOT / "backup_db.py"), "--quiet"]
-            ours += ["--output-dir", str(folder / "ours")]
+            ours += ["--output-dir", str(folder / "ours"), *extra]
             seconds, peak = timed(ours, environ)
             times["backup"].append(seconds)
             dump_size = bare.stat().st_size
