@@ -1,6 +1,5 @@
 """The table of variables, row by row, and everything that can be wrong with one."""
 
-
 from __future__ import annotations
 
 from pathlib import Path

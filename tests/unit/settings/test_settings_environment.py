@@ -1,6 +1,5 @@
 """Which environment, and which source of a variable counts."""
 
-
 from __future__ import annotations
 
 from itertools import product

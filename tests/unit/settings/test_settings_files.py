@@ -1,6 +1,5 @@
 """Reading one settings file: values as python-dotenv has them, and no fault passed over."""
 
-
 from __future__ import annotations
 
 import contextlib

@@ -1,6 +1,5 @@
 """Secrets are in no repr, no text and no traceback."""
 
-
 from __future__ import annotations
 
 import copy

@@ -1,6 +1,5 @@
 """Connection URLs: what libpq makes of them, what we refuse, and that nothing of them is shown."""
 
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
