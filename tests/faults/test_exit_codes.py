@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import MakeDatabase
-    from tests.support.servers import TestServer, TcpServer
+    from tests.support.servers import TcpServer, TestServer
 
 pytestmark = pytest.mark.majors(18)
 

@@ -57,10 +57,8 @@ def test_no_command_line_and_no_file_has_the_password(commands: Commands) -> Non
     out, err = run.communicate()
     assert run.returncode == 0, err
     assert any("pg_dump --format=custom" in line for line in seen)
-    texts = [*seen, out, err]
-    for path in (commands.cwd / "db/backups").iterdir():
-        if path.suffix != ".dump":
-            texts.append(path.read_text())
+    files = (commands.cwd / "db/backups").iterdir()
+    texts = [*seen, out, err, *(path.read_text() for path in files if path.suffix != ".dump")]
     assert [text for text in texts if _PASSWORD in text] == []
 
 
