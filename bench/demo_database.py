@@ -6,7 +6,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pgvow.operations.demo import demo_server, find_server_programs, make_up, user_environment
+from pgvow.operations.demo import demo_server, make_up, user_environment
+from pgvow.operations.server_programs import find_server_programs
 from pgvow.progress import Silent
 
 if TYPE_CHECKING:

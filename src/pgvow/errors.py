@@ -12,6 +12,8 @@
     │   └── LockNotGranted     7    a table's lock was not to be had in time
     ├── VerificationFailed     8    a backup is not what its metadata says
     ├── AlreadyRunning         9    another run holds this database's lock
+    ├── RestoreFailed         10    restoring failed, and with it the new database
+    ├── CannotBeProven        13    what a proof needs is not to be had here
     └── Interrupted     130, 143    Ctrl-C, SIGTERM
 
 The codes are an interface (docs/exit-codes.md) and never change meaning. An error carries the
@@ -157,6 +159,20 @@ class AlreadyRunning(PgvowError):
 
     exit_code = 9
     title = "Another backup is running"
+
+
+class RestoreFailed(PgvowError):
+    """A restore met an error that is not known to be harmless."""
+
+    exit_code = 10
+    title = "The restore failed"
+
+
+class CannotBeProven(PgvowError):
+    """An extension or a collation is not to be had here: neither proven nor refuted."""
+
+    exit_code = 13
+    title = "This backup cannot be proven here"
 
 
 class Interrupted(PgvowError):

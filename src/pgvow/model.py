@@ -124,6 +124,63 @@ class Metadata:
     seconds: float | None = None
 
 
+class DifferenceKind(StrEnum):
+    """In what a restored database can differ from its backup."""
+
+    TABLE_MISSING = "table missing"
+    TABLE_EXTRA = "table extra"
+    ROWS = "rows"
+    VALUES = "values"
+    SEQUENCE = "sequence"
+    LARGE_OBJECTS = "large objects"
+    SCHEMA = "schema"
+    OBJECT_MISSING = "object missing"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that came back otherwise: ``expected`` is the backup's, ``found`` the restore's."""
+
+    kind: DifferenceKind
+    name: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.name}: {self.expected} expected, {self.found} found"
+
+
+class Level(StrEnum):
+    """How far a backup has been shown to come back, beyond being listed."""
+
+    VERIFIED = "verified"
+    DECODED = "decoded"
+    PROVEN = "proven"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a restore of one backup showed: the contents of its ``.proof.json``.
+
+    ``level`` is the highest that was reached, ``checksum_sha256`` the dump's that reached it.
+    ``seconds`` is the whole run, ``restore_seconds`` what ``pg_restore`` took of it: the time that
+    a recovery takes.
+    """
+
+    proved_at: datetime
+    level: Level
+    backup_file: str
+    checksum_sha256: str
+    server_version: str
+    seconds: float
+    restore_seconds: float
+    tables: int
+    rows: int
+    differences: tuple[Difference, ...] = ()
+    pgvow_version: str | None = None
+
+
 class BackupStatus(StrEnum):
     """What a listing can say of a backup without reading the dump."""
 
@@ -150,6 +207,7 @@ class Backup:
     environment: str | None = None
     database: str | None = None
     complaint: str | None = None
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)

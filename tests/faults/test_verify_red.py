@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.privileges import bound_by_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,6 +145,25 @@ def test_too_new_for_the_tools_at_hand(commands: Commands, dump: Path, pg15: Tes
     done = commands.run("--verify", dump, PGVOW_PG_BIN=str(pg15.bin))
     assert done.code == 6, done.out + done.err
     assert "postgresql-client-18" in done.err
+
+
+def test_a_damaged_dump_of_a_version_before_its_release(commands: Commands, dump: Path) -> None:
+    """The metadata may name 19beta1, or what is no version at all: the damage is what is told."""
+    for version in ("19beta1", "unknown"):
+        edit(dump, pg_dump_version=version)
+        flip(dump, 0)
+        assert commands.run("--verify", dump).code == 8
+        flip(dump, 0)
+
+
+def test_a_directory_that_may_not_be_entered(commands: Commands, dump: Path) -> None:
+    """Whether the file is there cannot be seen: 4, not the traceback of a bug."""
+    dump.parent.chmod(0)
+    bound = Commands(commands.cwd, commands.variables, tuple(bound_by_permissions([])))
+    done = bound.run("--verify", dump)
+    dump.parent.chmod(0o700)
+    assert done.code == 4, done.err
+    assert str(dump) in done.err
 
 
 def test_a_copy_elsewhere_is_as_good(commands: Commands, dump: Path, tmp_path: Path) -> None:

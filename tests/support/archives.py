@@ -72,6 +72,7 @@ class Schema:
     desc: str = "TABLE"
     defn: str = ""
     depends_on: tuple[int, ...] = ()
+    section: int = 2
 
 
 Part = Table | LargeObjects | Schema
@@ -169,6 +170,7 @@ class Writer:
                 defn=part.defn,
                 data=NO_DATA,
                 depends_on=part.depends_on,
+                section=part.section,
             )
         if isinstance(part, LargeObjects):
             return self.entry(dump_id, "BLOBS", "BLOBS", data=state, place=place, schema="")
@@ -202,9 +204,10 @@ class Writer:
         copy_stmt: str = "",
         schema: str = "public",
         depends_on: tuple[int, ...] = (),
+        section: int = 2,
     ) -> bytes:
         """Return one entry of the table of contents."""
-        section = 2 if data == NO_DATA else 3
+        section = section if data == NO_DATA else 3
         fields = [
             self.integer(dump_id),
             self.integer(data != NO_DATA),

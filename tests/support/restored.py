@@ -85,11 +85,8 @@ def rows_by_key(server: TestServer, database: str) -> dict[str, int]:
 
 
 def _as_utf8(name: str) -> str:
-    """A name of unknown encoding, as UTF-8 where it is that."""
-    try:
-        return name.encode("latin-1").decode()
-    except UnicodeDecodeError:
-        return name
+    """A name of unknown encoding, as UTF-8; other bytes as Python escapes them."""
+    return name.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _count(

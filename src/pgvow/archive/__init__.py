@@ -9,13 +9,22 @@ from pgvow.archive.contents import (
     Stored,
     TableContents,
 )
+from pgvow.archive.copy_statement import CopyTarget, copy_target
+from pgvow.archive.copy_text_decoder import CopyTextError
+from pgvow.archive.csv_text import csv_rows
+from pgvow.archive.csv_text import header as csv_header
+from pgvow.archive.database_locale import database_locale
+from pgvow.archive.definitions import definitions_archive
+from pgvow.archive.encodings import codec_for
 from pgvow.archive.errors import ArchiveError, IncompleteArchive
 from pgvow.archive.header import Compression, Header, LocalTime
 from pgvow.archive.primitives import OffsetState
 from pgvow.archive.read import Examination, copy_text, examine_archive, read_archive
+from pgvow.archive.roles import roles_named, superusers_named
 from pgvow.archive.rows import CopyDigest, CopyFacts
 from pgvow.archive.sequences import SequencePosition, sequence_positions
 from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
+from pgvow.archive.unordered import UnorderedDigest
 
 __all__ = [
     "ArchiveError",
@@ -23,6 +32,8 @@ __all__ = [
     "Contents",
     "CopyDigest",
     "CopyFacts",
+    "CopyTarget",
+    "CopyTextError",
     "Entry",
     "Examination",
     "Header",
@@ -36,9 +47,18 @@ __all__ = [
     "Stored",
     "TableContents",
     "TableOfContents",
+    "UnorderedDigest",
+    "codec_for",
+    "copy_target",
     "copy_text",
+    "csv_header",
+    "csv_rows",
+    "database_locale",
+    "definitions_archive",
     "examine_archive",
     "read_archive",
     "read_toc",
+    "roles_named",
     "sequence_positions",
+    "superusers_named",
 ]

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
 
 PHASE = "reading the archive"
-# Each thread holds some megabytes.
-MOST_THREADS = 8
+# Each thread holds a megabyte or two.
+MOST_THREADS = 9
 TICK_SECONDS = 0.1
 
 
@@ -42,7 +42,7 @@ class Examination:
 def read_archive(
     file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
 ) -> Contents:
-    """Decode every byte of the archive and return what is in it.
+    """Decode every byte of the archive and return what is in it; ``threads`` tables at a time.
 
     ``file`` is seekable, and nobody else's meanwhile. Raises the first ArchiveError by offset;
     errors of the file itself go through.
@@ -62,7 +62,7 @@ def examine_archive(
     """
     source = Source(file)
     toc = read_toc(_at_start(file))
-    reading = _Reading(source, toc, threads or min(os.cpu_count() or 1, MOST_THREADS))
+    reading = _Reading(source, toc, threads or _default_threads())
     reading.run(progress or Silent())
     return reading.result()
 
@@ -78,6 +78,11 @@ def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[by
         if block.entry is entry:
             yield from read_rows(source, toc, block)
             return
+
+
+def _default_threads() -> int:
+    """One more than there are processors: a table that is left over at the end shares them."""
+    return min((os.cpu_count() or 1) + 1, MOST_THREADS)
 
 
 def _at_start(file: BinaryIO) -> BinaryIO:
@@ -161,10 +166,14 @@ class _Reading:
             objects = read_large_objects(self._source, self._toc, block, self._watch)
             self._large_objects[block.entry.dump_id] = objects
         else:
-            # More than its share of the file: the others will be done, and wait for this one.
-            ahead = block.size * self._threads > self._source.size
+            ahead = self._is_last(block)
             table = read_table(self._source, self._toc, block, self._watch, ahead=ahead)
             self._tables[block.entry.dump_id] = table
+
+    def _is_last(self, block: Block) -> bool:
+        """Whether the others will be done and wait for this block: it is more than a share."""
+        shares = max(2, self._threads - 1)
+        return self._threads > 1 and block.size * shares > self._source.size
 
     def _watch(self, size: int) -> None:
         with self._lock:

@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import settings
+from pgvow.cli.command_diff import diff
+from pgvow.cli.command_extract import extract
+from pgvow.cli.command_prove import prove
+from pgvow.cli.command_restore import restore
+from pgvow.cli.command_show import show
 from pgvow.cli.console import output
 from pgvow.cli.progress import TerminalProgress
 from pgvow.cli.render.as_json import dumps
@@ -135,6 +140,11 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "backup": backup,
     "verify": verify,
     "list": list_backups,
+    "restore": restore,
+    "prove": prove,
+    "show": show,
+    "extract": extract,
+    "diff": diff,
     "doctor": doctor,
     "demo": demo,
 }

@@ -15,6 +15,7 @@ from pgvow.cli.render.listing import listing_text
 from pgvow.cli.render.verify import verification_text
 from pgvow.errors import PgvowError, VerificationFailed
 from pgvow.operations import demo
+from pgvow.operations.server_programs import find_server_programs
 from pgvow.store import LocalStore
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ then type:
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """Run the demo; returns the exit code."""
-    installation = demo.find_server_programs(os.environ)
+    installation = find_server_programs(os.environ)
     _say(f"A throw-away PostgreSQL {installation.version} server, {arguments.messages:,} messages")
     with demo.demo_server(installation, os.environ) as server:
         with _progress() as progress:

@@ -12,10 +12,11 @@ exit codes:
   5    not enough disk space
   6    pg_dump, pg_restore or another tool missing, or too old
   7    making the backup failed
-  8    verification failed
+  8    verification or proof failed
   9    another backup of this database into this directory is running
   11   doctor: something needs attention
   12   doctor: something is wrong
+  13   cannot be proven here: an extension or a collation is not to be had
   130  interrupted by Ctrl-C
   143  interrupted by SIGTERM
 """
@@ -37,5 +38,6 @@ examples:
   pgvow backup --env prod        back up the production database
   pgvow list
   pgvow verify db/backups/NAME.dump
+  pgvow prove --latest           restore the newest on a throw-away server, and compare
 
 """

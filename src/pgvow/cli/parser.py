@@ -10,6 +10,11 @@ from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pgvow import __version__
 from pgvow.cli import options
+from pgvow.cli.command_diff import add_diff
+from pgvow.cli.command_extract import add_extract
+from pgvow.cli.command_prove import add_prove
+from pgvow.cli.command_restore import add_restore
+from pgvow.cli.command_show import add_show
 from pgvow.cli.help import EXIT_CODES, PGVOW_EXAMPLES
 from pgvow.errors import ConfigurationError
 
@@ -72,6 +77,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for add in (options.add_env, options.add_output_dir, options.add_report):
         add(listing)
+    for add_command in (add_restore, add_prove, add_show, add_extract, add_diff):
+        add_command(commands)
     _add_doctor(commands)
     _add_demo(commands)
     return parser

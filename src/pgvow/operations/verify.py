@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from pgvow.operations.hashing import hash_file
 from pgvow.operations.verify_deep import decode_and_compare
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.listing import listing_complaint
-from pgvow.store import LocalStore, MetadataError, load_metadata, sha256_file
+from pgvow.store import LocalStore, MetadataError, load_metadata, refusals, sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,9 @@ def verify_backup(
     """
     installation = choose_newest(find_installations(pg_bin=pg_bin, environ=environ))
     installation.program("pg_restore")
-    if not path.is_file():
+    with refusals("read", path):
+        is_there = path.is_file()
+    if not is_there:
         missing = Check("file", passed=False, expected=str(path), found="no such file")
         return Verification(path, (missing,), None, None)
     present = Check("file", passed=True, expected=str(path), found=str(path))
@@ -136,7 +139,8 @@ def _structure(
 
 def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: str) -> None:
     """Tell a damaged archive from one that is only too new for the pg_restore at hand."""
-    made_by = int(metadata.pg_dump_version.split(".")[0])
+    version = re.match("[0-9]+", metadata.pg_dump_version)  # 19beta1 is one as well
+    made_by = int(version[0]) if version else 0
     if "unsupported version" not in complaint or installation.major >= made_by:
         return
     raise ToolUnsuitable(

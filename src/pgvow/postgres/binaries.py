@@ -20,7 +20,7 @@ TESTED_MAJORS = range(15, 19)
 """The server majors our own tests run on."""
 
 # Where distributions keep several majors side by side.
-_KEPT_APART = (
+KEPT_APART = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
     "/usr/pgsql-*/bin",  # Red Hat and kin, from PostgreSQL's own repository
     "/usr/libexec/postgresql*",  # Alpine
@@ -167,7 +167,7 @@ def _on_path(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _kept_apart() -> Iterator[Path]:
-    for pattern in _KEPT_APART:
+    for pattern in KEPT_APART:
         yield from sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
 
 

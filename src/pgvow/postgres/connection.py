@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 
     Session = psycopg.Connection[tuple[Any, ...]]
 
+# psycopg logs what it passes over when it closes a session that is broken. Without a handler
+# Python would print that beside our own report.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
 _CHECK_CLIENT_EVERY = "5s"
 """How often a server looks whether we still live, while it works or waits for us."""
+_NOTICE = f"-c client_connection_check_interval={_CHECK_CLIENT_EVERY}"
 
 # A server, and a firewall between, must notice that the other end is gone; libpq's defaults leave
 # that to the kernel's two hours. What the user sets wins.
@@ -40,6 +46,16 @@ class Target:
     connection: Connection
     libpq_variables: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    address: Mapping[str, str] = field(default_factory=dict)
+
+    def pinned(self, session: Session) -> Target:
+        """Return the same target at the one server, of several hosts or addresses, that answered.
+
+        A snapshot is there and nowhere else, and who connects again may be sent to another.
+        """
+        info = session.info
+        address = {"host": info.host, "port": str(info.port), "hostaddr": info.hostaddr}
+        return replace(self, address={key: value for key, value in address.items() if value})
 
     @property
     def facts(self) -> dict[str, str]:
@@ -49,6 +65,9 @@ class Target:
     def parameters(self, application_name: str) -> dict[str, str]:
         """libpq's parameters by keyword, the password apart."""
         given = {**self._from_variables(), **self.connection.parameters()}
+        if self.address:
+            given.pop("hostaddr", None)
+            given.update(self.address)
         set_elsewhere = {
             keyword for keyword, variable in _libpq_keywords().items() if variable in self.environ
         }
@@ -57,10 +76,12 @@ class Target:
         }
         return {**defaults, **given, "application_name": application_name}
 
-    def conninfo(self, application_name: str) -> str:
+    def conninfo(self, application_name: str, *, notice_our_death: bool = False) -> str:
         """Compose the connection string for a tool's command line: everything but secrets."""
         parameters = self.parameters(application_name)
         parameters.pop("password", None)
+        if notice_our_death and "options" in parameters:  # they would hide those of PGOPTIONS
+            parameters["options"] += f" {_NOTICE}"
         return make_conninfo("", **parameters)
 
     def tool_environment(self, *, notice_our_death: bool = False) -> dict[str, str]:
@@ -69,8 +90,7 @@ class Target:
         if self.connection.password is not None:
             result["PGPASSWORD"] = self.connection.password
         if notice_our_death:
-            options = f"-c client_connection_check_interval={_CHECK_CLIENT_EVERY}"
-            result["PGOPTIONS"] = f"{result.get('PGOPTIONS', '')} {options}".strip()
+            result["PGOPTIONS"] = f"{result.get('PGOPTIONS', '')} {_NOTICE}".strip()
         return result
 
     def open(self, purpose: str) -> Session:
@@ -79,7 +99,7 @@ class Target:
         try:
             # Nothing is prepared: behind a pooler it would stay in a session that is not ours.
             return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:  # PGCONNECT_TIMEOUT=soon is no OperationalError
             raise self.refused(error) from error
 
     def connect(self, purpose: str) -> Session:
@@ -148,13 +168,20 @@ def watch_for_our_death(session: Session) -> bool:
 
 
 def readable(session: Session, name: str) -> str:
-    """Turn a name as the session carries it into one for people (SQL_ASCII often is UTF-8)."""
+    """Turn a name as the session carries it into one for people (SQL_ASCII often is UTF-8).
+
+    What is not UTF-8 becomes lone surrogates, so that no two names end up as the same.
+    """
     if session.info.parameter_status("server_encoding") != "SQL_ASCII":
         return name
-    try:
-        return name.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
+    return name.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def carried(session: Session, name: str) -> str:
+    """Turn a name of an archive into one as the session carries it: what ``readable`` undoes."""
+    if session.info.parameter_status("server_encoding") != "SQL_ASCII":
         return name
+    return name.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def translate(error: psycopg.Error, facts: Mapping[str, str]) -> PgvowError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import BackupFailed
 from pgvow.postgres.connection import translate
@@ -37,7 +38,8 @@ def dump_globals(target: Target, session: Session, installation: Installation) -
         str(installation.program("pg_dumpall")),
         "--globals-only",
         "--no-password",
-        f"--database={target.connection.dbname}",
+        # As a connection string: a bare name with a "=" in it would be taken for one.
+        f"--database={make_conninfo('', dbname=target.connection.dbname)}",
         f"--dbname={target.conninfo('pgvow globals')}",
     ]
     if not passwords:

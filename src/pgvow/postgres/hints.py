@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -28,15 +29,24 @@ def connection_steps(cause: str, connection: Connection) -> list[str]:
 
 
 def _psql(connection: Connection, dbname: str | None = None) -> str:
-    user = f" -U {connection.user}" if connection.user else ""
-    return f"psql -h {connection.host} -p {connection.ports}{user} -d {dbname or connection.dbname}"
+    user = ["-U", connection.user] if connection.user else []
+    place = ["-h", connection.host, "-p", connection.ports]
+    return shlex.join(["psql", *place, *user, "-d", dbname or connection.dbname])
 
 
 def _no_such_database(connection: Connection) -> list[str]:
     return [
         f"Verify database exists: {_psql(connection, 'postgres')} -l",
         f"Check database name: {connection.origin('dbname')}",
-        f"Create database if needed: createdb {connection.dbname}",
+        f"Create database if needed: {shlex.join(['createdb', connection.dbname])}",
+    ]
+
+
+def _no_such_role(connection: Connection) -> list[str]:
+    return [
+        f"Check the user: {connection.origin('user')}",
+        "See which there are: psql -c '\\du', as the server's administrator",
+        "Create it if needed: createuser --pwprompt THE_USER",
     ]
 
 
@@ -58,16 +68,20 @@ def _no_password(connection: Connection) -> list[str]:
 
 def _not_reached(connection: Connection) -> list[str]:
     return [
-        f"Check that the server runs: pg_isready -h {connection.host} -p {connection.ports}",
+        f"Check that the server runs: {_pg_isready(connection)}",
         f"Check host and port: {connection.origin('host')}, {connection.origin('port')}",
         "Start the server if it is down: sudo systemctl start postgresql",
     ]
 
 
+def _pg_isready(connection: Connection) -> str:
+    return shlex.join(["pg_isready", "-h", connection.host, "-p", connection.ports])
+
+
 def _unknown_host(connection: Connection) -> list[str]:
     return [
         f"Check the host's name: {connection.origin('host')}",
-        f"Ask the resolver: getent hosts {connection.host}",
+        f"Ask the resolver: {shlex.join(['getent', 'hosts', *connection.hosts])}",
     ]
 
 
@@ -100,11 +114,15 @@ _REFUSALS: tuple[tuple[str, Callable[[Connection], list[str]]], ...] = (
     ("no pg_hba.conf entry", _no_entry),
     ("could not translate host name", _unknown_host),
     ("Name or service not known", _unknown_host),
+    ("Temporary failure in name resolution", _unknown_host),
     ("Connection refused", _not_reached),
     ("No such file or directory", _not_reached),
     ("timeout expired", _not_reached),
+    ("No route to host", _not_reached),
+    ("Network is unreachable", _not_reached),
     ("certificate", _tls),
     ("SSL", _tls),
+    ('role "', _no_such_role),
     ("does not exist", _no_such_database),
 )
 

@@ -125,19 +125,18 @@ class Tool:
                 self._process.kill()
                 self._process.wait()
         self._reader.join(_PATIENCE)
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None and not pipe.closed:
-                pipe.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _read_stderr(self) -> None:
         pipe = self._process.stderr
         if pipe is None:
             return
-        try:
+        # Closed here and nowhere else: close() waits for a read that is under way, and a
+        # grandchild may hold the other end for as long as it likes.
+        with pipe:
             for line in pipe:
                 self._tail.append(line.decode(errors="replace"))
-        except (OSError, ValueError):
-            return  # closed by stop() while a grandchild still held the other end
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,14 @@ class HeldSnapshot:
         self.session.execute("COMMIT")
 
 
+class BeginAnewError(Exception):
+    """Somebody got between our locks or counts and pg_dump's: release, let them, begin again."""
+
+
+class LockTableFullError(Exception):
+    """The server's lock table cannot hold our locks beside pg_dump's."""
+
+
 class _TryAgainError(Exception):
     """A table was locked by others, or the catalog changed under our hands."""
 
@@ -105,17 +113,18 @@ class Deadline:
 
 @contextmanager
 def hold_snapshot(
-    target: Target, *, deadline: Deadline, warn: Callable[[str], None]
+    target: Target, *, deadline: Deadline, warn: Callable[[str], None], locked: bool = True
 ) -> Iterator[HeldSnapshot]:
     """Hold locks and an exported snapshot until the block is left, then release both.
 
-    Raises LockNotGranted when a table stays locked by others until the deadline.
+    Without ``locked``, or where the server's lock table is too small, the snapshot alone. Raises
+    LockNotGranted when a table stays locked by others until the deadline.
     """
     with target.connect("snapshot") as session:
         try:
             # A pooler refuses the startup parameter by which the tools would ask for it.
             watched = watch_for_our_death(session) and not behind_pooler(session)
-            held = _persist(session, deadline=deadline, watched=watched)
+            held = _persist(session, deadline=deadline, locked=locked, watched=watched)
         except psycopg.Error as error:
             raise translate(error, target.facts) from error
         except LockNotGranted as error:
@@ -131,15 +140,17 @@ def hold_snapshot(
             _release(session)
 
 
-def _persist(session: Session, *, deadline: Deadline, watched: bool) -> HeldSnapshot:
+def _persist(session: Session, *, deadline: Deadline, locked: bool, watched: bool) -> HeldSnapshot:
     """Try until it succeeds or the time is up, with growing pauses."""
     pause = _FIRST_PAUSE
     while True:
         try:
-            return _hold(session, locked=True, watched=watched)
+            return _hold(session, locked=locked, watched=watched)
         except psycopg.errors.OutOfMemory:
             _release(session)
-            return _hold(session, locked=False, watched=watched)
+            if not locked:
+                raise
+            locked = False
         except _TryAgainError as reason:
             _release(session)
             if deadline.passed:
@@ -149,6 +160,11 @@ def _persist(session: Session, *, deadline: Deadline, watched: bool) -> HeldSnap
                 ) from None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def lock_table_steps() -> list[str]:
+    """Steps when the lock table is too small even for pg_dump alone."""
+    return ["Raise max_locks_per_transaction on the server (a restart is needed)"]
 
 
 def lock_steps() -> list[str]:

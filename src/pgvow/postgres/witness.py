@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Self
 
 import psycopg
 from psycopg import sql
 
-from pgvow.errors import BackupFailed, PgvowError
 from pgvow.model import TableFacts
 from pgvow.postgres.connection import translate
+from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
+from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from pgvow.postgres.snapshot import HeldSnapshot, Table
 
 _CANCEL_WITHIN = 2.0
+_CANCEL_AGAIN = 0.2
+_PATIENCE = 5.0
+_PAUSE = 0.05
 
 
 def count_rows(session: Session, table: Table) -> int:
@@ -27,11 +33,14 @@ def count_rows(session: Session, table: Table) -> int:
 
     ONLY, because a parent's dump holds its own rows alone; and through the filter of an
     extension's configuration table, which is SQL text from the catalog that pg_dump uses likewise.
+    Planning locks the table's indexes: the savepoint gives those locks back at once, for the
+    server's lock table is everybody's.
     """
     statement = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} {}").format(
         table.identifier, sql.SQL(table.filter)
     )
-    row = session.execute(statement).fetchone()
+    with session.transaction(force_rollback=True):
+        row = session.execute(statement).fetchone()
     return 0 if row is None else int(row[0])
 
 
@@ -46,7 +55,7 @@ class Witness:
         self._target = target
         self._held = held
         self._facts: dict[int, TableFacts] = {}
-        self._error: PgvowError | None = None
+        self._error: Exception | None = None
         self._dump_holds_locks = threading.Event()
         self._dump_ended = threading.Event()
         self._stopped = threading.Event()
@@ -63,15 +72,18 @@ class Witness:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._thread.is_alive():
-            return
         self._stopped.set()
         self._dump_holds_locks.set()
-        try:
-            self._counting.cancel_safe(timeout=_CANCEL_WITHIN)
-        except psycopg.Error:
-            self._counting.close()  # the server does not answer: its end is all that is left
-        self._thread.join(_CANCEL_WITHIN)
+        deadline = time.monotonic() + _PATIENCE
+        # Again and again: a request that comes between two statements cancels nothing.
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            try:
+                self._counting.cancel_safe(timeout=_CANCEL_WITHIN)
+            except psycopg.Error:
+                self._counting.close()  # the server does not answer: its end is all that is left
+            self._thread.join(_CANCEL_AGAIN)
+        if self._thread.is_alive():
+            self._counting.close()  # or whoever uses the session next would wait for the count
 
     def dump_holds_locks(self) -> None:
         """Take note that pg_dump has locked every table itself."""
@@ -96,9 +108,11 @@ class Witness:
                 self._count_under_our_locks()
             else:
                 self._count_under_the_locks_of_the_dump()
+        except psycopg.errors.OutOfMemory as error:
+            self._error = LockTableFullError(str(error).strip())
         except psycopg.Error as error:
             self._error = translate(error, self._target.facts)
-        except PgvowError as error:
+        except Exception as error:  # noqa: BLE001 - raised by check(), on the owner's thread
             self._error = error
 
     def _count_under_our_locks(self) -> None:
@@ -113,30 +127,38 @@ class Witness:
     def _count_under_the_locks_of_the_dump(self) -> None:
         """Count table by table, each in a transaction of its own that imports the snapshot.
 
-        NOWAIT is refused when a TRUNCATE so much as waits for the table. A table that we locked
-        while the dump still ran was locked by the dump as well, so nothing came between.
+        NOWAIT is refused when a TRUNCATE so much as waits for the table; it may give up, so such a
+        table's turn comes again until the dump has ended. Whether pg_dump or we come first, a
+        table that still is where the snapshot saw it was neither emptied nor rewritten since.
         """
         self._dump_holds_locks.wait()
         with self._target.connect("witness") as self._counting:
-            for table in self._to_count():
-                with self._counting.transaction():
-                    self._adopt_snapshot(table)
-                    rows = count_rows(self._counting, table)
-                self._note(table, rows)
+            waiting = deque(self._to_count())
+            while waiting and not self._stopped.is_set():
+                table = waiting.popleft()
+                is_last_time = self._dump_ended.is_set()
+                try:
+                    self._note(table, self._count_in_adopted_snapshot(table))
+                except psycopg.errors.LockNotAvailable as error:
+                    if is_last_time:
+                        raise BeginAnewError(str(error).strip()) from error
+                    waiting.append(table)
+                    self._dump_ended.wait(_PAUSE)
 
-    def _adopt_snapshot(self, table: Table) -> None:
+    def _count_in_adopted_snapshot(self, table: Table) -> int:
         session = self._counting
-        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        session.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self._held.id)))
-        session.execute(
-            sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT").format(table.identifier)
-        )
-        if self._dump_ended.is_set():
-            raise BackupFailed(
-                "pg_dump ended before all tables were counted under its locks",
-                facts=self._target.facts,
-                steps=["Raise max_locks_per_transaction on the server (a restart is needed)"],
+        with session.transaction():
+            session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            session.execute(
+                sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self._held.id))
             )
+            session.execute(
+                sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT").format(table.identifier)
+            )
+            row = session.execute(query("unmoved"), {"oid": table.oid}).fetchone()
+            if row is None or not row[0]:
+                raise BeginAnewError(f"{table.name} was emptied or rewritten since the snapshot")
+            return count_rows(session, table)
 
     def _to_count(self) -> Iterator[Table]:
         for table in self._held.tables:

@@ -6,8 +6,17 @@ from pgvow.store.local import LocalStore
 from pgvow.store.lock import RunLock, is_running
 from pgvow.store.metadata import METADATA_VERSION, MetadataError, decode, encode
 from pgvow.store.names import group, metadata_name, parse_stem, safe_name, stem, unsafe_name
+from pgvow.store.proof import (
+    ProofError,
+    decode_proof,
+    encode_proof,
+    load_proof,
+    proof_path,
+    write_proof,
+)
 from pgvow.store.reading import MetadataMissingError, load_metadata
 from pgvow.store.recovery import Recovered, RecoveryAction
+from pgvow.store.refusals import refusals
 
 __all__ = [
     "METADATA_VERSION",
@@ -15,18 +24,25 @@ __all__ = [
     "LocalStore",
     "MetadataError",
     "MetadataMissingError",
+    "ProofError",
     "Recovered",
     "RecoveryAction",
     "RunLock",
     "decode",
+    "decode_proof",
     "encode",
+    "encode_proof",
     "group",
     "is_running",
     "load_metadata",
+    "load_proof",
     "metadata_name",
     "parse_stem",
+    "proof_path",
+    "refusals",
     "safe_name",
     "sha256_file",
     "stem",
     "unsafe_name",
+    "write_proof",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.model import Backup, BackupStatus, Metadata
 from pgvow.store import names
 from pgvow.store.metadata import MetadataError
+from pgvow.store.proof import ProofError, load_proof
 from pgvow.store.reading import MetadataMissingError, read_metadata
 from pgvow.store.refusals import refusals
 
@@ -56,7 +58,21 @@ def _backup(directory: Path, place: str, base: str, found: set[str]) -> Backup |
     is_missing = size is None and isinstance(metadata, MetadataMissingError)
     if is_missing and not os.path.lexists(dump_path):
         return None  # removed since the directory was read
-    return _describe(directory / (base + names.DUMP), metadata, size, no_dump)
+    backup = _describe(directory / (base + names.DUMP), metadata, size, no_dump)
+    return _with_proof(backup, dump_path) if base + names.PROOF in found else backup
+
+
+def _with_proof(backup: Backup, dump_path: str) -> Backup:
+    """Add what a restore showed, if it was of this very dump; a broken proof is as good as none."""
+    try:
+        proof = load_proof(dump_path)
+    except (ProofError, OSError):
+        return backup
+    metadata = backup.metadata
+    if proof is None or metadata is None or backup.status is not BackupStatus.OK:
+        return backup
+    is_its = proof.checksum_sha256 == metadata.checksum_sha256
+    return replace(backup, proof=proof) if is_its else backup
 
 
 def _read(metadata_path: str, dump_name: str) -> Metadata | MetadataError:

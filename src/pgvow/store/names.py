@@ -99,6 +99,11 @@ def metadata_name(dump_name: str) -> str:
     return dump_name.removesuffix(DUMP) + METADATA
 
 
+def proof_name(dump_name: str) -> str:
+    """Name the proof that belongs to a dump."""
+    return dump_name.removesuffix(DUMP) + PROOF
+
+
 def lock_name(group_name: str) -> str:
     """Name a group's lock; hidden, as no safe name is, so that it never meets a backup's file."""
     return f".{group_name}.lock"

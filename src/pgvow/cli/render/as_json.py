@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -12,10 +14,17 @@ from typing import Any
 
 from pgvow.cli.render.units import moment
 
+# What a terminal may act upon, what reorders the text around it, and what no encoding can carry:
+# surrogates stand for the bytes of a file's name that is no text.
+_ESCAPED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 def dumps(result: object) -> str:
-    """Write one JSON document, readable and stable."""
-    return json.dumps(plain(result), indent=2, ensure_ascii=False)
+    """Write one JSON document, readable and stable, that standard output can carry."""
+    # JSON knows but one escape: what the stream itself would write in its place is none.
+    plainly = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    text = json.dumps(plain(result), indent=2, ensure_ascii=plainly)
+    return _ESCAPED.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, WARNING, printable
 from pgvow.cli.render.as_json import plain
-from pgvow.cli.render.units import moment, size
+from pgvow.cli.render.units import duration, moment, size
 from pgvow.model import BackupStatus
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pgvow.model import Backup
+    from pgvow.model import Backup, Proof
 
 
 def listing_text(backups: Sequence[Backup], directory: Path) -> RenderableType:
@@ -45,9 +45,18 @@ def listing_text(backups: Sequence[Backup], directory: Path) -> RenderableType:
 
 def _status(backup: Backup) -> Text:
     if backup.status is BackupStatus.OK:
-        return Text("✓ ok", style=GOOD)
+        return _reached(backup.proof)
     style = WARNING if backup.status is BackupStatus.METADATA_MISSING else BAD
     return Text(f"✗ {backup.status.value}", style=style)
+
+
+def _reached(proof: Proof | None) -> Text:
+    """Name the level beyond being listed, and how long the restore took that showed it."""
+    if proof is None:
+        return Text("✓ ok", style=GOOD)
+    if proof.differences:
+        return Text(f"✗ {proof.level.value}, proof failed", style=BAD)
+    return Text(f"✓ {proof.level.value}, restored in {duration(proof.restore_seconds)}", style=GOOD)
 
 
 def listing_object(backups: Sequence[Backup]) -> list[dict[str, Any]]:
@@ -62,6 +71,7 @@ def listing_object(backups: Sequence[Backup]) -> list[dict[str, Any]]:
             "path": str(backup.path),
             "complaint": backup.complaint,
             "metadata": plain(backup.metadata),
+            "proof": plain(backup.proof),
         }
         for backup in backups
     ]

@@ -1,0 +1,39 @@
+"""``pgvow show``: what is in a backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow.cli import options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pgvow.cli.parser import Parser
+
+
+def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the parser."""
+    show = commands.add_parser(
+        "show",
+        help="show what is in a backup",
+        description="Show what is in a backup, and how to restore it with PostgreSQL's own tools."
+        " Needs no server. Rows and sizes come from the metadata, or, for a .dump without any,"
+        " from reading it.",
+    )
+    show.add_argument("file", metavar="FILE", type=Path, help="the .dump file")
+    options.add_report(show)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Show what is in a backup."""
+    from pgvow.cli.printing import print_result  # noqa: PLC0415
+    from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415 - --help loads no libraries
+    from pgvow.cli.render.show import shown_object, shown_text  # noqa: PLC0415
+    from pgvow.operations.show import show_backup  # noqa: PLC0415
+
+    with TerminalProgress(quiet=arguments.quiet) as progress:
+        result = show_backup(arguments.file, progress=progress)
+    print_result(arguments, lambda: shown_object(result), lambda: shown_text(result))
+    return 0

@@ -1,0 +1,63 @@
+"""How a proof looks, proven or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from pgvow.cli.console import BAD, GOOD, printable, styled
+from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.units import duration, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pgvow.operations.prove import ProofResult
+
+_MOST_SHOWN = 10
+
+
+def proof_text(result: ProofResult) -> Text:
+    """Render the outcome, what was compared, and the first differences."""
+    text = (
+        Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")
+        if result.proven
+        else Text.assemble(
+            styled("✗", BAD), " Not proven: what comes back is not what was there\n\n"
+        )
+    )
+    for label, value in _facts(result):
+        text.append(f"{label + ':':<13}{value}\n")
+    differences = result.proof.differences
+    if differences:
+        text.append("\nDifferences:\n")
+    for difference in differences[:_MOST_SHOWN]:
+        text.append(f"  {printable(str(difference))}\n")
+    if len(differences) > _MOST_SHOWN:
+        text.append(f"  and {len(differences) - _MOST_SHOWN} more, in {result.proof_path.name}\n")
+    text.rstrip()
+    return text
+
+
+def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
+    proof = result.proof
+    yield "File", printable(str(result.path))
+    yield "Backup of", moment(result.metadata.backup_timestamp)
+    yield "Server", f"PostgreSQL {printable(proof.server_version)}"
+    yield "Compared", f"{proof.tables:,} tables, {proof.rows:,} rows"
+    yield "Restore", f"{duration(proof.restore_seconds)} (the time a recovery takes)"
+    yield "Took", duration(proof.seconds)
+    yield "Level", proof.level.value
+    yield "Proof", printable(str(result.proof_path))
+
+
+def proof_object(result: ProofResult) -> dict[str, Any]:
+    """Return what ``--json`` prints."""
+    return {
+        "ok": result.proven,
+        "path": str(result.path),
+        "proof_path": str(result.proof_path),
+        "proof": plain(result.proof),
+        "warnings": list(result.warnings),
+    }

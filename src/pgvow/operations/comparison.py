@@ -1,0 +1,380 @@
+"""Set a restored database beside its backup: every table, sequence and large object."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+import psycopg
+
+from pgvow.archive import (
+    CopyDigest,
+    UnorderedDigest,
+    copy_target,
+    copy_text,
+    read_archive,
+    read_toc,
+)
+from pgvow.errors import PgvowError
+from pgvow.model import Difference, DifferenceKind, TableFacts, table_key
+from pgvow.operations.inspect import large_object_facts, sequence_facts, toc_facts
+from pgvow.postgres.connection import carried, readable
+from pgvow.postgres.copy_out import (
+    copy_rows,
+    prepare_to_compare,
+    restored_large_objects,
+    restored_sequences,
+    restored_tables,
+    sequence_position,
+)
+from pgvow.progress import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from pgvow.archive import CopyFacts, CopyTarget, Entry, TableOfContents
+    from pgvow.model import Metadata
+    from pgvow.postgres.connection import Session
+    from pgvow.postgres.copy_out import RestoredTable
+    from pgvow.progress import Progress
+
+PHASE = "comparing"
+_TICK = 0.1
+_Target = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared, and everything that differs.
+
+    ``reordered`` names the tables whose rows are all there in another order: no difference.
+    """
+
+    differences: tuple[Difference, ...]
+    tables: int
+    rows: int
+    reordered: tuple[str, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+
+def compare_database(
+    session: Session,
+    metadata: Metadata,
+    dump: Path,
+    *,
+    progress: Progress,
+    more: Sequence[Session] = (),
+) -> Comparison:
+    """Read the whole database of a session back and compare it with the metadata of ``dump``.
+
+    The session is in autocommit; it is given the settings of the dumping one and keeps them, and so
+    are those in ``more``, into the same database, by which several tables are read at a time. The
+    dump is read where the metadata do not suffice: whose rows belong to which root, rows in another
+    order, and all of it where it was not inspected. Raises CannotBeProven where the server lacks
+    what makes texts comparable, ArchiveError, and PgvowError with the server's words.
+    """
+    try:
+        with dump.open("rb") as file:
+            toc = read_toc(file)
+            complete = _complete(metadata, file)
+        return _Comparing(session, more, complete, dump, toc, progress).run()
+    except psycopg.Error as error:
+        raise PgvowError(
+            f"the restored database could not be read: {str(error).strip()}",
+            facts={"Dump": str(dump)},
+            steps=["See the server's log for what happened there"],
+        ) from error
+
+
+def _complete(metadata: Metadata, file: BinaryIO) -> Metadata:
+    """Fill in what a backup without inspection did not record."""
+    if metadata.toc is not None:
+        return metadata
+    contents = read_archive(file)
+    found = {(one.entry.namespace, one.entry.tag): one for one in contents.tables}
+    tables = (
+        replace(table, bytes=one.size, fingerprint=one.fingerprint)
+        if (one := found.get((table.schema, table.name)))
+        else table
+        for table in metadata.tables
+    )
+    return replace(
+        metadata,
+        tables=tuple(tables),
+        toc=toc_facts(contents),
+        large_objects=large_object_facts(contents),
+        sequences=sequence_facts(contents),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """A table of the backup: what is recorded, its entry, and where its rows are loaded."""
+
+    facts: TableFacts
+    entry: Entry
+    target: CopyTarget
+
+    @property
+    def is_loaded_through_root(self) -> bool:
+        own = (self.entry.namespace, self.entry.tag)
+        return (self.target.schema or self.entry.namespace, self.target.name) != own
+
+
+@dataclass
+class _Found:
+    """What the comparison of one table, or of several at their root, came to."""
+
+    key: str
+    differences: list[Difference] = field(default_factory=list)
+    reordered: list[str] = field(default_factory=list)
+    tables: int = 0
+    rows: int = 0
+
+    def differ(self, kind: DifferenceKind, expected: str, found: str) -> None:
+        self.differences.append(Difference(kind, self.key, expected, found))
+
+
+class _Stopped(Exception):
+    """The work is to end."""
+
+
+@dataclass
+class _Comparing:
+    """One comparison under way."""
+
+    session: Session
+    more: Sequence[Session]
+    metadata: Metadata
+    dump: Path
+    toc: TableOfContents
+    progress: Progress
+    differences: list[Difference] = field(default_factory=list)
+    done: int = 0
+    stopped: bool = False
+
+    def run(self) -> Comparison:
+        for session in (self.session, *self.more):
+            prepare_to_compare(session, self.metadata.settings)
+        restored = {(one.schema, one.name): one for one in restored_tables(self.session)}
+        expected = tuple(self._expected())
+        found = self._read_all(_by_root(expected), restored)
+        self.differences += [difference for one in found for difference in one.differences]
+        compared = {self._carried(one.entry.namespace, one.entry.tag) for one in expected}
+        self._extra(one for name, one in restored.items() if name not in compared)
+        self._sequences()
+        self._large_objects()
+        return Comparison(
+            differences=tuple(self.differences),
+            tables=sum(one.tables for one in found),
+            rows=sum(one.rows for one in found),
+            reordered=tuple(key for one in found for key in one.reordered),
+        )
+
+    def _expected(self) -> Iterator[_Expected]:
+        entries = {(one.namespace, one.tag): one for one in self.toc.table_data}
+        for facts in self.metadata.tables:
+            entry = entries.get((facts.schema, facts.name))
+            if entry is None:
+                self._differ(DifferenceKind.TABLE_MISSING, facts.key, "a table", "not in the dump")
+            else:
+                yield _Expected(facts, entry, copy_target(entry.copy_stmt))
+
+    def _read_all(
+        self,
+        groups: Mapping[_Target, list[_Expected]],
+        restored: Mapping[_Target, RestoredTable],
+    ) -> list[_Found]:
+        """Compare every table, as many at a time as there are sessions; in the order of groups."""
+        free: SimpleQueue[Session] = SimpleQueue()
+        for session in (self.session, *self.more):
+            free.put(session)
+        with ThreadPoolExecutor(1 + len(self.more), thread_name_prefix="compare") as pool:
+            try:
+                jobs = {
+                    target: pool.submit(
+                        self._read,
+                        free,
+                        target,
+                        groups[target],
+                        restored.get(self._carried(*target)),
+                    )
+                    for target in sorted(groups, key=lambda target: -_size(groups[target]))
+                }
+                self._follow(set(jobs.values()))
+            finally:
+                self.stopped = True
+        return [jobs[target].result() for target in groups]
+
+    def _follow(self, jobs: set[Future[_Found]]) -> None:
+        total = sum(table.bytes or 0 for table in self.metadata.tables)
+        while jobs:
+            ended, jobs = wait(jobs, timeout=_TICK, return_when=FIRST_EXCEPTION)
+            self.progress.update(Step(PHASE, done=min(self.done, total), total=total))
+            for job in ended:
+                job.result()
+
+    def _read(
+        self,
+        free: SimpleQueue[Session],
+        target: _Target,
+        parts: list[_Expected],
+        restored: RestoredTable | None,
+    ) -> _Found:
+        """Compare one table; what is loaded through a root is compared there.
+
+        What decides on a row's partition may be another in each database: hashes of enums are.
+        """
+        is_root = any(part.is_loaded_through_root for part in parts)
+        found = _Found(table_key(*target) if is_root else parts[0].facts.key, tables=len(parts))
+        rows = sum(part.facts.rows for part in parts)
+        if restored is None:
+            found.tables = 0
+            found.differ(DifferenceKind.TABLE_MISSING, f"{rows} rows", "no table")
+            return found
+        session = free.get()
+        try:
+            if is_root or not self._is_same(session, found, parts[0], restored):
+                self._without_order(session, found, parts, restored)
+        finally:
+            free.put(session)
+        return found
+
+    def _is_same(
+        self, session: Session, found: _Found, part: _Expected, restored: RestoredTable
+    ) -> bool:
+        """Compare rows in their order; False where it is worth a second look without."""
+        facts = _digest(CopyDigest(), self._rows_of(session, restored, part.target.columns))
+        found.rows = facts.rows
+        if facts.rows != part.facts.rows:
+            found.differ(DifferenceKind.ROWS, str(part.facts.rows), str(facts.rows))
+            return True
+        return facts.fingerprint == part.facts.fingerprint
+
+    def _without_order(
+        self, session: Session, found: _Found, parts: list[_Expected], restored: RestoredTable
+    ) -> None:
+        """Compare rows by the count and the sum of their hashes, and note if they differ."""
+        columns = parts[0].target.columns
+        facts = _digest(UnorderedDigest(), self._rows_of(session, restored, columns))
+        found.rows = facts.rows
+        rows = sum(part.facts.rows for part in parts)
+        wanted = sum(self._archived(found, part, columns) for part in parts) % (1 << 128)
+        if facts.rows != rows:
+            found.differ(DifferenceKind.ROWS, str(rows), str(facts.rows))
+        elif facts.fingerprint != f"{wanted:032x}":
+            found.differ(DifferenceKind.VALUES, f"{wanted:032x}", facts.fingerprint)
+        elif len(parts) == 1:
+            found.reordered.append(found.key)
+
+    def _archived(self, found: _Found, part: _Expected, columns: Sequence[str]) -> int:
+        """Sum the hashes of a table's rows in the archive, its columns put into this order.
+
+        What the metadata say of the archive is checked by the way: all that follows rests on it.
+        """
+        places = [part.target.columns.index(column) for column in columns]
+        ordered, unordered = CopyDigest(), UnorderedDigest(places)
+        with self.dump.open("rb") as file:
+            for piece in copy_text(file, self.toc, part.entry):
+                ordered.update(piece)
+                unordered.update(piece)
+        fingerprint = ordered.facts().fingerprint
+        if fingerprint != part.facts.fingerprint:
+            wanted = part.facts.fingerprint or "nothing"
+            found.differ(DifferenceKind.VALUES, wanted, f"{fingerprint} in the dump")
+        return int(unordered.facts().fingerprint, 16)
+
+    def _extra(self, others: Iterable[RestoredTable]) -> None:
+        """Note tables that the backup does not have, and rows in those that it has no rows of."""
+        tables = (entry for entry in self.toc.entries if entry.desc == "TABLE")
+        known = {self._carried(entry.namespace, entry.tag) for entry in tables}
+        for table in others:
+            if table.is_partitioned:
+                continue  # it has no rows of its own
+            rows = _digest(CopyDigest(), self._rows_of(self.session, table, ())).rows
+            if rows or not (table.is_member or (table.schema, table.name) in known):
+                key = table_key(
+                    *(readable(self.session, each) for each in (table.schema, table.name))
+                )
+                self._differ(DifferenceKind.TABLE_EXTRA, key, "no rows", f"{rows} rows")
+
+    def _sequences(self) -> None:
+        there = restored_sequences(self.session)
+        for one in self.metadata.sequences:
+            name = self._carried(one.schema, one.name)
+            found = sequence_position(self.session, *name) if name in there else None
+            shown = _position(found.last_value, found.is_called) if found else "no sequence"
+            wanted = _position(one.last_value, one.is_called)
+            if shown != wanted:
+                key = table_key(one.schema, one.name)
+                self._differ(DifferenceKind.SEQUENCE, key, wanted, shown)
+
+    def _large_objects(self) -> None:
+        wanted = self.metadata.large_objects
+        if wanted is None:
+            return
+        found = restored_large_objects(self.session)
+        if (found.count, found.size, found.fingerprint) != (
+            wanted.count, wanted.bytes, wanted.fingerprint
+        ):  # fmt: skip
+            self._differ(
+                DifferenceKind.LARGE_OBJECTS,
+                "all",
+                f"{wanted.count} of {wanted.bytes} bytes ({wanted.fingerprint})",
+                f"{found.count} of {found.size} bytes ({found.fingerprint})",
+            )
+
+    def _rows_of(
+        self, session: Session, table: RestoredTable, columns: Iterable[str]
+    ) -> Iterator[bytes]:
+        named = [carried(session, column) for column in columns]
+        for piece in copy_rows(session, table, named, encoding=self.toc.encoding):
+            if self.stopped:
+                raise _Stopped
+            self.done += len(piece)  # for the progress alone: several threads may lose one
+            yield piece
+
+    def _carried(self, schema: str, name: str) -> tuple[str, str]:
+        """Turn a table's name in the archive into what the session carries."""
+        return carried(self.session, schema), carried(self.session, name)
+
+    def _differ(self, kind: DifferenceKind, name: str, expected: str, found: str) -> None:
+        self.differences.append(Difference(kind, name, expected, found))
+
+
+def _by_root(expected: Iterable[_Expected]) -> dict[_Target, list[_Expected]]:
+    """Group tables by where their rows are loaded: most by themselves, some by their root."""
+    groups: dict[_Target, list[_Expected]] = {}
+    for one in expected:
+        target = (one.target.schema or one.entry.namespace, one.target.name)
+        groups.setdefault(target, []).append(one)
+    return groups
+
+
+def _size(parts: Iterable[_Expected]) -> int:
+    return sum(part.facts.bytes or 0 for part in parts)
+
+
+class _Digest(Protocol):
+    def update(self, text: bytes) -> None: ...
+
+    def facts(self) -> CopyFacts: ...
+
+
+def _digest(digest: _Digest, pieces: Iterable[bytes]) -> CopyFacts:
+    for piece in pieces:
+        digest.update(piece)
+    return digest.facts()
+
+
+def _position(last_value: int, is_called: bool) -> str:  # noqa: FBT001 - a value, not a choice
+    return f"{last_value}{'' if is_called else ' (not called)'}"

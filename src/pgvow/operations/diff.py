@@ -1,0 +1,188 @@
+"""What changed from one backup to another, without a server."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from pgvow.operations.backup_facts import read_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from pathlib import Path
+
+    from pgvow.archive import Entry, SequencePosition, TableOfContents
+    from pgvow.operations.backup_facts import BackupFacts, LargeObjectTotals, TableRows
+    from pgvow.progress import Progress
+
+# Data, compared by themselves: rows, sequences, large objects; and statistics, which are no facts.
+_DATA = frozenset(
+    {
+        *("TABLE DATA", "SEQUENCE SET", "MATERIALIZED VIEW DATA", "STATISTICS DATA"),
+        *("BLOB", "BLOBS", "BLOB METADATA"),
+    }
+)
+
+T = TypeVar("T")
+
+
+class SchemaObject(NamedTuple):
+    """An object by what identifies it in a table of contents."""
+
+    kind: str
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed(Generic[T]):
+    """One thing that both backups have, before and after."""
+
+    before: T
+    after: T
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(Generic[T]):
+    """What is in the newer backup only, in the older only, and in both but not alike."""
+
+    added: tuple[T, ...]
+    gone: tuple[T, ...]
+    changed: tuple[Changed[T], ...]
+    unchanged: int
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.gone or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A schema object and how it is defined: statement, owner, and where and how it is stored."""
+
+    identity: SchemaObject
+    statements: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupDiff:
+    """All that changed from ``older`` to ``newer``.
+
+    ``warnings`` say where alike data can look changed.
+    """
+
+    older: BackupFacts
+    newer: BackupFacts
+    tables: Changes[TableRows]
+    objects: Changes[Definition]
+    sequences: Changes[SequencePosition]
+    large_objects: Changed[LargeObjectTotals | None] | None
+    warnings: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing changed."""
+        return not (self.tables or self.objects or self.sequences or self.large_objects)
+
+
+def diff_backups(older: Path, newer: Path, *, progress: Progress) -> BackupDiff:
+    """Compare two backups; archives are read only where their metadata lack fingerprints.
+
+    Raises what ``read_facts`` raises for either.
+    """
+    before = read_facts(older, progress=progress, fingerprints=True)
+    after = read_facts(newer, progress=progress, fingerprints=True)
+    return compare_facts(before, after)
+
+
+def compare_facts(before: BackupFacts, after: BackupFacts) -> BackupDiff:
+    """Set the facts of two backups beside each other."""
+    objects = before.large_objects, after.large_objects
+    return BackupDiff(
+        older=before,
+        newer=after,
+        tables=_changes(before.tables, after.tables, by=_table, alike=_alike),
+        objects=_changes(_definitions(before.toc), _definitions(after.toc), by=_identity),
+        sequences=_changes(before.sequences, after.sequences, by=_sequence),
+        large_objects=None if objects[0] == objects[1] else Changed(*objects),
+        warnings=tuple(_warnings(before, after)),
+    )
+
+
+def _table(table: TableRows) -> tuple[str, str]:
+    return table.schema, table.name
+
+
+def _sequence(sequence: SequencePosition) -> tuple[str, str]:
+    return sequence.schema, sequence.name
+
+
+def _identity(definition: Definition) -> SchemaObject:
+    return definition.identity
+
+
+def _alike(one: TableRows, other: TableRows) -> bool:
+    """Compare what an archive holds of a table; its size on a server is not of that."""
+    return (one.rows, one.bytes, one.fingerprint) == (other.rows, other.bytes, other.fingerprint)
+
+
+def _equal(one: T, other: T) -> bool:
+    return one == other
+
+
+def _changes(
+    before: Iterable[T],
+    after: Iterable[T],
+    *,
+    by: Callable[[T], Hashable],
+    alike: Callable[[T, T], bool] = _equal,
+) -> Changes[T]:
+    old = {by(one): one for one in before}
+    new = {by(one): one for one in after}
+    both = [(one, new[name]) for name, one in old.items() if name in new]
+    changed = tuple(Changed(*pair) for pair in both if not alike(*pair))
+    return Changes(
+        added=tuple(one for name, one in new.items() if name not in old),
+        gone=tuple(one for name, one in old.items() if name not in new),
+        changed=changed,
+        unchanged=len(both) - len(changed),
+    )
+
+
+def _definitions(toc: TableOfContents) -> list[Definition]:
+    """Gather the definitions of each object: several grants, say, may go by one name."""
+    found: dict[SchemaObject, list[tuple[str, str, str, str]]] = defaultdict(list)
+    for entry in toc.entries:
+        if entry.desc not in _DATA:
+            found[SchemaObject(entry.desc, entry.namespace, entry.tag)].append(_statement(entry))
+    return [
+        Definition(identity, tuple(sorted(statements))) for identity, statements in found.items()
+    ]
+
+
+def _statement(entry: Entry) -> tuple[str, str, str, str]:
+    return entry.defn, entry.owner, entry.tablespace, entry.table_am
+
+
+def _warnings(before: BackupFacts, after: BackupFacts) -> Iterable[str]:
+    """Say what makes equal data look changed, or the other way round."""
+    old, new = before.metadata, after.metadata
+    if old and new and old.backup_timestamp > new.backup_timestamp:
+        yield "the first backup is the newer one: what is called added was there before"
+    majors = [_major(facts.toc.header.pg_dump_version) for facts in (before, after)]
+    if majors[0] != majors[1]:
+        yield (
+            f"pg_dump {majors[0]} and pg_dump {majors[1]} may write the same definition differently"
+        )
+    if old and new:
+        yield from _settings_warnings(old.settings, new.settings)
+
+
+def _settings_warnings(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:
+    differing = sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
+    if differing:
+        yield f"rows may be written differently, for settings differ: {', '.join(differing)}"
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]

@@ -1,0 +1,115 @@
+"""One table's rows out of an archive, without a server."""
+
+from __future__ import annotations
+
+import contextlib
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from pgvow.archive import (
+    ArchiveError,
+    CopyTextError,
+    codec_for,
+    copy_target,
+    copy_text,
+    csv_header,
+    csv_rows,
+    read_toc,
+)
+from pgvow.errors import ConfigurationError
+from pgvow.operations.backup_facts import opened
+from pgvow.operations.table_names import TableNames
+from pgvow.store.refusals import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from pgvow.archive import Entry, TableOfContents
+
+_TABLE_LIKE = frozenset({"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"})
+# Encodings in which the second byte of a character can be a backslash: no server stores text so,
+# but pg_dump --encoding writes it.
+_WITH_BACKSLASHES = frozenset({"BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"})
+
+
+class RowFormat(StrEnum):
+    """How rows are written: COPY's own text as it is in the archive, or CSV."""
+
+    COPY = "copy"
+    CSV = "csv"
+
+
+class Sink(Protocol):
+    """Where rows go."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of the bytes."""
+
+    def flush(self) -> object:
+        """See that they are on their way."""
+
+
+def extract_table(path: Path, table: str, row_format: RowFormat, sink: Sink) -> int:
+    """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
+
+    Memory is bounded. What is written before an error stays written: only a return means that all
+    is there. Raises UnknownTable, ConfigurationError where the rows cannot be had that way,
+    NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink;
+    BrokenPipeError goes through.
+    """
+    size = 0
+    with contextlib.closing(_rows(path, table, row_format)) as rows, _sinking():
+        for piece in rows:
+            sink.write(piece)
+            size += len(piece)
+        sink.flush()
+    return size
+
+
+def _rows(path: Path, table: str, row_format: RowFormat) -> Generator[bytes, None, None]:
+    with opened(path) as file:
+        toc = read_toc(file)
+        entry = _names(toc).find(table)
+        if not entry.copy_stmt:
+            raise _refused(entry, "are INSERT commands, not COPY text")
+        text = copy_text(file, toc, entry)
+        yield from text if row_format is RowFormat.COPY else _csv(toc, entry, text)
+
+
+@contextlib.contextmanager
+def _sinking() -> Iterator[None]:
+    """Translate what the sink refuses; a reader that has left is for the caller to know of."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise translated(error, doing="write to", path="standard output") from error
+
+
+def _csv(toc: TableOfContents, entry: Entry, text: Iterator[bytes]) -> Iterator[bytes]:
+    if toc.encoding.upper() in _WITH_BACKSLASHES:
+        raise _refused(
+            entry, f"are in {toc.encoding}, which writes backslashes inside of characters"
+        )
+    codec = codec_for(toc.encoding)
+    columns = copy_target(entry.copy_stmt).columns
+    yield csv_header([column.encode(codec, "surrogateescape") for column in columns])
+    try:
+        yield from csv_rows(text, len(columns))
+    except CopyTextError as error:
+        offset = entry.data_offset or 0
+        raise ArchiveError(str(error), offset=offset, table=entry.name) from error
+
+
+def _refused(entry: Entry, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the rows of {entry.key} {why}",
+        steps=["Have all rows as a script: pg_restore --data-only --file - FILE"],
+    )
+
+
+def _names(toc: TableOfContents) -> TableNames:
+    others = {entry.key for entry in toc.entries if entry.desc in _TABLE_LIKE}
+    return TableNames(toc.table_data, frozenset(others))

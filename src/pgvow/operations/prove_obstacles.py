@@ -1,0 +1,78 @@
+"""What keeps a backup from being proven here, told apart from what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pgvow.errors import CannotBeProven, NoSpace, RestoreFailed
+from pgvow.model import Difference, DifferenceKind
+from pgvow.postgres.sql import query
+
+if TYPE_CHECKING:
+    from pgvow.archive import Entry, TableOfContents
+    from pgvow.postgres.connection import Session
+    from pgvow.postgres.restoring import RestoreError
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+# What only the programs or the system of this machine can lack; kinds of entries first.
+_OF_THE_MACHINE = frozenset({"EXTENSION", "COLLATION", "PROCEDURAL LANGUAGE"})
+_LACKING = re.compile(
+    r"collation .* does not exist|ICU is not supported|could not access file"
+    r"|could not load library|must be loaded via|does not support compression"
+    r"|permission denied|must be (?:superuser|owner|a superuser)",
+    re.IGNORECASE,
+)
+# What a server refused; the workers of a parallel restore do not say of which entry.
+_REFUSED = re.compile(r"could not execute query|COPY failed for table")
+_OF_COLLATION = re.compile(
+    r"no partition of relation|violates (?:partition|check|exclusion) constraint|would overlap"
+    r"|range lower bound must be less"
+)
+
+
+def refuse_missing_extensions(session: Session, toc: TableOfContents) -> None:
+    """Raise CannotBeProven where the server has not got every extension of the archive."""
+    there = {name for (name,) in session.execute(query("available_extensions"))}
+    missing = sorted({entry.tag for entry in toc.entries if entry.desc == "EXTENSION"} - there)
+    if missing:
+        raise CannotBeProven(
+            f"the server does not have the extension{'s' * (len(missing) > 1)}"
+            f" {', '.join(missing)}",
+            steps=[
+                "Install what is named above for this server's major version",
+                "Or prove it on a server that has it: pgvow prove FILE --on DSN",
+            ],
+        )
+
+
+def restore_difference(
+    error: RestoreError, toc: TableOfContents, *, lacking: str | None
+) -> Difference:
+    """Say what is wrong with the backup, where that is what stopped its restore.
+
+    ``lacking`` is why the source's collation is not there, if it is not. Raises CannotBeProven,
+    NoSpace, and RestoreFailed where it was not the server that refused something.
+    """
+    entry = next((one for one in toc.entries if one.dump_id == error.dump_id), None)
+    if _FULL.search(error.complaint):
+        raise NoSpace(error.complaint, steps=["Name a larger disk: TMPDIR=/path pgvow prove FILE"])
+    if _is_lacking(error, entry) or (lacking and _OF_COLLATION.search(error.complaint)):
+        raise CannotBeProven(
+            error.complaint + (f"\nthe source's collation: {lacking}" if lacking else ""),
+            facts={"Object": _shown(entry)} if entry else None,
+            steps=["Prove it on a server like the source's: pgvow prove FILE --on DSN"],
+        )
+    if entry is None and not _REFUSED.search(error.complaint):
+        raise RestoreFailed(error.complaint, steps=["Run it again; then look at the server's log"])
+    name = _shown(entry) if entry else "an object"
+    return Difference(DifferenceKind.RESTORE, name, "restored", error.complaint)
+
+
+def _is_lacking(error: RestoreError, entry: Entry | None) -> bool:
+    kind = entry.desc if entry else ""
+    return kind in _OF_THE_MACHINE or bool(_LACKING.search(error.complaint))
+
+
+def _shown(entry: Entry) -> str:
+    return f"{entry.desc} {entry.name}"

@@ -1,0 +1,225 @@
+"""Restore one backup: verify, make a database, fill it, compare it, and only then name it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
+from pgvow.model import LargeObjectFacts, TocFacts
+from pgvow.operations.comparison import compare_database
+from pgvow.operations.restore_checks import (
+    claim_name,
+    prepared,
+    require_confirmation,
+    require_roles,
+    verified,
+)
+from pgvow.operations.restore_database import analyze, apply_definition, apply_left_out
+from pgvow.operations.restore_globals import restore_globals
+from pgvow.operations.restore_owners import give_to_owners, without_roles
+from pgvow.operations.restore_run import RestoreResult
+from pgvow.operations.restore_swap import Names, put_in_place, set_aside
+from pgvow.operations.restore_tool import PgRestore, RowsWatch, open_restored
+from pgvow.postgres.connection import Target
+from pgvow.postgres.databases import Databases, on_database, refused
+from pgvow.progress import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pgvow.model import Difference, Metadata
+    from pgvow.operations.restore_run import RestoreOptions, Run
+    from pgvow.progress import Progress
+    from pgvow.settings import Settings
+
+_DIFFERENCES_SHOWN = 20
+
+
+def restore_backup(
+    settings: Settings,
+    options: RestoreOptions,
+    *,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> RestoreResult:
+    """Restore a backup into a database that does not exist, or with ``swap`` in place of one.
+
+    Raises the errors of ``pgvow.errors``; whatever it raises, no half-made database is left, and
+    none that was there has been touched.
+    """
+    started = time.monotonic()
+    require_confirmation(settings, options)
+    metadata = verified(settings, options, environ, progress)
+    target = Target(settings.connection, settings.libpq_variables, environ)
+    with Databases.connect(target, avoiding=options.database) as databases:
+        run = prepared(settings, options, environ, progress, databases, metadata)
+        claim_name(run)
+        if options.with_globals:
+            restore_globals(databases, options.file, metadata, warn=run.warn)
+        require_roles(run)
+        names = Names.at(options.database, datetime.now(UTC))
+        with _dropped_on_failure(run, names):
+            seconds = _fill(run, names)
+            _compare(run, names)
+            ended = _publish(run, names)
+        return RestoreResult(
+            file=options.file,
+            database=options.database,
+            metadata=metadata,
+            server=run.server,
+            pg_restore=run.installation.version,
+            entries=len(run.selection.entries),
+            comparison=run.comparison,
+            not_compared=run.not_compared,
+            kept_as=names.before if run.replaces else None,
+            sessions=run.sessions,
+            ended=ended,
+            restore_seconds=seconds,
+            seconds=time.monotonic() - started,
+            warnings=tuple(run.warnings),
+        )
+
+
+@contextmanager
+def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
+    """Drop the temporary database however the work fails; one that has its name is not it."""
+    if run.databases.exists(names.temporary):
+        raise RestoreFailed(
+            f"the database {names.temporary} exists", steps=["Run this command again"]
+        )
+    try:
+        yield
+    except BaseException as error:
+        left = _drop(run.target, names)
+        if left is not None and isinstance(error, PgvowError):
+            error.facts["Left behind"] = f"{names.temporary}, which could not be dropped: {left}"
+        raise
+
+
+def _drop(target: Target, names: Names) -> str | None:
+    """Drop the temporary database in a session of its own; returns what was in the way."""
+    try:
+        with Databases.connect(target, avoiding=names.final) as databases:
+            databases.drop(names.temporary)
+    except PgvowError as error:
+        return error.cause
+    return None
+
+
+def _fill(run: Run, names: Names) -> float:
+    """Make the database and restore into it; returns how many seconds that took."""
+    started = time.monotonic()
+    run.update(Step("creating"))
+    name, no_owner = names.temporary, run.options.no_owner
+    run.databases.create(name, run.definition.create, comment=names.comment)
+    with open_restored(run.target, name) as session, refused(run.target):
+        apply_definition(session, run.definition, name, no_owner=no_owner, keep=False)
+    _run_pg_restore(run, name)
+    with open_restored(run.target, name) as session:
+        apply_left_out(
+            session, run.selection.left_out, target=run.target, no_owner=no_owner, warn=run.warn
+        )
+        run.update(Step("analyzing"))
+        analyze(session, run.warn)
+    return time.monotonic() - started
+
+
+def _run_pg_restore(run: Run, name: str) -> None:
+    options, selection = run.options, run.selection
+    pg_restore = PgRestore(
+        on_database(run.target, name),
+        run.installation,
+        options.jobs,
+        schema_only=options.schema_only,
+        no_owner=options.no_owner,
+    )
+    watch = RowsWatch(run.databases.session, name, _expected(run), run.progress)
+    if not options.owner_map:
+        pg_restore.run(options.file, selection, watch)
+        return
+    replace(pg_restore, no_owner=True).run(options.file, without_roles(selection), watch)
+    give_to_owners(pg_restore, options.file, run.toc, selection, watch)
+
+
+def _expected(run: Run) -> Metadata:
+    """What of the metadata is to be found again."""
+    options, metadata = run.options, run.metadata
+    if not (options.tables or options.schema_only):
+        return metadata
+    positions = {
+        (entry.namespace, entry.tag)
+        for entry in run.selection.entries
+        if entry.desc == "SEQUENCE SET" and not options.schema_only
+    }
+    keys = {
+        entry.key
+        for entry in run.selection.entries
+        if entry.is_table_data and not options.schema_only
+    }
+    return replace(
+        metadata,
+        tables=tuple(table for table in metadata.tables if table.key in keys),
+        sequences=tuple(one for one in metadata.sequences if (one.schema, one.name) in positions),
+        large_objects=LargeObjectFacts(0, 0, "0" * 32),
+        # Without it all that is not recorded would be read from the archive, chosen or not.
+        toc=metadata.toc or TocFacts("", 0),
+    )
+
+
+def _compare(run: Run, names: Names) -> None:
+    """Compare what came back; only a plain restore goes on where the server makes it impossible."""
+    run.update(Step("comparing"))
+    with open_restored(run.target, names.temporary) as session:
+        try:
+            run.comparison = compare_database(
+                session, _expected(run), run.options.file, progress=run
+            )
+        except CannotBeProven as error:
+            if run.options.swap:
+                raise
+            run.not_compared = error.cause
+            run.warn(f"what was restored could not be compared with the backup: {error.cause}")
+            return
+    if not run.comparison.equal:
+        raise _differs(run, names, run.comparison.differences)
+
+
+def _differs(run: Run, names: Names, differences: Sequence[Difference]) -> RestoreFailed:
+    """Keep what was restored unless there is the old one, for it may be all there is."""
+    shown = [str(one) for one in differences[:_DIFFERENCES_SHOWN]]
+    more = len(differences) - len(shown)
+    cause = "what came back is not what was backed up:\n" + "\n".join(
+        [*shown, *([f"and {more} more"] if more else [])]
+    )
+    if run.replaces:
+        steps = [f"{names.final} is as it was; what was restored has been dropped"]
+    else:
+        set_aside(run.databases, names)
+        steps = [
+            f"Look at what was restored: psql -d {names.differs}",
+            f"If it serves all the same: ALTER DATABASE … RENAME TO {names.final}",
+            f"If it does not: dropdb {names.differs}",
+        ]
+    return RestoreFailed(cause, facts=run.target.facts, steps=steps)
+
+
+def _publish(run: Run, names: Names) -> int:
+    """Give the database its settings and its name; returns how many sessions were ended."""
+    options, definition = run.options, run.definition
+    run.update(Step("settings"))
+    with open_restored(run.target, names.temporary) as session, refused(run.target):
+        apply_definition(session, definition, names.temporary, no_owner=options.no_owner, keep=True)
+    run.update(Step("naming"))
+    ended = put_in_place(
+        run.databases,
+        names,
+        definition.comment,
+        swap=run.replaces,
+        terminate=options.terminate,
+    )
+    run.update(Step("named"))
+    return ended

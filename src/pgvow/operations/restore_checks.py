@@ -1,0 +1,122 @@
+"""Everything that a restore can be refused for, found out before anything is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgvow.archive import read_toc
+from pgvow.errors import RestoreFailed, VerificationFailed
+from pgvow.model import PROD
+from pgvow.operations.restore_list import database_definition, select
+from pgvow.operations.restore_owners import mapped
+from pgvow.operations.restore_run import Run
+from pgvow.operations.restore_swap import claim, refuse_connected, refuse_existing, told
+from pgvow.operations.restore_tool import choose_pg_restore, major_of, role_steps
+from pgvow.operations.verify import verify_backup
+from pgvow.postgres.binaries import find_installations
+from pgvow.postgres.databases import refused
+from pgvow.postgres.server import server_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pgvow.model import Metadata
+    from pgvow.operations.restore_run import RestoreOptions
+    from pgvow.postgres.databases import Databases
+    from pgvow.progress import Progress
+    from pgvow.settings import Settings
+
+
+def require_confirmation(settings: Settings, options: RestoreOptions) -> None:
+    """Raise RestoreFailed where a production database would be replaced, and nobody said so."""
+    if not options.swap or settings.environment != PROD or options.confirmed:
+        return
+    raise RestoreFailed(
+        f"a swap replaces the production database {options.database}, and was not confirmed",
+        facts=settings.connection.facts(),
+        steps=["Say that this is what you want: --yes"],
+    )
+
+
+def verified(
+    settings: Settings, options: RestoreOptions, environ: Mapping[str, str], progress: Progress
+) -> Metadata:
+    """Refuse to restore from a file that is not what its metadata says."""
+    result = verify_backup(options.file, pg_bin=settings.pg_bin, environ=environ, progress=progress)
+    if result.passed and result.metadata is not None:
+        return result.metadata
+    raise VerificationFailed(
+        "\n".join(
+            f"{check.name}: expected {check.expected}, found {check.found}"
+            for check in result.checks
+            if not check.passed
+        ),
+        facts={"File": str(options.file)},
+        steps=[
+            "Nothing was restored, and nothing on the server was touched",
+            "Restore from another backup: pgvow list",
+            "See all that is wrong with this one: pgvow verify FILE",
+        ],
+    )
+
+
+def prepared(
+    settings: Settings,
+    options: RestoreOptions,
+    environ: Mapping[str, str],
+    progress: Progress,
+    databases: Databases,
+    metadata: Metadata,
+) -> Run:
+    """Find out everything that can be refused before anything is made."""
+    with refused(databases.target):
+        server = server_facts(databases.session)
+    installation = choose_pg_restore(
+        find_installations(pg_bin=settings.pg_bin, environ=environ),
+        server_major=server.major,
+        made_by=major_of(metadata.pg_dump_version),
+    )
+    with options.file.open("rb") as file:
+        toc = mapped(read_toc(file), options.owner_map)
+    return Run(
+        options=options,
+        progress=progress,
+        target=databases.target,
+        databases=databases,
+        server=server,
+        installation=installation,
+        metadata=metadata,
+        toc=toc,
+        selection=select(toc, options.tables),
+        definition=database_definition(toc),
+    )
+
+
+def require_roles(run: Run) -> None:
+    """Raise RestoreFailed where the server lacks a role that is to own something."""
+    if run.options.no_owner:
+        return
+    needed = run.selection.owners | ({run.definition.owner} - {""})
+    missing = sorted(needed - run.databases.role_names())
+    if missing:
+        raise RestoreFailed(
+            f"the archive names owners that this server does not have: {', '.join(missing)}",
+            facts=run.target.facts,
+            steps=role_steps(),
+        )
+
+
+def claim_name(run: Run) -> None:
+    """Take the name, and refuse what must not be touched."""
+    database, options = run.options.database, run.options
+    claim(run.databases, database, warn=run.warn)
+    if not options.swap:
+        refuse_existing(run.databases, database)
+    elif run.databases.exists(database):
+        run.replaces = True
+        run.sessions = refuse_connected(run.databases, database, terminate=options.terminate)
+        if run.sessions:
+            run.warn(
+                f"{len(run.sessions)} sessions are connected to {database} and will be ended at"
+                f" the moment of the swap: {told(run.sessions)}"
+            )

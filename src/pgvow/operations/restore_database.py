@@ -1,0 +1,94 @@
+"""What pg_restore leaves undone: the database's own settings, and what only its owner may do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from pgvow.errors import RestoreFailed
+from pgvow.postgres.databases import refused
+from pgvow.postgres.sql import query
+from pgvow.postgres.statements import for_database, statements, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pgvow.archive import Entry
+    from pgvow.operations.restore_list import DatabaseDefinition
+    from pgvow.postgres.connection import Session, Target
+
+
+def apply_definition(
+    session: Session, definition: DatabaseDefinition, name: str, *, no_owner: bool, keep: bool
+) -> None:
+    """Give a database the owner, settings and grants that the archive has for its own.
+
+    Without ``keep`` it is only tried: whatever is refused is better known before the hours that a
+    restore takes. Raises psycopg.Error.
+    """
+    with session.transaction(force_rollback=not keep):
+        if definition.owner and not no_owner:
+            session.execute(
+                sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+                    sql.Identifier(name), sql.Identifier(definition.owner)
+                )
+            )
+        for statement in definition.properties:
+            session.execute(written(for_database(statement, name)))
+
+
+def apply_left_out(
+    session: Session,
+    left_out: Iterable[Entry],
+    *,
+    target: Target,
+    no_owner: bool,
+    warn: Callable[[str], None],
+) -> None:
+    """See to what pg_restore was not given: who owns ``public``, and comments on extensions.
+
+    A comment that is refused is a warning: the extension has brought its own.
+    """
+    for entry in left_out:
+        if entry.desc == "SCHEMA":
+            if entry.owner and not no_owner:
+                with refused(target):
+                    owner = sql.Identifier(entry.owner)
+                    session.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(owner))
+            continue
+        try:
+            for statement in statements(entry.defn):
+                session.execute(written(statement))
+        except psycopg.errors.InsufficientPrivilege:
+            warn(f"the comment on {entry.tag.lower()} is the extension's own")
+        except psycopg.Error as error:
+            raise RestoreFailed(str(error).strip(), facts=target.facts) from error
+
+
+def analyze(session: Session, warn: Callable[[str], None]) -> None:
+    """Gather the planner's statistics, which no dump contains.
+
+    Where one table cannot be read, such as a foreign one whose server is away, the others are
+    analyzed one by one; who fails then is a warning.
+    """
+    try:
+        session.execute("ANALYZE")
+    except psycopg.Error:
+        failed = list(_analyze_each(session))
+        if failed:
+            warn(f"ANALYZE failed, queries may be slow until it succeeds: {'; '.join(failed)}")
+
+
+def _analyze_each(session: Session) -> Iterator[str]:
+    try:
+        tables = session.execute(query("tables_to_analyze")).fetchall()
+    except psycopg.Error as error:
+        yield str(error).strip()
+        return
+    for schema, name in tables:
+        try:
+            session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
+        except psycopg.Error as error:
+            yield f"{schema}.{name}: {str(error).strip()}"

@@ -1,0 +1,101 @@
+"""The roles and tablespaces kept beside a dump: those that are missing are made, no other touched.
+
+The script is pg_dumpall's, meant for psql. It is run here statement by statement: psql would obey
+what a script tells it to run on this machine, and would change the roles that exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgvow.errors import ConfigurationError, RestoreFailed
+from pgvow.postgres.statements import statements, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pgvow.model import Metadata
+    from pgvow.postgres.databases import Databases
+    from pgvow.postgres.statements import Statement, Token
+
+_SHORTEST = 3  # CREATE ROLE name
+_GRANTED_BY = ("GRANTED", "BY")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the server has before anything is made."""
+
+    roles: frozenset[str]
+    tablespaces: frozenset[str]
+
+
+def restore_globals(
+    databases: Databases, dump: Path, metadata: Metadata, *, warn: Callable[[str], None]
+) -> None:
+    """Make the roles and tablespaces that the server lacks; raises RestoreFailed, AccessDenied."""
+    if metadata.globals is None:
+        raise ConfigurationError(
+            "there are no roles and tablespaces beside this backup: it was made with --no-globals",
+            facts={"File": str(dump)},
+            steps=["Create the roles yourself, or let everything belong to one: --no-owner"],
+        )
+    path = dump.with_name(metadata.globals.file)
+    known = Known(databases.role_names(), databases.tablespace_names())
+    for statement in wanted(path.read_text("utf-8", "surrogateescape"), known):
+        try:
+            databases.run(statement)
+        except RestoreFailed as error:
+            shown = " ".join(token.text for token in words(statement)[:3])
+            raise error.with_facts({"Statement": shown, "Globals": str(path)}) from None
+    made = databases.role_names() - known.roles
+    if made:
+        warn(f"created roles: {', '.join(sorted(made))}")
+
+
+def wanted(script: str, known: Known) -> Iterator[Statement]:
+    """Yield what makes a role or tablespace that is not known, or is said of such a one.
+
+    A membership is wanted where either role is new. Who granted it is left out where the server
+    has no such role.
+    """
+    roles = set(known.roles)
+    for statement in statements(script):
+        said = words(statement)
+        if _is_wanted(said, known):
+            if said[0].keyword == "CREATE" and said[1].keyword == "ROLE" and said[2].name:
+                roles.add(said[2].name)
+            yield _with_known_grantor(statement, roles)
+
+
+def _is_wanted(said: tuple[Token, ...], known: Known) -> bool:
+    keywords = [token.keyword for token in said]
+    if len(said) < _SHORTEST or keywords[0] == "SET":
+        return False
+    if keywords[1] == "ROLE" or keywords[1:3] == ["ON", "ROLE"]:
+        return said[keywords.index("ROLE") + 1].name not in known.roles
+    if "TABLESPACE" in keywords:
+        return said[keywords.index("TABLESPACE") + 1].name not in known.tablespaces
+    if keywords[0] == "GRANT" and "ON" not in keywords:
+        granted, member = said[1].name, said[keywords.index("TO") + 1].name
+        return granted not in known.roles or member not in known.roles
+    return _is_for_new_role(said, keywords, known)
+
+
+def _is_for_new_role(said: tuple[Token, ...], keywords: list[str | None], known: Known) -> bool:
+    """Say whether a grant on a parameter is to a role that is not known."""
+    if keywords[0] != "GRANT" or "TO" not in keywords:
+        return False
+    member = said[keywords.index("TO") + 1].name
+    return member is not None and member not in known.roles
+
+
+def _with_known_grantor(statement: Statement, roles: set[str]) -> Statement:
+    places = [place for place, token in enumerate(statement) if not token.is_blank]
+    for first, second, third in zip(places, places[1:], places[2:], strict=False):
+        pair = (statement[first].keyword, statement[second].keyword)
+        if pair == _GRANTED_BY and statement[third].name not in roles:
+            return (*statement[:first], *statement[third + 1 :])
+    return statement

@@ -1,0 +1,70 @@
+"""The commands that restore an archive with PostgreSQL's own tools: pure, and exact."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgvow.archive import database_locale
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgvow.archive import TableOfContents
+
+NEW_DATABASE = "restored"
+_CAREFULLY = ("--exit-on-error", "--jobs", "4")
+# The oldest pg_restore that reads each version of the format; those before come from before 2018.
+_READS = {(1, 14): 14, (1, 15): 16, (1, 16): 17}
+_OLDEST = 11
+_CREATEDB = {
+    "LOCALE_PROVIDER": "--locale-provider",
+    "LOCALE": "--locale",
+    "LC_COLLATE": "--lc-collate",
+    "LC_CTYPE": "--lc-ctype",
+    "ICU_LOCALE": "--icu-locale",
+    "ICU_RULES": "--icu-rules",
+    "BUILTIN_LOCALE": "--builtin-locale",
+}
+_PROVIDER = "LOCALE_PROVIDER"
+
+
+@dataclass(frozen=True, slots=True)
+class StockRestore:
+    """How to restore: the oldest major of pg_restore that reads the archive, and what to type."""
+
+    pg_restore: int
+    commands: tuple[str, ...]
+
+
+def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -> StockRestore:
+    """Return the commands, into a new database called ``restored``, quoted for a POSIX shell.
+
+    With two jobs or more pg_restore keeps the order of rows; with one it does not.
+    """
+    commands = [
+        ["createdb", "--template", "template0", *_options(toc), NEW_DATABASE],
+        ["pg_restore", *_CAREFULLY, "--dbname", NEW_DATABASE, _argument(path)],
+        ["psql", "--dbname", NEW_DATABASE, "--command", "ANALYZE"],
+    ]
+    if globals_file is not None:
+        commands.insert(0, ["psql", "--dbname", "postgres", "--file", _argument(globals_file)])
+    return StockRestore(
+        pg_restore=_READS.get(toc.header.version, _OLDEST),
+        commands=tuple(map(shlex.join, commands)),
+    )
+
+
+def _options(toc: TableOfContents) -> list[str]:
+    locale = database_locale(toc)
+    if locale.get(_PROVIDER) == "libc":  # the default, and unknown to createdb before 15
+        del locale[_PROVIDER]
+    chosen = {"--encoding": toc.encoding}
+    chosen |= {_CREATEDB[name]: value for name, value in locale.items() if name in _CREATEDB}
+    return [f"{option}={value}" for option, value in chosen.items()]
+
+
+def _argument(path: Path) -> str:
+    text = str(path)
+    return f"./{text}" if text.startswith("-") else text

@@ -1,0 +1,214 @@
+"""Read a database back as pg_dump would: the rows of tables, sequences, large objects."""
+
+from __future__ import annotations
+
+import select
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+import xxhash
+from psycopg import errors, pq, sql
+from psycopg.rows import class_row
+
+from pgvow.archive import LargeObjects
+from pgvow.errors import CannotBeProven
+from pgvow.postgres.connection import prepare
+from pgvow.postgres.sql import query
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from pgvow.postgres.connection import Session
+
+# Of the settings that metadata record, what is no setting of a session, and what is of no matter
+# where no column is of type money.
+_OF_THE_DATABASE = "server_encoding"
+_OF_MONEY = "lc_monetary"
+_PIECE = 128 << 10
+_LARGE_OBJECT_PIECE = 256 << 10
+_LARGE_OBJECTS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredTable:
+    """A table as it came back; names are as the session carries them, see ``connection.readable``.
+
+    ``filter`` is an extension's own WHERE clause for a configuration table of its, or empty.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    is_partitioned: bool
+    filter: str
+    is_member: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a sequence stands."""
+
+    last_value: int
+    is_called: bool
+
+
+def prepare_to_compare(session: Session, settings: Mapping[str, str]) -> None:
+    """Give a session what the dumping one had, so that the same rows are the same text.
+
+    Raises CannotBeProven where this server does not know a time zone or a locale of the source's.
+    """
+    prepare(session)
+    for name, value in settings.items():
+        if name != _OF_THE_DATABASE:
+            _set(session, name, value)
+
+
+def _set(session: Session, name: str, value: str) -> None:
+    try:
+        session.execute(query("set_setting"), {"name": name, "value": value})
+    except psycopg.Error as error:
+        if name == _OF_MONEY and not _uses_money(session):
+            return
+        raise CannotBeProven(
+            f"this server does not know the source's {name}: {str(error).strip()}",
+            facts={"Setting": f"{name} = {value}"},
+            steps=["Prove it on a server like the source's: pgvow prove FILE --on DSN"],
+        ) from error
+
+
+def _uses_money(session: Session) -> bool:
+    row = session.execute(query("uses_money")).fetchone()
+    return row is not None and bool(row[0])
+
+
+def restored_tables(session: Session) -> tuple[RestoredTable, ...]:
+    """Read the tables from the catalog, by schema and name."""
+    with session.cursor(row_factory=class_row(RestoredTable)) as cursor:
+        return tuple(cursor.execute(query("restored_tables")).fetchall())
+
+
+def copy_rows(
+    session: Session, table: RestoredTable, columns: Sequence[str], *, encoding: str
+) -> Iterator[bytes]:
+    """Yield the COPY text of a table's rows, without terminator, in pieces of some size.
+
+    The rows are its own alone, but for a partitioned one, which has those of all its partitions.
+    ``encoding`` is PostgreSQL's name of the text's. Raises psycopg.Error.
+    """
+    statement = _statement(table, columns) + sql.SQL(" TO STDOUT WITH (ENCODING {})").format(
+        sql.Literal(encoding)
+    )
+    with closing(_rows(session, statement.as_bytes(session))) as rows:
+        yield from _joined(rows)
+
+
+def _joined(rows: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield rows in pieces, for a call for each row costs more than its hash."""
+    held: list[bytes] = []
+    size = 0
+    for row in rows:
+        held.append(row)
+        size += len(row)
+        if size >= _PIECE:
+            yield b"".join(held)
+            held.clear()
+            size = 0
+    yield b"".join(held)
+
+
+def _rows(session: Session, statement: bytes) -> Generator[bytes]:
+    """Yield what a COPY sends, by libpq's own calls: a third less work than psycopg's ``copy``."""
+    pgconn = session.pgconn
+    pgconn.send_query(statement)
+    try:
+        _await_answer(session)
+        while (found := pgconn.get_copy_data(1))[0] >= 0:
+            if found[0]:
+                yield bytes(found[1])
+            else:
+                _await_more(session)
+        _await_answer(session)
+        while pgconn.get_result() is not None:
+            pass
+    except GeneratorExit:
+        session.close()  # rows are still on their way; nobody wants them, or the session
+        raise
+
+
+def _await_answer(session: Session) -> None:
+    """Wait for the next result, and keep no signal waiting; raises psycopg.Error for a bad one."""
+    pgconn = session.pgconn
+    while pgconn.is_busy():
+        _await_more(session)
+    result = pgconn.get_result()
+    if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
+        raise errors.error_from_result(result, encoding=session.info.encoding)
+
+
+def _await_more(session: Session) -> None:
+    waiting = select.poll()
+    waiting.register(session.pgconn.socket, select.POLLIN)
+    waiting.poll()
+    session.pgconn.consume_input()
+
+
+def _statement(table: RestoredTable, columns: Sequence[str]) -> sql.Composed:
+    name = sql.Identifier(table.schema, table.name)
+    listed = sql.SQL(", ").join(map(sql.Identifier, columns))
+    if table.filter or table.is_partitioned:
+        only = sql.SQL("" if table.is_partitioned else "ONLY ")
+        return sql.SQL("COPY (SELECT {} FROM {}{} {})").format(
+            listed, only, name, sql.SQL(table.filter)
+        )
+    return sql.SQL("COPY {} ({})" if columns else "COPY {}").format(name, listed)
+
+
+def restored_sequences(session: Session) -> frozenset[tuple[str, str]]:
+    """Read from the catalog which sequences there are: schema and name."""
+    return frozenset(
+        (schema, name) for schema, name in session.execute(query("restored_sequences"))
+    )
+
+
+def sequence_position(session: Session, schema: str, name: str) -> Position | None:
+    """Ask where a sequence stands."""
+    statement = sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name))
+    row = session.execute(statement).fetchone()
+    return None if row is None else Position(*row)
+
+
+def restored_large_objects(session: Session) -> LargeObjects:
+    """Read every large object; some megabytes are in memory at a time."""
+    found = LargeObjects()
+    after = 0
+    while True:
+        chosen = {
+            "after": after, "bytes": _LARGE_OBJECT_PIECE, "objects": _LARGE_OBJECTS_AT_ONCE
+        }  # fmt: skip
+        with session.cursor(binary=True) as cursor:
+            rows = cursor.execute(query("large_objects"), chosen).fetchall()
+        if not rows:
+            return found
+        for oid, beginning in rows:
+            found += _large_object(session, oid, beginning)
+        after = rows[-1][0]
+
+
+def _large_object(session: Session, oid: int, beginning: bytes) -> LargeObjects:
+    digest, size, piece = xxhash.xxh3_128(oid.to_bytes(8, "big")), 0, beginning
+    while piece:
+        digest.update(piece)
+        size += len(piece)
+        if len(piece) < _LARGE_OBJECT_PIECE:
+            break
+        piece = _more_of_large_object(session, oid, size)
+    return LargeObjects(count=1, size=size, total=digest.intdigest())
+
+
+def _more_of_large_object(session: Session, oid: int, offset: int) -> bytes:
+    chosen = {"oid": oid, "offset": offset, "bytes": _LARGE_OBJECT_PIECE}
+    with session.cursor(binary=True) as cursor:
+        row = cursor.execute(query("large_object"), chosen).fetchone()
+    return b"" if row is None else bytes(row[0])

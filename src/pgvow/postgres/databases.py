@@ -1,0 +1,268 @@
+"""Databases of a server: made, named, dropped, and who is connected to them."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from pgvow.errors import AccessDenied, ConnectionFailed, PgvowError, RestoreFailed
+from pgvow.postgres.connection import translate, watch_for_our_death
+from pgvow.postgres.sql import query
+from pgvow.postgres.statements import for_database, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.statements import Statement
+
+LONGEST_NAME = 63
+"""Bytes of a name; PostgreSQL cuts off what is beyond."""
+
+_MAINTENANCE = ("postgres", "template1")
+_LOCK_PATIENCE = 10.0
+"""Seconds that a server may need to notice that the last holder of a lock has died."""
+_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseName:
+    """One database of the server."""
+
+    name: str
+    comment: str | None
+    is_template: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedSession:
+    """A session of somebody else; ``program`` is None where our role may not see it."""
+
+    pid: int
+    user: str | None
+    program: str | None
+    address: str | None
+    seconds: float
+
+    def __str__(self) -> str:
+        what = self.program or "unknown program"
+        return f"{self.user or 'unknown user'} ({what}, pid {self.pid})"
+
+
+def on_database(target: Target, name: str) -> Target:
+    """Aim at another database of the same server."""
+    return replace(target, connection=replace(target.connection, dbname=name))
+
+
+@contextmanager
+def refused(target: Target) -> Iterator[None]:
+    """Translate what the server refuses while something is restored."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise AccessDenied(
+            str(error).strip(),
+            facts=target.facts,
+            steps=[
+                "Restore as a superuser, or as a role that may create databases: CREATEDB",
+                f"Check the user: {target.connection.origin('user')}",
+            ],
+        ) from error
+    except psycopg.Error as error:
+        found = translate(error, target.facts)
+        raise RestoreFailed(found.cause, facts=found.facts, steps=found.steps) from error
+
+
+class Databases:
+    """The databases of a server, seen from one that is none of those being worked on.
+
+    Every method but ``connect`` raises RestoreFailed or AccessDenied where the server refuses.
+    """
+
+    def __init__(self, target: Target, session: Session) -> None:
+        self.target = target
+        self.session = session
+
+    @classmethod
+    @contextmanager
+    def connect(cls, target: Target, *, avoiding: str) -> Iterator[Databases]:
+        """Connect to ``postgres``, ``template1`` or the one that is set, whichever lets us in."""
+        names = [name for name in (*_MAINTENANCE, target.connection.dbname) if name != avoiding]
+        with _first(target, names) as session:
+            watch_for_our_death(session)
+            session.execute("SET client_encoding TO UTF8")
+            yield cls(target, session)
+
+    def lock(self, name: str) -> bool:
+        """Take the lock of restores into a name, until this session ends; False if another has it.
+
+        One that has died is given some seconds to be noticed.
+        """
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while True:
+            with refused(self.target):
+                row = self.session.execute(query("restore_lock"), {"name": name}).fetchone()
+            if row and row[0]:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE)
+
+    def all(self) -> tuple[DatabaseName, ...]:
+        """Every database of the server."""
+        with refused(self.target), self.session.cursor(row_factory=class_row(DatabaseName)) as rows:
+            return tuple(rows.execute(query("database_names")).fetchall())
+
+    def exists(self, name: str) -> bool:
+        """Say whether there is such a database."""
+        return any(database.name == name for database in self.all())
+
+    def create(self, name: str, definition: Statement, *, comment: str) -> None:
+        """Create a database by the archive's own statement, which names template0 and locale."""
+        with refused(self.target):
+            self.session.execute(written(for_database(definition, name)))
+            self.session.execute(_comment(name, comment))
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is connected; one that is not there is no error."""
+        with refused(self.target):
+            if not self.exists(name):
+                return
+            self._release_subscriptions(name)
+            quoted = sql.Identifier(name)
+            self.session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted))
+            self.session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
+
+    def _release_subscriptions(self, name: str) -> None:
+        """Drop the subscriptions of a database, and leave their publisher alone."""
+        with on_database(self.target, name).open("restore") as session:
+            for (subscription,) in session.execute(query("database_subscriptions")).fetchall():
+                quoted = sql.Identifier(subscription)
+                for statement in _FORGET_SUBSCRIPTION:
+                    session.execute(sql.SQL(statement).format(quoted))
+
+    def sessions(self, name: str) -> tuple[ConnectedSession, ...]:
+        """Who is connected to a database, but for this session."""
+        found = self.session.cursor(row_factory=class_row(ConnectedSession))
+        with refused(self.target), found as rows:
+            return tuple(rows.execute(query("database_sessions"), {"name": name}).fetchall())
+
+    def terminate(self, name: str) -> int:
+        """End every session connected to a database; returns how many there were."""
+        with refused(self.target):
+            row = self.session.execute(query("terminate_sessions"), {"name": name}).fetchone()
+        return int(row[0]) if row else 0
+
+    def run(self, statement: Statement) -> None:
+        """Run a statement of pg_dump's own about the whole server."""
+        with refused(self.target):
+            self.session.execute(written(statement))
+
+    def role_names(self) -> frozenset[str]:
+        """Every role of the server."""
+        return self._names("role_names")
+
+    def tablespace_names(self) -> frozenset[str]:
+        """Every tablespace of the server."""
+        return self._names("tablespace_names")
+
+    def _names(self, name: str) -> frozenset[str]:
+        with refused(self.target):
+            return frozenset(row[0] for row in self.session.execute(query(name)).fetchall())
+
+    def rename_together(self, renaming: Renaming, *, seconds: float) -> int:
+        """Rename in one transaction; returns how many sessions were ended for it.
+
+        A rename first takes a lock that new connections wait for, and then waits up to 5 seconds
+        for those who are connected: that is when they are told to end. Ending them before, with
+        20 clients that reconnect, failed. Raises RestoreFailed when somebody is still connected
+        after so many seconds, and then nothing is renamed.
+        """
+        deadline = time.monotonic() + seconds
+        with _first(self.target, [self.session.info.dbname]) as session:
+            watch_for_our_death(session)
+            session.execute("SET client_encoding TO UTF8")
+            while True:
+                try:
+                    with refused(self.target):
+                        return self._rename_once(session, renaming)
+                except RestoreFailed as error:
+                    in_use = isinstance(error.__cause__, psycopg.errors.ObjectInUse)
+                    if not in_use or time.monotonic() > deadline:
+                        raise
+
+    def _rename_once(self, session: Session, renaming: Renaming) -> int:
+        ended = 0
+        with ThreadPoolExecutor(1, thread_name_prefix="rename") as pool:
+            result = pool.submit(renaming.run, session)
+            try:
+                while not result.done():
+                    time.sleep(_PAUSE)
+                    if renaming.terminate is not None and not result.done():
+                        ended += self.terminate(renaming.terminate)
+            except BaseException:
+                session.cancel()
+                raise
+            result.result()
+        return ended
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """Names to change in this order, what to say last of all, and whose sessions to end."""
+
+    names: tuple[tuple[str, str], ...]
+    comment: Statement | None
+    terminate: str | None = None
+
+    def run(self, session: Session) -> None:
+        """Do it in one transaction."""
+        with session.transaction():
+            for name, new_name in self.names:
+                session.execute(
+                    sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                        sql.Identifier(name), sql.Identifier(new_name)
+                    )
+                )
+            name = self.names[-1][1]
+            if self.comment is None:
+                session.execute(_comment(name, None))
+            else:
+                session.execute(written(for_database(self.comment, name)))
+
+
+_FORGET_SUBSCRIPTION = (
+    "ALTER SUBSCRIPTION {} DISABLE",
+    "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",
+    "DROP SUBSCRIPTION {}",
+)
+
+
+def _comment(name: str, comment: str | None) -> sql.Composed:
+    return sql.SQL("COMMENT ON DATABASE {} IS {}").format(
+        sql.Identifier(name), sql.Literal(comment)
+    )
+
+
+def _first(target: Target, names: Iterable[str]) -> Session:
+    """Connect to the first database that lets us in; raises what the first one said."""
+    refusal: PgvowError | None = None
+    for name in dict.fromkeys(names):
+        try:
+            return on_database(target, name).open("restore")
+        except (ConnectionFailed, AccessDenied) as error:
+            refusal = refusal or error
+    raise refusal or ConnectionFailed("there is no database to connect to", facts=target.facts)
+
+
+def shortened(name: str, suffix: str) -> str:
+    """Append a suffix, and cut the name so that PostgreSQL need not cut the whole."""
+    room = LONGEST_NAME - len(suffix.encode())
+    return name.encode()[:room].decode(errors="ignore") + suffix

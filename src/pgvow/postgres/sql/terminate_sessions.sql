@@ -1,0 +1,5 @@
+-- One row: how many sessions connected to a database were told to end.
+SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.pg_terminate_backend(activity.pid))
+FROM pg_catalog.pg_stat_activity AS activity
+WHERE activity.datname = %(name)s
+  AND activity.pid <> pg_catalog.pg_backend_pid()

@@ -1,0 +1,265 @@
+"""What a person types and what a script reads: help, options, JSON, silence (T004, T006, T048)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow import __version__
+from pgvow.cli.contract import parse_contract
+from pgvow.cli.help import EXIT_CODES
+from pgvow.cli.parser import build_parser, parse_pgvow
+from tests.support import backups
+from tests.support.commands import ROOT, Commands, clean_environment, settings_for
+from tests.support.servers import programs
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import TestServer
+
+pytestmark = pytest.mark.majors(18)
+
+_FACES = {"pgvow": ["-m", "pgvow"], "backup_db.py": [str(ROOT / "backup_db.py")]}
+_FILE = "NAME.dump"
+_CONTRACT_MODE = {"backup": [], "verify": ["--verify", _FILE], "list": ["--list"]}
+_PGVOW_MODE = {"backup": ["backup"], "verify": ["verify", _FILE], "list": ["list"]}
+_VALUES = {"--env": "prod", "--output-dir": "elsewhere"}
+
+
+@pytest.fixture
+def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
+    """A user's shell, set up for a database with one table."""
+    with server.connect(database) as session:
+        session.execute("CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
+    return Commands(tmp_path, settings_for(server, database))
+
+
+def face(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the two programs."""
+    return subprocess.run(
+        [sys.executable, *_FACES[name], *words],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def cpu_seconds(argv: list[str]) -> float:
+    """The processor's time that a command takes: that of the clock tells of our neighbours too."""
+    child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=clean_environment())
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.parametrize("name", _FACES)
+def test_help_is_there_at_once(name: str) -> None:
+    """``--help`` takes less than 0.3 s."""
+    argv = [sys.executable, *_FACES[name], "--help"]
+    cpu_seconds(argv)  # compiled by now
+    assert statistics.median(cpu_seconds(argv) for _ in range(5)) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("words", "needless"),
+    [
+        (["--help"], "psycopg|dotenv|asyncio|rich.table|rich.progress|pgvow.(?!cli|errors)"),
+        (["backup", "--help"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors)"),
+        (["--version"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors)"),
+        (["list"], "psycopg|asyncio|pgvow.(archive|engine|operations|postgres)"),
+    ],
+)
+def test_what_is_not_needed_is_not_loaded(words: list[str], needless: str, tmp_path: Path) -> None:
+    """No library is imported before it has something to do."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pgvow", *words],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = [line.split("|")[2].strip() for line in done.stderr.splitlines() if "|" in line]
+    assert "pgvow.cli.run" in loaded
+    assert [] == [module for module in loaded if re.match(needless, module)]
+
+
+def test_version() -> None:
+    """``pgvow --version`` names the program and its version."""
+    done = face("pgvow", "--version")
+    assert (0, f"pgvow {__version__}\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("name", _FACES)
+def test_help_has_examples_and_exit_codes(name: str) -> None:
+    """T048: the way to call it, all options, examples, exit codes; plain in a pipe."""
+    done = face(name, "--help")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert EXIT_CODES in done.stdout
+    assert f"\n  {'python3 ' if name.endswith('.py') else ''}{name} " in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_help_of_the_contract_has_every_option() -> None:
+    """T004, T048: the five of the contract first, and all the others."""
+    shown = re.findall(r"^  (--[a-z-]+)", face("backup_db.py", "--help").stdout, re.MULTILINE)
+    assert ["--env", "--output-dir", "--verify", "--list"] == shown[:4]
+    typed = {word for _, words in options() for word in words if word.startswith("--")}
+    assert typed <= set(shown)
+
+
+def options() -> Iterator[tuple[str, list[str]]]:
+    """Every option of ``pgvow backup|verify|list``, with a value where it takes one."""
+    for mode in _PGVOW_MODE:
+        for action in subparser(mode)._actions:
+            for word in action.option_strings:
+                if word not in {"-h", "--help"}:
+                    yield mode, [word] if action.nargs == 0 else [word, _VALUES.get(word, "3")]
+
+
+def subparser(mode: str) -> argparse.ArgumentParser:
+    """The parser of one of pgvow's commands."""
+    (commands,) = (one for one in build_parser()._actions if one.dest == "command")
+    assert isinstance(commands.choices, dict)
+    parser: argparse.ArgumentParser = commands.choices[mode]
+    return parser
+
+
+@pytest.mark.parametrize(("mode", "words"), list(options()))
+def test_both_faces_take_the_same_options(mode: str, words: list[str]) -> None:
+    """Every option of pgvow's is accepted by backup_db.py, and means the same."""
+    ours, theirs = [*_PGVOW_MODE[mode], *words], [*_CONTRACT_MODE[mode], *words]
+    if mode == "verify" and words[0] in {"--all", "--output-dir"}:  # instead of a FILE
+        ours, theirs = [["verify", "--all", *words], ["--all", *words]]
+    meant = vars(parse_contract(theirs))
+    assert vars(parse_pgvow(ours)) == {key: meant[key] for key in meant if key != "list"}
+
+
+@pytest.mark.parametrize("env", ["dev", "DEV", "development", "Development"])
+def test_synonyms_of_the_development_database(env: str, commands: Commands) -> None:
+    """T006: a word for it in any case, and the backup is named ``dev``."""
+    done = commands.run("--env", env, "--json")
+    assert done.code == 0, done.err
+    assert "dev" == done.json["metadata"]["environment"]
+    assert "_dev_" in done.json["backup_path"]
+
+
+@pytest.mark.parametrize("env", ["prod", "Prod", "production", "PRODUCTION"])
+def test_synonyms_of_the_production_database(env: str, tmp_path: Path) -> None:
+    """T006: so with production, and so with what is listed."""
+    for environment in ("dev", "prod"):
+        backups.place(tmp_path, backups.metadata(environment=environment))
+    listed = Commands(tmp_path).run("--list", "--output-dir", ".", "--env", env, "--json").json
+    assert ["prod"] == [one["environment"] for one in listed]
+
+
+def test_an_unknown_environment_is_quoted(tmp_path: Path) -> None:
+    """T006: never a guess."""
+    for words in (["--env", "staging"], ["--list", "--env", "staging"]):
+        done = Commands(tmp_path).run(*words)
+        assert 2 == done.code
+        assert "'staging'" in done.err
+
+
+def test_json_on_success(commands: Commands) -> None:
+    """One document on standard output and nothing else, on each command of both faces."""
+    made = commands.run("--json")
+    dump = made.json["backup_path"]
+    objects = [
+        made,
+        commands.pgvow("verify", dump, "--json"),
+        commands.run("--verify", dump, "--json"),
+    ]
+    for done in objects:
+        assert (0, "", True) == (done.code, done.err, done.json["ok"])
+    for done in (commands.run("--list", "--json"), commands.pgvow("list", "--json")):
+        assert (0, "", [dump]) == (done.code, done.err, [one["path"] for one in done.json])
+    assert commands.pgvow("doctor", "--json").json["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["backup", "--json"], 3),
+        (["verify", "--json", "."], 8),
+        (["list", "--json", "--env", "staging"], 2),
+        (["list", "--json", "--output-dir", "file"], 1),
+        (["list", "--json", "--nonsense"], 2),
+        (["verify", "--json"], 2),
+        (["--json"], 2),
+    ],
+)
+def test_json_on_failure(words: list[str], code: int, commands: Commands) -> None:
+    """One object that says what failed; what a person reads is on standard error."""
+    (commands.cwd / "file").touch()
+    done = commands.pgvow(*words, DEV_DB_NAME="nowhere")
+    assert (code, False) == (done.code, done.json["ok"])
+    if words[0] != "verify" or len(words) == 2:
+        assert {"title", "cause", "exit_code", "facts", "steps"} == set(done.json["error"])
+        assert code == done.json["error"]["exit_code"]
+        assert "✗" in done.err
+        assert done.json["error"]["cause"].splitlines()[0] in done.err
+
+
+def test_quiet_on_success(commands: Commands) -> None:
+    """``--quiet`` prints nothing at all on success, on each command of both faces."""
+    assert ("", "") == ((made := commands.run("--quiet")).out, made.err)
+    (dump,) = (commands.cwd / "db/backups").glob("*.dump")
+    for done in (
+        commands.pgvow("verify", dump, "--quiet"),
+        commands.run("--verify", dump, "--quiet"),
+        commands.pgvow("list", "--quiet"),
+        commands.run("--list", "--quiet"),
+        commands.pgvow("doctor", "--quiet"),
+    ):
+        assert (0, "", "") == (done.code, done.out, done.err)
+
+
+def test_quiet_is_silent_of_warnings_too(
+    pg15: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """A warning is no failure: it is told without ``--quiet``, and kept in the JSON."""
+    settings = settings_for(pg15, make_database(pg15), bin_dir=programs(18))
+    commands = Commands(tmp_path, settings)
+    assert commands.run().err.startswith("! using pg_dump 18")
+    quiet = commands.run("--quiet")
+    assert (0, "", "") == (quiet.code, quiet.out, quiet.err)
+    assert 1 == len(commands.run("--quiet", "--json").json["warnings"])
+
+
+def test_quiet_tells_a_failure(commands: Commands) -> None:
+    """Cron mails what is printed: a failure is."""
+    failed = commands.run("--quiet", DEV_DB_NAME="nowhere")
+    assert (3, "") == (failed.code, failed.out)
+    assert failed.err.startswith("✗ Backup failed")
+    (commands.cwd / "x.dump").touch()
+    broken = commands.run("--quiet", "--verify", "x.dump")
+    assert 8 == broken.code
+    assert broken.out.startswith("✗ Backup verification failed")
+
+
+def test_results_and_errors_go_their_own_ways(commands: Commands) -> None:
+    """Results to standard output, failures to standard error, neither to both."""
+    assert "" == commands.run().err
+    assert "" == commands.run(DEV_DB_NAME="nowhere").out
+
+
+def test_json_can_be_piped_on(commands: Commands) -> None:
+    """Whatever the encoding of standard output, it is JSON that says the same."""
+    commands.run("--quiet")
+    plain = commands.run("--list", "--json").json
+    assert plain == commands.run("--list", "--json", PYTHONIOENCODING="ascii").json
+    assert plain == json.loads(commands.run("--list", "--json", PYTHONIOENCODING="latin-1").out)

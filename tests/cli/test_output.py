@@ -1,0 +1,275 @@
+"""How it looks: on a terminal and in a pipe, with names that nobody would choose (T024)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg import sql
+
+from tests.support import backups
+from tests.support.commands import ROOT, Commands, clean_environment, settings_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+pytestmark = pytest.mark.majors(18)
+
+_HOSTILE = {
+    "[red]x[/red]": "[red]x[/red]",
+    "a\x1b[2J\x1b]0;owned\x07b": r"a\x1b[2J\x1b]0;owned\x07b",
+    "two\nlines": r"two\nlines",
+    "\u202eevil": r"\u202eevil",
+    "\x9b31mred": r"\x9b31mred",
+    ":warning: Größe 数据": ":warning: Größe 数据",
+}
+
+
+@pytest.fixture
+def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
+    """A user's shell, set up for an empty database."""
+    return Commands(tmp_path, settings_for(server, database))
+
+
+def make_tables(server: TestServer, database: str, names: list[str]) -> None:
+    """Make tables of 0, 1, 2, … rows."""
+    with server.connect(database) as session:
+        for rows, name in enumerate(names):
+            session.execute(
+                sql.SQL("CREATE TABLE {} AS SELECT generate_series(1, {}) AS n").format(
+                    sql.Identifier(name), sql.Literal(rows)
+                )
+            )
+
+
+def make_noise(server: TestServer, database: str) -> None:
+    """Make a table that takes pg_dump a few seconds."""
+    with server.connect(database) as session:
+        session.execute(
+            "CREATE TABLE noise AS SELECT n, md5(n::text) || md5((-n)::text) AS bytes"
+            " FROM generate_series(1, 600000) AS n"
+        )
+
+
+def test_many_tables(commands: Commands, server: TestServer, database: str) -> None:
+    """T024: the largest first and "and 37 more" on screen, all of them in the file."""
+    make_tables(server, database, [f"t{number:02}" for number in range(45)])
+    done = commands.run()
+    assert done.code == 0, done.err
+    (line,) = [one for one in done.out.splitlines() if one.startswith("Tables:")]
+    largest = ", ".join(f"{rows} t{rows}" for rows in range(44, 36, -1))
+    assert f"Tables:      45 ({largest}, and 37 more)" == line
+    (metadata,) = (commands.cwd / "db/backups").glob("*.metadata.json")
+    counts = json.loads(metadata.read_text())["table_counts"]
+    assert {f"t{number:02}": number for number in range(45)} == counts
+
+
+def test_no_tables(commands: Commands) -> None:
+    """T024: an empty database has none, and that is no failure."""
+    assert "\nTables:      0\n" in commands.run().out
+
+
+def test_hostile_names(commands: Commands, server: TestServer, database: str) -> None:
+    """Names come out as they are, or escaped: no markup, no escape sequence, no line break."""
+    make_tables(server, database, list(_HOSTILE))
+    done = commands.run()
+    assert done.code == 0, done.err
+    (line,) = [one for one in done.out.splitlines() if one.startswith("Tables:")]
+    assert [] == [shown for shown in _HOSTILE.values() if shown not in line]
+    assert all(one.isprintable() for one in done.out.replace("\n", ""))
+    as_json = commands.run("--json")
+    assert all(one.isprintable() for one in as_json.out.replace("\n", ""))
+    keys = {key.strip('"') for key in as_json.json["metadata"]["table_counts"]}
+    assert set(_HOSTILE) == keys
+
+
+def test_hostile_names_in_a_failure(commands: Commands, server: TestServer, database: str) -> None:
+    """Nor does a failure act on the terminal: the server's words are escaped like names."""
+    make_tables(server, database, list(_HOSTILE))
+    with server.connect(database) as session, session.transaction():
+        for name in _HOSTILE:
+            session.execute(
+                sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(name))
+            )
+        done = commands.run("--lock-wait-timeout", "0")
+    assert done.code == 7
+    assert all(one.isprintable() for one in done.err.replace("\n", ""))
+
+
+def test_hostile_names_in_a_directory(tmp_path: Path) -> None:
+    """A file's name that is no text, or does something: listed, and hides no other (T045)."""
+    backups.place(tmp_path, backups.metadata())
+    for name in (b"\xff\x1b[2J.dump", "[bold]ü.dump".encode()):
+        (tmp_path / os.fsdecode(name)).touch()
+    commands = Commands(tmp_path)
+    listed = commands.run("--list", "--output-dir", ".")
+    assert (0, "") == (listed.code, listed.err)
+    assert all(one.isprintable() for one in listed.out.replace("\n", ""))
+    assert "[bold]ü.dump" in listed.out
+    as_json = commands.run("--list", "--output-dir", ".", "--json")
+    assert (0, "") == (as_json.code, as_json.err)
+    assert b"\xff\x1b[2J.dump" in {os.fsencode(one["path"]) for one in as_json.json}
+
+
+def test_a_terminal_shows_progress(commands: Commands, server: TestServer, database: str) -> None:
+    """A bar with bytes, rate and time left while it works, and the report when it is done."""
+    make_noise(server, database)
+    screen = commands.on_terminal("backup")
+    assert screen.code == 0, screen.text
+    assert "Dumping" in screen.text
+    assert re.search(r"Dumping +[━╸╺ ]+ [\d.]+/[\d.]+ MiB", screen.text)
+    assert re.search(r"[\d.]+ [kM]i?B/s", screen.text)
+    assert re.search(r"\d:\d\d:\d\d", screen.text)
+    # What is drawn last is the report: the bar has wiped itself away.
+    report = screen.raw.rpartition("✓\x1b[0m Backup created successfully")[2]
+    assert "Checksum:" in report
+    assert "━" not in report
+
+
+def test_a_pipe_shows_none(commands: Commands, server: TestServer, database: str) -> None:
+    """Neither a bar nor a colour: cron mails what there is."""
+    make_noise(server, database)
+    done = commands.run()
+    assert (0, "") == (done.code, done.err)
+    assert "\x1b" not in done.out
+    assert "━" not in done.out
+
+
+def test_a_quiet_terminal(commands: Commands) -> None:
+    """``--quiet`` draws no bar either."""
+    assert "" == commands.on_terminal("backup", "--quiet").raw
+
+
+def test_colours_are_for_terminals(commands: Commands) -> None:
+    """✓ is green where there are colours, and none are where they are not wanted."""
+    assert "\x1b[32m✓" in commands.on_terminal("backup").raw
+    for wish in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        screen = commands.on_terminal("list", **wish)
+        assert "✓ ok" in screen.text
+        assert not screen.is_coloured
+    assert "\x1b" not in commands.run("--list").out
+
+
+def test_an_error_on_a_terminal(commands: Commands) -> None:
+    """✗ is red, and the troubleshooting below it is plain."""
+    screen = commands.on_terminal("backup", DEV_DB_NAME="nowhere")
+    assert 3 == screen.code
+    assert "\x1b[31m✗" in screen.raw
+    assert "Troubleshooting:\n  1. " in screen.text
+
+
+def test_a_list_on_a_terminal(tmp_path: Path) -> None:
+    """T044: timestamp, environment, database, size, status: a line each in 100 columns."""
+    backups.place(tmp_path, backups.metadata())
+    screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".")
+    header, row = screen.text.splitlines()
+    assert ["Timestamp", "Environment", "Database", "Size", "Status"] == header.split()[:5]
+    assert ["2025-01-27T14:30:00Z", "dev", "shop"] == row.split()[:3]
+    assert "✓ ok" in row
+
+
+def piped_to_head(words: list[str], cwd: Path) -> tuple[int, bytes, bytes]:
+    """Run a command whose reader leaves after the first line."""
+    child = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=cwd,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    line = child.stdout.readline()
+    child.stdout.close()
+    complaint = child.stderr.read()
+    child.stderr.close()
+    return child.wait(), line, complaint
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_reader_that_leaves(more: list[str], tmp_path: Path) -> None:
+    """``backup_db.py --list | head -1``: the line, and no traceback."""
+    dump = backups.place(tmp_path, backups.metadata())
+    for number in range(1500):
+        shutil.copy(dump, tmp_path / f"{number:0100}.dump")
+    words = [str(ROOT / "backup_db.py"), "--list", "--output-dir", ".", *more]
+    code, line, complaint = piped_to_head(words, tmp_path)
+    assert (b"Timestamp" if not more else b"[\n") == line[: 2 if more else 9]
+    assert b"" == complaint
+    assert code in {1, 141}
+
+
+@pytest.mark.parametrize(
+    "words", [["-m", "pgvow", "--help"], [str(ROOT / "backup_db.py"), "--help"]]
+)
+def test_a_reader_that_was_never_there(words: list[str], tmp_path: Path) -> None:
+    """What fits the pipe's buffer is met when it is flushed, and that is no traceback either."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (1, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_encoding_will_do(encoding: str, commands: Commands) -> None:
+    """A report that cannot be written as it is does not fail the backup: cron has no locale."""
+    done = commands.run(PYTHONIOENCODING=encoding)
+    assert 0 == done.code, done.err
+    assert "Backup created successfully" in done.out
+    assert 0 == commands.run("--list", PYTHONIOENCODING=encoding).code
+    failed = commands.run(DEV_DB_NAME="数据", PYTHONIOENCODING=encoding)
+    assert 3 == failed.code, failed.err
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams(closed: str, commands: Commands) -> None:
+    """Started without standard output or error: the backup is made all the same."""
+    shell = Commands(commands.cwd, commands.variables, ("sh", "-c", f'"$@" {closed}', "sh"))
+    done = shell.run()
+    assert (0, "") == (done.code, done.err)
+    (listed,) = commands.run("--list", "--json").json
+    assert "ok" == listed["status"]
+    assert 0 == commands.run("--verify", listed["path"]).code
+
+
+_UNEXPECTED = "import sys; from pgvow.cli.run import run; sys.exit(run(lambda: [][1]))"
+
+
+@pytest.mark.parametrize("value", ["1", "0", None])
+def test_tracebacks_are_for_those_who_ask(value: str | None, tmp_path: Path) -> None:
+    """PGVOW_DEBUG=1 shows where it happened; else what happened, and how to see where."""
+    environment = clean_environment() | ({"PGVOW_DEBUG": value} if value else {})
+    for words in (["-c", _UNEXPECTED], ["-m", "pgvow", "backup"]):
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (2 if "backup" in words else 1) == done.returncode
+        assert (value == "1") == ("Traceback (most recent call last)" in done.stderr)
+        assert "✗ " in done.stderr
+    assert (
+        "PGVOW_DEBUG"
+        in subprocess.run(
+            [sys.executable, "-c", _UNEXPECTED], capture_output=True, text=True, check=False
+        ).stderr
+    )

@@ -1,0 +1,75 @@
+"""Ctrl-C is heeded wherever it comes: also where a failure would only have been a warning."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.support.commands import Commands, settings_for
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.support.servers import TestServer
+
+pytestmark = pytest.mark.majors(18)
+
+
+def tools_with(server: TestServer, folder: Path, name: str, script: str) -> Path:
+    """The server's own programs, one of them replaced by a script; returns their folder."""
+    programs = folder / "bin"
+    programs.mkdir()
+    (folder / "lib").symlink_to(server.bin.parent / "lib")
+    for program in ("pg_dump", "pg_dumpall", "pg_restore"):
+        (programs / program).symlink_to(server.bin / program)
+    (programs / name).unlink()
+    (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+    (programs / name).chmod(0o755)
+    return programs
+
+
+@pytest.mark.parametrize("name", ["pg_dumpall", "pg_restore"])
+def test_while_a_tool_runs(name: str, server: TestServer, database: str, tmp_path: Path) -> None:
+    """Roles that cannot be kept are a warning; an interruption meanwhile ends the run: 130."""
+    started = tmp_path / "started"
+    script = f'[ "$1" = --version ] || {{ touch {started}; exec sleep 60; }}'
+    settings = settings_for(server, database)
+    settings["PGVOW_PG_BIN"] = str(tools_with(server, tmp_path, name, script))
+    run = Commands(tmp_path, settings).start()
+    wait_until(started.exists)
+    children = psutil.Process(run.pid).children()
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 130, err
+    assert [] == list((tmp_path / "db/backups").iterdir())
+    assert [] == [child for child in children if child.is_running()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who handles what is told by /proc")
+def test_while_libraries_are_loaded(server: TestServer, database: str, tmp_path: Path) -> None:
+    """From the first moment on: no traceback, and no library that goes on without what it lacks."""
+    commands = Commands(tmp_path, settings_for(server, database))
+    chance = random.Random(4)
+    for _ in range(12):
+        run = commands.start("--quiet")
+        wait_until(lambda pid=run.pid: handles_sigterm(pid))
+        time.sleep(chance.uniform(0, 0.25))
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=30)
+        assert 130 == run.returncode, err
+        # Or "Nothing done", as long as the command line has not been read.
+        assert err.startswith(("✗ Backup failed: Interrupted", "✗ Nothing done: Interrupted"))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def handles_sigterm(pid: int) -> bool:
+    """Whether our handlers are in place; one for SIGINT is there before, Python's own."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.split("SigCgt:")[1].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)

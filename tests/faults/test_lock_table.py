@@ -1,0 +1,140 @@
+"""A lock table too small for our locks beside pg_dump's: what pg_dump alone can do, we still do."""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from pgvow.postgres.connection import Target
+from pgvow.postgres.snapshot import Deadline, hold_snapshot
+from pgvow.postgres.witness import count_rows
+from pgvow.settings import load
+from tests.support.commands import Commands, clean_environment, settings_for
+from tests.support.restored import restore_fresh, rows_by_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import StartServer
+    from tests.support.servers import TestServer
+
+_SMALL = {"max_locks_per_transaction": "10", "max_connections": "20"}
+_TABLES = 900
+"""More than twice as many as the lock table holds, and fewer than once: see the first test."""
+
+
+def make_tables(server: TestServer, count: int) -> None:
+    """Make tables of one row, a few at a time: each new table is a lock as well."""
+    with server.connect("postgres") as session:
+        for start in range(0, count, 50):
+            with session.transaction():
+                for number in range(start, min(start + 50, count)):
+                    session.execute(f"CREATE TABLE t{number} AS SELECT 1 AS n")
+
+
+@contextmanager
+def truncating(server: TestServer) -> Iterator[list[int]]:
+    """Empty and refill tables at random in one transaction; yields which, as they are done."""
+    stop = threading.Event()
+    done: list[int] = []
+
+    def truncate() -> None:
+        chance = random.Random(5)
+        with server.connect("postgres") as session:
+            session.execute("SET lock_timeout = '300ms'")
+            while not stop.wait(0.02):
+                number = chance.randrange(_TABLES)
+                try:
+                    with session.transaction():
+                        session.execute(f"TRUNCATE t{number}")
+                        session.execute(f"INSERT INTO t{number} VALUES (1)")  # noqa: S608
+                    done.append(number)
+                except psycopg.errors.LockNotAvailable:
+                    pass
+
+    thread = threading.Thread(target=truncate)
+    thread.start()
+    try:
+        yield done
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_tables_that_pg_dump_can_lock_and_the_two_of_us_cannot(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """The backup is made under pg_dump's own locks, says so once, and counts every table."""
+    server = start_server(18, **_SMALL)
+    make_tables(server, _TABLES)
+    done = Commands(tmp_path, settings_for(server, "postgres")).run("--json", "--space-factor", "0")
+    assert done.code == 0, done.err
+    (warning,) = done.json["warnings"]
+    assert "relying on pg_dump's own locks" in warning
+    expected = {f"t{number}": 1 for number in range(_TABLES)}
+    assert done.json["metadata"]["table_counts"] == expected
+
+
+@pytest.mark.timeout(300)
+def test_truncates_while_there_are_no_locks_of_ours(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """Whatever is emptied and refilled meanwhile: every count is of the snapshot, or none is told.
+
+    No honest snapshot ever sees one of these tables empty.
+    """
+    server = start_server(18, **_SMALL)
+    make_tables(server, _TABLES)
+    commands = Commands(tmp_path, settings_for(server, "postgres"))
+    expected = {f"t{number}": 1 for number in range(_TABLES)}
+    succeeded = 0
+    with truncating(server) as truncated:
+        for _ in range(4):
+            done = commands.run("--json", "--space-factor", "0", "--lock-wait-timeout", "5")
+            if done.code == 0:
+                succeeded += 1
+                assert done.json["metadata"]["table_counts"] == expected
+                with restore_fresh(server, tmp_path / done.json["backup_path"]) as fresh:
+                    assert rows_by_key(server, fresh) == expected
+            else:
+                assert (done.code, done.json["error"]["title"]) == (7, "A table stayed locked")
+    assert len(truncated) > 20
+    quiet = commands.run("--json", "--space-factor", "0")
+    assert quiet.code == 0, quiet.err
+
+
+def test_more_tables_than_even_pg_dump_can_lock(start_server: StartServer, tmp_path: Path) -> None:
+    """7 with the setting to raise, and not with a page of tables' names."""
+    server = start_server(18, **_SMALL)
+    make_tables(server, 2000)
+    done = Commands(tmp_path, settings_for(server, "postgres")).run("--space-factor", "0")
+    assert done.code == 7
+    assert "Raise max_locks_per_transaction" in done.err
+    assert len(done.err) < 3000
+
+
+@pytest.mark.majors(15, 18)
+def test_counting_keeps_no_locks_on_indexes(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Planning a count locks the table's indexes; once it is counted only the table is locked."""
+    with server.connect(database) as session:
+        session.execute("CREATE TABLE indexed (a integer PRIMARY KEY, b integer UNIQUE)")
+        session.execute("INSERT INTO indexed VALUES (1, 1), (2, 2)")
+    environ = {**clean_environment(), **settings_for(server, database)}
+    target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
+    with hold_snapshot(target, deadline=Deadline.after(5), warn=print) as held:
+        assert count_rows(held.session, held.tables[0]) == 2
+        locked = held.session.execute(
+            "SELECT class.relkind FROM pg_locks AS lock JOIN pg_class AS class"
+            " ON class.oid = lock.relation JOIN pg_namespace AS namespace"
+            " ON namespace.oid = class.relnamespace"
+            " WHERE lock.pid = pg_backend_pid() AND namespace.nspname = 'public'"
+        ).fetchall()
+    assert locked == [("r",)]

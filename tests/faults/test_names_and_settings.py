@@ -1,0 +1,116 @@
+"""Legal but unusual: names that look like something else, settings that get in a dump's way."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg import sql
+
+from pgvow.postgres.connection import Target
+from pgvow.settings import load
+from tests.support.commands import Commands, clean_environment, settings_for
+from tests.support.restored import restore_fresh, rows_by_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import TestServer
+
+pytestmark = pytest.mark.majors(15, 18)
+
+_NAMES = ("a=b", "host=nowhere dbname=x", "-d", "sp ace", "q\"uo'te", "back\\slash", "%s{0}новая")
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_database_whose_name_looks_like_something_else(
+    name: str, server: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """An option, a connection string, quotes: dump, globals and verification are all there."""
+    commands = Commands(tmp_path, settings_for(server, make_database(server, name)))
+    done = commands.run("--json", "--space-factor", "0")
+    assert (done.code, done.err) == (0, "")
+    assert done.json["metadata"]["database_name"] == name
+    assert done.json["globals_path"] is not None
+    assert commands.run("--verify", done.json["backup_path"]).code == 0
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "SQL_ASCII"])
+def test_a_client_encoding_set_for_the_database(
+    encoding: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """It cannot hold every row, and a dump is in the database's own encoding all the same."""
+    with server.connect(database) as session:
+        session.execute("CREATE TABLE letters AS SELECT 'ü € 漢 🐘' AS text")
+        session.execute(
+            sql.SQL("ALTER DATABASE {} SET client_encoding = {}").format(
+                sql.Identifier(database), sql.Literal(encoding)
+            )
+        )
+    done = Commands(tmp_path, settings_for(server, database)).run("--json", "--space-factor", "0")
+    assert done.code == 0, done.err
+    with restore_fresh(server, tmp_path / done.json["backup_path"]) as fresh:
+        assert server.psql(fresh, "SELECT text FROM letters") == "ü € 漢 🐘\n"
+
+
+def test_two_names_that_differ_in_bytes_alone(
+    server: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """In SQL_ASCII "é" may be two tables, in UTF-8 and in LATIN1: each has its own count."""
+    database = make_database(server, encoding="SQL_ASCII", locale="C")
+    with server.connect(database) as session:
+        session.execute("SET client_encoding TO LATIN1")  # each byte as it is
+        session.execute('CREATE TABLE "\xe9" AS SELECT generate_series(1, 3) AS n')
+        session.execute('CREATE TABLE "\xc3\xa9" AS SELECT generate_series(1, 5) AS n')
+    done = Commands(tmp_path, settings_for(server, database)).run("--json", "--space-factor", "0")
+    assert done.code == 0, done.err
+    expected = {"\udce9": 3, "é": 5}
+    assert done.json["metadata"]["table_counts"] == expected
+    with restore_fresh(server, tmp_path / done.json["backup_path"]) as fresh:
+        assert rows_by_key(server, fresh) == expected
+
+
+@pytest.mark.parametrize("timeout", ["soon", ""])
+def test_a_connect_timeout_that_is_no_number(
+    timeout: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """libpq's own variable, refused by our driver before any server is asked: still 3."""
+    done = Commands(tmp_path, settings_for(server, database)).run(PGCONNECT_TIMEOUT=timeout)
+    assert done.code == 3
+    assert "connect_timeout" in done.err
+
+
+@pytest.mark.parametrize("place", ["process", "file", "URL"])
+def test_options_of_the_users_own_hide_none_of_ours(
+    place: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Wherever the options come from, pg_dump's session has them, and notices when we die."""
+    environ = {**clean_environment(), **settings_for(server, database)}
+    if place == "process":
+        environ["PGOPTIONS"] = "-c work_mem=7MB"
+    elif place == "file":
+        (tmp_path / ".env").write_text('PGOPTIONS="-c work_mem=7MB"\n')
+    else:
+        url = f"postgresql://{server.superuser}@:{server.port}/{database}?host={server.socket_dir}"
+        environ = {
+            **clean_environment(),
+            "DEV_DATABASE_URL": f"{url}&options=-c%20work_mem%3D7MB",
+            "DEV_DB_PASSWORD": server.password,
+        }
+    settings = load(env="dev", environ=environ, directory=tmp_path)
+    target = Target(settings.connection, settings.libpq_variables, environ)
+    variables = target.tool_environment(notice_our_death=True)
+    shown = subprocess.run(
+        [
+            *(server.bin / "psql", "-XAt", "-c", "SHOW work_mem"),
+            *("-c", "SHOW client_connection_check_interval"),
+            target.conninfo("test", notice_our_death=True),
+        ],
+        env=variables,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == "7MB\n5s\n"

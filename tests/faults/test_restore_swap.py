@@ -1,0 +1,294 @@
+"""``pgvow restore --swap``: the name always stands for a whole database, old or new."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from pgvow.errors import RestoreFailed
+from pgvow.operations import restore_swap
+from pgvow.store import encode, load_metadata, metadata_name
+from tests.support import children, restore_and_die
+from tests.support.commands import Commands, clean_environment, settings_for
+from tests.support.inprocess import back_up
+from tests.support.restoring import databases, restore
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+_CLIENTS = 20
+_ROWS = 20_000
+_BEFORE_THE_SWAP = ("checksum", "creating", "restoring", "analyzing", "comparing", "settings",
+                    "naming")  # fmt: skip
+
+
+class Live:
+    """A database in use, whose rows say ``old``, and a backup of it in which they say ``new``."""
+
+    def __init__(self, server: TestServer, name: str, dump: Path) -> None:
+        self.server = server
+        self.name = name
+        self.dump = dump
+
+    def contents(self) -> tuple[str, int]:
+        """What stands under the name: which version, how many rows."""
+        with self.server.connect(self.name) as session:
+            row = session.execute("SELECT min(version), count(*) FROM versions").fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+    def others(self) -> set[str]:
+        """What stands beside it, without the beginning of its name."""
+        return {
+            name.removeprefix(f"{self.name}_")
+            for name in databases(self.server)
+            if name.startswith(f"{self.name}_")
+        }
+
+    def start(self, phase: str, *, terminate: bool) -> subprocess.Popen[bytes]:
+        """Start a restore that dies at a phase, or not at all where there is none such."""
+        return subprocess.Popen(
+            [
+                *(sys.executable, restore_and_die.__file__, self.dump, self.name, phase),
+                "terminate" if terminate else "wait",
+            ],
+            env={
+                **children.environment(),
+                **clean_environment(),
+                **settings_for(self.server, "postgres"),
+            },
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture
+def live(server: TestServer, tmp_path: Path) -> Iterator[Live]:
+    """Make a live database and the backup of what is to replace it."""
+    name = server.unique_name("live")
+    server.create_database(name)
+    fill = "CREATE TABLE versions AS SELECT '{}'::text AS version, n FROM generate_series(1, {}) n"
+    server.psql(name, fill.format("new", _ROWS))
+    dump = back_up(server, name, tmp_path).backup.path
+    server.psql(name, f"DROP TABLE versions; {fill.format('old', 7)}")
+    yield Live(server, name, dump)
+    for each in databases(server):
+        if each.startswith(name):
+            server.drop_database(each)
+
+
+def test_swap(live: Live) -> None:
+    """On 15 to 18 the new database takes the name, and the old one is kept whole under another."""
+    result = restore(live.server, live.dump, live.name, swap=True)
+    assert ("new", _ROWS) == live.contents()
+    assert result.kept_as is not None
+    assert {result.kept_as} == {f"{live.name}_{other}" for other in live.others()}
+    assert result.kept_as.startswith(f"{live.name}_before_")
+    kept = Live(live.server, result.kept_as, live.dump)
+    assert ("old", 7) == kept.contents()
+    comment = "SELECT count(*) FROM pg_shdescription WHERE description LIKE 'pgvow%'"
+    assert "0\n" == live.server.psql("postgres", comment)
+
+
+@pytest.mark.majors(18)
+def test_swap_without_an_old_one(live: Live) -> None:
+    """Where there is nothing to swap out it is a plain restore."""
+    live.server.drop_database(live.name)
+    result = restore(live.server, live.dump, live.name, swap=True)
+    assert (None, ("new", _ROWS)) == (result.kept_as, live.contents())
+
+
+@pytest.mark.majors(15, 18)
+def test_sessions_are_told_and_stay(live: Live) -> None:
+    """Without --terminate a connected session stops the swap before anything is made."""
+    with live.server.connect(live.name) as session:
+        session.execute("SET application_name TO 'the shop'")
+        with pytest.raises(RestoreFailed, match=r"1 sessions are connected .*the shop") as caught:
+            restore(live.server, live.dump, live.name, swap=True)
+        assert any("--terminate" in step for step in caught.value.steps)
+        session.execute("SELECT 1")
+    assert ("old", 7) == live.contents()
+    assert set() == live.others()
+
+
+@pytest.mark.majors(15, 18)
+def test_a_session_that_comes_later(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who connects during the restore is not thrown out: the swap fails, the old one stays."""
+    monkeypatch.setattr(restore_swap, "_WAITING_SECONDS", 0.1)
+    compare = restore_swap.put_in_place
+
+    with contextlib.ExitStack() as stack:
+
+        def late(*arguments: object, **options: object) -> int:
+            session = stack.enter_context(live.server.connect(live.name))
+            session.execute("SELECT 1")
+            return compare(*arguments, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr("pgvow.operations.restore.put_in_place", late)
+        with pytest.raises(RestoreFailed, match="accessed by other users"):
+            restore(live.server, live.dump, live.name, swap=True)
+    assert ("old", 7) == live.contents()
+    assert set() == live.others()
+
+
+@pytest.mark.majors(15, 18)
+def test_a_difference_leaves_the_old_one(live: Live) -> None:
+    """What does not compare does not replace anything, and is dropped."""
+    metadata = load_metadata(live.dump)
+    tables = tuple(replace(one, rows=one.rows + 1) for one in metadata.tables)
+    counts = {one.key: one.rows for one in tables}
+    path = live.dump.with_name(metadata_name(live.dump.name))
+    path.write_bytes(encode(replace(metadata, tables=tables, table_counts=counts)))
+    with pytest.raises(RestoreFailed, match="versions"):
+        restore(live.server, live.dump, live.name, swap=True)
+    assert ("old", 7) == live.contents()
+    assert set() == live.others()
+
+
+@pytest.mark.majors(18)
+def test_production_wants_to_be_sure(live: Live) -> None:
+    """A swap in production is refused unless confirmed; there is nobody to ask without a terminal.
+
+    A name mistyped is no confirmation either.
+    """
+    with pytest.raises(RestoreFailed, match="not confirmed"):
+        restore(live.server, live.dump, live.name, environment="prod", swap=True)
+    assert ("old", 7) == live.contents()
+    commands = Commands(live.dump.parent, settings_for(live.server, "postgres", environment="prod"))
+    words = ("restore", live.dump, "--to", live.name, "--env", "prod", "--swap")
+    refused = commands.pgvow(*words)
+    assert 10 == refused.code, refused.err
+    assert "--yes" in refused.err
+    assert ("old", 7) == live.contents()
+    done = commands.pgvow(*words, "--yes", "--json")
+    assert 0 == done.code, done.err
+    assert ("new", _ROWS) == live.contents()
+    assert done.json["kept_as"] in databases(live.server)
+
+
+class Client:
+    """Connects, reads and leaves, again and again, whatever it meets."""
+
+    def __init__(self, live: Live, stop: threading.Event) -> None:
+        self.seen: list[tuple[str, int]] = []
+        self._live = live
+        self._stop = stop
+        self._thread = threading.Thread(target=self._hammer)
+        self._thread.start()
+
+    def _hammer(self) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(psycopg.OperationalError):
+                self.seen.append(self._live.contents())
+
+    def join(self) -> None:
+        """Wait for its last round."""
+        self._thread.join()
+
+
+@pytest.mark.majors(15, 18)
+def test_swap_under_clients_that_reconnect(live: Live) -> None:
+    """With 20 clients that reconnect the swap succeeds, and each sees the old one, then the new."""
+    stop = threading.Event()
+    clients = [Client(live, stop) for _ in range(_CLIENTS)]
+    try:
+        wait_until(lambda: all(client.seen for client in clients))
+        result = restore(live.server, live.dump, live.name, swap=True, terminate=True)
+        time.sleep(1)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert result.kept_as in databases(live.server)
+    for client in clients:
+        assert ["old", "new"] == list(dict.fromkeys(version for version, _ in client.seen))
+        assert {("old", 7), ("new", _ROWS)} == set(client.seen)
+
+
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("phase", _BEFORE_THE_SWAP)
+def test_killed_before_the_swap(live: Live, phase: str) -> None:
+    """The old one stands whole; the next run clears what was left, says so, and succeeds."""
+    run = live.start(phase, terminate=True)
+    assert -signal.SIGKILL == run.wait(60)
+    assert ("old", 7) == live.contents()
+    left = live.others()
+    assert (phase in ("checksum", "creating")) == (not left)
+    with pytest.raises(RestoreFailed) as caught:
+        restore(live.server, live.dump, live.name)
+    assert any("--swap" in step for step in caught.value.steps)
+    assert set() == live.others()
+    restore(live.server, live.dump, live.name, swap=True)
+    assert ("new", _ROWS) == live.contents()
+
+
+@pytest.mark.majors(18)
+def test_the_next_run_says_what_it_cleared(live: Live) -> None:
+    """What a run that died has left is named when it is dropped."""
+    live.start("comparing", terminate=True).wait(60)
+    (left,) = live.others()
+    result = restore(live.server, live.dump, live.name, swap=True)
+    assert any(f"dropped {live.name}_{left}" in warning for warning in result.warnings)
+
+
+@pytest.mark.majors(15, 18)
+def test_killed_after_the_swap(live: Live) -> None:
+    """The new one stands whole, the old one beside it, and the next run names that one."""
+    run = live.start("named", terminate=True)
+    assert -signal.SIGKILL == run.wait(60)
+    assert ("new", _ROWS) == live.contents()
+    (kept,) = live.others()
+    with pytest.raises(RestoreFailed) as caught:
+        restore(live.server, live.dump, live.name)
+    assert f"{live.name}_{kept}" == caught.value.facts["Swapped out before"]
+
+
+@pytest.mark.majors(15, 18)
+def test_killed_while_the_rename_waits(live: Live) -> None:
+    """Killed in the middle of the transaction: the old one stands, and takes its clients."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE query LIKE 'ALTER DATABASE%RENAME%' AND state = 'active'"
+        " AND pid <> pg_backend_pid()"
+    )
+    run = live.start("never", terminate=False)
+    wait_until(live.others)
+    with live.server.connect(live.name) as client, live.server.connect("postgres") as watcher:
+        wait_until(lambda: watcher.execute(waiting).fetchone() == (1,))
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait(60)
+        wait_until(lambda: watcher.execute(waiting).fetchone() == (0,))
+        client.execute("SELECT 1")
+    assert ("old", 7) == live.contents()
+    restore(live.server, live.dump, live.name, swap=True)
+    assert ("new", _ROWS) == live.contents()
+
+
+@pytest.mark.majors(18)
+def test_two_restores_at_once(live: Live) -> None:
+    """A second restore into the same name is refused while the first one lives."""
+    run = live.start("never", terminate=False)
+    wait_until(live.others)
+    os.kill(run.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(RestoreFailed, match="another restore"):
+            restore(live.server, live.dump, live.name, swap=True)
+        assert len(live.others()) == 1
+    finally:
+        os.kill(run.pid, signal.SIGCONT)
+        code = run.wait(60)
+    assert 0 == code
+    assert ("new", _ROWS) == live.contents()

@@ -1,0 +1,83 @@
+"""A hot standby can be backed up; where recovery cancels the backup, it says so and what helps."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import Commands, settings_for
+from tests.support.restored import restore_fresh, rows_by_key
+from tests.support.servers import TestServer
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import StartServer
+
+_IMPATIENT = {"max_standby_streaming_delay": "500ms", "hot_standby_feedback": "off"}
+
+
+@contextmanager
+def standby_of(primary: TestServer) -> Iterator[TestServer]:
+    """Make a server, and let it begin again with the primary's files, following it."""
+    with TestServer(primary.major, _IMPATIENT) as standby:
+        standby.stop()
+        data = standby.data_directory
+        shutil.rmtree(data)
+        subprocess.run(
+            [primary.bin / "pg_basebackup", "-D", data, "-R", "-X", "stream", "-c", "fast"],
+            env=primary.environment("postgres"),
+            check=True,
+            capture_output=True,
+        )
+        for path in (data, *data.rglob("*")):
+            standby._account.give(path)
+        standby.password = primary.password
+        standby._process = standby._started()
+        standby._wait_until_ready()
+        yield standby
+
+
+def caught_up(primary: TestServer, standby: TestServer) -> bool:
+    """Whether the standby has replayed all that the primary has written."""
+    with primary.connect("postgres") as here, standby.connect("postgres") as there:
+        written = here.execute("SELECT pg_current_wal_lsn()").fetchone()
+        return (True,) == there.execute(
+            "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", written
+        ).fetchone()
+
+
+@pytest.mark.parametrize("major", [15, 18])
+def test_backing_up_a_standby(major: int, start_server: StartServer, tmp_path: Path) -> None:
+    """Rows of logged tables, unlogged tables without any; then a conflict with recovery: 7."""
+    primary = start_server(major)
+    with primary.connect("postgres") as session, standby_of(primary) as standby:
+        session.execute("CREATE TABLE kept AS SELECT n FROM generate_series(1, 700) AS n")
+        session.execute("CREATE UNLOGGED TABLE fleeting (id serial, n integer)")
+        session.execute("INSERT INTO fleeting (n) VALUES (1), (2)")
+        wait_until(lambda: caught_up(primary, standby))
+        commands = Commands(tmp_path, settings_for(standby, "postgres"))
+        done = commands.run("--json", "--space-factor", "0")
+        assert (done.code, done.err) == (0, "")
+        assert done.json["metadata"]["table_counts"] == {"kept": 700}
+        with restore_fresh(primary, tmp_path / done.json["backup_path"]) as fresh:
+            assert rows_by_key(primary, fresh) == {"fleeting": 0, "kept": 700}
+
+        session.execute(
+            "CREATE TABLE noise AS SELECT md5(n::text) FROM generate_series(1, 1500000) AS n"
+        )
+        wait_until(lambda: caught_up(primary, standby))
+        run = commands.start("--space-factor", "0")
+        wait_until(lambda: any(path.stat().st_size for path in tmp_path.rglob("*.dump.partial")))
+        session.execute("TRUNCATE kept")
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 7
+    assert "conflict with recovery" in err
+    assert "max_standby_streaming_delay" in err
+    assert not list(tmp_path.rglob("*.partial"))

@@ -1,0 +1,49 @@
+"""Restore by calling the operation itself, and look at what is on the server then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pgvow.operations.restore import restore_backup
+from pgvow.operations.restore_run import RestoreOptions
+from pgvow.progress import Silent
+from pgvow.settings import load
+from tests.support.commands import clean_environment, settings_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgvow.operations.restore_run import RestoreResult
+    from pgvow.progress import Progress
+    from tests.support.servers import TestServer
+
+_DATABASES = "SELECT datname FROM pg_database ORDER BY 1"
+
+
+def restore(
+    server: TestServer,
+    dump: Path,
+    to: str,
+    *,
+    environment: str = "dev",
+    progress: Progress | None = None,
+    **options: Any,
+) -> RestoreResult:
+    """Restore a dump into a database of a test server."""
+    environ = {
+        **clean_environment(),
+        **settings_for(server, "postgres", environment=environment),
+    }
+    settings = load(env=environment, environ=environ, directory=dump.parent)
+    return restore_backup(
+        settings,
+        RestoreOptions(file=dump, database=to, **options),
+        environ=environ,
+        progress=progress or Silent(),
+    )
+
+
+def databases(server: TestServer) -> set[str]:
+    """Name every database of a server."""
+    with server.connect("postgres") as session:
+        return {name for (name,) in session.execute(_DATABASES).fetchall()}

@@ -1,0 +1,79 @@
+"""What stops a restore: the backup's fault, this machine's, or the disk's."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from pgvow.archive import read_toc
+from pgvow.errors import CannotBeProven, NoSpace, PgvowError, RestoreFailed
+from pgvow.model import Difference, DifferenceKind
+from pgvow.operations.prove_obstacles import restore_difference
+from pgvow.postgres.restoring import RestoreError
+from tests.support.archives import Schema, Spec, build
+
+_EXTENSION, _TABLE, _COLLATION = 7, 8, 9  # as the writer numbers them
+_TOC = read_toc(
+    io.BytesIO(
+        build(
+            Spec(
+                parts=(
+                    Schema("postgis", "EXTENSION"),
+                    Schema("orders", "TABLE"),
+                    Schema("german", "COLLATION"),
+                )
+            )
+        )
+    )
+)
+
+
+def test_a_statement_that_fails_is_a_difference() -> None:
+    """An object that cannot be made is told by its name, in the server's words."""
+    error = RestoreError(_TABLE, 'syntax error at or near "tabel"')
+    expected = Difference(
+        DifferenceKind.RESTORE, "TABLE public.orders", "restored", error.complaint
+    )
+    assert expected == restore_difference(error, _TOC, lacking=None)
+
+
+def test_a_worker_does_not_say_which_entry() -> None:
+    """What a server refuses a worker of pg_restore is a difference all the same."""
+    error = RestoreError(None, 'COPY failed for table "t": ERROR: value too long')
+    difference = restore_difference(error, _TOC, lacking=None)
+    assert (DifferenceKind.RESTORE, error.complaint) == (difference.kind, difference.found)
+
+
+@pytest.mark.parametrize(
+    ("dump_id", "complaint", "lacking", "kind"),
+    [
+        (_EXTENSION, "whatever it says", None, CannotBeProven),
+        (_COLLATION, "could not create locale", None, CannotBeProven),
+        (
+            _TABLE,
+            'collation "pg_catalog.de_DE" for encoding "UTF8" does not exist',
+            None,
+            CannotBeProven,
+        ),
+        (_TABLE, "ICU is not supported in this build", None, CannotBeProven),
+        (_TABLE, 'could not access file "$libdir/mine": No such file', None, CannotBeProven),
+        (_TABLE, "permission denied for schema x", None, CannotBeProven),
+        (_TABLE, 'no partition of relation "t" found for row', "no de_DE", CannotBeProven),
+        (None, "this build does not support compression with zstd", None, CannotBeProven),
+        (_TABLE, "could not extend file: No space left on device", None, NoSpace),
+        (None, "server closed the connection unexpectedly", None, RestoreFailed),
+    ],
+)
+def test_what_is_not_the_backup_s_fault(
+    dump_id: int | None, complaint: str, lacking: str | None, kind: type[PgvowError]
+) -> None:
+    """What only this machine lacks is no verdict, a full disk no difference."""
+    with pytest.raises(kind):
+        restore_difference(RestoreError(dump_id, complaint), _TOC, lacking=lacking)
+
+
+def test_with_the_right_collation_a_row_without_partition_is_a_difference() -> None:
+    """Only where another collation had to do can it be the reason."""
+    error = RestoreError(_TABLE, 'no partition of relation "t" found for row')
+    assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind

@@ -1,0 +1,32 @@
+"""In which order entries are given to pg_restore."""
+
+from __future__ import annotations
+
+import io
+
+from pgvow.archive import read_toc
+from pgvow.postgres.restoring import waves
+from tests.support.archives import Schema, Spec, Table, build
+
+
+def _names(*parts: Schema | Table) -> list[list[str]]:
+    entries = read_toc(io.BytesIO(build(Spec(parts=parts)))).entries
+    return [[f"{entry.desc} {entry.tag}" for entry in wave] for wave in waves(entries)]
+
+
+def test_one_run_does() -> None:
+    """Where every table's rows come with the table, pg_restore sees what has to wait for what."""
+    (wave,) = _names(Schema("t"), Table("t"), Schema("k", "FK CONSTRAINT", section=4))
+    assert ["ENCODING ENCODING", "TABLE t", "TABLE DATA t", "FK CONSTRAINT k"] == wave
+
+
+def test_rows_of_an_extension_come_first() -> None:
+    """Where an extension makes the table, nothing is made of its rows before all rows are there."""
+    first, second = _names(
+        Schema("e", "EXTENSION"),
+        Table("t"),
+        Schema("k", "FK CONSTRAINT", section=4),
+        Schema("t", "ACL", section=1),
+    )
+    assert ["ENCODING ENCODING", "EXTENSION e", "TABLE DATA t"] == first
+    assert ["FK CONSTRAINT k", "ACL t"] == second
