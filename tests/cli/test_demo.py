@@ -229,7 +229,7 @@ def test_programs_that_are_not_there(place: Place) -> None:
 def test_interrupted(stage: str, number: signal.Signals, place: Place) -> None:
     """Ctrl-C in the midst: 130 and a word, no process, no file, no directory."""
     place.variables["PGVOW_PG_BIN"] = str(programs(18))
-    run = place.start(*_PGVOW, "demo", "--messages", "50000")
+    run = place.start(*_PGVOW, "demo", "--messages", "30000")
     assert run.stdout is not None
     run.stdout.readline()
     assert "A throw-away PostgreSQL" in run.stdout.readline()
@@ -239,7 +239,7 @@ def test_interrupted(stage: str, number: signal.Signals, place: Place) -> None:
         "filling": "tmp/pgvow-*/.s.PGSQL.5432",
         "dumping": "home/db/backups/*.dump.partial",
     }
-    wait_until(lambda: list(place.folder.parent.glob(signs[stage])))
+    wait_until(lambda: list(place.folder.parent.glob(signs[stage])), 60)
     os.killpg(run.pid, number)
     _, err = run.communicate(timeout=60)
     assert 128 + number == run.returncode

@@ -144,14 +144,34 @@ def test_a_session_that_comes_later(live: Live, monkeypatch: pytest.MonkeyPatch)
     assert set() == live.others()
 
 
+def forge(dump: Path) -> None:
+    """Let the metadata say that each table held one row more."""
+    metadata = load_metadata(dump)
+    tables = tuple(replace(one, rows=one.rows + 1) for one in metadata.tables)
+    counts = {one.key: one.rows for one in tables}
+    path = dump.with_name(metadata_name(dump.name))
+    path.write_bytes(encode(replace(metadata, tables=tables, table_counts=counts)))
+
+
+@pytest.mark.majors(15, 18)
+def test_what_failed_is_dropped_with_its_subscriptions(live: Live, tmp_path: Path) -> None:
+    """A subscription keeps a database from being dropped: it is forgotten first."""
+    live.server.psql(
+        live.name,
+        "CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false)",
+    )
+    dump = back_up(live.server, live.name, tmp_path / "second").backup.path
+    forge(dump)
+    with pytest.raises(RestoreFailed, match="versions"):
+        restore(live.server, dump, live.name, swap=True)
+    assert ("old", 7) == live.contents()
+    assert set() == live.others()
+
+
 @pytest.mark.majors(15, 18)
 def test_a_difference_leaves_the_old_one(live: Live) -> None:
     """What does not compare does not replace anything, and is dropped."""
-    metadata = load_metadata(live.dump)
-    tables = tuple(replace(one, rows=one.rows + 1) for one in metadata.tables)
-    counts = {one.key: one.rows for one in tables}
-    path = live.dump.with_name(metadata_name(live.dump.name))
-    path.write_bytes(encode(replace(metadata, tables=tables, table_counts=counts)))
+    forge(live.dump)
     with pytest.raises(RestoreFailed, match="versions"):
         restore(live.server, live.dump, live.name, swap=True)
     assert ("old", 7) == live.contents()
@@ -160,10 +180,7 @@ def test_a_difference_leaves_the_old_one(live: Live) -> None:
 
 @pytest.mark.majors(18)
 def test_production_wants_to_be_sure(live: Live) -> None:
-    """A swap in production is refused unless confirmed; there is nobody to ask without a terminal.
-
-    A name mistyped is no confirmation either.
-    """
+    """A swap in production is refused unless confirmed, and without a terminal nobody is asked."""
     with pytest.raises(RestoreFailed, match="not confirmed"):
         restore(live.server, live.dump, live.name, environment="prod", swap=True)
     assert ("old", 7) == live.contents()
@@ -177,6 +194,33 @@ def test_production_wants_to_be_sure(live: Live) -> None:
     assert 0 == done.code, done.err
     assert ("new", _ROWS) == live.contents()
     assert done.json["kept_as"] in databases(live.server)
+
+
+@pytest.mark.majors(18)
+def test_the_name_is_typed_in_production(live: Live) -> None:
+    """On a terminal the database's name is asked for: mistyped it is a refusal, typed a swap."""
+    environ = settings_for(live.server, "postgres", environment="prod")
+    for typed, code, contents in (("yes", 10, ("old", 7)), (live.name, 0, ("new", _ROWS))):
+        ours, theirs = os.openpty()
+        os.write(ours, f"{typed}\n".encode())
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pgvow", "restore", live.dump, "--to", live.name),
+                *("--env", "prod", "--swap"),
+            ],
+            cwd=live.dump.parent,
+            env={**clean_environment(), **environ},
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        os.close(ours)
+        os.close(theirs)
+        assert code == done.returncode, done.stderr
+        assert "Type its name to go on" in done.stderr
+        assert contents == live.contents()
 
 
 class Client:
@@ -275,6 +319,23 @@ def test_killed_while_the_rename_waits(live: Live) -> None:
     assert ("old", 7) == live.contents()
     restore(live.server, live.dump, live.name, swap=True)
     assert ("new", _ROWS) == live.contents()
+
+
+@pytest.mark.majors(15, 18)
+def test_interrupted(live: Live) -> None:
+    """SIGTERM ends the restore with 143: the temporary database is dropped, the old one stays."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pgvow", "restore", live.dump, "--to", live.name, "--swap"],
+        cwd=live.dump.parent,
+        env={**clean_environment(), **settings_for(live.server, "postgres")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(live.others)
+    run.terminate()
+    assert 143 == run.wait(60)
+    assert ("old", 7) == live.contents()
+    assert set() == live.others()
 
 
 @pytest.mark.majors(18)

@@ -263,6 +263,38 @@ def test_sabotage_is_told(pg18: TestServer, dump: Path, sabotage: str) -> None:
     assert result.proof == decode_proof(proof_path(dump).read_bytes())
 
 
+@pytest.mark.parametrize("table", ["items", "hashed_0"])
+def test_a_dump_that_is_not_what_was_recorded(pg18: TestServer, dump: Path, table: str) -> None:
+    """Where the metadata tell of other rows than the dump has, what it gives back is no proof."""
+    path = dump.with_name(metadata_name(dump.name))
+    found = json.loads(path.read_text())
+    (one,) = (one for one in found["tables"] if one["name"] == table)
+    one["fingerprint"] = "0" * 32
+    path.write_text(json.dumps(found))
+    differences = _prove(dump, on=pg18).proof.differences
+    assert [DifferenceKind.VALUES] == [difference.kind for difference in differences]
+    assert "0" * 32 == differences[0].expected
+
+
+def test_a_restore_that_fails_is_a_difference(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """Rows that break their own check cannot be restored, and the proof says so."""
+    name = make_database(pg18)
+    pg18.psql(
+        name,
+        "CREATE TABLE t (id integer); INSERT INTO t VALUES (1);"
+        " CREATE FUNCTION f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
+        " ALTER TABLE t ADD CHECK (f(id));"
+        " CREATE OR REPLACE FUNCTION f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+    )
+    result = _prove(back_up(pg18, name, tmp_path).backup.path, on=pg18)
+    (difference,) = result.proof.differences
+    assert DifferenceKind.RESTORE is difference.kind
+    assert "t_id_check" in difference.found
+    assert Level.VERIFIED is result.proof.level
+
+
 def test_rows_in_another_order_are_no_difference(pg18: TestServer, dump: Path) -> None:
     """The same rows in another order are the same rows."""
     moved = "UPDATE items SET body = body WHERE id < 250"

@@ -70,7 +70,7 @@ def test_backing_up_a_standby(major: int, start_server: StartServer, tmp_path: P
             assert rows_by_key(primary, fresh) == {"fleeting": 0, "kept": 700}
 
         session.execute(
-            "CREATE TABLE noise AS SELECT md5(n::text) FROM generate_series(1, 1500000) AS n"
+            "CREATE TABLE noise AS SELECT md5(n::text) FROM generate_series(1, 500000) AS n"
         )
         wait_until(lambda: caught_up(primary, standby))
         run = commands.start("--space-factor", "0")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -203,7 +205,9 @@ def test_a_damaged_archive_is_an_error(command: str, keep: int, tmp_path: Path) 
 def test_rows_that_do_not_fit_the_columns_are_damage(tmp_path: Path) -> None:
     """The statement names one column and a row has two: csv says so, copy gives it as it is."""
     path = write(tmp_path / "it.dump", Table("messages", b"1\n2\t3\n"))
-    with pytest.raises(ArchiveError, match=r"a row that has not the table.s 1 columns.*public\.messages"):
+    with pytest.raises(
+        ArchiveError, match=r"a row that has not the table.s 1 columns.*public\.messages"
+    ):
         extract(path, "messages")
     assert b"1\n2\t3\n" == extract(path, "messages", RowFormat.COPY)
 
@@ -231,6 +235,33 @@ def test_columns_are_in_the_encoding_of_the_archive(tmp_path: Path) -> None:
     table = Table("messages", b"\xe9\n", copy_stmt='COPY public.messages ("colonné") FROM stdin;\n')
     path = write(tmp_path / "it.dump", table, encoding="LATIN1", codec="latin-1")
     assert b"colonn\xe9\r\n\xe9\r\n" == extract(path, "messages")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_whatever_is_in_the_file_the_answer_is_ours(
+    command: str, compression: str, tmp_path: Path
+) -> None:
+    """Bytes changed anywhere: a result or an error of ours, nothing else."""
+    path = write(tmp_path / "it.dump", compression=compression, version=16)
+    sound = path.read_bytes()
+    chance = random.Random(compression)
+    for _ in range(200):
+        damaged = bytearray(sound)
+        for _ in range(chance.randrange(1, 4)):
+            damaged[chance.randrange(len(sound))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(PgvowError):
+            COMMANDS[command](path)
+
+
+def test_a_column_that_the_encoding_does_not_have(tmp_path: Path) -> None:
+    """The encoding is named behind the table: that is damage, and not a failure of ours."""
+    table = Table("messages", b"1\n", copy_stmt='COPY public.messages ("日本") FROM stdin;\n')
+    late = Schema("ENCODING", desc="ENCODING", defn="SET client_encoding = 'LATIN1';\n")
+    path = write(tmp_path / "it.dump", table, late)
+    with pytest.raises(ArchiveError, match="is not in LATIN1"):
+        extract(path, "messages")
 
 
 class Refusing(io.BytesIO):

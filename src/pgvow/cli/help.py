@@ -14,6 +14,7 @@ exit codes:
   7    making the backup failed
   8    verification or proof failed
   9    another backup of this database into this directory is running
+  10   restore failed
   11   doctor: something needs attention
   12   doctor: something is wrong
   13   cannot be proven here: an extension or a collation is not to be had

@@ -211,8 +211,9 @@ class _Comparing:
                     for target in sorted(groups, key=lambda target: -_size(groups[target]))
                 }
                 self._follow(set(jobs.values()))
-            finally:
+            except BaseException:
                 self.stopped = True
+                raise
         return [jobs[target].result() for target in groups]
 
     def _follow(self, jobs: set[Future[_Found]]) -> None:

@@ -93,14 +93,21 @@ def _csv(toc: TableOfContents, entry: Entry, text: Iterator[bytes]) -> Iterator[
         raise _refused(
             entry, f"are in {toc.encoding}, which writes backslashes inside of characters"
         )
-    codec = codec_for(toc.encoding)
     columns = copy_target(entry.copy_stmt).columns
-    yield csv_header([column.encode(codec, "surrogateescape") for column in columns])
     try:
+        yield csv_header([_encoded(column, toc.encoding) for column in columns])
         yield from csv_rows(text, len(columns))
     except CopyTextError as error:
         offset = entry.data_offset or 0
         raise ArchiveError(str(error), offset=offset, table=entry.name) from error
+
+
+def _encoded(column: str, encoding: str) -> bytes:
+    """Return the bytes that the archive has for a name."""
+    try:
+        return column.encode(codec_for(encoding), "surrogateescape")
+    except UnicodeEncodeError as error:  # the encoding is told behind the name it does not fit
+        raise CopyTextError(f"the column {column!a} is not in {encoding}") from error
 
 
 def _refused(entry: Entry, why: str) -> ConfigurationError:

@@ -62,9 +62,11 @@ def chosen_place(
     made_by = _major(toc.header.pg_dump_version)
     installation = programs_for_archive(made_by, pg_bin=pg_bin, environ=environ)
     settings = {**_SETTINGS, **_locks(toc), **lent_vectors(installation, environ)}
+    # libpq's variables are the user's, and mean another server.
+    outside = {name: text for name, text in environ.items() if not name.startswith("PG")}
     with ThrowawayServer(installation.bin, settings=settings) as server:
         yield Chosen(
-            tools=Tools(installation, server, environ),
+            tools=Tools(installation, server, outside),
             database="postgres",
             version=installation.version,
             description=f"a throw-away PostgreSQL {installation.version} ({installation.bin})",

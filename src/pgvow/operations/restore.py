@@ -15,6 +15,7 @@ from pgvow.operations.restore_checks import (
     claim_name,
     prepared,
     require_confirmation,
+    require_name,
     require_roles,
     verified,
 )
@@ -52,6 +53,7 @@ def restore_backup(
     none that was there has been touched.
     """
     started = time.monotonic()
+    require_name(options)
     require_confirmation(settings, options)
     metadata = verified(settings, options, environ, progress)
     target = Target(settings.connection, settings.libpq_variables, environ)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pgvow.archive import read_toc
-from pgvow.errors import RestoreFailed, VerificationFailed
+from pgvow.archive import read_toc, roles_named
+from pgvow.errors import ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import PROD
 from pgvow.operations.restore_list import database_definition, select
 from pgvow.operations.restore_owners import mapped
@@ -14,7 +15,7 @@ from pgvow.operations.restore_swap import claim, refuse_connected, refuse_existi
 from pgvow.operations.restore_tool import choose_pg_restore, major_of, role_steps
 from pgvow.operations.verify import verify_backup
 from pgvow.postgres.binaries import find_installations
-from pgvow.postgres.databases import refused
+from pgvow.postgres.databases import LONGEST_NAME, refused
 from pgvow.postgres.server import server_facts
 
 if TYPE_CHECKING:
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from pgvow.postgres.databases import Databases
     from pgvow.progress import Progress
     from pgvow.settings import Settings
+
+
+def require_name(options: RestoreOptions) -> None:
+    """Raise ConfigurationError where PostgreSQL would cut the name off, or not take it."""
+    size = len(options.database.encode("utf-8", "surrogateescape"))
+    if not 0 < size <= LONGEST_NAME or "\0" in options.database:
+        raise ConfigurationError(
+            f"a database's name has 1 to {LONGEST_NAME} bytes, not {size}",
+            steps=["Choose another name: --to DATABASE"],
+        )
 
 
 def require_confirmation(settings: Settings, options: RestoreOptions) -> None:
@@ -93,14 +104,16 @@ def prepared(
 
 
 def require_roles(run: Run) -> None:
-    """Raise RestoreFailed where the server lacks a role that is to own something."""
+    """Raise RestoreFailed where the server lacks a role that is to own or be granted something."""
+    restored = (*run.selection.entries, *run.selection.left_out)
+    owner = run.definition.owner
     if run.options.no_owner:
-        return
-    needed = run.selection.owners | ({run.definition.owner} - {""})
+        restored, owner = tuple(replace(entry, owner="") for entry in restored), ""
+    needed = roles_named(replace(run.toc, entries=restored)) | ({owner} - {""})
     missing = sorted(needed - run.databases.role_names())
     if missing:
         raise RestoreFailed(
-            f"the archive names owners that this server does not have: {', '.join(missing)}",
+            f"the archive names roles that this server does not have: {', '.join(missing)}",
             facts=run.target.facts,
             steps=role_steps(),
         )

@@ -56,12 +56,6 @@ class Selection:
     entries: tuple[Entry, ...]
     left_out: tuple[Entry, ...]
 
-    @property
-    def owners(self) -> frozenset[str]:
-        """The roles that own what is restored."""
-        found = (entry.owner for entry in (*self.entries, *self.left_out))
-        return frozenset(owner for owner in found if owner)
-
     def text(self) -> str:
         """Write the list that ``pg_restore --use-list`` reads: a number a line."""
         return "".join(f"{entry.dump_id};\n" for entry in self.entries)

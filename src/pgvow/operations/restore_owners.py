@@ -31,6 +31,8 @@ _NAMING_ROLES = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
 _SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})
 _LARGE_OBJECTS = "BLOB METADATA"
 _SPECIAL = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
+# An entry without any definition is passed over, and its owner with it.
+_NOTHING = "--\n"
 _OWNED = (Section.PRE_DATA, Section.POST_DATA)
 
 
@@ -121,7 +123,7 @@ def give_to_owners(
 def _ownership(selection: Selection) -> tuple[Entry, ...]:
     later = _naming_roles(selection.entries)
     found = [
-        entry if entry.dump_id in later else replace(entry, defn="", has_data=False)
+        entry if entry.dump_id in later else replace(entry, defn=_NOTHING)
         for entry in selection.entries
         if entry.dump_id in later or (entry.owner and entry.drop and entry.section in _OWNED)
     ]

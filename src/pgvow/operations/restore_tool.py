@@ -160,7 +160,7 @@ def role_steps() -> list[str]:
     return [
         "Create the roles that were kept beside the dump: --globals",
         "Or give what they own to other roles: --owner-map FILE, a line old=new each",
-        "Or let everything belong to the role that restores: --no-owner",
+        "Or let everything belong to the role that restores: --no-owner (grants are kept)",
     ]
 
 

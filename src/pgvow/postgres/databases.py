@@ -132,21 +132,25 @@ class Databases:
 
     def drop(self, name: str) -> None:
         """Drop a database, whoever is connected; one that is not there is no error."""
+        found = next((one for one in self.all() if one.name == name), None)
+        if found is None:
+            return
+        quoted = sql.Identifier(name)
         with refused(self.target):
-            if not self.exists(name):
-                return
             self._release_subscriptions(name)
-            quoted = sql.Identifier(name)
-            self.session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted))
+            if found.is_template:
+                self.session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted))
             self.session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
 
     def _release_subscriptions(self, name: str) -> None:
         """Drop the subscriptions of a database, and leave their publisher alone."""
+        rows = self.session.execute(query("database_subscriptions"), {"name": name}).fetchall()
+        if not rows:
+            return
         with on_database(self.target, name).open("restore") as session:
-            for (subscription,) in session.execute(query("database_subscriptions")).fetchall():
-                quoted = sql.Identifier(subscription)
+            for (subscription,) in rows:
                 for statement in _FORGET_SUBSCRIPTION:
-                    session.execute(sql.SQL(statement).format(quoted))
+                    session.execute(sql.SQL(statement).format(sql.Identifier(subscription)))
 
     def sessions(self, name: str) -> tuple[ConnectedSession, ...]:
         """Who is connected to a database, but for this session."""

@@ -37,9 +37,8 @@ class Tools:
     environ: Mapping[str, str]
 
     def environment(self, secret: Mapping[str, str]) -> dict[str, str]:
-        """Compose the environment of a tool, without libpq's variables of the user's."""
-        kept = {name: text for name, text in self.environ.items() if not name.startswith("PG")}
-        return self.installation.environment({**kept, **secret})
+        """Compose the environment of a tool."""
+        return self.installation.environment({**self.environ, **secret})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""What a restore decides without a server: the tool, the names, the globals, the owners."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pgvow.errors import RestoreFailed, ToolUnsuitable
+from pgvow.operations.restore_globals import Known, wanted
+from pgvow.operations.restore_swap import Names
+from pgvow.operations.restore_tool import choose_pg_restore, major_of
+from pgvow.postgres.binaries import Installation
+from pgvow.postgres.databases import shortened
+from pgvow.postgres.statements import written
+
+_GLOBALS = """\
+--
+-- Roles
+--
+\\restrict abc
+SET default_transaction_read_only = off;
+
+CREATE ROLE here;
+ALTER ROLE here WITH NOSUPERUSER PASSWORD 'x';
+CREATE ROLE "The New";
+ALTER ROLE "The New" WITH LOGIN PASSWORD 'SCRAM-SHA-256$4096:a;b';
+COMMENT ON ROLE "The New" IS 'a
+\\! touch nothing
+b';
+ALTER ROLE here SET search_path TO 'a', 'b';
+GRANT here TO "The New" WITH INHERIT TRUE GRANTED BY gone;
+GRANT here TO also WITH INHERIT TRUE GRANTED BY here;
+GRANT SET ON PARAMETER work_mem TO "The New";
+GRANT SET ON PARAMETER work_mem TO here;
+CREATE TABLESPACE fast OWNER here LOCATION '/fast';
+CREATE TABLESPACE slow OWNER here LOCATION '/slow';
+GRANT ALL ON TABLESPACE slow TO here;
+\\unrestrict abc
+"""
+
+
+def installed(*majors: int) -> list[Installation]:
+    """Installations of these majors."""
+    return [Installation(Path(f"/pg/{one}"), f"{one}.1", one) for one in majors]
+
+
+@pytest.mark.parametrize(
+    ("majors", "server", "made_by", "expected"),
+    [
+        ((15, 16, 17, 18), 16, 15, 16),
+        ((15, 18), 16, 15, 15),
+        ((18,), 17, 16, 18),
+        ((16,), 15, 15, 16),
+        ((15, 17), 18, 15, 17),
+    ],
+)
+def test_the_pg_restore_is_chosen_by_the_server(
+    majors: tuple[int, ...], server: int, made_by: int, expected: int
+) -> None:
+    """The server's own major, else the nearest that it understands and that reads the archive."""
+    chosen = choose_pg_restore(installed(*majors), server_major=server, made_by=made_by)
+    assert expected == chosen.major
+
+
+@pytest.mark.parametrize(
+    ("majors", "server", "made_by"), [((18,), 16, 15), ((15,), 18, 16), ((), 15, 15)]
+)
+def test_no_pg_restore_fits(majors: tuple[int, ...], server: int, made_by: int) -> None:
+    """One that sets transaction_timeout for an old server, or cannot read the archive, is none."""
+    with pytest.raises(ToolUnsuitable):
+        choose_pg_restore(installed(*majors), server_major=server, made_by=made_by)
+
+
+def test_an_older_server_is_refused() -> None:
+    """What a newer pg_dump wrote may mean nothing to an older server."""
+    with pytest.raises(RestoreFailed, match="pg_dump 18"):
+        choose_pg_restore(installed(18), server_major=17, made_by=18)
+
+
+@pytest.mark.parametrize(("version", "major"), [("15.18", 15), ("18beta1", 18), ("", 0)])
+def test_major(version: str, major: int) -> None:
+    """The major is what the version begins with."""
+    assert major == major_of(version)
+
+
+def test_names_fit_the_server() -> None:
+    """No made-up name is longer than PostgreSQL allows, nor cut within a character."""
+    names = Names.at("ü" * 31, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    for name in (names.temporary, names.before, names.differs):
+        assert len(name.encode()) <= 63
+        assert name.endswith("_20260102T030405Z")
+    assert names.final == "ü" * 31
+    assert shortened("shop", "_x") == "shop_x"
+
+
+def test_globals_make_what_is_missing_and_touch_nothing_else() -> None:
+    """What exists is left alone; so are a grantor that is not there, and what is psql's."""
+    known = Known(frozenset({"here", "also"}), frozenset({"pg_default", "slow"}))
+    assert [
+        'CREATE ROLE "The New"',
+        "ALTER ROLE \"The New\" WITH LOGIN PASSWORD 'SCRAM-SHA-256$4096:a;b'",
+        "COMMENT ON ROLE \"The New\" IS 'a\n\\! touch nothing\nb'",
+        'GRANT here TO "The New" WITH INHERIT TRUE ',
+        'GRANT SET ON PARAMETER work_mem TO "The New"',
+        "CREATE TABLESPACE fast OWNER here LOCATION '/fast'",
+    ] == [written(one).decode() for one in wanted(_GLOBALS, known)]
