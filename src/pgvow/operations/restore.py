@@ -96,6 +96,8 @@ def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        # Interrupted, that session may be anywhere, and DROP DATABASE was seen to wait for it for ever.
+        run.databases.session.close()
         left = _drop(run.target, names)
         if left is not None and isinstance(error, PgvowError):
             error.facts["Left behind"] = f"{names.temporary}, which could not be dropped: {left}"
