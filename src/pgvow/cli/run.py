@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
     from types import FrameType
+    from typing import TextIO
 
 _VERBS = {
     "backup": "Backup failed",
@@ -105,6 +107,18 @@ def _obey_signals() -> None:
 
 
 def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
+    """Print an error; whether or not anybody can be told, its exit status stands."""
+    with suppress(OSError, SystemExit):  # rich makes the latter of a reader that left
+        _print_failure(error, arguments)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _send_nowhere(stream)
+    return error.status
+
+
+def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> None:
     from pgvow.cli.console import errors  # noqa: PLC0415
     from pgvow.cli.render.as_json import dumps  # noqa: PLC0415
     from pgvow.cli.render.failure import failure_object, failure_text  # noqa: PLC0415
@@ -116,7 +130,6 @@ def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
     wants_json = arguments.json if arguments and "json" in arguments else "--json" in sys.argv
     if wants_json:
         print(dumps(failure_object(error)), flush=True)
-    return error.status
 
 
 def _unexpected(error: Exception) -> PgvowError:
@@ -137,5 +150,10 @@ def _debugging() -> bool:
 
 def _reader_left() -> int:
     """``| head`` closed the pipe: that is no failure of ours, but nothing more can be said."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _send_nowhere(sys.stdout)
     return 1
+
+
+def _send_nowhere(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere: Python's own last try would end us with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -96,8 +97,10 @@ def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # Interrupted, that session may be anywhere, and DROP DATABASE was seen to wait for it for ever.
-        run.databases.session.close()
+        # Interrupted while it connected, a half-open connection lives on in the frames of the error;
+        # its server process is deaf until it times out, and DROP DATABASE waits for every process.
+        traceback.clear_frames(error.__traceback__)
+        run.databases.session.close()  # it may be in the middle of anything
         left = _drop(run.target, names)
         if left is not None and isinstance(error, PgvowError):
             error.facts["Left behind"] = f"{names.temporary}, which could not be dropped: {left}"

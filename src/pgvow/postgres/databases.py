@@ -30,6 +30,8 @@ _MAINTENANCE = ("postgres", "template1")
 _LOCK_PATIENCE = 10.0
 """Seconds that a server may need to notice that the last holder of a lock has died."""
 _PAUSE = 0.05
+_DROP_SECONDS = (5, 60)
+"""How long to wait for DROP DATABASE before asking again, and before giving up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,24 @@ class Databases:
             self._release_subscriptions(name)
             if found.is_template:
                 self.session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted))
-            self.session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
+            self._drop_in_time(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted))
+
+    def _drop_in_time(self, statement: sql.Composed) -> None:
+        """Ask once more where the server does not get on with it, then give up.
+
+        The server waits for all its processes, and one that somebody has begun to connect to and
+        not gone on with is deaf for a minute. What stays is cleared by the next restore.
+        """
+        for seconds in _DROP_SECONDS:
+            timeout = sql.SQL("SET statement_timeout TO {}").format(sql.Literal(f"{seconds}s"))
+            self.session.execute(timeout)
+            try:
+                self.session.execute(statement)
+                break
+            except psycopg.errors.QueryCanceled:
+                if seconds == _DROP_SECONDS[-1]:
+                    raise
+        self.session.execute("RESET statement_timeout")
 
     def _release_subscriptions(self, name: str) -> None:
         """Drop the subscriptions of a database, and leave their publisher alone."""

@@ -1,0 +1,45 @@
+"""Standard output or error on a full disk: the exit code is still one of the contract's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import Commands, settings_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+pytestmark = pytest.mark.majors(18)
+
+
+@pytest.fixture
+def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
+    """A shell for an empty database."""
+    return Commands(tmp_path, settings_for(server, database))
+
+
+def into(full: str, commands: Commands) -> Commands:
+    """The same shell, one stream of which takes nothing."""
+    prefix = ("sh", "-c", f'exec "$@" {full}/dev/full', "sh")
+    return Commands(commands.cwd, commands.variables, prefix)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_result_that_cannot_be_written(more: tuple[str, ...], commands: Commands) -> None:
+    """1 and the reason on standard error, no traceback; the backup itself was made."""
+    done = into(">", commands).run(*more)
+    assert done.code == 1
+    assert "No space left on device" in done.err
+    assert "Traceback" not in done.err
+    assert "Exception ignored" not in done.err
+    (listed,) = commands.run("--list", "--json").json
+    assert listed["status"] == "ok"
+
+
+def test_a_failure_that_cannot_be_told(commands: Commands) -> None:
+    """Nobody can read why; the exit code says it all the same."""
+    assert into("2>", commands).run(DEV_DB_PASSWORD="wrong").code == 3
