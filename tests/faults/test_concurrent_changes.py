@@ -37,7 +37,7 @@ def meanwhile(
     def repeat(work: Callable[[Session], object]) -> None:
         pause = random.Random(work.__name__)
         with server.connect(database) as session:
-            while not stop.wait(pause.uniform(0, 0.1)):
+            while not stop.wait(pause.uniform(0.05, 0.4)):
                 try:
                     work(session)
                 except psycopg.Error as error:

@@ -97,7 +97,7 @@ def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # Interrupted while it connected, a half-open connection lives on in the frames of the error;
+        # Interrupted while it connected, a half-open connection lives on in the frames of error:
         # its server process is deaf until it times out, and DROP DATABASE waits for every process.
         traceback.clear_frames(error.__traceback__)
         run.databases.session.close()  # it may be in the middle of anything
