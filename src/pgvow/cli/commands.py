@@ -12,16 +12,13 @@ from pgvow.cli.command_extract import extract
 from pgvow.cli.command_prove import prove
 from pgvow.cli.command_restore import restore
 from pgvow.cli.command_show import show
-from pgvow.cli.console import output
+from pgvow.cli.printing import print_result
 from pgvow.cli.progress import TerminalProgress
-from pgvow.cli.render.as_json import dumps
 from pgvow.errors import VerificationFailed
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-    from rich.console import RenderableType
 
 
 def backup(arguments: argparse.Namespace) -> int:
@@ -39,7 +36,7 @@ def backup(arguments: argparse.Namespace) -> int:
     )
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = make_backup(chosen, options, environ=os.environ, progress=progress)
-    _print(arguments, lambda: backup_object(result), lambda: backup_text(result))
+    print_result(arguments, lambda: backup_object(result), lambda: backup_text(result))
     return 0
 
 
@@ -59,7 +56,7 @@ def verify(arguments: argparse.Namespace) -> int:
             progress=progress,
             deep=arguments.deep,
         )
-    _print(
+    print_result(
         arguments,
         lambda: verification_object(result),
         lambda: verification_text(result),
@@ -81,7 +78,7 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
             deep=arguments.deep,
         )
     good = all(result.passed for result in results)
-    _print(
+    print_result(
         arguments,
         lambda: [verification_object(result) for result in results],
         lambda: verifications_text(results, arguments.output_dir),
@@ -101,7 +98,7 @@ def list_backups(arguments: argparse.Namespace) -> int:
         for backup in LocalStore(arguments.output_dir).list()
         if chosen is None or backup.environment == chosen
     ]
-    _print(
+    print_result(
         arguments,
         lambda: listing_object(backups),
         lambda: listing_text(backups, arguments.output_dir),
@@ -120,7 +117,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         environ=os.environ,
         directory=Path(),
     )
-    _print(
+    print_result(
         arguments,
         lambda: examination_object(result),
         lambda: ExaminationText(result),
@@ -148,17 +145,3 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "doctor": doctor,
     "demo": demo,
 }
-
-
-def _print(
-    arguments: argparse.Namespace,
-    as_object: Callable[[], object],
-    as_text: Callable[[], RenderableType],
-    *,
-    good: bool = True,
-) -> None:
-    """Print the result the way that was asked for; ``--quiet`` prints only what is not good."""
-    if arguments.json:
-        print(dumps(as_object()))
-    elif not (arguments.quiet and good):
-        output().print(as_text())
