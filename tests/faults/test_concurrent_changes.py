@@ -37,7 +37,7 @@ def meanwhile(
     def repeat(work: Callable[[Session], object]) -> None:
         pause = random.Random(work.__name__)
         with server.connect(database) as session:
-            while not stop.wait(pause.uniform(0.05, 0.4)):
+            while not stop.wait(pause.uniform(0.2, 0.8)):
                 try:
                     work(session)
                 except psycopg.Error as error:
@@ -89,8 +89,8 @@ def test_migrations_against_the_start_of_backups(
     commands = Commands(tmp_path, settings_for(server, database))
     succeeded = 0
     with meanwhile(server, database, truncate, drop, retype) as errors:
-        for _ in range(10):
-            done = commands.run("--json", "--lock-wait-timeout", "5")
+        for _ in range(6):
+            done = commands.run("--json", "--lock-wait-timeout", "8")
             if done.code == 0:
                 succeeded += 1
                 assert done.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)

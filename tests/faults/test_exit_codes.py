@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.majors(18)
 
-_LEFT_BEHIND = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgvow%'"
+_LEFT_BEHIND = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'pgvow%'
+"""
 
 
 @pytest.fixture
