@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.binaries import Installation, install_steps
+from pgvow.postgres.process import SignalsKeptBack
 from pgvow.postgres.scratch import (
     SOCKET_NAME,
     Scratch,
@@ -275,13 +276,21 @@ class ThrowawayServer:
     def _started(self) -> subprocess.Popen[bytes]:
         with self.log_path.open("wb") as log:
             self._account.give(self.log_path)
-            return subprocess.Popen(
-                [self._programs / "postgres", "-D", self.data_directory, *self._options()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **self._popen_arguments(),
-            )
+            with SignalsKeptBack() as signals:
+                process = subprocess.Popen(
+                    [self._programs / "postgres", "-D", self.data_directory, *self._options()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    **self._popen_arguments(),
+                )
+        try:
+            signals.deliver()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return process
 
     def _options(self) -> list[str]:
         # Quoted as a list of one: a comma in the path would make it two.
