@@ -28,16 +28,22 @@ _FILL = f"SELECT n, md5(n::text) AS text FROM generate_series(1, {_ROWS}) AS n" 
 
 @contextmanager
 def meanwhile(
-    server: TestServer, database: str, *works: Callable[[Session], object]
+    server: TestServer,
+    database: str,
+    *works: Callable[[Session], object],
+    pauses: tuple[float, float],
 ) -> Iterator[list[Exception]]:
-    """Run each work again and again on a session of its own; yields the errors that it met."""
+    """Run each work again and again on a session of its own; yields the errors that it met.
+
+    ``pauses``: the shortest and the longest between two runs, in seconds.
+    """
     stop = threading.Event()
     errors: list[Exception] = []
 
     def repeat(work: Callable[[Session], object]) -> None:
         pause = random.Random(work.__name__)
         with server.connect(database) as session:
-            while not stop.wait(pause.uniform(0.2, 0.8)):
+            while not stop.wait(pause.uniform(*pauses)):
                 try:
                     work(session)
                 except psycopg.Error as error:
@@ -88,7 +94,7 @@ def test_migrations_against_the_start_of_backups(
             session.execute(f"CREATE TABLE {table} AS {_FILL}")
     commands = Commands(tmp_path, settings_for(server, database))
     succeeded = 0
-    with meanwhile(server, database, truncate, drop, retype) as errors:
+    with meanwhile(server, database, truncate, drop, retype, pauses=(0.2, 0.8)) as errors:
         for _ in range(6):
             done = commands.run("--json", "--lock-wait-timeout", "8")
             if done.code == 0:
@@ -123,13 +129,13 @@ def test_rows_written_all_the_while(server: TestServer, database: str, tmp_path:
         session.execute("UPDATE busy SET text = text || 'x' WHERE n % 10 = 0")
         session.execute("DELETE FROM busy WHERE n = (SELECT min(n) FROM busy)")
 
-    with meanwhile(server, database, insert, rewrite) as errors:
+    with meanwhile(server, database, insert, rewrite, pauses=(0.0, 0.02)) as errors:
         before = written
         done = commands.run("--json")
         during = written - before
     assert done.code == 0, done.err
     assert errors == []
-    assert during > 10
+    assert during > 2  # a blocked writer would have ended one at most
     counts = done.json["metadata"]["table_counts"]
     assert counts["growing"] > _ROWS
     with restore_fresh(server, tmp_path / done.json["backup_path"]) as fresh:
