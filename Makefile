@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 # Half of a test's time is waiting for servers: more workers than cores.
 WORKERS ?= 3
+# More for the benchmark: make bench BENCH="--size 1000 --shape chat"
+BENCH ?=
 
 .PHONY: help setup demo test lint check bench screenshot clean
 
@@ -31,8 +33,8 @@ lint: setup
 
 check: lint test  ## what CI runs: format, lint, types, layers, tests
 
-bench: setup  ## what a backup costs beyond the bare pg_dump
-	@$(BIN)/python bench/overhead.py
+bench: setup  ## the engines against pg_dump and the floor
+	@$(BIN)/python -m bench.engines $(BENCH)
 
 screenshot: setup  ## docs/demo.svg, from the real demo
 	@$(BIN)/python tools/screenshot.py

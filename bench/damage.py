@@ -15,10 +15,9 @@ import tempfile
 from pathlib import Path
 
 from demo_database import demo_database
+from recorded import recorded
 
-from pgvow.model import Metadata, TableFacts
 from pgvow.operations.demo import DATABASE
-from pgvow.operations.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.operations.verify_deep import decode_and_compare
 from pgvow.progress import Silent
 
@@ -54,7 +53,7 @@ def main() -> None:
 def count(path: Path, pg_restore: Path, environment: dict[str, str]) -> dict[str, list[int]]:
     """Count what is noticed: by --list, by decoding to nowhere, by deep verification."""
     sound = path.read_bytes()
-    metadata = recorded(path)
+    metadata = recorded(path, database=DATABASE)
     chance = random.Random(path.stat().st_size)
     flips, cuts = [0, 0, 0], [0, 0, 0]
     for number in range(FLIPS + TRUNCATIONS):
@@ -76,35 +75,6 @@ def fails(command: list[str], environment: dict[str, str]) -> bool:
     """Whether a command ends with anything but 0."""
     return (
         subprocess.run(command, env=environment, capture_output=True, check=False).returncode != 0
-    )
-
-
-def recorded(path: Path) -> Metadata:
-    """What a backup would have recorded of a sound archive."""
-    inspection = inspect_file(path, Silent())
-    contents = inspection.contents
-    tables = tuple(
-        TableFacts(
-            *(table.entry.namespace, table.entry.tag, table.rows or 0, 0),
-            *(table.size, table.fingerprint, table.stored.digest),
-        )
-        for table in contents.tables
-    )
-    from datetime import UTC, datetime  # noqa: PLC0415 - of no interest here
-
-    return Metadata(
-        backup_timestamp=datetime.now(UTC),
-        environment="dev",
-        database_name=DATABASE,
-        backup_file=path.name,
-        backup_size_bytes=inspection.size,
-        checksum_sha256=inspection.checksum_sha256,
-        table_counts={table.key: table.rows for table in tables},
-        pg_dump_version="0",
-        postgresql_version="0",
-        tables=tables,
-        toc=toc_facts(contents),
-        large_objects=large_object_facts(contents),
     )
 
 

@@ -6,12 +6,20 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Protocol
 
+import hypothesis
 import pytest
 
 from tests.support.servers import MAJORS, Servers, ServerUnavailable, TcpServer, TestServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+# How long an example takes tells of the machine, and of what else runs on it.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 def _names(argnames: str | Sequence[str]) -> list[str]:

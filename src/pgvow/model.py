@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,39 @@ if TYPE_CHECKING:
 DEV = "dev"
 PROD = "prod"
 
+
+class Compression(StrEnum):
+    """How the data blocks of an archive are compressed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Compress:
+    """How an archive is to be compressed; a level of None is the engine's own choice."""
+
+    algorithm: Compression = Compression.GZIP
+    level: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Compress:
+        """Read ``gzip``, ``gzip:LEVEL``, ``zstd``, ``zstd:LEVEL`` or ``none``; else ValueError."""
+        name, colon, level = text.partition(":")
+        levels = _LEVELS.get(name, range(0))
+        if not colon and name in _LEVELS:
+            return cls(Compression(name))
+        if level.isascii() and level.isdecimal() and int(level) in levels:
+            return cls(Compression(name), int(level))
+        raise ValueError(f"{text!r} is not gzip, gzip:1 to 9, zstd, zstd:1 to 22, or none")
+
+    def __str__(self) -> str:
+        return str(self.algorithm) if self.level is None else f"{self.algorithm}:{self.level}"
+
+
+_LEVELS = {"gzip": range(1, 10), "zstd": range(1, 23), "none": range(0)}
 _NEEDS_QUOTES = re.compile(r"""[."'\s]""")
 
 
@@ -41,7 +74,9 @@ class TableFacts:
 
     ``size_bytes`` is heap and TOAST on the server. ``bytes`` and ``fingerprint`` (XXH3-128) are of
     its COPY text in the archive, without the terminator, and ``stored`` is XXH3-128 of its block as
-    it lies in the file; None where the archive was not inspected.
+    it lies in the file; None where the archive was not inspected. ``filenode``, ``blocks`` and
+    ``segment_blocks`` say where the server kept its heap and how it was cut; None where one
+    pg_dump copied it whole.
     """
 
     schema: str
@@ -51,11 +86,25 @@ class TableFacts:
     bytes: int | None = None
     fingerprint: str | None = None
     stored: str | None = None
+    filenode: int | None = None
+    blocks: int | None = None
+    segment_blocks: int | None = None
 
     @property
     def key(self) -> str:
         """The table's key in ``table_counts``."""
         return table_key(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """When a snapshot was: position in the WAL, transaction ids, timeline and system identifier."""
+
+    wal_position: str
+    xmin: int
+    xmax: int
+    timeline: int
+    system_identifier: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +150,8 @@ class Metadata:
     """What is written beside a dump, once, after it. The first nine are the contract's.
 
     ``toc`` and ``large_objects`` are None where the archive was not inspected. ``settings`` are
-    those of the dumping session on which the text of its rows depends.
+    those of the dumping session on which the text of its rows depends. ``selection`` are pg_dump's
+    options of what to dump: where there are any, the backup is not of the whole database.
     """
 
     backup_timestamp: datetime
@@ -122,10 +172,13 @@ class Metadata:
     pgvow_version: str | None = None
     engine: str | None = None
     seconds: float | None = None
+    compression: str | None = None
+    selection: tuple[str, ...] = ()
+    snapshot: SnapshotFacts | None = None
 
 
 class DifferenceKind(StrEnum):
-    """In what a restored database can differ from its backup."""
+    """In what a backup can differ from its metadata, or a restored database from its backup."""
 
     TABLE_MISSING = "table missing"
     TABLE_EXTRA = "table extra"
@@ -136,11 +189,13 @@ class DifferenceKind(StrEnum):
     SCHEMA = "schema"
     OBJECT_MISSING = "object missing"
     RESTORE = "restore"
+    FILE = "file"
+    CONTENTS = "contents"
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that came back otherwise: ``expected`` is the backup's, ``found`` the restore's."""
+    """One thing that is otherwise: ``expected`` is what the metadata say, ``found`` what is."""
 
     kind: DifferenceKind
     name: str
@@ -152,33 +207,88 @@ class Difference:
 
 
 class Level(StrEnum):
-    """How far a backup has been shown to come back, beyond being listed."""
+    """How far a backup has been shown to come back, beyond being listed; in ascending order."""
 
     VERIFIED = "verified"
     DECODED = "decoded"
     PROVEN = "proven"
 
+    @property
+    def rank(self) -> int:
+        """Its place in the order, 1 for the lowest."""
+        return list(Level).index(self) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one check of a backup showed: that it is of ``level``, or in what it is not.
+
+    ``seconds`` is the whole check. ``server_version`` and ``restore_seconds``, what ``pg_restore``
+    took of it, are those of a restore, and None without one.
+    """
+
+    level: Level
+    at: datetime
+    seconds: float
+    tables: int = 0
+    rows: int = 0
+    differences: tuple[Difference, ...] = ()
+    server_version: str | None = None
+    restore_seconds: float | None = None
+    pgvow_version: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a restore of one backup showed: the contents of its ``.proof.json``.
+    """What has been shown of one dump so far: the contents of its ``.proof.json``.
 
-    ``level`` is the highest that was reached, ``checksum_sha256`` the dump's that reached it.
-    ``seconds`` is the whole run, ``restore_seconds`` what ``pg_restore`` took of it: the time that
-    a recovery takes.
+    ``passed`` has the last check that passed of each level, lowest level first. ``failed`` is the
+    last that did not, unless one of its level or a higher one has passed since.
     """
 
-    proved_at: datetime
-    level: Level
     backup_file: str
     checksum_sha256: str
-    server_version: str
-    seconds: float
-    restore_seconds: float
-    tables: int
-    rows: int
-    differences: tuple[Difference, ...] = ()
-    pgvow_version: str | None = None
+    passed: tuple[Evidence, ...] = ()
+    failed: Evidence | None = None
+
+    @property
+    def level(self) -> Level | None:
+        """The highest level that was ever reached; no failure lowers it."""
+        return max((one.level for one in self.passed), key=lambda one: one.rank, default=None)
+
+    @property
+    def restore_seconds(self) -> float | None:
+        """The time that a recovery takes, as last measured; None where none was."""
+        return self.passed[-1].restore_seconds if self.level is Level.PROVEN else None
+
+    def after(self, evidence: Evidence) -> Proof:
+        """What has been shown with one check more."""
+        if not evidence.passed:
+            return replace(self, failed=evidence)
+        others = [one for one in self.passed if one.level is not evidence.level]
+        passed = sorted([*others, evidence], key=lambda one: one.level.rank)
+        failed = self.failed
+        if failed is not None and failed.level.rank <= evidence.level.rank:
+            failed = None
+        return replace(self, passed=tuple(passed), failed=failed)
+
+
+def level_reached(metadata: Metadata | None, proof: Proof | None) -> Level | None:
+    """The highest level that a backup ever reached, from its making on; None: listed only.
+
+    One of ours is verified when it is made, and decoded where it was inspected: its checksum is
+    that of the file as read back, and its archive was read to the last byte.
+    """
+    made = None
+    if metadata is not None and (metadata.toc is not None or metadata.pgvow_version):
+        made = Level.DECODED if metadata.toc is not None else Level.VERIFIED
+    shown = proof.level if proof else None
+    return max(made, shown, key=lambda level: level.rank if level else 0)
 
 
 class BackupStatus(StrEnum):
@@ -208,6 +318,19 @@ class Backup:
     database: str | None = None
     complaint: str | None = None
     proof: Proof | None = None
+
+    @property
+    def level(self) -> Level | None:
+        """The highest level that was ever reached; None: listed only."""
+        return level_reached(self.metadata if self.status is BackupStatus.OK else None, self.proof)
+
+    @property
+    def trusted(self) -> Level | None:
+        """The level that nothing speaks against: one below what a check has failed to show."""
+        level, failed = self.level, self.proof.failed if self.proof else None
+        if level is None or failed is None or level.rank < failed.level.rank:
+            return level
+        return next((one for one in reversed(Level) if one.rank < failed.level.rank), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pgvow.operations.demo_data import fill
 from pgvow.postgres.throwaway import embedded_bin
 from pgvow.progress import Silent
 from tests.support.commands import ROOT, clean_environment
+from tests.support.held import held
 from tests.support.privileges import as_nobody
 from tests.support.servers import programs
 from tests.support.waiting import wait_until
@@ -85,7 +86,7 @@ class Place:
     def run(self, *words: str) -> str:
         """Run it to its good end; returns what it showed."""
         done = self.start(*words, "demo", "--messages", str(_MESSAGES))
-        out, err = done.communicate(timeout=100)
+        out, err = done.communicate(timeout=6000)
         assert (0, "") == (done.returncode, err)
         return out
 
@@ -210,7 +211,7 @@ def test_programs_that_are_not_there(place: Place) -> None:
     """A folder that is named wrongly is told, and not passed over."""
     place.variables["PGVOW_PG_BIN"] = str(place.folder)
     done = place.start(*_PGVOW, "demo")
-    _, err = done.communicate(timeout=60)
+    _, err = done.communicate(timeout=600)
     assert 6 == done.returncode
     assert f"no working pg_dump in {place.folder}" in err
     assert [] == [*place.files, *place.left_behind()]
@@ -228,7 +229,9 @@ def test_programs_that_are_not_there(place: Place) -> None:
 )
 def test_interrupted(stage: str, number: signal.Signals, place: Place) -> None:
     """Ctrl-C in the midst: 130 and a word, no process, no file, no directory."""
-    place.variables["PGVOW_PG_BIN"] = str(programs(18))
+    folder = place.folder.parent / "tools"
+    folder.mkdir()
+    place.variables["PGVOW_PG_BIN"] = str(held(programs(18), folder).bin)
     run = place.start(*_PGVOW, "demo", "--messages", "30000")
     assert run.stdout is not None
     run.stdout.readline()
@@ -239,9 +242,9 @@ def test_interrupted(stage: str, number: signal.Signals, place: Place) -> None:
         "filling": "tmp/pgvow-*/.s.PGSQL.5432",
         "dumping": "home/db/backups/*.dump.partial",
     }
-    wait_until(lambda: list(place.folder.parent.glob(signs[stage])), 60)
+    wait_until(lambda: list(place.folder.parent.glob(signs[stage])))
     os.killpg(run.pid, number)
-    _, err = run.communicate(timeout=60)
+    _, err = run.communicate(timeout=600)
     assert 128 + number == run.returncode
     assert "✗ Demo failed: Interrupted" in err
     assert [] == [*place.files, *place.left_behind()]

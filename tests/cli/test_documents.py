@@ -87,7 +87,7 @@ def run(script: str, project: Path, shell: dict[str, str]) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=600,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
 

@@ -67,10 +67,13 @@ def cpu_seconds(argv: list[str]) -> float:
 
 @pytest.mark.parametrize("name", _FACES)
 def test_help_is_there_at_once(name: str) -> None:
-    """``--help`` takes less than 0.3 s."""
+    """``--help`` takes less than 0.3 s of the processor; red at thrice that, for a slow machine.
+
+    What must not be loaded for it, the next test says.
+    """
     argv = [sys.executable, *_FACES[name], "--help"]
     cpu_seconds(argv)  # compiled by now
-    assert statistics.median(cpu_seconds(argv) for _ in range(5)) < 0.3
+    assert statistics.median(cpu_seconds(argv) for _ in range(5)) < 0.9
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from tests.support.archives import LargeObjects, Spec, Table, build
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.privileges import bound_by_permissions
+from tests.support.terminal import on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def piped(bare: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         env=clean_environment(),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
 
 
@@ -95,7 +96,7 @@ def test_a_reader_that_leaves_is_no_traceback(row_format: str, tmp_path: Path) -
         env=clean_environment(),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert (0, b"") == (done.returncode, done.stderr)
     assert 2 == done.stdout.count(b"\n")
@@ -110,7 +111,7 @@ def test_a_full_disk_is_told(bare: Path) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
-            timeout=60,
+            timeout=600,
         )
     assert 5 == done.returncode, done.stderr
     assert b"Traceback" not in done.stderr
@@ -183,3 +184,15 @@ def test_the_whole_way(server: TestServer, database: str, tmp_path: Path) -> Non
     assert "+ INDEX public.messages_id_idx" in found.out
     told = json.loads(commands.pgvow("diff", older, newer, "--json").out)
     assert ("metadata", "metadata") == tuple(told[one]["facts_from"] for one in ("older", "newer"))
+
+
+def test_extract_shows_how_far_it_is(bare: Path) -> None:
+    """On a terminal it draws a bar, unless the rows themselves go there."""
+    extract = ("-m", "pgvow", "extract", str(bare), "--table", "audit.log", "--format", "copy")
+    piped_away = ["sh", "-c", 'exec "$@" > rows', "sh", sys.executable, *extract]
+    screen = on_terminal(piped_away, cwd=bare.parent, env=clean_environment())
+    assert (0, b"x\n" * 3) == (screen.code, (bare.parent / "rows").read_bytes())
+    assert "Extracting" in screen.text
+    shown = on_terminal([sys.executable, *extract], cwd=bare.parent, env=clean_environment())
+    assert 0 == shown.code
+    assert "x\n" * 3 == shown.text

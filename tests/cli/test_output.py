@@ -176,6 +176,34 @@ def test_a_list_on_a_terminal(tmp_path: Path) -> None:
     assert "✓ ok" in row
 
 
+@pytest.mark.parametrize(
+    ("narrower", "headings"),
+    [
+        (0, "Timestamp Environment Database Size Status File"),
+        (1, "Timestamp Database Size Status File"),
+        (13, "Timestamp Database Size Status File"),
+        (14, "Timestamp Size Status File"),
+        (23, "Timestamp Size Status File"),
+        (24, "Size Status File"),
+        (45, "Size Status File"),
+        (46, "Size Status File"),
+    ],
+)
+def test_a_list_on_a_narrow_terminal(narrower: int, headings: str, tmp_path: Path) -> None:
+    """What a file's name says as well is left out before the name is broken in two."""
+    dump = backups.place(tmp_path, backups.metadata())
+    commands = Commands(tmp_path)
+    whole = max(map(len, commands.run("--list", "--output-dir", ".").out.splitlines()))
+    columns = whole - narrower
+    screen = commands.on_terminal("list", "--output-dir", ".", columns=columns)
+    header, *rows = screen.text.splitlines()
+    assert headings.split() == header.split()
+    broken = narrower == 46
+    assert broken == (len(rows) > 1)
+    assert broken != rows[0].rstrip().endswith(f" {dump.name}")
+    assert all(len(row) <= columns for row in rows)
+
+
 def piped_to_head(words: list[str], cwd: Path) -> tuple[int, bytes, bytes]:
     """Run a command whose reader leaves after the first line."""
     child = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 
 from pgvow.postgres.throwaway import ThrowawayServer
 from tests.support.commands import Commands, settings_for
+from tests.support.held import pg_dump_stopped_midway
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -75,10 +77,10 @@ def test_the_server_is_stopped_midway(server: TestServer, tmp_path: Path) -> Non
             },
         )
         run = commands.start()
-        wait_until(lambda: any(p.stat().st_size for p in tmp_path.rglob("*.dump.partial")))
-        psutil.Process(doomed.pid).terminate()  # SIGTERM alone would wait for us
-        os.kill(doomed.pid, 3)  # SIGQUIT: immediate
-        _, err = run.communicate(timeout=30)
+        with pg_dump_stopped_midway(run, tmp_path):
+            os.kill(doomed.pid, signal.SIGQUIT)  # immediate
+            wait_until(lambda: psutil.Process(doomed.pid).status() == psutil.STATUS_ZOMBIE)
+        _, err = run.communicate(timeout=600)
     assert run.returncode == 7, err
     assert "Troubleshooting" in err
     assert list((tmp_path / "db/backups").iterdir()) == []

@@ -62,13 +62,13 @@ def live_run(server: TestServer, database: str, commands: Commands) -> Iterator[
         session.execute("BEGIN")
         session.execute("LOCK TABLE noise IN ACCESS EXCLUSIVE MODE")
         shell = Commands(commands.cwd, settings_for(server, database))
-        run = shell.start("--lock-wait-timeout", "600")
+        run = shell.start("--lock-wait-timeout", "3600")
         wait_until(lambda: list(directory.glob("*.dump.partial")))
         try:
             yield next(directory.glob("*.dump.partial"))
         finally:
             session.execute("COMMIT")
-            _, err = run.communicate(timeout=60)
+            _, err = run.communicate(timeout=600)
     assert run.returncode == 0, err
 
 
@@ -84,7 +84,6 @@ def tools_of(directory: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.majors(18)
-@pytest.mark.timeout(400)
 def test_fifty_kills_in_one_directory(
     server: TestServer, database: str, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
@@ -105,7 +104,7 @@ def test_fifty_kills_in_one_directory(
                 time.sleep(chance.uniform(0.1, 1.6))
                 run.kill()
                 run.communicate()
-                wait_until(lambda: not tools_of_killed(directory, alive), 5)
+                wait_until(lambda: not tools_of_killed(directory, alive))
                 listed = commands.run("--list", "--json").json
                 assert {"ok"} >= {one["status"] for one in listed}
                 assert alive.exists()
@@ -114,7 +113,7 @@ def test_fifty_kills_in_one_directory(
         final = commands.run("--json")
         assert final.code == 0, final.err
         partial = {path.name.split(".")[0] for path in directory.glob("*.partial")}
-        assert {alive.name.split(".")[0]} == partial  # its roles are there before its dump
+        assert {alive.name.split(".")[0]} == partial
     for one in commands.run("--list", "--json").json:
         verified = commands.run("--verify", tmp_path / one["path"])
         assert verified.code == 0, verified.out
@@ -141,7 +140,7 @@ def test_a_killed_run_that_waits_for_a_lock_leaves_no_session(
         session.execute(_NOISE)
     commands = Commands(tmp_path, settings_for(server, database))
     with server.connect(database) as watcher, queued_behind_us(server, database):
-        run = commands.start("--lock-wait-timeout", "30")
+        run = commands.start("--lock-wait-timeout", "3600")
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND application_name = 'pgvow dump' AND wait_event_type = 'Lock'"
@@ -149,7 +148,7 @@ def test_a_killed_run_that_waits_for_a_lock_leaves_no_session(
         wait_until(lambda: watcher.execute(waiting).fetchone() == (1,))
         run.kill()
         run.communicate()
-        wait_until(lambda: watcher.execute(_SESSIONS).fetchone() == (0,), 10)
+        wait_until(lambda: watcher.execute(_SESSIONS).fetchone() == (0,))
     wait_until(lambda: not tools_of(tmp_path))
 
 

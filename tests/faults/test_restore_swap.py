@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,26 @@ if TYPE_CHECKING:
 
 _CLIENTS = 20
 _ROWS = 20_000
-_BEFORE_THE_SWAP = ("checksum", "creating", "restoring", "analyzing", "comparing", "settings",
-                    "naming")  # fmt: skip
+_BEFORE_THE_SWAP = (
+    "phase:checksum",
+    "phase:creating",
+    "after:^CREATE DATABASE",  # it has no comment yet
+    "phase:restoring",
+    "after:pg_stat_progress_copy",  # pg_restore is at work
+    "phase:analyzing",
+    "phase:comparing",
+    "phase:settings",
+    "phase:naming",
+    "before:RENAME TO",
+    "after:RENAME TO .*_before_",  # not committed
+    "before:RENAME TO (?!.*_before_)",
+    "after:RENAME TO (?!.*_before_)",  # nor is this
+)
+_NOTHING_LEFT_AT = ("phase:checksum", "phase:creating")
+_RENAMING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE query LIKE 'ALTER DATABASE%RENAME%' AND state = 'active' AND pid <> pg_backend_pid()
+"""
 
 
 class Live:
@@ -59,20 +76,31 @@ class Live:
             if name.startswith(f"{self.name}_")
         }
 
-    def start(self, phase: str, *, terminate: bool) -> subprocess.Popen[bytes]:
-        """Start a restore that dies at a phase, or not at all where there is none such."""
+    def start(
+        self, moment: str, signum: signal.Signals = signal.SIGKILL, *words: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a restore that gets a signal at a moment: see ``restore_and_die``."""
         return subprocess.Popen(
             [
-                *(sys.executable, restore_and_die.__file__, self.dump, self.name, phase),
-                "terminate" if terminate else "wait",
+                *(sys.executable, restore_and_die.__file__, moment, signum.name),
+                *("restore", self.dump, "--to", self.name, "--swap", *words),
             ],
+            cwd=self.dump.parent,
             env={
                 **children.environment(),
                 **clean_environment(),
                 **settings_for(self.server, "postgres"),
             },
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+    def stopped_at(self, moment: str) -> subprocess.Popen[bytes]:
+        """Start a restore and wait until it stands still at a moment; SIGCONT lets it go on."""
+        run = self.start(moment, signal.SIGSTOP)
+        os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert run.poll() is None
+        return run
 
 
 @pytest.fixture
@@ -213,7 +241,7 @@ def test_the_name_is_typed_in_production(live: Live) -> None:
             stdin=theirs,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
         os.close(ours)
@@ -251,7 +279,7 @@ def test_swap_under_clients_that_reconnect(live: Live) -> None:
     try:
         wait_until(lambda: all(client.seen for client in clients))
         result = restore(live.server, live.dump, live.name, swap=True, terminate=True)
-        time.sleep(1)
+        wait_until(lambda: all(client.seen[-1][0] == "new" for client in clients))
     finally:
         stop.set()
         for client in clients:
@@ -262,37 +290,58 @@ def test_swap_under_clients_that_reconnect(live: Live) -> None:
         assert {("old", 7), ("new", _ROWS)} == set(client.seen)
 
 
-@pytest.mark.majors(15, 18)
-@pytest.mark.parametrize("phase", _BEFORE_THE_SWAP)
-def test_killed_before_the_swap(live: Live, phase: str) -> None:
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("moment", _BEFORE_THE_SWAP)
+def test_killed_before_the_swap(live: Live, moment: str) -> None:
     """The old one stands whole; the next run clears what was left, says so, and succeeds."""
-    run = live.start(phase, terminate=True)
-    assert -signal.SIGKILL == run.wait(60)
+    run = live.start(moment)
+    assert -signal.SIGKILL == run.wait(600)
     assert ("old", 7) == live.contents()
     left = live.others()
-    assert (phase in ("checksum", "creating")) == (not left)
+    assert (moment in _NOTHING_LEFT_AT) == (not left)
     with pytest.raises(RestoreFailed) as caught:
         restore(live.server, live.dump, live.name)
     assert any("--swap" in step for step in caught.value.steps)
     assert set() == live.others()
-    restore(live.server, live.dump, live.name, swap=True)
+    result = restore(live.server, live.dump, live.name, swap=True)
+    assert () == result.warnings
     assert ("new", _ROWS) == live.contents()
 
 
 @pytest.mark.majors(18)
 def test_the_next_run_says_what_it_cleared(live: Live) -> None:
     """What a run that died has left is named when it is dropped."""
-    live.start("comparing", terminate=True).wait(60)
+    live.start("after:^CREATE DATABASE").wait(600)
     (left,) = live.others()
     result = restore(live.server, live.dump, live.name, swap=True)
     assert any(f"dropped {live.name}_{left}" in warning for warning in result.warnings)
 
 
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("sign", ["a session", "a comment", "a name"])
+def test_what_is_somebodys_is_not_cleared(live: Live, sign: str) -> None:
+    """A temporary database that somebody is in or has described stays, and so does a likeness."""
+    live.start("after:^CREATE DATABASE").wait(600)
+    (left,) = (f"{live.name}_{other}" for other in live.others())
+    kept = left
+    with contextlib.ExitStack() as stack:
+        if sign == "a session":
+            stack.enter_context(live.server.connect(left)).execute("SELECT 1")
+        elif sign == "a comment":
+            live.server.psql("postgres", f"COMMENT ON DATABASE \"{left}\" IS 'to be looked at'")
+        else:
+            kept = left.replace("_pgvow_", "_pgvow_0")
+            live.server.psql("postgres", f'ALTER DATABASE "{left}" RENAME TO "{kept}"')
+        result = restore(live.server, live.dump, live.name, swap=True)
+    assert kept in databases(live.server)
+    assert (sign != "a name") == any(f"dropdb {kept}" in each for each in result.warnings)
+
+
 @pytest.mark.majors(15, 18)
 def test_killed_after_the_swap(live: Live) -> None:
     """The new one stands whole, the old one beside it, and the next run names that one."""
-    run = live.start("named", terminate=True)
-    assert -signal.SIGKILL == run.wait(60)
+    run = live.start("phase:named")
+    assert -signal.SIGKILL == run.wait(600)
     assert ("new", _ROWS) == live.contents()
     (kept,) = live.others()
     with pytest.raises(RestoreFailed) as caught:
@@ -301,57 +350,52 @@ def test_killed_after_the_swap(live: Live) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_killed_while_the_rename_waits(live: Live) -> None:
-    """Killed in the middle of the transaction: the old one stands, and takes its clients."""
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE query LIKE 'ALTER DATABASE%RENAME%' AND state = 'active'"
-        " AND pid <> pg_backend_pid()"
-    )
-    run = live.start("never", terminate=False)
-    wait_until(live.others)
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_ended_while_the_rename_waits(live: Live, signum: signal.Signals) -> None:
+    """Ended in the middle of the transaction: the old one stands, and keeps its client."""
+    run = live.stopped_at("phase:naming")
     with live.server.connect(live.name) as client, live.server.connect("postgres") as watcher:
-        wait_until(lambda: watcher.execute(waiting).fetchone() == (1,))
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait(60)
-        wait_until(lambda: watcher.execute(waiting).fetchone() == (0,))
+        client.execute("SELECT 1")
+        run.send_signal(signal.SIGCONT)
+        wait_until(lambda: watcher.execute(_RENAMING).fetchone() == (1,))
+        run.send_signal(signum)
+        assert (143 if signum == signal.SIGTERM else -signum) == run.wait(600)
+        wait_until(lambda: watcher.execute(_RENAMING).fetchone() == (0,))
         client.execute("SELECT 1")
     assert ("old", 7) == live.contents()
+    assert (signum == signal.SIGKILL) == bool(live.others())
     restore(live.server, live.dump, live.name, swap=True)
     assert ("new", _ROWS) == live.contents()
 
 
-@pytest.mark.majors(15, 18)
-def test_interrupted(live: Live) -> None:
-    """SIGTERM ends a restore with 143 and leaves the old one alone, unless it was just done."""
-    run = subprocess.Popen(
-        [sys.executable, "-m", "pgvow", "restore", live.dump, "--to", live.name, "--swap"],
-        cwd=live.dump.parent,
-        env={**clean_environment(), **settings_for(live.server, "postgres")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_until(live.others)
-    run.terminate()
-    if run.wait(60) == 143:
-        assert ("old", 7) == live.contents()
-        assert set() == live.others()
-    else:  # it was done before the signal came
-        assert ("new", _ROWS) == live.contents()
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("moment", _BEFORE_THE_SWAP)
+def test_interrupted(live: Live, moment: str) -> None:
+    """SIGTERM before the names have changed ends a restore with 143, and leaves nothing behind."""
+    assert 143 == live.start(moment, signal.SIGTERM).wait(600)
+    assert ("old", 7) == live.contents()
+    assert set() == live.others()
+
+
+@pytest.mark.majors(18)
+def test_interrupted_too_late(live: Live) -> None:
+    """SIGTERM when the names have changed leaves both whole; nothing is undone."""
+    assert 143 == live.start("phase:named", signal.SIGTERM).wait(600)
+    assert ("new", _ROWS) == live.contents()
+    (kept,) = live.others()
+    assert kept.startswith("before_")
 
 
 @pytest.mark.majors(18)
 def test_two_restores_at_once(live: Live) -> None:
     """A second restore into the same name is refused while the first one lives."""
-    run = live.start("never", terminate=False)
-    wait_until(live.others)
-    os.kill(run.pid, signal.SIGSTOP)
+    run = live.stopped_at("phase:comparing")
     try:
         with pytest.raises(RestoreFailed, match="another restore"):
             restore(live.server, live.dump, live.name, swap=True)
         assert len(live.others()) == 1
     finally:
-        os.kill(run.pid, signal.SIGCONT)
-        code = run.wait(60)
+        run.send_signal(signal.SIGCONT)
+        code = run.wait(600)
     assert 0 == code
     assert ("new", _ROWS) == live.contents()

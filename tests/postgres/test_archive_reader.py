@@ -21,7 +21,7 @@ from pgvow.archive import (
     read_archive,
     read_toc,
 )
-from tests.support.scenarios import SCENARIOS, Scenario, load
+from tests.support.scenarios import Scenario, load, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,18 +45,9 @@ LARGE_OBJECT = re.compile(
 WRITTEN = re.compile(rb"'\\x([0-9a-f]*)'")
 
 
-@pytest.fixture(params=SCENARIOS, ids=lambda scenario: scenario.name)
-def scenario(request: pytest.FixtureRequest) -> Scenario:
-    """Each scenario in turn."""
-    chosen: Scenario = request.param
-    return chosen
-
-
 @pytest.fixture
 def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
-    """A database with the scenario in it; what some majors cannot load is no case on them."""
-    if server.major not in scenario.majors:
-        pytest.skip(f"{scenario.name} is of majors {scenario.majors}")
+    """A database with the scenario in it."""
     name = load(server, scenario)
     yield name
     server.drop_database(name)
@@ -163,6 +154,7 @@ def same_data(contents: Contents) -> list[object]:
     return [*tables, contents.large_objects]
 
 
+@pytest.mark.parametrize(("scenario", "server"), pairs(), indirect=["server"])
 def test_the_reader_agrees_with_pg_restore(server: TestServer, loaded: str, tmp_path: Path) -> None:
     """Every table's rows and all large objects, in every compression, and however written."""
     ways = [

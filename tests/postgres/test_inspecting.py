@@ -55,7 +55,7 @@ def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
 def extract(path: Path, table: str, row_format: RowFormat) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    extract_table(path, table, row_format, sink)
+    extract_table(path, table, row_format, sink, Silent())
     return sink.getvalue()
 
 

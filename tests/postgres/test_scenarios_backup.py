@@ -13,20 +13,13 @@ from pgvow.progress import Silent
 from pgvow.store import load_metadata
 from tests.support.inprocess import back_up
 from tests.support.restored import restore_fresh, rows_by_key
-from tests.support.scenarios import SCENARIOS, Scenario, load
+from tests.support.scenarios import Scenario, load, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.servers import TestServer
-
-
-_PAIRS = [
-    pytest.param(scenario, major, id=f"{scenario.name}-pg{major}")
-    for scenario in SCENARIOS
-    for major in scenario.majors
-]
 
 
 @pytest.fixture
@@ -48,7 +41,7 @@ def at_root(counts: dict[str, int]) -> dict[str, int]:
     return {**rest, "coloured": sum(leaves.values())}
 
 
-@pytest.mark.parametrize(("scenario", "server"), _PAIRS, indirect=["server"])
+@pytest.mark.parametrize(("scenario", "server"), pairs(), indirect=["server"])
 def test_scenario(server: TestServer, scenario: Scenario, loaded: str, tmp_path: Path) -> None:
     """Backup → verify → pg_restore into a fresh database → the same rows in the same tables."""
     result = back_up(server, loaded, tmp_path)

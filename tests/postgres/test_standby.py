@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.held import pg_dump_stopped_midway
 from tests.support.restored import restore_fresh, rows_by_key
 from tests.support.servers import TestServer
 from tests.support.waiting import wait_until
@@ -53,6 +55,15 @@ def caught_up(primary: TestServer, standby: TestServer) -> bool:
         ).fetchone()
 
 
+def waits_for_a_lock(standby: TestServer) -> bool:
+    """Whether recovery has met a lock that it may not take yet."""
+    with standby.connect("postgres") as session:
+        row = session.execute(
+            "SELECT wait_event_type FROM pg_stat_activity WHERE backend_type = 'startup'"
+        ).fetchone()
+    return row == ("Lock",)
+
+
 @pytest.mark.parametrize("major", [15, 18])
 def test_backing_up_a_standby(major: int, start_server: StartServer, tmp_path: Path) -> None:
     """Rows of logged tables, unlogged tables without any; then a conflict with recovery: 7."""
@@ -74,9 +85,11 @@ def test_backing_up_a_standby(major: int, start_server: StartServer, tmp_path: P
         )
         wait_until(lambda: caught_up(primary, standby))
         run = commands.start("--space-factor", "0")
-        wait_until(lambda: any(path.stat().st_size for path in tmp_path.rglob("*.dump.partial")))
-        session.execute("TRUNCATE kept")
-        _, err = run.communicate(timeout=60)
+        with pg_dump_stopped_midway(run, tmp_path):
+            session.execute("TRUNCATE kept")
+            wait_until(lambda: waits_for_a_lock(standby))
+            time.sleep(2)  # four times what its patience is
+        _, err = run.communicate(timeout=600)
     assert run.returncode == 7
     assert "conflict with recovery" in err
     assert "max_standby_streaming_delay" in err

@@ -91,7 +91,7 @@ def family(postmaster: psutil.Process) -> list[psutil.Process]:
     return [postmaster, *postmaster.children(recursive=True)]
 
 
-def gone(processes: list[psutil.Process], seconds: float = 10) -> bool:
+def gone(processes: list[psutil.Process], seconds: float = 180) -> bool:
     """Whether all of these end in time; a zombie that nobody reaps has ended."""
     deadline = time.monotonic() + seconds
     while any(map(_lives, processes)):
@@ -190,8 +190,8 @@ def test_gone_after_a_signal(signum: signal.Signals, temporary: Path) -> None:
         processes = family(postmaster)
         assert base.exists()
         process.send_signal(signum)
-        process.wait(30)
-    assert gone(processes, 0)
+        process.wait(600)
+    assert gone(processes)
     assert [] == list(temporary.iterdir())
 
 
@@ -201,7 +201,7 @@ def test_gone_after_a_signal_while_it_starts(seconds: float, temporary: Path) ->
     with owner(temporary) as process:
         time.sleep(seconds)
         process.terminate()
-        process.wait(30)
+        process.wait(600)
     assert [] == list(temporary.iterdir())
 
 

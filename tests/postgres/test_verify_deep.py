@@ -5,14 +5,12 @@ from __future__ import annotations
 import random
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bench.recorded import recorded
 from pgvow.archive import sequence_positions
-from pgvow.model import Metadata, TableFacts
-from pgvow.operations.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.operations.verify_deep import decode_and_compare
 from pgvow.progress import Silent
 from tests.support.commands import Commands, settings_for
@@ -20,6 +18,7 @@ from tests.support.commands import Commands, settings_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pgvow.model import Metadata
     from tests.support.servers import TestServer
 
 _FLIPS = 300
@@ -47,38 +46,6 @@ def dumped(server: TestServer, database: str, method: str, target: Path) -> Path
     return target
 
 
-def recorded(path: Path) -> Metadata:
-    """The metadata of a sound archive; the checksum plays no part in deep verification."""
-    inspection = inspect_file(path, Silent())
-    contents = inspection.contents
-    tables = tuple(
-        TableFacts(
-            table.entry.namespace,
-            table.entry.tag,
-            table.rows or 0,
-            0,
-            table.size,
-            table.fingerprint,
-            table.stored.digest,
-        )
-        for table in contents.tables
-    )
-    return Metadata(
-        backup_timestamp=datetime(2026, 11, 22, tzinfo=UTC),
-        environment="dev",
-        database_name="chat",
-        backup_file=path.name,
-        backup_size_bytes=inspection.size,
-        checksum_sha256=inspection.checksum_sha256,
-        table_counts={table.key: table.rows for table in tables},
-        pg_dump_version="0",
-        postgresql_version="0",
-        tables=tables,
-        toc=toc_facts(contents),
-        large_objects=large_object_facts(contents),
-    )
-
-
 def notices(path: Path, damaged: bytes, metadata: Metadata) -> bool:
     """Whether deep verification turns red for these bytes."""
     path.write_bytes(damaged)
@@ -96,7 +63,7 @@ def test_every_damage_is_noticed(
     methods = _METHODS[min(server.major, 16)]
     method = methods[kind % len(methods)]
     path = dumped(server, database, method, tmp_path / "it.dump")
-    metadata = recorded(path)
+    metadata = recorded(path, database="chat")
     sound = path.read_bytes()
     assert decode_and_compare(path, metadata, Silent()).passed
     chance = random.Random(f"{server.major} {kind}")
@@ -188,7 +155,7 @@ def test_differences_in_the_metadata_show(pg18: TestServer, tmp_path: Path) -> N
         path = dumped(pg18, database, "gzip:6", tmp_path / "it.dump")
     finally:
         pg18.drop_database(database)
-    metadata = recorded(path)
+    metadata = recorded(path, database="chat")
     assert metadata.toc is not None
     assert metadata.large_objects is not None
     chat, empty = metadata.tables

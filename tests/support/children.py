@@ -21,7 +21,7 @@ def command(code: str, *args: object) -> list[str]:
 def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, whatever that is."""
     return subprocess.run(
-        argv, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        argv, env=environment(), capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -38,4 +38,4 @@ def start(argv: list[str]) -> subprocess.Popen[str]:
 def end(child: subprocess.Popen[str]) -> None:
     """Kill a child as ``kill -9`` does, and wait until it is gone."""
     child.kill()
-    child.communicate(timeout=60)
+    child.communicate(timeout=600)

@@ -64,11 +64,11 @@ class Commands:
     variables: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
 
-    def run(self, *arguments: str | Path, timeout: float = 100, **more: str) -> Done:
+    def run(self, *arguments: str | Path, timeout: float = 600, **more: str) -> Done:
         """Run ``backup_db.py`` to its end."""
         return self._run([ROOT / "backup_db.py", *arguments], timeout, more)
 
-    def pgvow(self, *arguments: str | Path, timeout: float = 100, **more: str) -> Done:
+    def pgvow(self, *arguments: str | Path, timeout: float = 600, **more: str) -> Done:
         """Run ``pgvow`` to its end."""
         return self._run(["-m", "pgvow", *arguments], timeout, more)
 

@@ -1,39 +1,73 @@
-"""A restore that is killed, as by ``kill -9``, when it comes to a phase of its work."""
+"""``pgvow``, that gets a signal when it first comes to a moment: argv is moment, signal, words.
+
+A moment is ``phase:NAME`` of its progress, or ``before:PATTERN`` or ``after:PATTERN`` of a
+statement that it sends to the server.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pgvow.operations.restore import restore_backup
-from pgvow.operations.restore_run import RestoreOptions
-from pgvow.progress import Silent, Step
-from pgvow.settings import load
+import psycopg
+from psycopg import sql
 
+import pgvow.cli.progress
+from pgvow.cli import main
 
-class Deadly(Silent):
-    """Kills this very process when a phase begins."""
-
-    def __init__(self, phase: str) -> None:
-        super().__init__()
-        self._phase = phase
-
-    def update(self, step: Step) -> None:
-        """Die if this is the moment."""
-        if step.phase == self._phase:
-            os.kill(os.getpid(), signal.SIGKILL)
+if TYPE_CHECKING:
+    from pgvow.progress import Step
 
 
-def main(dump: str, database: str, phase: str, terminate: str) -> None:
-    """Restore ``dump`` in place of ``database``, and die at ``phase``."""
-    options = RestoreOptions(
-        file=Path(dump), database=database, swap=True, terminate=terminate == "terminate"
-    )
-    settings = load(env="dev", environ=os.environ, directory=Path(dump).parent)
-    restore_backup(settings, options, environ=os.environ, progress=Deadly(phase))
+def on_phase(name: str, signum: int) -> None:
+    """Send the signal when a phase begins."""
+    seen: set[str] = set()
+
+    def update(_self: object, step: Step) -> None:
+        if step.phase == name and name not in seen:
+            seen.add(name)
+            os.kill(os.getpid(), signum)
+
+    pgvow.cli.progress.TerminalProgress.update = update  # type: ignore[method-assign]
+
+
+def on_statement(pattern: str, signum: int, *, after: bool) -> None:
+    """Send the signal before a statement that has the pattern, or when it is done."""
+    execute = psycopg.Connection.execute
+
+    def watched(self: Any, statement: Any, *arguments: Any, **options: Any) -> Any:
+        is_moment = re.search(pattern, text(statement)) is not None
+        if is_moment and not after:
+            os.kill(os.getpid(), signum)
+        result = execute(self, statement, *arguments, **options)
+        if is_moment and after:
+            os.kill(os.getpid(), signum)
+        return result
+
+    psycopg.Connection.execute = watched  # type: ignore[method-assign]
+
+
+def text(statement: str | bytes | sql.Composable) -> str:
+    """A statement as text."""
+    if isinstance(statement, bytes):
+        return statement.decode(errors="replace")
+    return statement.as_string(None) if isinstance(statement, sql.Composable) else statement
+
+
+def run(moment: str, name: str, *words: str) -> None:
+    """Run pgvow with these words, and send the signal at the moment."""
+    kind, _, what = moment.partition(":")
+    signum = getattr(signal, name)
+    if kind == "phase":
+        on_phase(what, signum)
+    else:
+        on_statement(what, signum, after=kind == "after")
+    sys.argv = ["pgvow", *words]
+    sys.exit(main())
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(*sys.argv[1:])

@@ -11,6 +11,7 @@ from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pgvow.operations.restore_run import RestoreResult
@@ -27,12 +28,13 @@ def restore(
     *,
     environment: str = "dev",
     progress: Progress | None = None,
+    user: Mapping[str, str] | None = None,
     **options: Any,
 ) -> RestoreResult:
-    """Restore a dump into a database of a test server."""
+    """Restore a dump into a database of a test server, as ``user``'s settings say."""
     environ = {
         **clean_environment(),
-        **settings_for(server, "postgres", environment=environment),
+        **(user or settings_for(server, "postgres", environment=environment)),
     }
     settings = load(env=environment, environ=environ, directory=dump.parent)
     return restore_backup(

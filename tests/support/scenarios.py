@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.servers import MAJORS
 
 if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
+
     from tests.support.servers import TestServer
 
 _FOLDER = Path(__file__).resolve().parents[1] / "scenarios"
@@ -46,6 +50,16 @@ def _read(schema: Path) -> Scenario:
 
 SCENARIOS = tuple(_read(schema) for schema in sorted(_FOLDER.glob("*/schema.sql")))
 """All scenarios, by name."""
+
+
+def pairs(*majors: int) -> list[ParameterSet]:
+    """Each scenario on each of these majors, or of all, that can load it: scenario and major."""
+    return [
+        pytest.param(scenario, major, id=f"{scenario.name}-pg{major}")
+        for scenario in SCENARIOS
+        for major in scenario.majors
+        if major in (majors or MAJORS)
+    ]
 
 
 def load(server: TestServer, scenario: Scenario) -> str:

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 20.0) -> None:
-    """Return as soon as ``holds()`` is true; AssertionError when the time is up."""
+def wait_until(holds: Callable[[], object], seconds: float = 180.0) -> None:
+    """Return as soon as ``holds()`` is true; AssertionError when the time is up.
+
+    The time is for a machine that is busy with all the other tests: it is no measure of speed.
+    """
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"still not so after {seconds} s"

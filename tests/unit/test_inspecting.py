@@ -89,7 +89,7 @@ def diff(older: Path, newer: Path) -> BackupDiff:
 def extract(path: Path, table: str, row_format: RowFormat = RowFormat.CSV) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    size = extract_table(path, table, row_format, sink)
+    size = extract_table(path, table, row_format, sink, Silent())
     assert size == len(sink.getvalue())
     return sink.getvalue()
 
@@ -288,7 +288,7 @@ def test_what_the_sink_refuses(number: int, expected: type[Exception], tmp_path:
     """A full disk behind the redirection is exit code 5; a reader that left is for the caller."""
     path = write(tmp_path / "it.dump")
     with pytest.raises(expected) as caught:
-        extract_table(path, "messages", RowFormat.CSV, Refusing(number))
+        extract_table(path, "messages", RowFormat.CSV, Refusing(number), Silent())
     assert "reading" not in str(caught.value)
 
 

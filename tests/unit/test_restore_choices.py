@@ -92,6 +92,9 @@ def test_names_fit_the_server() -> None:
         assert len(name.encode()) <= 63
         assert name.endswith("_20260102T030405Z")
     assert names.final == "ü" * 31
+    other = Names.at("ü" * 31 + "x", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert names.before == other.before
+    assert names.temporary != other.temporary  # each clears its own alone
     assert shortened("shop", "_x") == "shop_x"
 
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgvow.postgres.statements import for_database, quoted, statements, with_roles, written
+from pgvow.postgres.statements import (
+    for_database,
+    quoted,
+    setting_of,
+    statements,
+    with_roles,
+    without_setting,
+    written,
+)
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 
@@ -98,3 +106,14 @@ def test_bytes_that_are_no_text_go_back_as_they_came() -> None:
     text = b"ALTER DATABASE x SET a TO '\xe9';".decode("utf-8", "surrogateescape")
     (statement,) = statements(text)
     assert b"ALTER DATABASE x SET a TO '\xe9'" == written(statement)
+
+
+def test_a_setting_of_a_statement() -> None:
+    """What stands behind ``KEYWORD =`` is found and left out; a name or literal alike is not."""
+    rest = """CREATE DATABASE "TABLESPACE = x" WITH LOCALE = 'TABLESPACE = y' """
+    (found,) = statements(rest + """TABLESPACE = "My ""own";""")
+    assert 'My "own' == setting_of(found, "TABLESPACE")
+    assert rest.encode() == written(without_setting(found, "TABLESPACE"))
+    (without,) = statements(rest + ";")
+    assert None is setting_of(without, "TABLESPACE")
+    assert without == without_setting(without, "TABLESPACE")

@@ -156,7 +156,7 @@ def test_no_two_hold_the_lock_at_once(tmp_path: Path) -> None:
     argv = children.command(_CONTENDER, tmp_path, 50)
     environment = children.environment()
     running = [subprocess.Popen(argv, env=environment) for _ in range(4)]
-    assert [0] * 4 == [child.wait(timeout=90) for child in running]
+    assert [0] * 4 == [child.wait(timeout=600) for child in running]
     assert set() == backups.contents(tmp_path)
 
 

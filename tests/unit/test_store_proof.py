@@ -7,46 +7,58 @@ import os
 import stat
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.errors import AccessDenied, PgvowError
-from pgvow.model import BackupStatus, Difference, DifferenceKind, Level, Proof
+from pgvow.model import (
+    Backup,
+    BackupStatus,
+    Difference,
+    DifferenceKind,
+    Evidence,
+    Level,
+    Proof,
+    TocFacts,
+    level_reached,
+)
 from pgvow.store import (
     LocalStore,
     ProofError,
+    add_evidence,
     decode_proof,
     durable,
     encode_proof,
     load_proof,
     proof_path,
-    write_proof,
 )
 from tests.support import backups
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_PROVEN = Proof(
-    proved_at=backups.MOMENT,
+_FILE = "shop_dev_2025-01-27T14-30-00Z.dump"
+_SUM = "c" * 64
+_SHOWN = Evidence(
     level=Level.PROVEN,
-    backup_file="shop_dev_2025-01-27T14-30-00Z.dump",
-    checksum_sha256="c" * 64,
-    server_version="18.6",
+    at=backups.MOMENT,
     seconds=12.5,
-    restore_seconds=9.25,
     tables=4,
     rows=3727,
+    server_version="18.6",
+    restore_seconds=9.25,
     pgvow_version="0.1.0",
 )
 _DIFFERENCE = Difference(DifferenceKind.ROWS, "messages", "3420", "3419")
-_REFUTED = replace(_PROVEN, level=Level.VERIFIED, differences=(_DIFFERENCE,))
+_REFUTED = replace(_SHOWN, differences=(_DIFFERENCE,))
+_VERIFIED = Evidence(Level.VERIFIED, backups.MOMENT, 0.5)
+_DECODED = replace(_VERIFIED, level=Level.DECODED, tables=4, rows=3727)
+_PROOF = Proof(_FILE, _SUM, passed=(_DECODED, _SHOWN))
+_FAILED = Proof(_FILE, _SUM, passed=(_VERIFIED,), failed=_REFUTED)
 
 
-def _as_object(proof: Proof = _REFUTED) -> dict[str, Any]:
+def _as_object(proof: Proof = _FAILED) -> dict[str, Any]:
     found = json.loads(encode_proof(proof))
     assert isinstance(found, dict)
     return found
@@ -62,7 +74,7 @@ def _complaints_with(**changed: object) -> tuple[str, ...]:
     return _complaints(json.dumps({**_as_object(), **changed}).encode())
 
 
-@pytest.mark.parametrize("proof", [_PROVEN, _REFUTED, replace(_PROVEN, pgvow_version=None)])
+@pytest.mark.parametrize("proof", [_PROOF, _FAILED, Proof(_FILE, _SUM)])
 def test_a_proof_reads_back(proof: Proof) -> None:
     """What is written is what is read."""
     assert proof == decode_proof(encode_proof(proof))
@@ -71,14 +83,14 @@ def test_a_proof_reads_back(proof: Proof) -> None:
 def test_a_proof_for_people() -> None:
     """The keys are plain words, and differences are objects."""
     found = _as_object()
-    assert "2025-01-27T14:30:00Z" == found["proved_at"]
     assert "verified" == found["level"]
+    assert "2025-01-27T14:30:00Z" == found["failed"]["at"]
     assert {"kind": "rows", "name": "messages", "expected": "3420", "found": "3419"} == (
-        found["differences"][0]
+        found["failed"]["differences"][0]
     )
 
 
-@pytest.mark.parametrize("key", [key for key in _as_object() if key != "pgvow_version"])
+@pytest.mark.parametrize("key", ["proof_version", "backup_file", "checksum_sha256", "passed"])
 def test_no_key_may_be_missing(key: str) -> None:
     """A proof without one of its keys is none, and the complaint names the key."""
     found = _as_object()
@@ -87,14 +99,37 @@ def test_no_key_may_be_missing(key: str) -> None:
     assert complaint.startswith(f"{key} is missing")
 
 
+@pytest.mark.parametrize("key", ["level", "at", "seconds", "tables", "rows", "differences"])
+def test_no_key_of_a_check_may_be_missing(key: str) -> None:
+    """Nor one of a check's, which is named with where it stands."""
+    found = _as_object()
+    del found["passed"][0][key]
+    (complaint,) = _complaints(json.dumps(found).encode())
+    assert complaint.startswith(f"passed[0].{key} is missing")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("proof_version", 0),
-        ("proved_at", "yesterday"),
         ("level", "sworn"),
+        ("level", "proven"),
         ("backup_file", "../other.dump"),
         ("checksum_sha256", "C" * 64),
+        ("passed", {}),
+        ("failed", []),
+    ],
+)
+def test_no_key_may_be_wrong(key: str, value: object) -> None:
+    """A value of the wrong kind is complained of by its key, a level that was not reached too."""
+    assert any(complaint.startswith(key) for complaint in _complaints_with(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("at", "yesterday"),
+        ("level", "sworn"),
         ("server_version", ""),
         ("seconds", -1),
         ("restore_seconds", "fast"),
@@ -105,17 +140,72 @@ def test_no_key_may_be_missing(key: str) -> None:
         ("pgvow_version", 1),
     ],
 )
-def test_no_key_may_be_wrong(key: str, value: object) -> None:
-    """A value of the wrong kind is complained of by its key."""
-    (complaint,) = _complaints_with(**{key: value})
-    assert complaint.startswith(key)
+def test_no_key_of_a_check_may_be_wrong(key: str, value: object) -> None:
+    """A value of the wrong kind in a check is complained of by its key and place."""
+    failed = {**_as_object()["failed"], key: value}
+    (complaint,) = _complaints_with(failed=failed)
+    assert complaint.startswith(f"failed.{key}")
 
 
-def test_a_proven_backup_has_no_differences() -> None:
-    """A proof that contradicts itself is none, in both directions."""
-    assert ("level is 'proven', and there are differences",) == _complaints_with(level="proven")
+@pytest.mark.parametrize(
+    "proof",
+    [
+        replace(_PROOF, passed=(_REFUTED,)),
+        replace(_PROOF, failed=_SHOWN),
+        replace(_PROOF, passed=(_SHOWN, _DECODED)),
+        replace(_PROOF, passed=(_SHOWN, _SHOWN)),
+    ],
+    ids=["passed with differences", "failed without", "out of order", "twice"],
+)
+def test_a_proof_does_not_contradict_itself(proof: Proof) -> None:
+    """What contradicts itself is none, so it cannot be written either."""
     with pytest.raises(ProofError):
-        encode_proof(replace(_REFUTED, level=Level.PROVEN))
+        encode_proof(proof)
+
+
+def test_levels_are_never_lowered() -> None:
+    """A later check of a lower level, or one that fails, leaves the level and the restore time."""
+    proof = Proof(_FILE, _SUM)
+    assert proof.level is None
+    proof = proof.after(_VERIFIED)
+    assert Level.VERIFIED is proof.level
+    proof = proof.after(_SHOWN)
+    for later in (_VERIFIED, _DECODED, _REFUTED, replace(_VERIFIED, differences=(_DIFFERENCE,))):
+        proof = proof.after(later)
+        assert Level.PROVEN is proof.level
+        assert _SHOWN.restore_seconds == proof.restore_seconds
+    assert [Level.VERIFIED, Level.DECODED, Level.PROVEN] == [one.level for one in proof.passed]
+
+
+@pytest.mark.parametrize("failed", Level)
+@pytest.mark.parametrize("later", Level)
+def test_a_failure_stands_until_as_much_has_passed(failed: Level, later: Level) -> None:
+    """What a check failed to show, only a check of its level or a higher one can show after all."""
+    missed = replace(_REFUTED, level=failed)
+    proof = Proof(_FILE, _SUM).after(missed).after(replace(_SHOWN, level=later))
+    assert (missed if later.rank < failed.rank else None) == proof.failed
+
+
+@pytest.mark.parametrize(
+    ("failed", "trusted"),
+    [(Level.VERIFIED, None), (Level.DECODED, Level.VERIFIED), (Level.PROVEN, Level.DECODED)],
+)
+def test_a_failure_is_trusted_below_its_level_only(failed: Level, trusted: Level | None) -> None:
+    """The level stays, and what may be relied upon is what nothing speaks against."""
+    missed = Proof(_FILE, _SUM, (_DECODED, _SHOWN), replace(_REFUTED, level=failed))
+    backup = Backup(Path(_FILE), BackupStatus.OK, 1, metadata=backups.metadata(), proof=missed)
+    assert Level.PROVEN is backup.level
+    assert trusted is backup.trusted
+
+
+def test_a_backup_is_born_with_a_level() -> None:
+    """Inspected it is decoded, without that verified; of another program it is listed only."""
+    facts = backups.metadata()
+    assert Level.VERIFIED is level_reached(facts, None)
+    assert Level.DECODED is level_reached(replace(facts, toc=TocFacts("d" * 32, 3)), None)
+    assert level_reached(replace(facts, pgvow_version=None), None) is None
+    assert level_reached(None, None) is None
+    assert Level.PROVEN is level_reached(facts, _PROOF)
 
 
 def test_what_is_no_json_is_no_proof() -> None:
@@ -131,13 +221,15 @@ def test_garbage_is_answered(data: bytes) -> None:
         decode_proof(data)
 
 
-def test_a_proof_is_its_owner_s_alone_and_the_last_one_stands(tmp_path: Path) -> None:
-    """0600, nothing else left in the directory, and a second proof takes the first one's place."""
-    dump = tmp_path / _PROVEN.backup_file
+def test_a_proof_is_its_owner_s_alone_and_grows(tmp_path: Path) -> None:
+    """0600, nothing else left in the directory, and a second check is added to the first."""
+    dump = tmp_path / _FILE
     assert load_proof(dump) is None
-    assert proof_path(dump) == write_proof(dump, _REFUTED)
-    write_proof(dump, _PROVEN)
-    assert _PROVEN == load_proof(dump)
+    add_evidence(dump, _SUM, _REFUTED)
+    added = add_evidence(dump, _SUM, _VERIFIED)
+    assert _FAILED == added == load_proof(dump)
+    cleared = add_evidence(dump, _SUM, _SHOWN)
+    assert Proof(_FILE, _SUM, (_VERIFIED, _SHOWN)) == cleared == load_proof(dump)
     assert 0o600 == stat.S_IMODE(proof_path(dump).stat().st_mode)
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
@@ -146,49 +238,60 @@ def test_a_failed_write_leaves_the_old_proof(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the disk refuses, the old proof stands and our partial file is gone."""
-    dump = tmp_path / _PROVEN.backup_file
-    write_proof(dump, _REFUTED)
+    dump = tmp_path / _FILE
+    add_evidence(dump, _SUM, _VERIFIED)
 
     def refuse(_: int) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(durable, "sync", refuse)
     with pytest.raises(PgvowError, match="Input/output error"):
-        write_proof(dump, _PROVEN)
-    assert _REFUTED == load_proof(dump)
+        add_evidence(dump, _SUM, _SHOWN)
+    assert Proof(_FILE, _SUM, (_VERIFIED,)) == load_proof(dump)
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
 def test_a_partial_file_of_a_dead_run_is_taken_over(tmp_path: Path) -> None:
     """What a killed run left half-written is neither in the way nor in the new proof."""
-    dump = tmp_path / _PROVEN.backup_file
+    dump = tmp_path / _FILE
     (tmp_path / (proof_path(dump).name + ".partial")).write_bytes(b"x" * 10_000)
-    write_proof(dump, _PROVEN)
-    assert _PROVEN == load_proof(dump)
+    add_evidence(dump, _SUM, _SHOWN)
+    assert Proof(_FILE, _SUM, (_SHOWN,)) == load_proof(dump)
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
-def test_two_at_once_leave_one_whole_proof(tmp_path: Path) -> None:
-    """Runs that prove the same backup at the same time do not mix what they write."""
-    dump = tmp_path / _PROVEN.backup_file
-    proofs = [replace(_PROVEN, rows=rows) for rows in range(20)]
-    threads = [threading.Thread(target=write_proof, args=(dump, proof)) for proof in proofs]
+def test_what_is_known_of_other_bytes_is_dropped(tmp_path: Path) -> None:
+    """A proof of another dump under this name, or a broken one, is not added to."""
+    dump = tmp_path / _FILE
+    add_evidence(dump, "d" * 64, _SHOWN)
+    assert Proof(_FILE, _SUM, (_VERIFIED,)) == add_evidence(dump, _SUM, _VERIFIED)
+    proof_path(dump).write_bytes(b"{")
+    assert Proof(_FILE, _SUM, (_DECODED,)) == add_evidence(dump, _SUM, _DECODED)
+
+
+def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Runs that check the same backup at the same time add to each other."""
+    dump = tmp_path / _FILE
+    shown = [replace(_SHOWN, level=level) for level in Level] * 6
+    threads = [threading.Thread(target=add_evidence, args=(dump, _SUM, one)) for one in shown]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert load_proof(dump) in proofs
+    proof = load_proof(dump)
+    assert proof is not None
+    assert list(Level) == [one.level for one in proof.passed]
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
 def test_a_refusal_of_the_file_system_is_ours(tmp_path: Path) -> None:
     """A directory that is not there, or a link in our way, is told in our own errors."""
     with pytest.raises(PgvowError):
-        write_proof(tmp_path / "nowhere" / "a.dump", _PROVEN)
-    dump = tmp_path / _PROVEN.backup_file
+        add_evidence(tmp_path / "nowhere" / "a.dump", _SUM, _SHOWN)
+    dump = tmp_path / _FILE
     (tmp_path / (proof_path(dump).name + ".partial")).symlink_to(tmp_path / "victim")
     with pytest.raises((PgvowError, AccessDenied)):
-        write_proof(dump, _PROVEN)
+        add_evidence(dump, _SUM, _SHOWN)
     assert not (tmp_path / "victim").exists()
 
 
@@ -196,7 +299,6 @@ def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
     """A proof of other bytes, a broken one, and a named pipe are as good as none."""
     facts = backups.metadata()
     dump = backups.place(tmp_path, facts)
-    its = replace(_PROVEN, checksum_sha256=facts.checksum_sha256, backup_file=dump.name)
     store = LocalStore(tmp_path)
 
     def listed() -> Proof | None:
@@ -205,9 +307,9 @@ def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
         return backup.proof
 
     assert listed() is None
-    write_proof(dump, its)
+    its = add_evidence(dump, facts.checksum_sha256, _SHOWN)
     assert its == listed()
-    write_proof(dump, _PROVEN)
+    add_evidence(dump, _SUM, _SHOWN)
     assert listed() is None
     proof_path(dump).write_bytes(b"{")
     assert listed() is None

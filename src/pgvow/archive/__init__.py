@@ -17,7 +17,8 @@ from pgvow.archive.database_locale import database_locale
 from pgvow.archive.definitions import definitions_archive
 from pgvow.archive.encodings import codec_for
 from pgvow.archive.errors import ArchiveError, IncompleteArchive
-from pgvow.archive.header import Compression, Header, LocalTime
+from pgvow.archive.header import Header, LocalTime
+from pgvow.archive.pieces import Encoder, Piece, encoder_for
 from pgvow.archive.primitives import OffsetState
 from pgvow.archive.read import Examination, copy_text, examine_archive, read_archive
 from pgvow.archive.roles import roles_named, superusers_named
@@ -25,15 +26,19 @@ from pgvow.archive.rows import CopyDigest, CopyFacts
 from pgvow.archive.sequences import SequencePosition, sequence_positions
 from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
 from pgvow.archive.unordered import UnorderedDigest
+from pgvow.archive.write import ArchiveWriter, head_of
+from pgvow.model import Compression
 
 __all__ = [
     "ArchiveError",
+    "ArchiveWriter",
     "Compression",
     "Contents",
     "CopyDigest",
     "CopyFacts",
     "CopyTarget",
     "CopyTextError",
+    "Encoder",
     "Entry",
     "Examination",
     "Header",
@@ -42,6 +47,7 @@ __all__ = [
     "LargeObjects",
     "LocalTime",
     "OffsetState",
+    "Piece",
     "Section",
     "SequencePosition",
     "Stored",
@@ -55,7 +61,9 @@ __all__ = [
     "csv_rows",
     "database_locale",
     "definitions_archive",
+    "encoder_for",
     "examine_archive",
+    "head_of",
     "read_archive",
     "read_toc",
     "roles_named",

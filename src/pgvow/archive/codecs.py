@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import lz4.frame
 from isal import igzip_lib
 
-from pgvow.archive.header import Compression
+from pgvow.model import Compression
 
 # In the standard library from 3.14 on; before, the same as a package.
 if sys.version_info >= (3, 14):

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pgvow.archive.blocks import Block, BlockReader, Watch
-    from pgvow.archive.header import Compression
     from pgvow.archive.source import Source
     from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.model import Compression
 
 
 def read_table(
@@ -60,12 +60,18 @@ def read_large_objects(
     source: Source, toc: TableOfContents, block: Block, watch: Watch
 ) -> LargeObjectContents:
     """Read the large objects of an entry."""
-    found = LargeObjects()
     with _opened(source, toc, block, watch) as reader:
-        for oid in reader.large_objects():
-            found += _large_object(oid, _text(reader, toc.header.compression))
+        found = large_objects_of(reader, toc.header.compression)
         stored = _stored(reader, block)
     return LargeObjectContents(entry=block.entry, objects=found, stored=stored)
+
+
+def large_objects_of(reader: BlockReader, compression: Compression) -> LargeObjects:
+    """Read large objects up to the zero that ends them; the reader is behind the block's head."""
+    found = LargeObjects()
+    for oid in reader.large_objects():
+        found += _large_object(oid, _text(reader, compression))
+    return found
 
 
 def _large_object(oid: int, text: Iterable[bytes]) -> LargeObjects:
@@ -101,13 +107,25 @@ def _stored(reader: BlockReader, block: Block) -> Stored:
 def _opened(
     source: Source, toc: TableOfContents, block: Block, watch: Watch
 ) -> Iterator[BlockReader]:
-    """Open the block, and let every error name its entry and the byte that had been reached."""
-    name = block.entry.name
-    try:
+    with named(block.entry):
         reader = open_block(source, toc, block, watch)
-        try:
+        with located(reader):
             yield reader
-        except (CodecError, TextError) as error:
-            raise ArchiveError(str(error), offset=reader.position) from error
+
+
+@contextmanager
+def named(entry: Entry) -> Iterator[None]:
+    """Let every error name the entry."""
+    try:
+        yield
     except ArchiveError as error:
-        raise error.within(name) from error.__cause__
+        raise error.within(entry.name) from error.__cause__
+
+
+@contextmanager
+def located(reader: BlockReader) -> Iterator[None]:
+    """Let every error name the byte that had been reached."""
+    try:
+        yield
+    except (CodecError, TextError) as error:
+        raise ArchiveError(str(error), offset=reader.position) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import encodings
 from pgvow.archive.header import read_header
-from pgvow.archive.primitives import ByteReader, OffsetState
+from pgvow.archive.primitives import ByteReader, OffsetState, integer_field
 from pgvow.archive.toc import RELKIND_SINCE, TABLE_AM_SINCE
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class _Writer:
         self._codec = encodings.codec_for(encoding)
 
     def integer(self, value: int) -> bytes:
-        return bytes([value < 0]) + abs(value).to_bytes(self._int_size, "little")
+        return integer_field(value, self._int_size)
 
     def entry(self, entry: Entry) -> bytes:
         return b"".join(self._fields(entry))

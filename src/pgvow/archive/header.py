@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.primitives import INT_SIZES, OFFSET_SIZES
+from pgvow.model import Compression
 
 if TYPE_CHECKING:
     from pgvow.archive.primitives import ByteReader
@@ -19,15 +19,6 @@ Version = tuple[int, int]
 OLDEST: Version = (1, 12)
 NEWEST: Version = (1, 16)
 ALGORITHM_IN_HEADER: Version = (1, 15)
-
-
-class Compression(StrEnum):
-    """How the data blocks are compressed."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    LZ4 = "lz4"
-    ZSTD = "zstd"
 
 
 # The byte that stands for each from 1.15 on.

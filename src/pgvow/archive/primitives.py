@@ -40,6 +40,11 @@ class Readable(Protocol):
         """Return up to ``size`` bytes, none only at the end."""
 
 
+def integer_field(value: int, size: int) -> bytes:
+    """Write a signed integer of ``size`` bytes: a byte of sign, then the magnitude."""
+    return bytes([value < 0]) + abs(value).to_bytes(size, "little")
+
+
 class ByteReader:
     """Reads the format's primitives from a stream, front to back; its first byte is ``start``.
 

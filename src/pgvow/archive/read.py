@@ -15,6 +15,7 @@ from pgvow.archive.decode import read_large_objects, read_rows, read_table
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.source import Source
 from pgvow.archive.toc import read_toc
+from pgvow.archive.windows import Windows
 from pgvow.progress import Silent, Step
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class _Reading:
         # Finding the next block can mean to scan the one before it: never while holding the other.
         self._turn = threading.Lock()
         self._lock = threading.Lock()
+        self._windows = Windows()
         self._stopped = False
         self._read = toc.end
         self._tables: dict[int, TableContents] = {}
@@ -152,7 +154,8 @@ class _Reading:
             block = self._next()
             if block is None:
                 return False
-            self._read_block(block)
+            with self._windows.room_for(self._source, self._toc, block):
+                self._read_block(block)
         except ArchiveError as error:
             self._damage.append(error)
         return True

@@ -42,11 +42,15 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def extract(arguments: argparse.Namespace) -> int:
     """Write one table's rows to standard output."""
-    from pgvow.operations.extract import RowFormat, extract_table  # noqa: PLC0415 - for --help
+    from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415 - for --help
+    from pgvow.operations.extract import RowFormat, extract_table  # noqa: PLC0415
 
     row_format = RowFormat(arguments.format)
+    sink = sys.stdout.buffer
     try:
-        extract_table(arguments.file, arguments.table, row_format, sys.stdout.buffer)
+        # Rows on a terminal are progress enough, and a bar between them would be none.
+        with TerminalProgress(quiet=sys.stdout.isatty()) as progress:
+            extract_table(arguments.file, arguments.table, row_format, sink, progress)
     except PgvowError:
         _let_go_of_output()
         raise

@@ -36,7 +36,7 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     options.add_report(restore)
     restore.set_defaults(
         jobs=None, table=[], schema_only=False, no_owner=False, owner_map=None, globals=False,
-        swap=False, terminate=False, yes=False,
+        no_tablespaces=False, swap=False, terminate=False, yes=False,
     )  # fmt: skip
 
 
@@ -76,6 +76,11 @@ def _add_owners(restore: argparse.ArgumentParser) -> None:
         action="store_true",
         help="first create the roles and tablespaces kept beside the dump; those that exist stay"
         " as they are",
+    )
+    restore.add_argument(
+        "--no-tablespaces",
+        action="store_true",
+        help="put everything into the server's default tablespace",
     )
 
 
@@ -117,6 +122,7 @@ def restore(arguments: argparse.Namespace) -> int:
         no_owner=arguments.no_owner,
         owner_map=read_owner_map(arguments.owner_map) if arguments.owner_map else {},
         with_globals=arguments.globals,
+        no_tablespaces=arguments.no_tablespaces,
         swap=arguments.swap,
         terminate=arguments.terminate,
         confirmed=_confirmed(arguments, chosen),

@@ -12,6 +12,7 @@ from pgvow.cli.command_extract import extract
 from pgvow.cli.command_prove import prove
 from pgvow.cli.command_restore import restore
 from pgvow.cli.command_show import show
+from pgvow.cli.options import is_parallel, selection
 from pgvow.cli.printing import print_result
 from pgvow.cli.progress import TerminalProgress
 from pgvow.errors import VerificationFailed
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 def backup(arguments: argparse.Namespace) -> int:
     """Make a backup."""
-    from pgvow.cli.render.backup import backup_object, backup_text  # noqa: PLC0415
     from pgvow.operations.backup import BackupOptions, make_backup  # noqa: PLC0415
+    from pgvow.operations.dumping import DumpOptions  # noqa: PLC0415
 
     chosen = settings.load(env=arguments.env, environ=os.environ, directory=Path())
     options = BackupOptions(
@@ -33,9 +34,19 @@ def backup(arguments: argparse.Namespace) -> int:
         lock_wait_timeout=arguments.lock_wait_timeout,
         with_globals=not arguments.no_globals,
         inspect=not arguments.no_inspect,
+        dump=DumpOptions(
+            parallel=is_parallel(arguments),
+            jobs=arguments.jobs,
+            compress=arguments.compress,
+            selection=selection(arguments),
+        ),
     )
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = make_backup(chosen, options, environ=os.environ, progress=progress)
+    if arguments.quiet and not arguments.json:
+        return 0  # what draws text is slow to load
+    from pgvow.cli.render.backup import backup_object, backup_text  # noqa: PLC0415
+
     print_result(arguments, lambda: backup_object(result), lambda: backup_text(result))
     return 0
 
@@ -43,13 +54,13 @@ def backup(arguments: argparse.Namespace) -> int:
 def verify(arguments: argparse.Namespace) -> int:
     """Check one backup."""
     from pgvow.cli.render.verify import verification_object, verification_text  # noqa: PLC0415
-    from pgvow.operations.verify import verify_backup  # noqa: PLC0415
+    from pgvow.operations.verify import verify_and_record  # noqa: PLC0415
 
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
     if arguments.all:
         return _verify_all(arguments, pg_bin)
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = verify_backup(
+        result = verify_and_record(
             arguments.file,
             pg_bin=pg_bin,
             environ=os.environ,

@@ -6,11 +6,11 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 if TYPE_CHECKING:
     from typing import TextIO
+
+    from rich.console import Console
+    from rich.text import Text
 
 GOOD = "green"
 BAD = "red"
@@ -34,6 +34,8 @@ def errors() -> Console:
 
 
 def _console(stream: TextIO) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - slow to load, and not every run prints
+
     return Console(
         file=stream,
         width=None if stream.isatty() else _PIPE_WIDTH,
@@ -55,9 +57,11 @@ def printable(text: str) -> str:
 
 def styled(text: str, style: str) -> Text:
     """Text in one style."""
+    from rich.text import Text  # noqa: PLC0415 - see _console
+
     return Text(text, style=style)
 
 
 def mark(*, good: bool) -> Text:
     """✓ or ✗ in its colour."""
-    return Text("✓", style=GOOD) if good else Text("✗", style=BAD)
+    return styled("✓", GOOD) if good else styled("✗", BAD)

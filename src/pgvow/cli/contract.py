@@ -22,6 +22,14 @@ _OF_MODE = {
         "lock_wait_timeout",
         "no_globals",
         "no_inspect",
+        "jobs",
+        "engine",
+        "compress",
+        "schema",
+        "exclude_schema",
+        "table",
+        "exclude_table",
+        "exclude_table_data",
     },
     "verify": {"file", "deep"},
     "verify_all": {"all", "deep", "output_dir"},
@@ -79,5 +87,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     options.add_deep(parser)
     options.add_backup(parser)
+    options.add_engine(parser)
     options.add_report(parser)
     return parser

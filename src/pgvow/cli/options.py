@@ -10,6 +10,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pgvow.cli.cores import usable_cores
+from pgvow.model import Compress
+
 DEFAULT_DIRECTORY = Path("db/backups")
 
 DEFAULTS: dict[str, Any] = {
@@ -19,6 +22,14 @@ DEFAULTS: dict[str, Any] = {
     "lock_wait_timeout": 60.0,
     "no_globals": False,
     "no_inspect": False,
+    "jobs": 1,
+    "engine": None,
+    "compress": Compress(),
+    "schema": (),
+    "exclude_schema": (),
+    "table": (),
+    "exclude_table": (),
+    "exclude_table_data": (),
     "deep": False,
     "all": False,
     "file": None,
@@ -78,6 +89,62 @@ def add_backup(group: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine(group: argparse.ArgumentParser) -> None:
+    """Add how to dump, and what."""
+    group.add_argument(
+        "--jobs",
+        metavar="N|auto",
+        type=_jobs,
+        default=argparse.SUPPRESS,
+        help="copy with so many workers into the one file; auto: the cores of this machine, at most"
+        " 8 (default: 1, pg_dump alone)",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("parallel", "pg_dump"),
+        default=argparse.SUPPRESS,
+        help="who copies the rows (default: pg_dump, or parallel where --jobs is 2 or more)",
+    )
+    group.add_argument(
+        "--compress",
+        metavar="HOW",
+        type=_compress,
+        default=argparse.SUPPRESS,
+        help="gzip, gzip:1-9, zstd, zstd:1-22 (from PostgreSQL 16 on) or none (default: gzip)",
+    )
+    for short, name, what in (
+        ("-n", "--schema", "only schemas that match"),
+        ("-N", "--exclude-schema", "leave out schemas that match"),
+        ("-t", "--table", "only tables that match"),
+        ("-T", "--exclude-table", "leave out tables that match"),
+        (None, "--exclude-table-data", "leave out the rows of tables that match"),
+    ):
+        group.add_argument(
+            *([short] if short else []),
+            name,
+            metavar="PATTERN",
+            action="append",
+            default=argparse.SUPPRESS,
+            help=f"{what}, as pg_dump has it; may be repeated",
+        )
+
+
+def is_parallel(arguments: argparse.Namespace) -> bool:
+    """Say whether the parallel engine is to be used."""
+    if arguments.engine is None:
+        return bool(arguments.jobs > 1)
+    return bool(arguments.engine == "parallel")
+
+
+def selection(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Collect pg_dump's own options of what to dump."""
+    return tuple(
+        f"--{name.replace('_', '-')}={pattern}"
+        for name in ("schema", "exclude_schema", "table", "exclude_table", "exclude_table_data")
+        for pattern in getattr(arguments, name)
+    )
+
+
 def add_deep(group: argparse.ArgumentParser) -> None:
     """Add how thoroughly to verify, and what."""
     group.add_argument(
@@ -121,6 +188,17 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def _jobs(text: str) -> int:
+    return usable_cores() if text == "auto" else count(text)
+
+
+def _compress(text: str) -> Compress:
+    try:
+        return Compress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _not_negative(text: str) -> float:

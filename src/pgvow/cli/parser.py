@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rich_argparse import RawDescriptionRichHelpFormatter
-
 from pgvow import __version__
 from pgvow.cli import options
 from pgvow.cli.command_diff import add_diff
@@ -32,9 +30,16 @@ class Parser(argparse.ArgumentParser):
     """An argparse parser whose errors are ours, and whose help is plain in a pipe."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        kwargs.setdefault("formatter_class", RawDescriptionRichHelpFormatter)
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def format_help(self) -> str:
+        """Return the help, in colours where the terminal has them."""
+        from rich_argparse import RawDescriptionRichHelpFormatter  # noqa: PLC0415 - slow to load
+
+        self.formatter_class = RawDescriptionRichHelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigurationError instead of ending the process."""
@@ -45,9 +50,16 @@ def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of ``pgvow``; raises ConfigurationError."""
     parser = build_parser()
     typed = parser.parse_args(argv)
-    if typed.command == "verify" and (typed.file is None) == ("all" not in typed):
-        parser.error("verify takes a FILE, or --all")
+    if typed.command == "verify":
+        _check_verify(parser, typed)
     return options.filled(typed)
+
+
+def _check_verify(parser: argparse.ArgumentParser, typed: argparse.Namespace) -> None:
+    if (typed.file is None) == ("all" not in typed):
+        parser.error("verify takes a FILE, or --all")
+    if typed.file is not None and "output_dir" in typed:
+        parser.error("--output-dir goes with --all: a FILE is named by its path")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,7 +72,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pgvow {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     backup = commands.add_parser("backup", help="make a backup", description="Make a backup.")
-    for add in (options.add_env, options.add_output_dir, options.add_backup, options.add_report):
+    for add in (
+        options.add_env,
+        options.add_output_dir,
+        options.add_backup,
+        options.add_engine,
+        options.add_report,
+    ):
         add(backup)
     verify = commands.add_parser(
         "verify",

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.text import Text
-
 from pgvow.cli.console import WARNING, errors, printable, styled
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.progress import Task, TaskID
+    from rich.progress import Progress, TaskID
 
     from pgvow.progress import Step
 
@@ -33,23 +23,11 @@ _PHASES = {
     "restoring the schema again": "Reference",
     "comparing schemas": "Schema",
     "restoring": "Restoring",
+    "indexes": "Indexes",
+    "extracting": "Extracting",
     "analyzing": "Analyzing",
     "comparing": "Comparing",
 }
-
-
-class _Amount(DownloadColumn):
-    """Bytes where a phase counts them; else its own words, if it has any."""
-
-    def render(self, task: Task) -> Text:
-        return super().render(task) if task.total else Text(task.fields.get("detail", ""))
-
-
-class _Rate(TransferSpeedColumn):
-    """Bytes a second where a phase counts bytes."""
-
-    def render(self, task: Task) -> Text:
-        return super().render(task) if task.total else Text()
 
 
 class TerminalProgress:
@@ -57,22 +35,13 @@ class TerminalProgress:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._console = errors()
         self._task: TaskID | None = None
         self._phase = ""
-        self._bar = Progress(
-            TextColumn("{task.description:<15}"),
-            BarColumn(),
-            _Amount(binary_units=True),
-            _Rate(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=quiet or not self._console.is_terminal,
-        )
+        self._bar = None if quiet else _bar_on_terminal()
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._bar:
+            self._bar.start()
         return self
 
     def __exit__(
@@ -81,11 +50,12 @@ class TerminalProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._bar:
+            self._bar.stop()
 
     def update(self, step: Step) -> None:
         """Move the bar; a new phase begins a new one."""
-        if self._bar.disable:
+        if self._bar is None:
             return
         if self._task is None or step.phase != self._phase:
             if self._task is not None:
@@ -99,4 +69,13 @@ class TerminalProgress:
     def warn(self, message: str) -> None:
         """Print a warning line above the bar."""
         if not self._quiet:
-            self._console.print(styled("!", WARNING), printable(message))
+            errors().print(styled("!", WARNING), printable(message))
+
+
+def _bar_on_terminal() -> Progress | None:
+    console = errors()
+    if not console.is_terminal:
+        return None
+    from pgvow.cli.bar import make_bar  # noqa: PLC0415 - slow to load, and cron sees none
+
+    return make_bar(console)

@@ -14,21 +14,15 @@ from pgvow.postgres.process import Tool
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.engine.command import DumpCommand
+    from pgvow.postgres.connection import Session
     from pgvow.postgres.process import Ended
     from pgvow.postgres.snapshot import HeldSnapshot
     from pgvow.progress import Progress
 
-LOCK_WAIT_SECONDS = 2
-"""How long pg_dump may wait for a lock before everything is released and begun anew.
-
-A TRUNCATE or ALTER that queues between our lock and pg_dump's makes pg_dump wait behind it, while
-it waits for us: nobody but us can see that knot, so it has to be short.
-"""
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5
 _LONGEST_LINE = 500  # pg_dump quotes its LOCK TABLE with the names of thousands of tables
@@ -40,11 +34,8 @@ class PgDump:
 
     name = "pg_dump"
 
-    def __init__(
-        self, target: Target, installation: Installation, monitor: Session, progress: Progress
-    ) -> None:
-        self._target = target
-        self._installation = installation
+    def __init__(self, command: DumpCommand, monitor: Session, progress: Progress) -> None:
+        self._command = command
         self._monitor = monitor
         self._progress = progress
 
@@ -62,12 +53,13 @@ class PgDump:
         what it raises ends pg_dump. Raises BeginAnewError, LockTableFullError, BackupFailed,
         NoSpace, AccessDenied.
         """
-        environment = self._installation.environment(
-            self._target.tool_environment(notice_our_death=held.watched)
-        )
+        argv = self._command.argv(held, f"--file={archive.absolute()}")
+        environment = self._command.environment(held)
         copying = CopyProgress(held.tables, archive, monitor=self._monitor, progress=self._progress)
         os.truncate(archive, 0)
-        with Tool(self._argv(held, archive), env=environment, stdout=DEVNULL) as tool:
+        # Not by redirecting standard output: 16 and newer then append a second table of contents,
+        # and the first one never learns where the data lies.
+        with Tool(argv, env=environment, stdout=DEVNULL) as tool:
             locked = False
             next_look = 0.0
             while (ended := tool.poll(_POLL_SECONDS)) is None:
@@ -80,45 +72,26 @@ class PgDump:
                     copying.look()
                     next_look = time.monotonic() + _LOOK_SECONDS
         if ended.returncode != 0:
-            raise self._failure(ended)
+            raise dump_failure(ended, self._command.facts())
         on_locked()
         for line in ended.stderr.splitlines():
             self._progress.warn(line)
 
-    def _argv(self, held: HeldSnapshot, archive: Path) -> list[str]:
-        return [
-            str(self._installation.program("pg_dump")),
-            "--format=custom",
-            "--compress=6",
-            # Not by redirecting standard output: 16 and newer then append a second table of
-            # contents, and the first one never learns where the data lies.
-            f"--file={archive.absolute()}",
-            "--no-password",
-            *self._encoding(),
-            f"--snapshot={held.id}",
-            f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}",
-            "--dbname=" + self._target.conninfo("pgvow dump", notice_our_death=held.watched),
-        ]
 
-    def _encoding(self) -> list[str]:
-        """The database's own encoding: a client_encoding set for it or its role cannot hold all."""
-        encoding = self._monitor.info.parameter_status("server_encoding")
-        return [f"--encoding={encoding}"] if encoding else []
-
-    def _failure(self, ended: Ended) -> Exception:
-        facts = {**self._target.facts, "pg_dump": self._installation.version}
-        text = _shortened(ended.stderr) or f"pg_dump ended with status {ended.returncode}"
-        if ended.returncode == -signal.SIGXFSZ or any(words in text for words in _DISK_FULL):
-            return NoSpace(text, facts=facts, steps=disk_full_steps())
-        # The server's message may be in any language; what it quotes of statements and settings
-        # is not.
-        if "max_locks_per_transaction" in text:
-            return LockTableFullError(text)
-        denied = "permission denied" in text
-        if "LOCK TABLE" in text and not denied:
-            return BeginAnewError(text)
-        kind: type[PgvowError] = AccessDenied if denied else BackupFailed
-        return kind(text, facts=facts, steps=_failure_steps(text))
+def dump_failure(ended: Ended, facts: Mapping[str, str]) -> Exception:
+    """Make of what pg_dump ended with what it means."""
+    text = _shortened(ended.stderr) or f"pg_dump ended with status {ended.returncode}"
+    if ended.returncode == -signal.SIGXFSZ or any(words in text for words in _DISK_FULL):
+        return NoSpace(text, facts=facts, steps=disk_full_steps())
+    # The server's message may be in any language; what it quotes of statements and settings
+    # is not.
+    if "max_locks_per_transaction" in text:
+        return LockTableFullError(text)
+    denied = "permission denied" in text
+    if "LOCK TABLE" in text and not denied:
+        return BeginAnewError(text)
+    kind: type[PgvowError] = AccessDenied if denied else BackupFailed
+    return kind(text, facts=facts, steps=_failure_steps(text))
 
 
 def _shortened(text: str) -> str:

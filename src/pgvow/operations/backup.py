@@ -11,33 +11,26 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow import __version__
-from pgvow.archive import ArchiveError, read_toc
-from pgvow.engine.pg_dump import PgDump, disk_full_steps
-from pgvow.errors import BackupFailed, LockNotGranted, NoSpace, PgvowError, VerificationFailed
+from pgvow.archive import ArchiveError
+from pgvow.engine.command import DumpCommand
+from pgvow.errors import BackupFailed, NoSpace, VerificationFailed
 from pgvow.model import Metadata
+from pgvow.operations.backup_globals import dumping_globals, keep_globals, passwords_kept
+from pgvow.operations.dumping import Dumped, Dumping, DumpOptions
 from pgvow.operations.hashing import hash_file
 from pgvow.operations.inspect import (
     compare_with_witness,
     inspect_file,
     large_object_facts,
+    read_what_was_written,
     sequence_facts,
     toc_facts,
     unreadable,
 )
 from pgvow.postgres.binaries import TESTED_MAJORS, choose_for_server, find_installations
 from pgvow.postgres.connection import Target, prepare, translate
-from pgvow.postgres.globals import dump_globals
-from pgvow.postgres.listing import listing_complaint
+from pgvow.postgres.listing import complaint_of, start_listing
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
-from pgvow.postgres.snapshot import (
-    BeginAnewError,
-    Deadline,
-    LockTableFullError,
-    hold_snapshot,
-    lock_steps,
-    lock_table_steps,
-)
-from pgvow.postgres.witness import Witness
 from pgvow.progress import Step
 from pgvow.store import LocalStore
 
@@ -45,11 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pgvow.archive import TableOfContents
-    from pgvow.model import Backup, GlobalsFacts, ServerFacts, TableFacts
+    from pgvow.engine.filled import Filled
+    from pgvow.model import Backup, ServerFacts, TableFacts
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.snapshot import HeldSnapshot
+    from pgvow.postgres.process import Tool
     from pgvow.progress import Progress
     from pgvow.settings import Settings
     from pgvow.store import Draft, Recovered
@@ -68,6 +61,7 @@ class BackupOptions:
     lock_wait_timeout: float = 60.0
     with_globals: bool = True
     inspect: bool = True
+    dump: DumpOptions = DumpOptions()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +200,26 @@ def _fill_and_publish(
 ) -> BackupResult:
     # Asked before the dump: until it is done the session may have been ended for idling.
     settings = _comparison_settings(run)
-    kept = _keep_globals(run, draft) if run.options.with_globals else None
-    counted = _dump(run, draft)
+    passwords = passwords_kept(run.target, run.session, run) if run.options.with_globals else None
+    dumped = _dump(run, draft)
+    # Both work while we read the file; before, pg_dump might have met a limit of connections.
+    with (
+        start_listing(run.installation, draft.dump_partial, run.environ) as listing,
+        dumping_globals(run.target, run.installation, run, passwords=passwords) as roles,
+    ):
+        found = _read_back(run, draft, dumped.filled)
+        kept = keep_globals(draft, roles, run.server.user, run) if roles else None
+        _check_integrity(run, listing)
     metadata = replace(
-        _read_back(run, draft, counted),
+        found,
         globals=kept,
         settings=settings,
+        engine=dumped.engine,
+        compression=str(run.options.dump.compress),
+        selection=run.options.dump.selection,
+        snapshot=dumped.filled.snapshot,
         seconds=round(time.monotonic() - started, 3),
     )
-    _check_integrity(run, draft)
     backup = draft.publish(metadata)
     return BackupResult(
         backup=backup,
@@ -234,17 +239,24 @@ def _comparison_settings(run: _Run) -> dict[str, str]:
         raise translate(error, run.target.facts) from error
 
 
-def _read_back(run: _Run, draft: Draft, counted: Mapping[int, TableFacts]) -> Metadata:
-    """Read the file once more, to its last byte unless that was declined, and say what it holds."""
-    if not run.options.inspect:
+def _read_back(run: _Run, draft: Draft, filled: Filled) -> Metadata:
+    """Read the file once more, to its last byte unless that was declined, and say what it holds.
+
+    What an engine of ours has laid down itself need not be decoded again: that the bytes are those
+    it wrote is all there is to be seen.
+    """
+    if filled.contents is None and not run.options.inspect:
         checksum, size = hash_file(draft.dump_partial, run)
-        return _metadata(run, draft, checksum, size, tuple(counted.values()))
+        return _metadata(run, draft, checksum, size, tuple(filled.facts.values()))
     try:
-        inspection = inspect_file(draft.dump_partial, run)
+        if filled.contents is None:
+            inspection = inspect_file(draft.dump_partial, run)
+        else:
+            inspection = read_what_was_written(draft.dump_partial, filled, run)
     except ArchiveError as error:
         raise unreadable(error) from error
     contents = inspection.contents
-    tables = compare_with_witness(contents, counted)
+    tables = compare_with_witness(contents, filled.facts)
     return replace(
         _metadata(run, draft, inspection.checksum_sha256, inspection.size, tables),
         toc=toc_facts(contents),
@@ -268,108 +280,26 @@ def _metadata(
         postgresql_version=run.server.version,
         tables=tables,
         pgvow_version=__version__,
-        engine=PgDump.name,
     )
 
 
-def _dump(run: _Run, draft: Draft) -> dict[int, TableFacts]:
-    """Dump and count in one snapshot, beginning anew while migrations get in between."""
-    deadline = Deadline.after(run.options.lock_wait_timeout)
-    engine = PgDump(run.target, run.installation, run.session, run)
+def _dump(run: _Run, draft: Draft) -> Dumped:
     draft.open_dump().close()  # made by us, so that it is 0600 and nobody else's from the start
-    locked = True
-    while True:
-        run.update(Step("lock"))
-        try:
-            with hold_snapshot(run.target, deadline=deadline, warn=run.warn, locked=locked) as held:
-                return _dump_snapshot(run, engine, held, draft)
-        except LockTableFullError as full:
-            if not locked:
-                raise BackupFailed(
-                    str(full), facts=run.target.facts, steps=lock_table_steps()
-                ) from None
-            locked = False  # the two of us are too many: pg_dump's own locks have to do
-        except BeginAnewError as queued:
-            if deadline.passed:
-                raise LockNotGranted(
-                    f"a table stayed locked for {deadline.seconds:g} s: {queued}",
-                    facts=run.target.facts,
-                    steps=lock_steps(),
-                ) from None
-
-
-def _dump_snapshot(
-    run: _Run, engine: PgDump, held: HeldSnapshot, draft: Draft
-) -> dict[int, TableFacts]:
-    with Witness(run.target, held) as witness:
-        engine.fill(
-            held,
-            draft.dump_partial,
-            on_locked=witness.dump_holds_locks,
-            check=witness.check,
-        )
-        facts = witness.facts()
-    _same_tables(facts, _whole_toc(run, draft))
-    return facts
-
-
-def _whole_toc(run: _Run, draft: Draft) -> TableOfContents:
-    """Read the table of contents, and see that pg_dump came to write it again, with the offsets.
-
-    Where its last buffer does not fit on the disk, pg_dump passes over that: it writes no offsets,
-    leaves a file that is cut short, and ends with success.
-    """
-    try:
-        with draft.dump_partial.open("rb") as file:
-            toc = read_toc(file)
-    except ArchiveError as error:
-        raise _cut_short(run, str(error)) from error
-    if any(entry.data_offset is None for entry in toc.with_data):
-        raise _cut_short(run, "its table of contents does not say where the data is")
-    return toc
-
-
-def _cut_short(run: _Run, complaint: str) -> PgvowError:
-    what = f"what pg_dump wrote is not whole: {complaint}"
-    if run.store.free_bytes() < _DISK_IS_FULL:
-        return NoSpace(what, facts={"Directory": str(run.store.directory)}, steps=disk_full_steps())
-    return BackupFailed(what, steps=["Check the disk: df -h, dmesg | tail", "Then run it again"])
-
-
-def _same_tables(facts: Mapping[int, TableFacts], toc: TableOfContents) -> None:
-    """Make sure that the archive has the rows of just those tables that were counted."""
-    dumped = {entry.oid: entry.name for entry in toc.table_data}
-    counted = {oid: table.key for oid, table in facts.items()}
-    if dumped.keys() == counted.keys():
-        return
-    uncounted = [name for oid, name in dumped.items() if oid not in counted]
-    undumped = [name for oid, name in counted.items() if oid not in dumped]
-    raise BackupFailed(
-        "the archive and the count do not have the same tables"
-        + (f"; in the archive only: {', '.join(uncounted)}" if uncounted else "")
-        + (f"; counted only: {', '.join(undumped)}" if undumped else ""),
-        steps=["Run it again; if it happens again, please report it with these names"],
+    how = run.options.dump
+    dumping = Dumping(
+        command=DumpCommand(run.target, run.installation, how.compress, how.selection),
+        session=run.session,
+        options=how,
+        lock_wait_timeout=run.options.lock_wait_timeout,
+        free_bytes=run.store.free_bytes,
+        progress=run,
     )
+    return dumping.run(draft.dump_partial)
 
 
-def _keep_globals(run: _Run, draft: Draft) -> GlobalsFacts | None:
-    """Keep roles and tablespaces beside the dump; a failure here is a warning."""
-    try:
-        found = dump_globals(run.target, run.session, run.installation)
-    except PgvowError as error:
-        run.warn(f"roles and tablespaces could not be kept: {error.cause}")
-        return None
-    if not found.role_passwords:
-        run.warn(
-            "roles are kept without their password hashes:"
-            f" {run.server.user} may not read pg_authid"
-        )
-    return draft.write_globals(found.script, role_passwords=found.role_passwords)
-
-
-def _check_integrity(run: _Run, draft: Draft) -> None:
+def _check_integrity(run: _Run, listing: Tool) -> None:
     run.update(Step("integrity"))
-    complaint = listing_complaint(run.installation, draft.dump_partial, run.environ)
+    complaint = complaint_of(listing)
     if complaint is not None:
         raise VerificationFailed(
             f"pg_restore cannot read what was just written: {complaint}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,12 +14,11 @@ from pgvow.archive import (
     UnorderedDigest,
     copy_target,
     copy_text,
-    read_archive,
     read_toc,
 )
-from pgvow.errors import PgvowError
-from pgvow.model import Difference, DifferenceKind, TableFacts, table_key
-from pgvow.operations.inspect import large_object_facts, sequence_facts, toc_facts
+from pgvow.errors import CannotBeProven, PgvowError
+from pgvow.model import Difference, DifferenceKind, table_key
+from pgvow.operations.comparison_expected import Expected, by_root, completed, size_of
 from pgvow.postgres.connection import carried, readable
 from pgvow.postgres.copy_out import (
     copy_rows,
@@ -32,20 +31,19 @@ from pgvow.postgres.copy_out import (
 from pgvow.progress import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
-    from typing import BinaryIO
 
-    from pgvow.archive import CopyFacts, CopyTarget, Entry, TableOfContents
+    from pgvow.archive import CopyFacts, TableOfContents
     from pgvow.model import Metadata
+    from pgvow.operations.comparison_expected import Target
     from pgvow.postgres.connection import Session
     from pgvow.postgres.copy_out import RestoredTable
     from pgvow.progress import Progress
 
 PHASE = "comparing"
 _TICK = 0.1
-_Target = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +71,13 @@ def compare_database(
     *,
     progress: Progress,
     more: Sequence[Session] = (),
+    make_pipe: Callable[[], Path] | None = None,
 ) -> Comparison:
     """Read the whole database of a session back and compare it with the metadata of ``dump``.
 
     The session is in autocommit; it is given the settings of the dumping one and keeps them, and so
-    are those in ``more``, into the same database, by which several tables are read at a time. The
+    are those in ``more``, into the same database, by which several tables are read at a time;
+    through pipes where ``make_pipe`` makes some for a server of ours on this machine. The
     dump is read where the metadata do not suffice: whose rows belong to which root, rows in another
     order, and all of it where it was not inspected. Raises CannotBeProven where the server lacks
     what makes texts comparable, ArchiveError, and PgvowError with the server's words.
@@ -85,49 +85,19 @@ def compare_database(
     try:
         with dump.open("rb") as file:
             toc = read_toc(file)
-            complete = _complete(metadata, file)
-        return _Comparing(session, more, complete, dump, toc, progress).run()
+            known = completed(metadata, file)
+        return _Comparing(session, more, known, dump, toc, progress, make_pipe).run()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise CannotBeProven(
+            f"the restored database may not be read: {str(error).strip()}",
+            steps=["Give --on a role that may read it, or prove it without --on"],
+        ) from error
     except psycopg.Error as error:
         raise PgvowError(
             f"the restored database could not be read: {str(error).strip()}",
             facts={"Dump": str(dump)},
             steps=["See the server's log for what happened there"],
         ) from error
-
-
-def _complete(metadata: Metadata, file: BinaryIO) -> Metadata:
-    """Fill in what a backup without inspection did not record."""
-    if metadata.toc is not None:
-        return metadata
-    contents = read_archive(file)
-    found = {(one.entry.namespace, one.entry.tag): one for one in contents.tables}
-    tables = (
-        replace(table, bytes=one.size, fingerprint=one.fingerprint)
-        if (one := found.get((table.schema, table.name)))
-        else table
-        for table in metadata.tables
-    )
-    return replace(
-        metadata,
-        tables=tuple(tables),
-        toc=toc_facts(contents),
-        large_objects=large_object_facts(contents),
-        sequences=sequence_facts(contents),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """A table of the backup: what is recorded, its entry, and where its rows are loaded."""
-
-    facts: TableFacts
-    entry: Entry
-    target: CopyTarget
-
-    @property
-    def is_loaded_through_root(self) -> bool:
-        own = (self.entry.namespace, self.entry.tag)
-        return (self.target.schema or self.entry.namespace, self.target.name) != own
 
 
 @dataclass
@@ -158,6 +128,7 @@ class _Comparing:
     dump: Path
     toc: TableOfContents
     progress: Progress
+    make_pipe: Callable[[], Path] | None
     differences: list[Difference] = field(default_factory=list)
     done: int = 0
     stopped: bool = False
@@ -167,7 +138,7 @@ class _Comparing:
             prepare_to_compare(session, self.metadata.settings)
         restored = {(one.schema, one.name): one for one in restored_tables(self.session)}
         expected = tuple(self._expected())
-        found = self._read_all(_by_root(expected), restored)
+        found = self._read_all(by_root(expected), restored)
         self.differences += [difference for one in found for difference in one.differences]
         compared = {self._carried(one.entry.namespace, one.entry.tag) for one in expected}
         self._extra(one for name, one in restored.items() if name not in compared)
@@ -180,19 +151,19 @@ class _Comparing:
             reordered=tuple(key for one in found for key in one.reordered),
         )
 
-    def _expected(self) -> Iterator[_Expected]:
+    def _expected(self) -> Iterator[Expected]:
         entries = {(one.namespace, one.tag): one for one in self.toc.table_data}
         for facts in self.metadata.tables:
             entry = entries.get((facts.schema, facts.name))
             if entry is None:
                 self._differ(DifferenceKind.TABLE_MISSING, facts.key, "a table", "not in the dump")
             else:
-                yield _Expected(facts, entry, copy_target(entry.copy_stmt))
+                yield Expected(facts, entry, copy_target(entry.copy_stmt))
 
     def _read_all(
         self,
-        groups: Mapping[_Target, list[_Expected]],
-        restored: Mapping[_Target, RestoredTable],
+        groups: Mapping[Target, list[Expected]],
+        restored: Mapping[Target, RestoredTable],
     ) -> list[_Found]:
         """Compare every table, as many at a time as there are sessions; in the order of groups."""
         free: SimpleQueue[Session] = SimpleQueue()
@@ -208,7 +179,7 @@ class _Comparing:
                         groups[target],
                         restored.get(self._carried(*target)),
                     )
-                    for target in sorted(groups, key=lambda target: -_size(groups[target]))
+                    for target in sorted(groups, key=lambda target: -size_of(groups[target]))
                 }
                 self._follow(set(jobs.values()))
             except BaseException:
@@ -227,8 +198,8 @@ class _Comparing:
     def _read(
         self,
         free: SimpleQueue[Session],
-        target: _Target,
-        parts: list[_Expected],
+        target: Target,
+        parts: list[Expected],
         restored: RestoredTable | None,
     ) -> _Found:
         """Compare one table; what is loaded through a root is compared there.
@@ -251,7 +222,7 @@ class _Comparing:
         return found
 
     def _is_same(
-        self, session: Session, found: _Found, part: _Expected, restored: RestoredTable
+        self, session: Session, found: _Found, part: Expected, restored: RestoredTable
     ) -> bool:
         """Compare rows in their order; False where it is worth a second look without."""
         facts = _digest(CopyDigest(), self._rows_of(session, restored, part.target.columns))
@@ -262,7 +233,7 @@ class _Comparing:
         return facts.fingerprint == part.facts.fingerprint
 
     def _without_order(
-        self, session: Session, found: _Found, parts: list[_Expected], restored: RestoredTable
+        self, session: Session, found: _Found, parts: list[Expected], restored: RestoredTable
     ) -> None:
         """Compare rows by the count and the sum of their hashes, and note if they differ."""
         columns = parts[0].target.columns
@@ -277,7 +248,7 @@ class _Comparing:
         elif len(parts) == 1:
             found.reordered.append(found.key)
 
-    def _archived(self, found: _Found, part: _Expected, columns: Sequence[str]) -> int:
+    def _archived(self, found: _Found, part: Expected, columns: Sequence[str]) -> int:
         """Sum the hashes of a table's rows in the archive, its columns put into this order.
 
         What the metadata say of the archive is checked by the way: all that follows rests on it.
@@ -338,7 +309,13 @@ class _Comparing:
         self, session: Session, table: RestoredTable, columns: Iterable[str]
     ) -> Iterator[bytes]:
         named = [carried(session, column) for column in columns]
-        for piece in copy_rows(session, table, named, encoding=self.toc.encoding):
+        for piece in copy_rows(
+            session,
+            table,
+            named,
+            encoding=self.toc.encoding,
+            make_pipe=self.make_pipe,
+        ):
             if self.stopped:
                 raise _Stopped
             self.done += len(piece)  # for the progress alone: several threads may lose one
@@ -350,19 +327,6 @@ class _Comparing:
 
     def _differ(self, kind: DifferenceKind, name: str, expected: str, found: str) -> None:
         self.differences.append(Difference(kind, name, expected, found))
-
-
-def _by_root(expected: Iterable[_Expected]) -> dict[_Target, list[_Expected]]:
-    """Group tables by where their rows are loaded: most by themselves, some by their root."""
-    groups: dict[_Target, list[_Expected]] = {}
-    for one in expected:
-        target = (one.target.schema or one.entry.namespace, one.target.name)
-        groups.setdefault(target, []).append(one)
-    return groups
-
-
-def _size(parts: Iterable[_Expected]) -> int:
-    return sum(part.facts.bytes or 0 for part in parts)
 
 
 class _Digest(Protocol):

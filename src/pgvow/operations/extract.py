@@ -16,9 +16,11 @@ from pgvow.archive import (
     csv_rows,
     read_toc,
 )
-from pgvow.errors import ConfigurationError
+from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.operations.backup_facts import opened
 from pgvow.operations.table_names import TableNames
+from pgvow.progress import Step
+from pgvow.store import load_metadata
 from pgvow.store.refusals import translated
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.archive import Entry, TableOfContents
+    from pgvow.progress import Progress
 
+PHASE = "extracting"
 _TABLE_LIKE = frozenset({"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"})
 # Encodings in which the second byte of a character can be a backslash: no server stores text so,
 # but pg_dump --encoding writes it.
@@ -50,7 +54,9 @@ class Sink(Protocol):
         """See that they are on their way."""
 
 
-def extract_table(path: Path, table: str, row_format: RowFormat, sink: Sink) -> int:
+def extract_table(
+    path: Path, table: str, row_format: RowFormat, sink: Sink, progress: Progress
+) -> int:
     """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
 
     Memory is bounded. What is written before an error stays written: only a return means that all
@@ -59,7 +65,7 @@ def extract_table(path: Path, table: str, row_format: RowFormat, sink: Sink) -> 
     BrokenPipeError goes through.
     """
     size = 0
-    with contextlib.closing(_rows(path, table, row_format)) as rows, _sinking():
+    with contextlib.closing(_rows(path, table, row_format, progress)) as rows, _sinking():
         for piece in rows:
             sink.write(piece)
             size += len(piece)
@@ -67,14 +73,34 @@ def extract_table(path: Path, table: str, row_format: RowFormat, sink: Sink) -> 
     return size
 
 
-def _rows(path: Path, table: str, row_format: RowFormat) -> Generator[bytes, None, None]:
+def _rows(
+    path: Path, table: str, row_format: RowFormat, progress: Progress
+) -> Generator[bytes, None, None]:
     with opened(path) as file:
         toc = read_toc(file)
         entry = _names(toc).find(table)
         if not entry.copy_stmt:
             raise _refused(entry, "are INSERT commands, not COPY text")
-        text = copy_text(file, toc, entry)
+        text = _followed(copy_text(file, toc, entry), _size(path, entry), progress)
         yield from text if row_format is RowFormat.COPY else _csv(toc, entry, text)
+
+
+def _size(path: Path, entry: Entry) -> int:
+    """How many bytes the rows are, where the metadata say so; 0 where they do not."""
+    try:
+        tables = load_metadata(path).tables
+    except PgvowError:  # rows can be had out of a dump alone
+        return 0
+    place = (entry.namespace, entry.tag)
+    return next((one.bytes or 0 for one in tables if (one.schema, one.name) == place), 0)
+
+
+def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
+    done = 0
+    for piece in text:
+        progress.update(Step(PHASE, min(done, total or done), total))
+        yield piece
+        done += len(piece)
 
 
 @contextlib.contextmanager

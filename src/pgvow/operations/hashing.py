@@ -8,18 +8,30 @@ from pgvow.progress import Step
 from pgvow.store import sha256_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pgvow.progress import Progress
 
 
-def hash_file(path: Path, progress: Progress) -> tuple[str, int]:
-    """Return SHA-256 in hexadecimal and size in bytes."""
+class _UnwantedError(Exception):
+    """Nobody waits for the checksum any more."""
+
+
+def hash_file(
+    path: Path, progress: Progress, *, unwanted: Callable[[], bool] = lambda: False
+) -> tuple[str, int]:
+    """Return SHA-256 in hexadecimal and size in bytes.
+
+    For a thread beside others: it ends where the result has become ``unwanted``.
+    """
     total = path.stat().st_size
     done = 0
 
     def read(count: int) -> None:
         nonlocal done
+        if unwanted():
+            raise _UnwantedError
         done += count
         progress.update(Step("checksum", done, total))
 

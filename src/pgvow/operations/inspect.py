@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import xxhash
+
 from pgvow.archive import ArchiveError, read_archive, sequence_positions
 from pgvow.errors import VerificationFailed
 from pgvow.model import LargeObjectFacts, SequenceFacts, TocFacts
+from pgvow.progress import Step
 from pgvow.store import sha256_file
+
+_READ_BYTES = 1 << 20
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from pgvow.archive import Contents
+    from pgvow.engine.filled import Filled
     from pgvow.model import TableFacts
     from pgvow.progress import Progress
 
@@ -39,6 +46,30 @@ def inspect_file(path: Path, progress: Progress) -> Inspection:
         contents = read_archive(file, progress=progress)
         digest, size = checksum.result()
     return Inspection(digest, size, contents)
+
+
+def read_what_was_written(path: Path, filled: Filled, progress: Progress) -> Inspection:
+    """Read back a file whose contents its engine knows, for the checksum.
+
+    Raises ArchiveError where it is not what was written.
+    """
+    contents = filled.contents
+    if contents is None:
+        raise ValueError("the engine knows nothing of the contents")
+    sha256, body = hashlib.sha256(), xxhash.xxh3_128()
+    with path.open("rb") as file:
+        head = file.read(contents.toc.end)
+        sha256.update(head)
+        size = len(head)
+        while block := file.read(_READ_BYTES):
+            sha256.update(block)
+            body.update(block)
+            size += len(block)
+            progress.update(Step("checksum", size, contents.size))
+    found = (xxhash.xxh3_128_hexdigest(head), body.hexdigest(), size)
+    if found != (contents.toc.digest, filled.body_digest, contents.size):
+        raise ArchiveError("the file is not what was written to it", offset=0)
+    return Inspection(sha256.hexdigest(), size, contents)
 
 
 def compare_with_witness(

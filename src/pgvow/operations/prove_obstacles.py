@@ -20,7 +20,7 @@ _OF_THE_MACHINE = frozenset({"EXTENSION", "COLLATION", "PROCEDURAL LANGUAGE"})
 _LACKING = re.compile(
     r"collation .* does not exist|ICU is not supported|could not access file"
     r"|could not load library|must be loaded via|does not support compression"
-    r"|permission denied|must be (?:superuser|owner|a superuser)",
+    r"|permission denied|must be (?:superuser|owner|a superuser|member|able to SET ROLE)",
     re.IGNORECASE,
 )
 # What a server refused; the workers of a parallel restore do not say of which entry.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.errors import CannotBeProven, ToolUnsuitable
+from pgvow.errors import CannotBeProven, NoSpace, ToolUnsuitable
 from pgvow.operations.server_programs import lent_vectors, programs_for_archive
 from pgvow.postgres.binaries import find_installations, install_steps
 from pgvow.postgres.restoring import Tools
@@ -15,10 +17,12 @@ from pgvow.postgres.scratch_database import GivenServer, open_session
 from pgvow.postgres.throwaway import ThrowawayServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pgvow.archive import TableOfContents
+    from pgvow.model import Metadata
+    from pgvow.operations.prove_run import ProveOptions
     from pgvow.postgres.binaries import Installation
 
 _SETTINGS = {
@@ -27,6 +31,10 @@ _SETTINGS = {
     "checkpoint_timeout": "1h",
     "maintenance_work_mem": "256MB",
 }
+_PARALLEL = "max_parallel_maintenance_workers"
+_MOST_HELPERS = 2
+# What a restored database needs, in sizes of the source's tables: indexes, and sorting for them.
+_ROOMY = 2
 _LOCKS_OF_CONNECTIONS = (
     100  # max_connections' default: the lock table has so many times its setting
 )
@@ -35,20 +43,25 @@ _LEAST_LOCKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A server that is there, its tools, and a database of it that sessions can be opened to."""
+    """A server that is there, its tools, and a database of it that sessions can be opened to.
+
+    ``folder`` is where a throw-away one has its files; ``make_pipe`` makes one that it writes into.
+    """
 
     tools: Tools
     database: str
     version: str
     description: str
     is_throwaway: bool
+    folder: Path | None = None
+    make_pipe: Callable[[], Path] | None = None
 
 
 @contextmanager
 def chosen_place(
     toc: TableOfContents,
+    options: ProveOptions,
     *,
-    on: str | None,
     pg_bin: Path | None,
     environ: Mapping[str, str],
 ) -> Iterator[Chosen]:
@@ -56,12 +69,17 @@ def chosen_place(
 
     Raises ToolUnsuitable where programs are missing, ConnectionFailed, CannotBeProven.
     """
-    if on is not None:
-        yield _given(toc, GivenServer(on), pg_bin, environ)
+    if options.on is not None:
+        yield _given(toc, GivenServer(options.on), pg_bin, environ)
         return
     made_by = _major(toc.header.pg_dump_version)
     installation = programs_for_archive(made_by, pg_bin=pg_bin, environ=environ)
-    settings = {**_SETTINGS, **_locks(toc), **lent_vectors(installation, environ)}
+    settings = {
+        **_SETTINGS,
+        **_locks(toc),
+        **_helpers(options.workers),
+        **lent_vectors(installation, environ),
+    }
     # libpq's variables are the user's, and mean another server.
     outside = {name: text for name, text in environ.items() if not name.startswith("PG")}
     with ThrowawayServer(installation.bin, settings=settings) as server:
@@ -71,13 +89,50 @@ def chosen_place(
             version=installation.version,
             description=f"a throw-away PostgreSQL {installation.version} ({installation.bin})",
             is_throwaway=True,
+            folder=server.data_directory,
+            make_pipe=server.make_pipe,
         )
 
 
 def _locks(toc: TableOfContents) -> dict[str, str]:
     """Make room in the lock table: pg_dump locks every table, and a restore every large object."""
-    needed = 2 * len(toc.entries) // _LOCKS_OF_CONNECTIONS
+    needed = 3 * len(toc.entries) // _LOCKS_OF_CONNECTIONS
     return {"max_locks_per_transaction": str(_LEAST_LOCKS + needed)}
+
+
+def _helpers(workers: int) -> dict[str, str]:
+    """Let what builds an index have helpers only where there are processors to spare.
+
+    Where there are none they made a restore slower by a fifth.
+    """
+    spare = (os.cpu_count() or 1) // workers - 1
+    return {_PARALLEL: str(max(0, min(_MOST_HELPERS, spare)))}
+
+
+def require_space(chosen: Chosen, metadata: Metadata, *, warn: Callable[[str], None]) -> None:
+    """Raise NoSpace where a throw-away server has less room than the tables had at the source.
+
+    Indexes come on top, of a size that nobody knows: ``warn`` where it could become tight.
+    """
+    if chosen.folder is None:
+        return
+    tables = sum(table.size_bytes for table in metadata.tables)
+    objects = metadata.large_objects.bytes if metadata.large_objects else 0
+    needed = max(tables + objects, metadata.backup_size_bytes)
+    free = shutil.disk_usage(chosen.folder).free
+    if free < needed:
+        raise NoSpace(
+            f"a restore needs {needed:,} bytes at least, and {free:,} are free in {chosen.folder}",
+            steps=[
+                "Name a larger disk: TMPDIR=/path pgvow prove FILE",
+                "Or prove it on another server: pgvow prove FILE --on DSN",
+            ],
+        )
+    if free < _ROOMY * needed:
+        warn(
+            f"{free:,} bytes are free for the restore: enough for the tables ({needed:,}),"
+            " perhaps not for their indexes"
+        )
 
 
 def _given(

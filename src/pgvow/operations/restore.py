@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
 from pgvow.model import LargeObjectFacts, TocFacts
 from pgvow.operations.comparison import compare_database
@@ -18,17 +20,21 @@ from pgvow.operations.restore_checks import (
     require_confirmation,
     require_name,
     require_roles,
+    require_tablespaces,
     verified,
 )
 from pgvow.operations.restore_database import analyze, apply_definition, apply_left_out
 from pgvow.operations.restore_globals import restore_globals
 from pgvow.operations.restore_owners import give_to_owners, without_roles
+from pgvow.operations.restore_progress import RowsWatch
 from pgvow.operations.restore_run import RestoreResult
 from pgvow.operations.restore_swap import Names, put_in_place, set_aside
-from pgvow.operations.restore_tool import PgRestore, RowsWatch, open_restored
+from pgvow.operations.restore_tool import PgRestore, open_restored
 from pgvow.postgres.connection import Target
-from pgvow.postgres.databases import Databases, on_database, refused
+from pgvow.postgres.databases import Databases, refused
+from pgvow.postgres.restoring import TargetTools
 from pgvow.progress import Step
+from pgvow.store import being_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,19 +62,32 @@ def restore_backup(
     started = time.monotonic()
     require_name(options)
     require_confirmation(settings, options)
+    with being_read(options.file):
+        return _restore(settings, options, environ, progress, started)
+
+
+def _restore(
+    settings: Settings,
+    options: RestoreOptions,
+    environ: Mapping[str, str],
+    progress: Progress,
+    started: float,
+) -> RestoreResult:
     metadata = verified(settings, options, environ, progress)
     target = Target(settings.connection, settings.libpq_variables, environ)
     with Databases.connect(target, avoiding=options.database) as databases:
         run = prepared(settings, options, environ, progress, databases, metadata)
         claim_name(run)
-        if options.with_globals:
-            restore_globals(databases, options.file, metadata, warn=run.warn)
-        require_roles(run)
-        names = Names.at(options.database, datetime.now(UTC))
-        with _dropped_on_failure(run, names):
-            seconds = _fill(run, names)
-            _compare(run, names)
-            ended = _publish(run, names)
+        names = Names.free(databases, options.database, datetime.now(UTC))
+        with _roles_told(run):
+            if options.with_globals:
+                restore_globals(run)
+            require_roles(run)
+            require_tablespaces(run)
+            with _dropped_on_failure(run, names):
+                seconds = _fill(run, names)
+                _compare(run, names)
+                ended = _publish(run, names)
         return RestoreResult(
             file=options.file,
             database=options.database,
@@ -90,10 +109,6 @@ def restore_backup(
 @contextmanager
 def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
     """Drop the temporary database however the work fails; one that has its name is not it."""
-    if run.databases.exists(names.temporary):
-        raise RestoreFailed(
-            f"the database {names.temporary} exists", steps=["Run this command again"]
-        )
     try:
         yield
     except BaseException as error:
@@ -104,6 +119,17 @@ def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
         left = _drop(run.target, names)
         if left is not None and isinstance(error, PgvowError):
             error.facts["Left behind"] = f"{names.temporary}, which could not be dropped: {left}"
+        raise
+
+
+@contextmanager
+def _roles_told(run: Run) -> Iterator[None]:
+    """Say which roles a failed restore leaves: others may have begun to use them."""
+    try:
+        yield
+    except PgvowError as error:
+        if run.made_roles:
+            error.facts["Created roles"] = f"{', '.join(run.made_roles)} (they stay)"
         raise
 
 
@@ -122,7 +148,9 @@ def _fill(run: Run, names: Names) -> float:
     started = time.monotonic()
     run.update(Step("creating"))
     name, no_owner = names.temporary, run.options.no_owner
-    run.databases.create(name, run.definition.create, comment=names.comment)
+    run.databases.create(name, run.definition.create)
+    run.update(Step("created"))
+    run.databases.say(name, names.comment)
     with open_restored(run.target, name) as session, refused(run.target):
         apply_definition(session, run.definition, name, no_owner=no_owner, keep=False)
     _run_pg_restore(run, name)
@@ -136,20 +164,29 @@ def _fill(run: Run, names: Names) -> float:
 
 
 def _run_pg_restore(run: Run, name: str) -> None:
-    options, selection = run.options, run.selection
-    pg_restore = PgRestore(
-        on_database(run.target, name),
-        run.installation,
-        options.jobs,
-        schema_only=options.schema_only,
-        no_owner=options.no_owner,
-    )
-    watch = RowsWatch(run.databases.session, name, _expected(run), run.progress)
-    if not options.owner_map:
-        pg_restore.run(options.file, selection, watch)
-        return
-    replace(pg_restore, no_owner=True).run(options.file, without_roles(selection), watch)
-    give_to_owners(pg_restore, options.file, run.toc, selection, watch)
+    options, entries = run.options, run.selection.entries
+    with open_restored(run.target, name) as session:
+        watch = RowsWatch(
+            session,
+            _expected(run),
+            entries,
+            one_by_one=options.jobs == 1,
+            progress=run.progress,
+        )
+        pg_restore = PgRestore(
+            TargetTools(run.installation, run.target),
+            name,
+            watch,
+            options.jobs,
+            schema_only=options.schema_only,
+            no_owner=options.no_owner,
+            tablespaces=not options.no_tablespaces,
+        )
+        if not options.owner_map:
+            pg_restore.run(options.file, entries)
+            return
+        replace(pg_restore, no_owner=True).run(options.file, without_roles(entries))
+        give_to_owners(pg_restore, options.file, run.toc, entries)
 
 
 def _expected(run: Run) -> Metadata:
@@ -185,14 +222,20 @@ def _compare(run: Run, names: Names) -> None:
             run.comparison = compare_database(
                 session, _expected(run), run.options.file, progress=run
             )
-        except CannotBeProven as error:
-            if run.options.swap:
+        except PgvowError as error:
+            if run.options.swap or not _is_impossible(error):
                 raise
             run.not_compared = error.cause
             run.warn(f"what was restored could not be compared with the backup: {error.cause}")
             return
     if not run.comparison.equal:
         raise _differs(run, names, run.comparison.differences)
+
+
+def _is_impossible(error: PgvowError) -> bool:
+    """Whether rows cannot be compared here: the server lacks something, or we lack a right."""
+    lacking = isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege)
+    return lacking or isinstance(error, CannotBeProven)
 
 
 def _differs(run: Run, names: Names, differences: Sequence[Difference]) -> RestoreFailed:

@@ -6,13 +6,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgvow.archive import read_toc, roles_named
-from pgvow.errors import ConfigurationError, RestoreFailed, VerificationFailed
+from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import PROD
 from pgvow.operations.restore_list import database_definition, select
-from pgvow.operations.restore_owners import mapped
+from pgvow.operations.restore_owners import is_given_away, mapped
 from pgvow.operations.restore_run import Run
-from pgvow.operations.restore_swap import claim, refuse_connected, refuse_existing, told
-from pgvow.operations.restore_tool import choose_pg_restore, major_of, role_steps
+from pgvow.operations.restore_swap import (
+    claim,
+    refuse_connected,
+    refuse_existing,
+    refuse_unreplaceable,
+    told,
+)
+from pgvow.operations.restore_tool import (
+    choose_pg_restore,
+    major_of,
+    owner_steps,
+    role_steps,
+    tablespace_steps,
+)
 from pgvow.operations.verify import verify_backup
 from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
@@ -28,12 +40,20 @@ if TYPE_CHECKING:
     from pgvow.settings import Settings
 
 
+_TEMPLATES = frozenset({"template0", "template1"})
+
+
 def require_name(options: RestoreOptions) -> None:
     """Raise ConfigurationError where PostgreSQL would cut the name off, or not take it."""
     size = len(options.database.encode("utf-8", "surrogateescape"))
     if not 0 < size <= LONGEST_NAME or "\0" in options.database:
         raise ConfigurationError(
             f"a database's name has 1 to {LONGEST_NAME} bytes, not {size}",
+            steps=["Choose another name: --to DATABASE"],
+        )
+    if options.database in _TEMPLATES:
+        raise ConfigurationError(
+            f"{options.database} is what the server makes new databases of, and not for data",
             steps=["Choose another name: --to DATABASE"],
         )
 
@@ -89,6 +109,7 @@ def prepared(
     )
     with options.file.open("rb") as file:
         toc = mapped(read_toc(file), options.owner_map)
+    definition = database_definition(toc)
     return Run(
         options=options,
         progress=progress,
@@ -98,13 +119,17 @@ def prepared(
         installation=installation,
         metadata=metadata,
         toc=toc,
-        selection=select(toc, options.tables),
-        definition=database_definition(toc),
+        selection=select(toc, options.tables, superuser=server.is_superuser),
+        definition=definition.without_tablespace() if options.no_tablespaces else definition,
     )
 
 
 def require_roles(run: Run) -> None:
-    """Raise RestoreFailed where the server lacks a role that is to own or be granted something."""
+    """Raise an error where a role is to own or be granted something and cannot.
+
+    RestoreFailed where the server lacks it, AccessDenied where nothing may be given to it by us:
+    pg_restore would find that out in the middle.
+    """
     restored = (*run.selection.entries, *run.selection.left_out)
     owner = run.definition.owner
     if run.options.no_owner:
@@ -117,6 +142,35 @@ def require_roles(run: Run) -> None:
             facts=run.target.facts,
             steps=role_steps(),
         )
+    if not (run.options.no_owner or run.server.is_superuser):
+        _require_membership(run)
+
+
+def _require_membership(run: Run) -> None:
+    owners = {entry.owner for entry in run.selection.entries if is_given_away(entry)}
+    owners |= {entry.owner for entry in run.selection.left_out if entry.desc == "SCHEMA"}
+    beyond = run.databases.roles_beyond_us((owners | {run.definition.owner}) - {""})
+    if beyond:
+        raise AccessDenied(
+            f"the role {run.server.user} is not a member of, or does not inherit from, roles that"
+            f" own what is restored: {', '.join(beyond)}",
+            facts=run.target.facts,
+            steps=[*owner_steps(), "Or restore as a superuser, or as a member of those roles"],
+        )
+
+
+def require_tablespaces(run: Run) -> None:
+    """Raise RestoreFailed where the server lacks a tablespace that something is to lie in."""
+    if run.options.no_tablespaces:
+        return
+    needed = {entry.tablespace for entry in run.selection.entries} | {run.definition.tablespace}
+    missing = sorted({one for one in needed if one} - run.databases.tablespace_names())
+    if missing:
+        raise RestoreFailed(
+            f"the archive names tablespaces that this server does not have: {', '.join(missing)}",
+            facts=run.target.facts,
+            steps=tablespace_steps(),
+        )
 
 
 def claim_name(run: Run) -> None:
@@ -126,6 +180,7 @@ def claim_name(run: Run) -> None:
     if not options.swap:
         refuse_existing(run.databases, database)
     elif run.databases.exists(database):
+        refuse_unreplaceable(run.databases, database, user=run.server.user)
         run.replaces = True
         run.sessions = refuse_connected(run.databases, database, terminate=options.terminate)
         if run.sessions:

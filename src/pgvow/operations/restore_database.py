@@ -25,16 +25,17 @@ def apply_definition(
 ) -> None:
     """Give a database the owner, settings and grants that the archive has for its own.
 
-    Without ``keep`` it is only tried: whatever is refused is better known before the hours that a
-    restore takes. Raises psycopg.Error.
+    Without ``keep`` all but the owner is only tried: whatever is refused is better known before the
+    hours that a restore takes. Raises psycopg.Error.
     """
-    with session.transaction(force_rollback=not keep):
-        if definition.owner and not no_owner:
-            session.execute(
-                sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
-                    sql.Identifier(name), sql.Identifier(definition.owner)
-                )
+    if definition.owner and not no_owner:
+        # Kept in any case: as owner of the database a role may have tables in its schema public.
+        session.execute(
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+                sql.Identifier(name), sql.Identifier(definition.owner)
             )
+        )
+    with session.transaction(force_rollback=not keep):
         for statement in definition.properties:
             session.execute(written(for_database(statement, name)))
 

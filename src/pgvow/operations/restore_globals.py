@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.errors import ConfigurationError, RestoreFailed
+from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.postgres.statements import statements, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pgvow.model import Metadata
+    from pgvow.operations.restore_run import Run
     from pgvow.postgres.databases import Databases
     from pgvow.postgres.statements import Statement, Token
 
@@ -32,27 +32,43 @@ class Known:
     tablespaces: frozenset[str]
 
 
-def restore_globals(
-    databases: Databases, dump: Path, metadata: Metadata, *, warn: Callable[[str], None]
-) -> None:
-    """Make the roles and tablespaces that the server lacks; raises RestoreFailed, AccessDenied."""
-    if metadata.globals is None:
+def restore_globals(run: Run) -> None:
+    """Make the roles and tablespaces that the server lacks; raises RestoreFailed, AccessDenied.
+
+    The roles in one transaction, so that none is there half of what it was; a tablespace cannot be
+    made in one.
+    """
+    dump, databases = run.options.file, run.databases
+    kept = run.metadata.globals
+    if kept is None:
         raise ConfigurationError(
             "there are no roles and tablespaces beside this backup: it was made with --no-globals",
             facts={"File": str(dump)},
             steps=["Create the roles yourself, or let everything belong to one: --no-owner"],
         )
-    path = dump.with_name(metadata.globals.file)
+    path = dump.with_name(kept.file)
     known = Known(databases.role_names(), databases.tablespace_names())
-    for statement in wanted(path.read_text("utf-8", "surrogateescape"), known):
+    script = tuple(wanted(path.read_text("utf-8", "surrogateescape"), known))
+    with databases.session.transaction():
+        _run(databases, (one for one in script if not _is_of_tablespace(one)), path)
+    run.made_roles = tuple(sorted(databases.role_names() - known.roles))
+    if run.made_roles:
+        run.warn(f"created roles: {', '.join(run.made_roles)}")
+    if not run.options.no_tablespaces:
+        _run(databases, filter(_is_of_tablespace, script), path)
+
+
+def _run(databases: Databases, script: Iterable[Statement], path: Path) -> None:
+    for statement in script:
         try:
             databases.run(statement)
-        except RestoreFailed as error:
+        except PgvowError as error:
             shown = " ".join(token.text for token in words(statement)[:3])
             raise error.with_facts({"Statement": shown, "Globals": str(path)}) from None
-    made = databases.role_names() - known.roles
-    if made:
-        warn(f"created roles: {', '.join(sorted(made))}")
+
+
+def _is_of_tablespace(statement: Statement) -> bool:
+    return any(token.keyword == "TABLESPACE" for token in words(statement))
 
 
 def wanted(script: str, known: Known) -> Iterator[Statement]:

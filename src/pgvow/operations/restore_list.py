@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, VerificationFailed
-from pgvow.postgres.statements import statements
+from pgvow.postgres.restoring import fails_harmlessly
+from pgvow.postgres.statements import setting_of, statements, without_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ _HANGS_ON = frozenset(
     }
 )  # fmt: skip
 _RELATIONS = _TABLES | {"VIEW"}
+_TABLESPACE = "TABLESPACE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +46,25 @@ class DatabaseDefinition:
     properties: tuple[Statement, ...]
     comment: Statement | None
 
+    @property
+    def tablespace(self) -> str | None:
+        """Where it was; None for the server's default."""
+        return setting_of(self.create, _TABLESPACE)
+
+    def without_tablespace(self) -> DatabaseDefinition:
+        """Put it where the server puts databases."""
+        return replace(self, create=without_setting(self.create, _TABLESPACE))
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What pg_restore restores, in the archive's order, and what we run after it.
 
-    ``left_out`` are the entries known to fail harmlessly: what would create the schema ``public``,
-    which is there, and comments on extensions, which only their owner may write.
+    ``left_out`` are the entries that would fail harmlessly.
     """
 
     entries: tuple[Entry, ...]
     left_out: tuple[Entry, ...]
-
-    def text(self) -> str:
-        """Write the list that ``pg_restore --use-list`` reads: a number a line."""
-        return "".join(f"{entry.dump_id};\n" for entry in self.entries)
 
 
 def database_definition(toc: TableOfContents) -> DatabaseDefinition:
@@ -88,7 +94,7 @@ def _all_statements(entries: Iterable[Entry]) -> Iterator[Statement]:
         yield from statements(entry.defn)
 
 
-def select(toc: TableOfContents, tables: Sequence[str] = ()) -> Selection:
+def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool) -> Selection:
     """Choose everything, or only tables by their keys, with what they need and what hangs on them.
 
     Raises ConfigurationError where a table is not in the archive.
@@ -105,16 +111,11 @@ def select(toc: TableOfContents, tables: Sequence[str] = ()) -> Selection:
         chosen = _Chosen(candidates)
         chosen.take(_find(candidates, tables))
         candidates = [entry for entry in candidates if entry.dump_id in chosen.ids]
+    fails = {one.dump_id for one in candidates if fails_harmlessly(one, superuser=superuser)}
     return Selection(
-        entries=tuple(entry for entry in candidates if not _is_harmless(entry)),
-        left_out=tuple(entry for entry in candidates if _is_harmless(entry)),
+        entries=tuple(entry for entry in candidates if entry.dump_id not in fails),
+        left_out=tuple(entry for entry in candidates if entry.dump_id in fails),
     )
-
-
-def _is_harmless(entry: Entry) -> bool:
-    if entry.desc == "SCHEMA":
-        return entry.tag == "public" and entry.defn.startswith("CREATE ")
-    return entry.desc == "COMMENT" and entry.tag.startswith("EXTENSION ")
 
 
 def _find(candidates: Sequence[Entry], tables: Sequence[str]) -> list[Entry]:

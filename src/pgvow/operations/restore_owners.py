@@ -16,16 +16,15 @@ from psycopg import sql
 
 from pgvow.archive import Section, definitions_archive
 from pgvow.errors import ConfigurationError, Problem
-from pgvow.operations.restore_list import Selection
 from pgvow.operations.restore_tool import open_restored
 from pgvow.postgres.databases import refused
 from pgvow.postgres.statements import statements, with_roles, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pgvow.archive import Entry, TableOfContents
-    from pgvow.operations.restore_tool import PgRestore, RowsWatch
+    from pgvow.operations.restore_tool import PgRestore
 
 _NAMING_ROLES = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
 _SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})
@@ -80,13 +79,10 @@ def mapped(toc: TableOfContents, owner_map: Mapping[str, str]) -> TableOfContent
     return replace(toc, entries=tuple(map(entry, toc.entries)))
 
 
-def without_roles(selection: Selection) -> Selection:
+def without_roles(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """Leave out what names roles: it has its turn in ``give_to_owners``."""
-    later = _naming_roles(selection.entries)
-    return replace(
-        selection,
-        entries=tuple(entry for entry in selection.entries if entry.dump_id not in later),
-    )
+    later = _naming_roles(entries)
+    return tuple(entry for entry in entries if entry.dump_id not in later)
 
 
 def _naming_roles(entries: Iterable[Entry]) -> set[int]:
@@ -100,44 +96,45 @@ def _naming_roles(entries: Iterable[Entry]) -> set[int]:
     }
 
 
+def is_given_away(entry: Entry) -> bool:
+    """Whether pg_restore says whose an object is, as it does of all that it could drop."""
+    return bool(entry.owner and entry.drop and entry.section in _OWNED)
+
+
 def give_to_owners(
-    pg_restore: PgRestore,
-    dump: Path,
-    toc: TableOfContents,
-    selection: Selection,
-    watch: RowsWatch,
+    pg_restore: PgRestore, dump: Path, toc: TableOfContents, restored: Sequence[Entry]
 ) -> None:
     """Give what was restored to its owners, and grant what was granted; raises RestoreFailed."""
-    entries = _ownership(selection)
+    entries = _ownership(restored)
     special = [entry for entry in toc.entries if entry.desc in _SPECIAL]
     with dump.open("rb") as file:
         archive = definitions_archive(file, [*special, *entries], toc.encoding)
     if not pg_restore.schema_only:
-        _give_large_objects(pg_restore, selection)
+        _give_large_objects(pg_restore, restored)
     with tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
         path = Path(folder) / "owners.dump"
         path.write_bytes(archive)
-        pg_restore.run(path, Selection(entries, ()), watch)
+        pg_restore.run(path, entries)
 
 
-def _ownership(selection: Selection) -> tuple[Entry, ...]:
-    later = _naming_roles(selection.entries)
+def _ownership(restored: Sequence[Entry]) -> tuple[Entry, ...]:
+    later = _naming_roles(restored)
     found = [
         entry if entry.dump_id in later else replace(entry, defn=_NOTHING)
-        for entry in selection.entries
-        if entry.dump_id in later or (entry.owner and entry.drop and entry.section in _OWNED)
+        for entry in restored
+        if entry.dump_id in later or is_given_away(entry)
     ]
     # A sequence that belongs to a table goes with it, and by itself only where it is already there.
     return tuple(sorted(found, key=lambda entry: entry.desc == "SEQUENCE"))
 
 
-def _give_large_objects(pg_restore: PgRestore, selection: Selection) -> None:
+def _give_large_objects(pg_restore: PgRestore, restored: Sequence[Entry]) -> None:
     """From 17 on an entry has many of them, and pg_restore would make them anew."""
-    groups = [entry for entry in selection.entries if entry.desc == _LARGE_OBJECTS]
+    groups = [entry for entry in restored if entry.desc == _LARGE_OBJECTS]
     if not groups:
         return
-    target = pg_restore.target
-    with open_restored(target, target.connection.dbname) as session, refused(target):
+    target = pg_restore.tools.target
+    with open_restored(target, pg_restore.database) as session, refused(target):
         for group in groups:
             for oid in group.defn.split():
                 statement = sql.SQL("ALTER LARGE OBJECT {} OWNER TO {}")

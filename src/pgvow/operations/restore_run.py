@@ -32,8 +32,9 @@ def default_jobs() -> int:
 class RestoreOptions:
     """What is restored, and into what.
 
-    ``owner_map`` maps roles of the archive to those that take their place. ``confirmed`` says that
-    whoever asked for it knows that ``swap`` replaces a production database.
+    ``owner_map`` maps roles of the archive to those that take their place. ``no_tablespaces`` puts
+    everything into the server's default one. ``confirmed`` says that whoever asked for it knows
+    that ``swap`` replaces a production database.
     """
 
     file: Path
@@ -44,6 +45,7 @@ class RestoreOptions:
     no_owner: bool = False
     owner_map: Mapping[str, str] = field(default_factory=dict)
     with_globals: bool = False
+    no_tablespaces: bool = False
     swap: bool = False
     terminate: bool = False
     confirmed: bool = False
@@ -92,6 +94,7 @@ class Run:
     replaces: bool = False
     comparison: Comparison | None = None
     not_compared: str | None = None
+    made_roles: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:

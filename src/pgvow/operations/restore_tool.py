@@ -1,42 +1,33 @@
-"""pg_restore: which one, how it is run, and how far it has come."""
+"""pg_restore: which one, how it is run, and what it means when it fails."""
 
 from __future__ import annotations
 
 import re
-import tempfile
-import time
 from dataclasses import dataclass
-from pathlib import Path
-from subprocess import DEVNULL
 from typing import TYPE_CHECKING
-
-import psycopg
 
 from pgvow.errors import NoSpace, RestoreFailed, ToolUnsuitable
 from pgvow.postgres.binaries import install_steps
 from pgvow.postgres.connection import watch_for_our_death
 from pgvow.postgres.databases import on_database
-from pgvow.postgres.process import Tool
-from pgvow.postgres.sql import query
-from pgvow.progress import Step
+from pgvow.postgres.restoring import restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from pgvow.model import Metadata
-    from pgvow.operations.restore_list import Selection
+    from pgvow.archive import Entry
+    from pgvow.operations.restore_progress import RowsWatch
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
-    from pgvow.postgres.process import Ended
-    from pgvow.progress import Progress
+    from pgvow.postgres.restoring import RestoreError, TargetTools
 
-PHASE = "restoring"
-_POLL_SECONDS = 0.05
-_LOOK_SECONDS = 0.5
 _LONGEST_CAUSE = 4000
 # From 17 on pg_restore begins with SET transaction_timeout, which older servers do not know.
 _TRANSACTION_TIMEOUT_SINCE = 17
 _MAJOR = re.compile(r"\d+")
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|superuser)")
 
 
 def major_of(version: str) -> int:
@@ -85,54 +76,44 @@ def _speaks_alike(newer: int, server_major: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PgRestore:
-    """Runs pg_restore into one database, in a way that keeps the order of rows."""
+    """Restores into one database, in a way that keeps the order of rows."""
 
-    target: Target
-    installation: Installation
+    tools: TargetTools
+    database: str
+    watch: RowsWatch
     jobs: int
     schema_only: bool = False
     no_owner: bool = False
+    tablespaces: bool = True
 
-    def run(self, archive: Path, selection: Selection, watch: RowsWatch) -> None:
-        """Restore what is selected; raises RestoreFailed at the first error."""
-        environment = self.installation.environment(
-            self.target.tool_environment(notice_our_death=True)
+    def run(self, archive: Path, entries: Sequence[Entry]) -> None:
+        """Restore these entries; raises RestoreFailed at the first error."""
+        error = restore(
+            self.tools,
+            archive,
+            self.database,
+            entries=entries,
+            jobs=self.jobs,
+            schema_only=self.schema_only,
+            no_owner=self.no_owner,
+            tablespaces=self.tablespaces,
+            tick=self.watch.look,
+            warn=self.watch.progress.warn,
         )
-        with tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
-            listed = Path(folder) / "list"
-            listed.write_text(selection.text(), encoding="ascii")
-            with Tool(self._argv(archive, listed), env=environment, stdout=DEVNULL) as tool:
-                while (ended := tool.poll(_POLL_SECONDS)) is None:
-                    watch.look()
-        if ended.returncode != 0:
-            raise self._failure(ended)
-        for line in ended.stderr.splitlines():
-            watch.progress.warn(line)
+        if error is not None:
+            raise self._failure(error, entries)
 
-    def _argv(self, archive: Path, listed: Path) -> list[str]:
-        return [
-            str(self.installation.program("pg_restore")),
-            "--exit-on-error",
-            "--no-password",
-            *self._order_keeping(),
-            *(["--schema-only"] if self.schema_only else []),
-            *(["--no-owner"] if self.no_owner else []),
-            f"--use-list={listed}",
-            f"--dbname={self.target.conninfo('pgvow restore')}",
-            str(archive.absolute()),
-        ]
-
-    def _order_keeping(self) -> Sequence[str]:
-        """A plain serial restore moves rows: the free space map refills earlier pages."""
-        return ["--single-transaction"] if self.jobs == 1 else [f"--jobs={self.jobs}"]
-
-    def _failure(self, ended: Ended) -> RestoreFailed | NoSpace:
-        cause = ended.stderr[-_LONGEST_CAUSE:] or f"pg_restore ended with {ended.returncode}"
+    def _failure(self, error: RestoreError, entries: Sequence[Entry]) -> RestoreFailed | NoSpace:
+        cause = error.complaint[:_LONGEST_CAUSE]
+        installation = self.tools.installation
         facts = {
-            **self.target.facts,
-            "pg_restore": f"{self.installation.version} in {self.installation.bin}",
+            **self.tools.target.facts,
+            "pg_restore": f"{installation.version} in {installation.bin}",
         }
-        if "No space left on device" in cause:
+        entry = next((one for one in entries if one.dump_id == error.dump_id), None)
+        if entry is not None:
+            facts["Object"] = f"{entry.desc} {entry.name}"
+        if _FULL.search(cause):
             return NoSpace(cause, facts=facts, steps=["See what fills the server's disk: df -h"])
         return RestoreFailed(cause, facts=facts, steps=_steps(cause))
 
@@ -145,6 +126,10 @@ def _steps(cause: str) -> list[str]:
         return ["Restore with --jobs 2 or more: --jobs 1 locks all tables in one transaction"]
     if "CREATE EXTENSION" in cause:
         return ["Install the extension's package on the server, of the same major as the server"]
+    if "tablespace" in cause:
+        return tablespace_steps()
+    if _NOT_OURS.search(cause):
+        return ["Restore as a superuser: the statement above is not for every role", *owner_steps()]
     return [
         "Read what pg_restore said above: it names the object and the statement",
         (
@@ -164,39 +149,20 @@ def role_steps() -> list[str]:
     ]
 
 
-class RowsWatch:
-    """Tells how many of the rows are there, from what the server says of itself.
+def tablespace_steps() -> list[str]:
+    """Steps when a tablespace that the archive names is not there."""
+    return [
+        "Create the tablespaces, or let --globals do it where their directories exist",
+        "Or put everything into the server's default tablespace: --no-tablespaces",
+    ]
 
-    A failure to find out is never a failure of the restore.
-    """
 
-    def __init__(
-        self, session: Session, database: str, metadata: Metadata, progress: Progress
-    ) -> None:
-        self.progress = progress
-        self._session = session
-        self._database = database
-        self._rows = sum(table.rows for table in metadata.tables)
-        self._bytes = sum(table.bytes or table.size_bytes for table in metadata.tables)
-        self._next = 0.0
-        self._done = 0
-
-    def look(self) -> None:
-        """Find out how far it is and tell, twice a second at most."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + _LOOK_SECONDS
-        try:
-            row = self._session.execute(
-                query("restore_progress"), {"name": self._database}
-            ).fetchone()
-        except psycopg.Error:
-            return
-        self._done = min(max(self._done, row[0] if row else 0), self._rows)
-        share = self._done / self._rows if self._rows else 0
-        detail = f"{self._done:,} of {self._rows:,} rows"
-        self.progress.update(Step(PHASE, int(self._bytes * share), self._bytes, detail))
+def owner_steps() -> list[str]:
+    """Steps when the role that restores may not give objects to their owners."""
+    return [
+        "Let everything belong to the role that restores: --no-owner (grants are kept)",
+        "Or give what others own to roles that it is a member of: --owner-map FILE",
+    ]
 
 
 def open_restored(target: Target, name: str) -> Session:

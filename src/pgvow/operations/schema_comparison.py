@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pgvow.archive import Entry, TableOfContents
-    from pgvow.postgres.restoring import Tools
+    from pgvow.postgres.restoring import ToolsFor
 
 # Not in a dump of the schema alone, or not of what is in the database.
 _NOT_COMPARED = frozenset(
@@ -47,20 +47,20 @@ _Name = tuple[str, str, str]
 
 
 def compare_schemas(
-    tools: Tools, restored: str, reference: str, wanted: Iterable[Entry]
+    found: TableOfContents, reference: TableOfContents, wanted: Iterable[Entry]
 ) -> Iterator[Difference]:
-    """Yield what differs between two databases, and which ``wanted`` entries are in neither."""
-    with tempfile.TemporaryDirectory(prefix="pgvow-schema-") as folder:
-        found = _dumped(tools, restored, Path(folder) / "restored.dump")
-        expected = _dumped(tools, reference, Path(folder) / "reference.dump")
+    """Yield what differs between two schemas, and which ``wanted`` entries are not in ``found``."""
     yield from _missing(wanted, found)
-    yield from _changed(expected, found)
+    yield from _changed(reference, found)
 
 
-def _dumped(tools: Tools, dbname: str, file: Path) -> TableOfContents:
-    dump_schema(tools, dbname, file)
-    with file.open("rb") as opened:
-        return read_toc(opened)
+def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
+    """Dump the schema of a database; raises PgvowError with pg_dump's words."""
+    with tempfile.TemporaryDirectory(prefix="pgvow-schema-") as folder:
+        file = Path(folder) / "schema.dump"
+        dump_schema(tools, dbname, file)
+        with file.open("rb") as opened:
+            return read_toc(opened)
 
 
 def _is_compared(entry: Entry) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive import roles_named
+from pgvow.model import level_reached
 from pgvow.operations.backup_facts import read_facts
 from pgvow.operations.stock_restore import stock_restore
 from pgvow.store import ProofError, load_proof, parse_stem
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from pgvow.model import Proof
+    from pgvow.model import Level, Proof
     from pgvow.operations.backup_facts import BackupFacts, TableRows
     from pgvow.operations.stock_restore import StockRestore
     from pgvow.progress import Progress
@@ -46,6 +47,11 @@ class Shown:
     globals_file: Path | None
     proof: Proof | None
     restore: StockRestore
+
+    @property
+    def level(self) -> Level | None:
+        """The highest level of trust that it has reached."""
+        return level_reached(self.facts.metadata, self.proof)
 
 
 def show_backup(path: Path, *, progress: Progress) -> Shown:
@@ -96,7 +102,7 @@ def _globals(facts: BackupFacts) -> Path | None:
 
 
 def _proof(facts: BackupFacts) -> Proof | None:
-    """Load what a restore showed of this very file; a broken proof is as good as none."""
+    """Load what checks showed of this very file; a broken proof is as good as none."""
     try:
         proof = load_proof(facts.path)
     except (ProofError, OSError):

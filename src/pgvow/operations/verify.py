@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pgvow import __version__
 from pgvow.errors import ToolUnsuitable
+from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.hashing import hash_file
+from pgvow.operations.recording import record
 from pgvow.operations.verify_deep import decode_and_compare
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.listing import listing_complaint
-from pgvow.store import LocalStore, MetadataError, load_metadata, refusals, sha256_file
+from pgvow.store import (
+    LocalStore,
+    MetadataError,
+    being_read,
+    load_metadata,
+    refusals,
+    sha256_file,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pgvow.model import Metadata
+    from pgvow.model import Metadata, Proof
     from pgvow.operations.verify_deep import DeepCheck
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
@@ -35,13 +47,18 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All that was looked at in one backup. ``passed`` only where every check passed."""
+    """All that was looked at in one backup. ``passed`` only where every check passed.
+
+    ``proof`` is all that has been shown of it by now, None where that could not be kept.
+    """
 
     path: Path
     checks: tuple[Check, ...]
     metadata: Metadata | None
     size_bytes: int | None
     deep: DeepCheck | None = None
+    proof: Proof | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -179,6 +196,55 @@ def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
     )
 
 
+def verify_and_record(
+    path: Path,
+    *,
+    pg_bin: Path | None,
+    environ: Mapping[str, str],
+    progress: Progress,
+    deep: bool = False,
+) -> Verification:
+    """Verify a backup and keep the level that it reached, or missed, beside it.
+
+    Nobody removes it meanwhile. Where it has no metadata there is nothing to keep; where the
+    directory may only be read, that is a warning. Raises what ``verify_backup`` raises.
+    """
+    started = time.monotonic()
+    with being_read(path):
+        result = verify_backup(path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
+        if result.metadata is None:
+            return result
+        evidence = _evidence(result, time.monotonic() - started)
+        warnings: list[str] = []
+        proof = record(path, result.metadata, evidence, warn=warnings.append)
+    for warning in warnings:
+        progress.warn(warning)
+    return replace(result, proof=proof, warnings=tuple(warnings))
+
+
+def _evidence(result: Verification, seconds: float) -> Evidence:
+    """Tell what was shown: where decoding alone failed, that the lower level was missed is not."""
+    missed = {check.name for check in result.checks if not check.passed}
+    decoded = result.deep is not None and missed <= {"contents"}
+    return Evidence(
+        level=Level.DECODED if decoded else Level.VERIFIED,
+        at=datetime.now(UTC).replace(microsecond=0),
+        seconds=round(seconds, 3),
+        tables=len(result.deep.tables) if result.deep else 0,
+        rows=result.deep.rows if result.deep else 0,
+        differences=tuple(_missed(result)),
+        pgvow_version=__version__,
+    )
+
+
+def _missed(result: Verification) -> Iterator[Difference]:
+    for check in result.checks:
+        if not check.passed and check.name != "contents":
+            yield Difference(DifferenceKind.FILE, check.name, check.expected, check.found)
+    for difference in result.deep.differences if result.deep else ():
+        yield Difference(DifferenceKind.CONTENTS, "the archive", "as recorded", difference)
+
+
 def verify_all(
     directory: Path,
     *,
@@ -187,8 +253,8 @@ def verify_all(
     progress: Progress,
     deep: bool = False,
 ) -> tuple[Verification, ...]:
-    """Verify every backup of a directory, newest first."""
+    """Verify every backup of a directory, newest first, and keep the level each has reached."""
     return tuple(
-        verify_backup(backup.path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
+        verify_and_record(backup.path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
         for backup in LocalStore(directory).list()
     )

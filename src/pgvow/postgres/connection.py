@@ -11,7 +11,13 @@ from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import AccessDenied, BackupFailed, ConnectionFailed, PgvowError
-from pgvow.postgres.hints import connection_steps, query_steps
+from pgvow.postgres.hints import (
+    NO_CONNECT_RIGHT,
+    connection_steps,
+    is_understood,
+    query_steps,
+)
+from pgvow.postgres.refusal import sqlstate_of_refusal
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -115,8 +121,12 @@ class Target:
     def refused(self, error: psycopg.Error) -> PgvowError:
         """Translate a refused connection."""
         cause = str(error).strip()
-        kind = AccessDenied if "permission denied for database" in cause else ConnectionFailed
-        steps = connection_steps(cause, self.connection)
+        sqlstate = error.sqlstate
+        if sqlstate is None and not is_understood(cause):
+            sqlstate = sqlstate_of_refusal(make_conninfo("", **self._with_password("pgvow check")))
+        denied = sqlstate == NO_CONNECT_RIGHT or "permission denied for database" in cause
+        kind = AccessDenied if denied else ConnectionFailed
+        steps = connection_steps(cause, self.connection, sqlstate)
         return kind(cause, facts=self.facts, steps=steps)
 
     def _with_password(self, application_name: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -108,14 +110,24 @@ class Databases:
         One that has died is given some seconds to be noticed.
         """
         deadline = time.monotonic() + _LOCK_PATIENCE
-        while True:
-            with refused(self.target):
-                row = self.session.execute(query("restore_lock"), {"name": name}).fetchone()
-            if row and row[0]:
-                return True
+        while not self._try_lock(name):
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE + random.uniform(0, _PAUSE))  # noqa: S311 - two may try in step
+        return True
+
+    def _try_lock(self, name: str) -> bool:
+        """Take the lock of our database, and let go again if it is held in another one."""
+        given = {"name": name}
+        with refused(self.target):
+            row = self.session.execute(query("restore_lock"), given).fetchone()
+            if not row or not row[0]:
+                return False
+            held = self.session.execute(query("restore_lock_elsewhere"), given).fetchone()
+            if not held or not held[0]:
+                return True
+            self.session.execute(query("restore_unlock"), given)
+        return False
 
     def all(self) -> tuple[DatabaseName, ...]:
         """Every database of the server."""
@@ -126,10 +138,14 @@ class Databases:
         """Say whether there is such a database."""
         return any(database.name == name for database in self.all())
 
-    def create(self, name: str, definition: Statement, *, comment: str) -> None:
+    def create(self, name: str, definition: Statement) -> None:
         """Create a database by the archive's own statement, which names template0 and locale."""
         with refused(self.target):
             self.session.execute(written(for_database(definition, name)))
+
+    def say(self, name: str, comment: str) -> None:
+        """Give a database a comment."""
+        with refused(self.target):
             self.session.execute(_comment(name, comment))
 
     def drop(self, name: str) -> None:
@@ -196,6 +212,24 @@ class Databases:
         """Every tablespace of the server."""
         return self._names("tablespace_names")
 
+    def roles_beyond_us(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of these roles, which exist, that we may not give objects to and then work on."""
+        with refused(self.target):
+            rows = self.session.execute(query("roles_beyond_us"), {"names": list(names)})
+            return tuple(name for (name,) in rows.fetchall())
+
+    def may_rename(self, name: str) -> bool:
+        """Say whether we may rename a database that exists."""
+        with refused(self.target):
+            row = self.session.execute(query("may_rename"), {"name": name}).fetchone()
+        return bool(row and row[0])
+
+    def sessions_beyond_us(self, name: str) -> int:
+        """Count the sessions connected to a database that we may not end."""
+        with refused(self.target):
+            row = self.session.execute(query("sessions_beyond_us"), {"name": name}).fetchone()
+        return int(row[0]) if row else 0
+
     def _names(self, name: str) -> frozenset[str]:
         with refused(self.target):
             return frozenset(row[0] for row in self.session.execute(query(name)).fetchall())
@@ -223,16 +257,20 @@ class Databases:
 
     def _rename_once(self, session: Session, renaming: Renaming) -> int:
         ended = 0
+        stop = threading.Event()
         with ThreadPoolExecutor(1, thread_name_prefix="rename") as pool:
-            result = pool.submit(renaming.run, session)
+            result = pool.submit(renaming.run, session, stop)
             try:
                 while not result.done():
                     time.sleep(_PAUSE)
                     if renaming.terminate is not None and not result.done():
                         ended += self.terminate(renaming.terminate)
             except BaseException:
+                stop.set()
                 session.cancel()
-                raise
+                if result.exception() is not None:
+                    raise
+                return ended  # it came too late: the names have changed, and that is the outcome
             result.result()
         return ended
 
@@ -245,20 +283,24 @@ class Renaming:
     comment: Statement | None
     terminate: str | None = None
 
-    def run(self, session: Session) -> None:
-        """Do it in one transaction."""
+    def run(self, session: Session, stop: threading.Event) -> None:
+        """Do it in one transaction, and nothing of it where ``stop`` is set before the end."""
         with session.transaction():
-            for name, new_name in self.names:
-                session.execute(
-                    sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
-                        sql.Identifier(name), sql.Identifier(new_name)
-                    )
-                )
-            name = self.names[-1][1]
-            if self.comment is None:
-                session.execute(_comment(name, None))
-            else:
-                session.execute(written(for_database(self.comment, name)))
+            for statement in self._statements():
+                session.execute(statement)
+                if stop.is_set():
+                    raise psycopg.errors.QueryCanceled("asked to stop before the names changed")
+
+    def _statements(self) -> Iterator[sql.Composed | bytes]:
+        for name, new_name in self.names:
+            yield sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(name), sql.Identifier(new_name)
+            )
+        name = self.names[-1][1]
+        if self.comment is None:
+            yield _comment(name, None)
+        else:
+            yield written(for_database(self.comment, name))
 
 
 _FORGET_SUBSCRIPTION = (

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import BackupFailed
 from pgvow.postgres.connection import translate
-from pgvow.postgres.process import run
+from pgvow.postgres.process import Tool
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
 
@@ -26,28 +30,53 @@ class Globals:
     role_passwords: bool
 
 
-def dump_globals(target: Target, session: Session, installation: Installation) -> Globals:
-    """Run pg_dumpall --globals-only through the one database that we know we may enter.
+class GlobalsDump:
+    """A pg_dumpall --globals-only at work beside us, by the one database that we may enter.
 
     pg_dumpall would look for databases ``postgres`` and ``template1``, which may not exist or not
-    let us in. Password hashes need rights that managed servers give to nobody; without them the
-    roles come without. Raises BackupFailed.
+    let us in. Password hashes need rights that managed servers give to nobody; without
+    ``role_passwords`` the roles come without. Leaving the block ends the program.
     """
-    passwords = may_read_role_passwords(target, session)
-    argv = [
-        str(installation.program("pg_dumpall")),
-        "--globals-only",
-        "--no-password",
-        # As a connection string: a bare name with a "=" in it would be taken for one.
-        f"--database={make_conninfo('', dbname=target.connection.dbname)}",
-        f"--dbname={target.conninfo('pgvow globals')}",
-    ]
-    if not passwords:
-        argv.append("--no-role-passwords")
-    output = run(argv, env=installation.environment(target.tool_environment()))
-    if output.ended.returncode != 0:
-        raise BackupFailed(output.ended.stderr or "pg_dumpall failed", facts=target.facts)
-    return Globals(output.stdout, passwords)
+
+    def __init__(self, target: Target, installation: Installation, *, role_passwords: bool) -> None:
+        self.role_passwords = role_passwords
+        self._facts = target.facts
+        self._script = b""
+        argv = [
+            str(installation.program("pg_dumpall")),
+            "--globals-only",
+            "--no-password",
+            # As a connection string: a bare name with a "=" in it would be taken for one.
+            f"--database={make_conninfo('', dbname=target.connection.dbname)}",
+            f"--dbname={target.conninfo('pgvow globals')}",
+            *([] if role_passwords else ["--no-role-passwords"]),
+        ]
+        environment = installation.environment(target.tool_environment())
+        self._tool = Tool(argv, env=environment, stdout=PIPE)
+        self._reader = threading.Thread(target=self._read, name="globals", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tool.stop()
+
+    def result(self) -> Globals:
+        """Wait for the end; raises BackupFailed."""
+        ended = self._tool.wait()
+        self._reader.join()
+        if ended.returncode != 0:
+            raise BackupFailed(ended.stderr or "pg_dumpall failed", facts=self._facts)
+        return Globals(self._script, self.role_passwords)
+
+    def _read(self) -> None:
+        self._script = self._tool.stdout.read()
 
 
 def may_read_role_passwords(target: Target, session: Session) -> bool:

@@ -13,14 +13,21 @@ if TYPE_CHECKING:
     from pgvow.settings import Connection
 
 
-def connection_steps(cause: str, connection: Connection) -> list[str]:
+NO_CONNECT_RIGHT = "42501"
+"""The SQLSTATE with which a server refuses a role that may not enter the database."""
+
+
+def connection_steps(cause: str, connection: Connection, sqlstate: str | None = None) -> list[str]:
     """Steps for a connection that was refused.
 
-    The server's words may be in any language; where they are not English the general steps serve.
+    The server's words may be in any language; where they are not English the SQLSTATE serves, if
+    it is known.
     """
     for needle, steps in _REFUSALS:
         if needle in cause:
             return steps(connection)
+    if sqlstate in _BY_SQLSTATE:
+        return _BY_SQLSTATE[sqlstate](connection)
     return [
         f"Check host, port, database and user: {connection.origin('dbname')} and its neighbours",
         f"Try by hand: {_psql(connection)}",
@@ -125,6 +132,19 @@ _REFUSALS: tuple[tuple[str, Callable[[Connection], list[str]]], ...] = (
     ('role "', _no_such_role),
     ("does not exist", _no_such_database),
 )
+
+
+_BY_SQLSTATE: dict[str | None, Callable[[Connection], list[str]]] = {
+    NO_CONNECT_RIGHT: _no_connect_right,
+    "28P01": _wrong_password,
+    "28000": _no_entry,
+    "3D000": _no_such_database,
+}
+
+
+def is_understood(cause: str) -> bool:
+    """Whether the words of a refusal tell what it is."""
+    return any(needle in cause for needle, _ in _REFUSALS)
 
 
 def query_steps(error: psycopg.Error) -> list[str]:

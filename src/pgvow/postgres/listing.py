@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
-from pgvow.postgres.process import run_quietly
+from pgvow.postgres.process import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,12 +14,23 @@ if TYPE_CHECKING:
     from pgvow.postgres.binaries import Installation
 
 
-def listing_complaint(
-    installation: Installation, archive: Path, environ: Mapping[str, str]
-) -> str | None:
-    """Run ``pg_restore --list``; None where it succeeds, else what it complains of."""
+def start_listing(installation: Installation, archive: Path, environ: Mapping[str, str]) -> Tool:
+    """Start ``pg_restore --list``; leaving the tool's block ends it."""
     argv = [str(installation.program("pg_restore")), "--list", str(archive.absolute())]
-    ended = run_quietly(argv, env=installation.environment(environ))
+    return Tool(argv, env=installation.environment(environ), stdout=DEVNULL)
+
+
+def complaint_of(listing: Tool) -> str | None:
+    """Wait for it; None where it succeeds, else what it complains of."""
+    ended = listing.wait()
     if ended.returncode == 0:
         return None
     return ended.stderr or f"pg_restore ended with status {ended.returncode}"
+
+
+def listing_complaint(
+    installation: Installation, archive: Path, environ: Mapping[str, str]
+) -> str | None:
+    """Run ``pg_restore --list`` to its end; see ``complaint_of``."""
+    with start_listing(installation, archive, environ) as listing:
+        return complaint_of(listing)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -79,6 +81,14 @@ class SignalsKeptBack:
         self._kept.append(signum)
 
 
+def _pidfd(pid: int) -> int | None:
+    """Open a descriptor that becomes readable when a child ends; None where there is none."""
+    try:
+        return os.pidfd_open(pid) if _LINUX else None
+    except OSError:
+        return None  # a kernel before 5.3
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a program ended: its exit status (negative: a signal) and the last of its stderr."""
@@ -96,27 +106,34 @@ class Tool:
         *,
         env: Mapping[str, str],
         stdout: int | IO[bytes],
+        stdin: int = subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._argv = argv
+        self._pass_fds = pass_fds
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with SignalsKeptBack() as signals:
-            self._process = self._start(env, stdout)
+            self._process = self._start(env, stdout, stdin)
             self._reader = threading.Thread(target=self._read_stderr, name="stderr", daemon=True)
             self._reader.start()
+            self._pidfd = _pidfd(self._process.pid)
         try:
             signals.deliver()
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, env: Mapping[str, str], stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(
+        self, env: Mapping[str, str], stdout: int | IO[bytes], stdin: int
+    ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 self._argv,
                 env=dict(env),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
+                pass_fds=self._pass_fds,
                 # A Ctrl-C at the terminal goes to us alone; we end our children in order.
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - see die_with_parent
@@ -150,13 +167,37 @@ class Tool:
             raise ValueError("the program's standard output is not a pipe")
         return self._process.stdout
 
+    @property
+    def stdin(self) -> IO[bytes]:
+        """The pipe into a program started with ``stdin=PIPE``."""
+        if self._process.stdin is None:
+            raise ValueError("the program's standard input is not a pipe")
+        return self._process.stdin
+
+    def take_complaints(self) -> str:
+        """Take the last of what it has written to its stderr since the last time."""
+        taken = []
+        while self._tail:
+            taken.append(self._tail.popleft())
+        return "".join(taken).strip()
+
     def poll(self, seconds: float) -> Ended | None:
         """Wait for the end, at most so many seconds; None while it still runs."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        if self._process.poll() is None and not self._ends_within(seconds):
             return None
         return self.wait()
+
+    def _ends_within(self, seconds: float) -> bool:
+        if self._pidfd is None:
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return False
+            return True
+        # Python's own wait() looks every few milliseconds, and notices an end that much later.
+        end = select.poll()
+        end.register(self._pidfd, select.POLLIN)
+        return bool(end.poll(seconds * 1000))
 
     def wait(self) -> Ended:
         """Wait for the end."""
@@ -164,8 +205,15 @@ class Tool:
         self._reader.join(_PATIENCE)
         return Ended(returncode, "".join(self._tail).strip())
 
+    def terminate(self) -> None:
+        """Ask the program to end, without waiting for it."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """End the program: SIGTERM, and after a while SIGKILL. Repeating it is harmless."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -176,6 +224,9 @@ class Tool:
         self._reader.join(_PATIENCE)
         if self._process.stdout is not None:
             self._process.stdout.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
 
     def _read_stderr(self) -> None:
         pipe = self._process.stderr

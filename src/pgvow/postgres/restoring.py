@@ -8,10 +8,11 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pgvow.archive import Section
 from pgvow.errors import PgvowError
+from pgvow.postgres.databases import on_database
 from pgvow.postgres.process import Tool, run_quietly
 from pgvow.postgres.scratch_database import tool_connection
 
@@ -20,12 +21,24 @@ if TYPE_CHECKING:
 
     from pgvow.archive import Entry
     from pgvow.postgres.binaries import Installation
+    from pgvow.postgres.connection import Target
     from pgvow.postgres.process import Ended
     from pgvow.postgres.scratch_database import Place
 
-_TICK = 0.2
+_TICK = 0.1
 _ENTRY = re.compile(r"from TOC entry (\d+);")
 _ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
+
+
+class ToolsFor(Protocol):
+    """The programs for one server, and how they reach its databases."""
+
+    @property
+    def installation(self) -> Installation:
+        """Where the programs are."""
+
+    def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
+        """Compose what a tool gets: a connection string without secrets, and its environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +49,25 @@ class Tools:
     place: Place
     environ: Mapping[str, str]
 
-    def environment(self, secret: Mapping[str, str]) -> dict[str, str]:
-        """Compose the environment of a tool."""
-        return self.installation.environment({**self.environ, **secret})
+    def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
+        """Compose what a tool gets: a connection string without secrets, and its environment."""
+        connection, secret = tool_connection(self.place, dbname)
+        return connection, self.installation.environment({**self.environ, **secret})
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTools:
+    """The programs for the server that the settings lead to; it notices when we die."""
+
+    installation: Installation
+    target: Target
+
+    def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
+        """Compose what a tool gets: a connection string without secrets, and its environment."""
+        target = on_database(self.target, dbname)
+        environment = target.tool_environment(notice_our_death=True)
+        connection = target.conninfo("pgvow restore", notice_our_death=True)
+        return connection, self.installation.environment(environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +78,54 @@ class RestoreError:
     complaint: str
 
 
+def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
+    """Whether an entry is known to fail where it is restored, and nothing is lost by it.
+
+    These are all: the schema ``public`` is in every new database, and only the owner of an
+    extension, often a superuser, may comment on it. They are left out, so that whatever else fails
+    can stop the restore.
+    """
+    if entry.desc == "SCHEMA":
+        return entry.tag == "public" and entry.defn.startswith("CREATE ")
+    return not superuser and entry.desc == "COMMENT" and entry.tag.startswith("EXTENSION ")
+
+
 def restore(
-    tools: Tools,
+    tools: ToolsFor,
     dump: Path,
     dbname: str,
     *,
     entries: Sequence[Entry],
     jobs: int = 1,
     schema_only: bool = False,
+    no_owner: bool = False,
+    tablespaces: bool = False,
     tick: Callable[[], None] = lambda: None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> RestoreError | None:
     """Restore these entries into an empty database and stop at the first error, which is returned.
 
-    ``tick`` is called several times a second.
+    Rows keep their order: a plain serial pg_restore moves some, for the free space map has later
+    ones refill earlier pages, so one job is a single transaction. ``tick`` is called several times
+    a second, ``warn`` with what pg_restore had to say though it succeeded.
     """
-    connection, secret = tool_connection(tools.place, dbname)
+    connection, environment = tools.reach(dbname)
+    in_order = ["--single-transaction"] if jobs == 1 else [f"--jobs={jobs}"]
     for wave in waves(entries):
         with _list_of(wave) as listed:
             argv = [
                 *(str(tools.installation.program("pg_restore")), "--exit-on-error"),
-                *("--no-password", "--no-tablespaces", f"--use-list={listed}"),
-                *(f"--dbname={connection}",),
-                *(["--schema-only"] if schema_only else [f"--jobs={jobs}"]),
-                str(dump),
+                *("--no-password", f"--use-list={listed}", f"--dbname={connection}"),
+                *(["--schema-only"] if schema_only else in_order),
+                *(["--no-owner"] if no_owner else []),
+                *([] if tablespaces else ["--no-tablespaces"]),
+                str(dump.absolute()),
             ]
-            ended = _watched(argv, tools.environment(secret), tick)
+            ended = _watched(argv, environment, tick)
         if ended.returncode != 0:
             return _error(ended)
+        for line in ended.stderr.splitlines():
+            warn(line)
     return None
 
 
@@ -98,20 +148,21 @@ def waves(entries: Sequence[Entry]) -> tuple[Sequence[Entry], ...]:
     )
 
 
-def dump_schema(tools: Tools, dbname: str, file: Path) -> None:
+def dump_schema(tools: ToolsFor, dbname: str, file: Path) -> None:
     """Dump a database's schema into an archive; raises PgvowError with pg_dump's words."""
-    connection, secret = tool_connection(tools.place, dbname)
+    connection, environment = tools.reach(dbname)
     argv = [
         *(str(tools.installation.program("pg_dump")), "-Fc", "--schema-only", "--no-password"),
         *("--compress=0", f"--file={file}", f"--dbname={connection}"),
     ]
-    ended = run_quietly(argv, env=tools.environment(secret))
+    ended = run_quietly(argv, env=environment)
     if ended.returncode != 0:
         raise PgvowError(f"the restored schema could not be dumped: {ended.stderr}")
 
 
 def _watched(argv: list[str], env: Mapping[str, str], tick: Callable[[], None]) -> Ended:
     with Tool(argv, env=env, stdout=subprocess.DEVNULL) as tool:
+        tick()
         while (ended := tool.poll(_TICK)) is None:
             tick()
     return ended

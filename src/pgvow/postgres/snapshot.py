@@ -15,19 +15,20 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
 from pgvow.errors import LockNotGranted
+from pgvow.model import SnapshotFacts
 from pgvow.postgres.connection import readable, translate, watch_for_our_death
 from pgvow.postgres.server import behind_pooler
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pgvow.postgres.connection import Session, Target
 
@@ -71,6 +72,7 @@ class HeldSnapshot:
     tables: tuple[Table, ...]
     locked: bool
     watched: bool
+    facts: SnapshotFacts | None = None
 
     def readable(self, name: str) -> str:
         """Turn a name as the session carries it into one for people."""
@@ -79,6 +81,81 @@ class HeldSnapshot:
     def release(self) -> None:
         """Give up the locks and the snapshot; pg_dump has both by now."""
         self.session.execute("COMMIT")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Not all tables: the oids of those that pg_dump locks, and of those whose rows it copies."""
+
+    locked: frozenset[int]
+    copied: frozenset[int]
+
+    def of(self, tables: Sequence[Table]) -> tuple[Table, ...]:
+        """Return those of the tables."""
+        return tuple(
+            replace(table, has_rows=table.oid in self.copied)
+            for table in tables
+            if table.oid in self.locked
+        )
+
+
+class Locks(Protocol):
+    """Who holds the locks on the tables, beside the session that exports the snapshot."""
+
+    def take(self, tables: Sequence[Table]) -> None:
+        """Lock them all, in transactions that have no snapshot yet.
+
+        Raises psycopg's errors; whatever was locked before is released by ``release``.
+        """
+
+    def adopt(self, snapshot: str) -> None:
+        """Go on in the snapshot that was exported."""
+
+    def sizes(self, oids: Sequence[int]) -> Mapping[int, int]:
+        """Ask for heap and TOAST of each of the locked tables, in bytes."""
+
+    def release(self) -> None:
+        """Release all that is held; repeating it is harmless."""
+
+
+class OwnLocks:
+    """The exporting session itself holds the locks."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def take(self, tables: Sequence[Table]) -> None:
+        """Lock them all."""
+        if tables:
+            self._session.execute(lock_statement(tables))
+
+    def adopt(self, snapshot: str) -> None:
+        """Do nothing: it is this session's own."""
+
+    def sizes(self, oids: Sequence[int]) -> Mapping[int, int]:
+        """Ask for the true sizes, now that nobody can make us wait for them."""
+        rows = self._session.execute(query("table_sizes"), {"oids": list(oids)}).fetchall()
+        return {int(oid): int(size) for oid, size in rows}
+
+    def release(self) -> None:
+        """Do nothing: the end of the exporting transaction releases them."""
+
+
+class NoLocks:
+    """Nobody does: pg_dump's own will have to do."""
+
+    def take(self, tables: Sequence[Table]) -> None:
+        """Do nothing."""
+
+    def adopt(self, snapshot: str) -> None:
+        """Do nothing."""
+
+    def sizes(self, oids: Sequence[int]) -> Mapping[int, int]:  # noqa: ARG002
+        """Know nothing: asking would wait for whoever holds a table."""
+        return {}
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class BeginAnewError(Exception):
@@ -113,7 +190,12 @@ class Deadline:
 
 @contextmanager
 def hold_snapshot(
-    target: Target, *, deadline: Deadline, warn: Callable[[str], None], locked: bool = True
+    target: Target,
+    *,
+    deadline: Deadline,
+    warn: Callable[[str], None],
+    locked: bool = True,
+    chosen: Chosen | None = None,
 ) -> Iterator[HeldSnapshot]:
     """Hold locks and an exported snapshot until the block is left, then release both.
 
@@ -124,7 +206,15 @@ def hold_snapshot(
         try:
             # A pooler refuses the startup parameter by which the tools would ask for it.
             watched = watch_for_our_death(session) and not behind_pooler(session)
-            held = _persist(session, deadline=deadline, locked=locked, watched=watched)
+            locks = OwnLocks(session) if locked else NoLocks()
+            try:
+                held = persist(session, locks, deadline=deadline, watched=watched, chosen=chosen)
+            except psycopg.errors.OutOfMemory:
+                if not locked:
+                    raise
+                held = persist(
+                    session, NoLocks(), deadline=deadline, watched=watched, chosen=chosen
+                )
         except psycopg.Error as error:
             raise translate(error, target.facts) from error
         except LockNotGranted as error:
@@ -137,22 +227,32 @@ def hold_snapshot(
         try:
             yield held
         finally:
-            _release(session)
+            end_transaction(session)
 
 
-def _persist(session: Session, *, deadline: Deadline, locked: bool, watched: bool) -> HeldSnapshot:
-    """Try until it succeeds or the time is up, with growing pauses."""
+def persist(
+    session: Session,
+    locks: Locks,
+    *,
+    deadline: Deadline,
+    watched: bool,
+    chosen: Chosen | None = None,
+) -> HeldSnapshot:
+    """Try until it succeeds or the time is up, with growing pauses.
+
+    Raises LockNotGranted, and psycopg's errors: OutOfMemory where the lock table is too small.
+    """
     pause = _FIRST_PAUSE
     while True:
         try:
-            return _hold(session, locked=locked, watched=watched)
+            return _hold(session, locks, watched=watched, chosen=chosen)
         except psycopg.errors.OutOfMemory:
-            _release(session)
-            if not locked:
-                raise
-            locked = False
+            end_transaction(session)
+            locks.release()
+            raise
         except _TryAgainError as reason:
-            _release(session)
+            end_transaction(session)
+            locks.release()
             if deadline.passed:
                 raise LockNotGranted(
                     f"not all tables could be locked within {deadline.seconds:g} s: {reason}",
@@ -175,35 +275,11 @@ def lock_steps() -> list[str]:
     ]
 
 
-def _hold(session: Session, *, locked: bool, watched: bool) -> HeldSnapshot:
-    tables = read_tables(session)
+def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | None) -> HeldSnapshot:
+    tables = read_tables(session, chosen)
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    if locked:
-        _lock(session, tables)
-    row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-    seen = read_tables(session)
-    if row is None or [one.identity for one in seen] != [one.identity for one in tables]:
-        raise _TryAgainError("tables were created, renamed or dropped meanwhile")
-    if locked:
-        seen = _with_sizes(session, seen)
-    return HeldSnapshot(row[0], session, seen, locked, watched)
-
-
-def _with_sizes(session: Session, tables: Sequence[Table]) -> tuple[Table, ...]:
-    """Ask for the true sizes, now that nobody can make us wait for them."""
-    oids = [table.oid for table in tables if table.has_rows]
-    sizes: dict[int, int] = dict(session.execute(query("table_sizes"), {"oids": oids}).fetchall())
-    return tuple(replace(table, size_bytes=sizes.get(table.oid, 0)) for table in tables)
-
-
-def _lock(session: Session, tables: Sequence[Table]) -> None:
-    if not tables:
-        return
-    # ONLY: children are in the list in their own right, and a lock on a parent alone would take
-    # those of children that the catalog did not show us.
-    names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(table.identifier) for table in tables)
     try:
-        session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(names))
+        locks.take(tables)
     except (
         psycopg.errors.LockNotAvailable,
         psycopg.errors.UndefinedTable,
@@ -211,15 +287,46 @@ def _lock(session: Session, tables: Sequence[Table]) -> None:
         psycopg.errors.WrongObjectType,
     ) as error:
         raise _TryAgainError(str(error).strip()) from error
+    row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+    seen = read_tables(session, chosen)
+    if row is None or [one.identity for one in seen] != [one.identity for one in tables]:
+        raise _TryAgainError("tables were created, renamed or dropped meanwhile")
+    locks.adopt(row[0])
+    sizes = locks.sizes([table.oid for table in seen if table.has_rows])
+    sized = tuple(
+        replace(table, size_bytes=sizes.get(table.oid, table.size_bytes)) for table in seen
+    )
+    return HeldSnapshot(
+        row[0], session, sized, not isinstance(locks, NoLocks), watched, _snapshot_facts(session)
+    )
 
 
-def read_tables(session: Session) -> tuple[Table, ...]:
+def lock_statement(tables: Sequence[Table]) -> sql.Composed:
+    """Compose the statement that locks the tables, or fails at once where one is locked."""
+    # ONLY: children are in the list in their own right, and a lock on a parent alone would take
+    # those of children that the catalog did not show us.
+    names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(table.identifier) for table in tables)
+    return sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(names)
+
+
+def read_tables(session: Session, chosen: Chosen | None = None) -> tuple[Table, ...]:
     """Read from the catalog what pg_dump locks and whose rows it copies."""
     with session.cursor(row_factory=class_row(Table)) as cursor:
-        return tuple(cursor.execute(query("tables")).fetchall())
+        tables = tuple(cursor.execute(query("tables")).fetchall())
+    return tables if chosen is None else chosen.of(tables)
 
 
-def _release(session: Session) -> None:
+def _snapshot_facts(session: Session) -> SnapshotFacts | None:
+    """Ask what a later backup may want to know; None where the role may not."""
+    try:
+        with session.transaction(), session.cursor(row_factory=class_row(SnapshotFacts)) as cursor:
+            return cursor.execute(query("snapshot_facts")).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+
+
+def end_transaction(session: Session) -> None:
+    """Roll back; a session that is broken is closed."""
     if session.closed:
         return
     try:

@@ -135,3 +135,24 @@ def with_roles(statement: Statement, renamed: Callable[[str], str]) -> Statement
             continue
         result.append(token)
     return tuple(result)
+
+
+def setting_of(statement: Statement, keyword: str) -> str | None:
+    """Find the name that stands behind ``keyword =``; None where it does not."""
+    place = _setting(statement, keyword)
+    return None if place is None else statement[place[1]].name
+
+
+def without_setting(statement: Statement, keyword: str) -> Statement:
+    """Leave out ``keyword = name``."""
+    place = _setting(statement, keyword)
+    return statement if place is None else statement[: place[0]] + statement[place[1] + 1 :]
+
+
+def _setting(statement: Statement, keyword: str) -> tuple[int, int] | None:
+    """The places of a keyword and of the name it is given."""
+    places = [place for place, token in enumerate(statement) if not token.is_blank]
+    for first, equals, name in zip(places, places[1:], places[2:], strict=False):
+        if statement[first].keyword == keyword and statement[equals].text == "=":
+            return first, name
+    return None

@@ -184,6 +184,16 @@ class ThrowawayServer:
         statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         self._maintain(statement.format(sql.Identifier(name)))
 
+    def make_pipe(self) -> Path:
+        """Make a named pipe that the server can write into; gone with it at the latest."""
+        path = self._base / f"rows-{secrets.token_hex(4)}"
+        try:
+            os.mkfifo(path, 0o600)
+            self._account.give(path)
+        except OSError as error:
+            raise translated(error) from error
+        return path
+
     def stop(self) -> None:
         """End the server: fast, then hard, then by force. Repeating it is harmless."""
         process = self._process

@@ -16,7 +16,7 @@ from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from pgvow.postgres.connection import Session, Target
@@ -26,22 +26,52 @@ _CANCEL_WITHIN = 2.0
 _CANCEL_AGAIN = 0.2
 _PATIENCE = 5.0
 _PAUSE = 0.05
+_TOGETHER = 100
+_SMALL = 256 << 10
+"""Bytes of a table that is counted together with so many others: table by table, 5,000 empty ones
+took four seconds. Together they are read within a tenth of one, for so long their indexes are
+locked."""
 
 
 def count_rows(session: Session, table: Table) -> int:
-    """Count the rows of one table in the session's snapshot, as pg_dump will copy them.
+    """Count the rows of one table in the session's snapshot, as pg_dump will copy them."""
+    (rows,) = count_together(session, [table])
+    return rows
+
+
+def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
+    """Count the rows of each of these tables by one statement, as ``count_rows`` does.
 
     ONLY, because a parent's dump holds its own rows alone; and through the filter of an
     extension's configuration table, which is SQL text from the catalog that pg_dump uses likewise.
-    Planning locks the table's indexes: the savepoint gives those locks back at once, for the
+    Planning locks the tables' indexes: the savepoint gives those locks back at once, for the
     server's lock table is everybody's.
     """
-    statement = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} {}").format(
-        table.identifier, sql.SQL(table.filter)
-    )
+    counts = sql.SQL(" UNION ALL ").join(_count(*numbered) for numbered in enumerate(tables))
     with session.transaction(force_rollback=True):
-        row = session.execute(statement).fetchone()
-    return 0 if row is None else int(row[0])
+        found: dict[int, int] = dict(session.execute(counts).fetchall())
+    return [int(found[position]) for position in range(len(tables))]
+
+
+def _count(position: int, table: Table) -> sql.Composed:
+    return sql.SQL("SELECT {}, pg_catalog.count(*) FROM ONLY {} {}").format(
+        sql.Literal(position), table.identifier, sql.SQL(table.filter)
+    )
+
+
+def _batches(tables: Iterable[Table]) -> Iterator[list[Table]]:
+    """Put small tables together, to be counted by one statement; others come alone, in between."""
+    together: list[Table] = []
+    for table in tables:
+        if table.size_bytes > _SMALL or table.filter:
+            yield [table]
+            continue
+        together.append(table)
+        if len(together) == _TOGETHER:
+            yield together
+            together = []
+    if together:
+        yield together
 
 
 class Witness:
@@ -100,7 +130,7 @@ class Witness:
         while self._thread.is_alive():
             self._thread.join(0.1)  # short: a signal's handler runs between two of these
         self.check()
-        return dict(self._facts)
+        return {table.oid: self._facts[table.oid] for table in self._held.tables if table.has_rows}
 
     def _run(self) -> None:
         try:
@@ -117,12 +147,21 @@ class Witness:
 
     def _count_under_our_locks(self) -> None:
         session = self._held.session
-        for table in self._to_count():
-            self._note(table, count_rows(session, table))
+        for tables in _batches(self._to_count()):
+            self._note(tables, self._counts(session, tables))
         # Kept until pg_dump has its own, and no longer: a counted table's indexes are locked too,
         # and a REINDEX that waits for them would make the table's readers wait behind it.
         self._dump_holds_locks.wait()
         self._held.release()
+
+    def _counts(self, session: Session, tables: list[Table]) -> list[int]:
+        try:
+            return count_together(session, tables)
+        except psycopg.errors.OutOfMemory:
+            if len(tables) == 1:
+                raise
+            # A lock table that is nearly full: with the indexes of one table it may do.
+            return [count_rows(session, table) for table in tables]
 
     def _count_under_the_locks_of_the_dump(self) -> None:
         """Count table by table, each in a transaction of its own that imports the snapshot.
@@ -138,7 +177,7 @@ class Witness:
                 table = waiting.popleft()
                 is_last_time = self._dump_ended.is_set()
                 try:
-                    self._note(table, self._count_in_adopted_snapshot(table))
+                    self._note([table], [self._count_in_adopted_snapshot(table)])
                 except psycopg.errors.LockNotAvailable as error:
                     if is_last_time:
                         raise BeginAnewError(str(error).strip()) from error
@@ -167,8 +206,9 @@ class Witness:
             if table.has_rows:
                 yield table
 
-    def _note(self, table: Table, rows: int) -> None:
+    def _note(self, tables: Sequence[Table], counts: Sequence[int]) -> None:
         readable = self._held.readable
-        self._facts[table.oid] = TableFacts(
-            readable(table.schema), readable(table.name), rows, table.size_bytes
-        )
+        for table, rows in zip(tables, counts, strict=True):
+            self._facts[table.oid] = TableFacts(
+                readable(table.schema), readable(table.name), rows, table.size_bytes
+            )

@@ -2,17 +2,18 @@
 
 from pgvow.store.checksum import sha256_file
 from pgvow.store.draft import Draft
+from pgvow.store.in_use import being_read, being_removed
 from pgvow.store.local import LocalStore
 from pgvow.store.lock import RunLock, is_running
 from pgvow.store.metadata import METADATA_VERSION, MetadataError, decode, encode
 from pgvow.store.names import group, metadata_name, parse_stem, safe_name, stem, unsafe_name
 from pgvow.store.proof import (
     ProofError,
+    add_evidence,
     decode_proof,
     encode_proof,
     load_proof,
     proof_path,
-    write_proof,
 )
 from pgvow.store.reading import MetadataMissingError, load_metadata
 from pgvow.store.recovery import Recovered, RecoveryAction
@@ -28,6 +29,9 @@ __all__ = [
     "Recovered",
     "RecoveryAction",
     "RunLock",
+    "add_evidence",
+    "being_read",
+    "being_removed",
     "decode",
     "decode_proof",
     "encode",
@@ -44,5 +48,4 @@ __all__ = [
     "sha256_file",
     "stem",
     "unsafe_name",
-    "write_proof",
 ]

@@ -20,6 +20,7 @@ from pgvow.model import (
     LargeObjectFacts,
     Metadata,
     SequenceFacts,
+    SnapshotFacts,
     TableFacts,
     TocFacts,
 )
@@ -99,6 +100,9 @@ def _as_json(metadata: Metadata) -> dict[str, object]:
         "large_objects": metadata.large_objects and asdict(metadata.large_objects),
         "sequences": [asdict(sequence) for sequence in metadata.sequences] or None,
         "settings": dict(metadata.settings) or None,
+        "compression": metadata.compression,
+        "selection": list(metadata.selection) or None,
+        "snapshot": metadata.snapshot and asdict(metadata.snapshot),
     }
     return {
         "metadata_version": METADATA_VERSION,
@@ -142,6 +146,9 @@ def _metadata(reader: Reader) -> Metadata:
         large_objects=ours.optional("large_objects", lambda key: ours.nested(key, _large_objects)),
         sequences=ours.optional("sequences", lambda key: ours.objects(key, _sequence)) or (),
         settings=ours.optional("settings", ours.texts) or {},
+        compression=ours.optional("compression", ours.text),
+        selection=ours.optional("selection", ours.text_list) or (),
+        snapshot=ours.optional("snapshot", lambda key: ours.nested(key, _snapshot)),
     )
     if not ours.is_lenient:
         _compare(metadata, reader)
@@ -168,6 +175,16 @@ def _globals(reader: Reader) -> GlobalsFacts:
         size_bytes=reader.count("size_bytes"),
         checksum_sha256=reader.digest("checksum_sha256", _SHA256_DIGITS),
         role_passwords=reader.flag("role_passwords"),
+    )
+
+
+def _snapshot(reader: Reader) -> SnapshotFacts:
+    return SnapshotFacts(
+        wal_position=reader.text("wal_position"),
+        xmin=reader.count("xmin"),
+        xmax=reader.count("xmax"),
+        timeline=reader.count("timeline"),
+        system_identifier=reader.text("system_identifier"),
     )
 
 
@@ -206,6 +223,9 @@ def _table(reader: Reader) -> TableFacts:
         bytes=reader.optional("bytes", reader.count),
         fingerprint=reader.optional("fingerprint", _xxh3(reader)),
         stored=reader.optional("stored", _xxh3(reader)),
+        filenode=reader.optional("filenode", reader.count),
+        blocks=reader.optional("blocks", reader.count),
+        segment_blocks=reader.optional("segment_blocks", reader.count),
     )
 
 
@@ -219,12 +239,13 @@ def _good_table(item: dict[str, object]) -> TableFacts | None:
         return None
     facts = TableFacts(**item)  # type: ignore[arg-type]
     digests = (facts.fingerprint, facts.stored)
+    counts = (facts.bytes, facts.filenode, facts.blocks, facts.segment_blocks)
     sound = (
         is_text(facts.schema)
         and is_text(facts.name)
         and is_count(facts.rows)
         and is_count(facts.size_bytes)
-        and (facts.bytes is None or is_count(facts.bytes))
+        and all(one is None or is_count(one) for one in counts)
         and all(one is None or is_digest(one, _XXH3_DIGITS) for one in digests)
     )
     return facts if sound else None

@@ -1,6 +1,7 @@
-"""What a restore showed, as it is written beside a dump: one JSON object, read strictly.
+"""What checks of a dump showed, as it is written beside it: one JSON object, read strictly.
 
-Written long after the backup, by whoever proves it, as often as it is proven: the last one stands.
+Written long after the backup, by whoever verifies or proves it, as often as that is done: each
+check adds to what was shown before.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pgvow.errors import VerificationFailed
-from pgvow.model import Difference, DifferenceKind, Level, Proof
+from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof
 from pgvow.store import durable, names
 from pgvow.store.files import partial
 from pgvow.store.metadata import moment_text
@@ -47,9 +48,11 @@ def encode_proof(proof: Proof) -> bytes:
     """Write a proof as UTF-8 JSON, and read it back; raises ProofError."""
     found = {
         "proof_version": PROOF_VERSION,
-        **asdict(proof),
-        "proved_at": moment_text(proof.proved_at),
-        "differences": [asdict(difference) for difference in proof.differences],
+        "level": proof.level,
+        "backup_file": proof.backup_file,
+        "checksum_sha256": proof.checksum_sha256,
+        "passed": [_plain(evidence) for evidence in proof.passed],
+        "failed": _plain(proof.failed) if proof.failed else None,
     }
     try:
         text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
@@ -59,6 +62,10 @@ def encode_proof(proof: Proof) -> bytes:
     if decode_proof(data) != proof:
         raise ProofError(["would not read back as it was written"])
     return data
+
+
+def _plain(evidence: Evidence) -> dict[str, object]:
+    return {**asdict(evidence), "at": moment_text(evidence.at)}
 
 
 def decode_proof(data: bytes) -> Proof:
@@ -75,23 +82,42 @@ def decode_proof(data: bytes) -> Proof:
 
 def _proof(reader: Reader) -> Proof:
     reader.count("proof_version", at_least=1)
-    level = reader.choice("level", tuple(Level))
     proof = Proof(
-        proved_at=reader.moment("proved_at"),
-        level=Level(level or Level.VERIFIED),
         backup_file=reader.file("backup_file"),
         checksum_sha256=reader.digest("checksum_sha256", _SHA256_DIGITS),
-        server_version=reader.text("server_version"),
+        passed=reader.objects("passed", _evidence),
+        failed=reader.optional("failed", lambda key: reader.nested(key, _evidence)),
+    )
+    level = reader.optional("level", lambda key: reader.choice(key, tuple(Level)))
+    if not reader.complaints:
+        reader.complaints += _contradictions(proof, level)
+    return proof
+
+
+def _contradictions(proof: Proof, level: str | None) -> Iterator[str]:
+    ranks = [one.level.rank for one in proof.passed]
+    if ranks != sorted(set(ranks)):
+        yield "passed does not have each level once, the lowest first"
+    elif level != proof.level:
+        yield f"level is {level!a}, and {proof.level or 'none'} was reached"
+    if any(one.differences for one in proof.passed):
+        yield "a check passed, and there are differences"
+    if proof.failed and not proof.failed.differences:
+        yield "a check failed, and there are no differences"
+
+
+def _evidence(reader: Reader) -> Evidence:
+    return Evidence(
+        level=Level(reader.choice("level", tuple(Level)) or Level.VERIFIED),
+        at=reader.moment("at"),
         seconds=reader.seconds("seconds"),
-        restore_seconds=reader.seconds("restore_seconds"),
         tables=reader.count("tables"),
         rows=reader.count("rows"),
         differences=reader.objects("differences", _difference),
+        server_version=reader.optional("server_version", reader.text),
+        restore_seconds=reader.optional("restore_seconds", reader.seconds),
         pgvow_version=reader.optional("pgvow_version", reader.text),
     )
-    if proof.level is Level.PROVEN and proof.differences:
-        reader.complaints.append("level is 'proven', and there are differences")
-    return proof
 
 
 def _difference(reader: Reader) -> Difference:
@@ -104,14 +130,17 @@ def _difference(reader: Reader) -> Difference:
     )
 
 
-def write_proof(dump: Path, proof: Proof) -> Path:
-    """Put the proof beside its dump, for its owner only, in place of an older one.
+def add_evidence(dump: Path, checksum_sha256: str, evidence: Evidence) -> Proof:
+    """Add what one check showed to the proof beside its dump, and return what that says now.
 
-    It appears whole or not at all. Raises AccessDenied, NoSpace or PgvowError.
+    The file is its owner's only, and appears whole or not at all. What an older one says of other
+    bytes, or cannot be read, is dropped. Raises AccessDenied, NoSpace, PgvowError or ProofError.
     """
-    path, data = proof_path(dump), encode_proof(proof)
+    path = proof_path(dump)
     with refusals("write", path), _partial_locked(partial(path)) as fd:
         try:
+            proof = _known(dump, checksum_sha256).after(evidence)
+            data = encode_proof(proof)
             os.truncate(fd, 0)
             _write(fd, data)
             durable.sync(fd)
@@ -120,7 +149,16 @@ def write_proof(dump: Path, proof: Proof) -> Path:
             partial(path).unlink(missing_ok=True)
             raise
         durable.sync_directory(path.parent)
-    return path
+    return proof
+
+
+def _known(dump: Path, checksum_sha256: str) -> Proof:
+    """Read what is known of these very bytes."""
+    with suppress(ProofError):
+        proof = load_proof(dump)
+        if proof is not None and proof.checksum_sha256 == checksum_sha256:
+            return replace(proof, backup_file=dump.name)
+    return Proof(dump.name, checksum_sha256)
 
 
 def _write(fd: int, data: bytes) -> None:

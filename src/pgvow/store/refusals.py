@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgvow.errors import AccessDenied, NoSpace, PgvowError
+from pgvow.errors import AccessDenied, ConfigurationError, NoSpace, PgvowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,15 @@ def translated(error: OSError, *, doing: str, path: str | os.PathLike[str]) -> P
         return _denied(error, cause, place)
     if error.errno in _FULL:
         return _full(error, cause, place)
+    if error.errno == errno.ENOTDIR:
+        return ConfigurationError(
+            cause,
+            facts={"Path": place},
+            steps=[
+                f"It is a file, or something above it is: ls -ld {place}",
+                "Name a directory, which is made where there is none: --output-dir DIR",
+            ],
+        )
     return PgvowError(
         cause,
         facts={"Path": place},

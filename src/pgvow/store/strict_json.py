@@ -139,6 +139,13 @@ class Reader:
             return value
         return self._complain(key, "a whole number", value, 0)
 
+    def text_list(self, key: str) -> tuple[str, ...]:
+        """Read a list of texts."""
+        value = self._found.get(key, _MISSING)
+        if isinstance(value, list) and all(is_text(one) for one in value):
+            return tuple(value)
+        return self._complain(key, "a list of texts", value, ())
+
     def texts(self, key: str) -> dict[str, str]:
         """Read an object whose values are texts."""
         value = self._found.get(key, _MISSING)
@@ -203,7 +210,7 @@ class Reader:
     def inner(self, where: str, item: object) -> Reader:
         """Return a reader of an object inside this one."""
         found = item if isinstance(item, dict) else self._complain(where, "an object", item, {})
-        return Reader(found, self.complaints, where=where + ".")
+        return Reader(found, self.complaints, where=f"{self._where}{where}.")
 
     def _path(self, key: str) -> str:
         return self._where + ascii(key[:_LONGEST_NAME])[1:-1]

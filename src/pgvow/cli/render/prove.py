@@ -29,7 +29,7 @@ def proof_text(result: ProofResult) -> Text:
     )
     for label, value in _facts(result):
         text.append(f"{label + ':':<13}{value}\n")
-    differences = result.proof.differences
+    differences = result.evidence.differences
     if differences:
         text.append("\nDifferences:\n")
     for difference in differences[:_MOST_SHOWN]:
@@ -41,15 +41,16 @@ def proof_text(result: ProofResult) -> Text:
 
 
 def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
-    proof = result.proof
+    proof = result.evidence
     yield "File", printable(str(result.path))
     yield "Backup of", moment(result.metadata.backup_timestamp)
-    yield "Server", f"PostgreSQL {printable(proof.server_version)}"
+    yield "Server", f"PostgreSQL {printable(proof.server_version or '?')}"
     yield "Compared", f"{proof.tables:,} tables, {proof.rows:,} rows"
-    yield "Restore", f"{duration(proof.restore_seconds)} (the time a recovery takes)"
+    yield "Restore", f"{duration(proof.restore_seconds or 0)} (the time a recovery takes)"
     yield "Took", duration(proof.seconds)
-    yield "Level", proof.level.value
-    yield "Proof", printable(str(result.proof_path))
+    if result.proof is not None:
+        yield "Level", result.level.value if result.level else "listed"
+        yield "Proof", printable(str(result.proof_path))
 
 
 def proof_object(result: ProofResult) -> dict[str, Any]:
@@ -57,7 +58,8 @@ def proof_object(result: ProofResult) -> dict[str, Any]:
     return {
         "ok": result.proven,
         "path": str(result.path),
-        "proof_path": str(result.proof_path),
-        "proof": plain(result.proof),
+        "level": plain(result.level),
+        "proof_path": str(result.proof_path) if result.proof else None,
+        "proof": plain(result.evidence),
         "warnings": list(result.warnings),
     }

@@ -82,10 +82,16 @@ def large_objects(totals: LargeObjectTotals | None) -> str:
 
 
 def _level(result: Shown) -> str:
-    proof = result.proof
-    if proof is None:
-        return "not proven"
-    return f"{proof.level.value}, {moment(proof.proved_at)}, on PostgreSQL {proof.server_version}"
+    """Name the level reached, and when and where, unless that was when it was made."""
+    proof, level = result.proof, result.level
+    text = level.value if level else "listed"
+    if proof and proof.passed and proof.level is level:
+        last = proof.passed[-1]
+        on = f", on PostgreSQL {last.server_version}" if last.server_version else ""
+        text += f", {moment(last.at)}{on}"
+    if proof and proof.failed:
+        text += f"; not {proof.failed.level.value} on {moment(proof.failed.at)}"
+    return text
 
 
 def _sequences(result: Shown) -> str:
@@ -167,6 +173,7 @@ def shown_object(result: Shown) -> dict[str, Any]:
         "encoding": facts.toc.encoding,
         "facts_from": facts.origin.value,
         "complaint": facts.complaint,
+        "level": plain(result.level),
         "proof": plain(result.proof),
         "tables": [{"table": table.key, **plain(table)} for table in result.tables],
         "objects": dict(result.objects),

@@ -122,6 +122,8 @@ def verification_object(result: Verification) -> dict[str, Any]:
         "path": str(result.path),
         "size_bytes": result.size_bytes,
         "checks": plain(result.checks),
+        "level": plain(result.proof.level) if result.proof else None,
+        "warnings": list(result.warnings),
         "metadata": plain(result.metadata),
         "tables": plain(result.deep.tables) if result.deep else None,
         "differences": list(result.deep.differences) if result.deep else None,

@@ -1,0 +1,312 @@
+"""The archive, written: head, blocks, and at the end the head again with their offsets."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from pgvow.archive.blocks import kind_of
+from pgvow.archive.contents import Contents, LargeObjectContents, Stored, TableContents
+from pgvow.archive.copying import Layout, copy_large_objects
+from pgvow.archive.errors import ArchiveError, IncompleteArchive
+from pgvow.archive.header import read_header
+from pgvow.archive.pieces import ADLER_OF_NOTHING, closing, combined_adler32, opening
+from pgvow.archive.primitives import ByteReader, OffsetState, integer_field
+from pgvow.archive.rows import TERMINATOR, CopyDigest
+from pgvow.archive.toc import TableOfContents, read_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from pgvow.archive.pieces import Encoder, Piece
+    from pgvow.archive.toc import Entry
+
+# pg_restore allocates as much as the largest chunk has. pg_dump's own have 4 to 128 KB.
+CHUNK = 256 * 1024
+# How much is framed and written at once: a single row can be a gigabyte.
+_BATCH = 16 * CHUNK
+
+
+def head_of(prefix: bytes) -> bytes | None:
+    """Cut header and table of contents off the front of what pg_dump writes to a pipe.
+
+    None where ``prefix`` ends before they do; raises ArchiveError where it is no archive.
+    """
+    reader = ByteReader(io.BytesIO(prefix))
+    try:
+        read_entries(reader, read_header(reader))
+    except IncompleteArchive:
+        return None
+    return prefix[: reader.position]
+
+
+class ArchiveWriter:
+    """Lays an archive into an empty file, block by block.
+
+    ``file`` is seekable, takes all it is given at once (a buffered one does), and nobody else's
+    meanwhile; ``head`` is what ``head_of`` cut off. The blocks lie in the order of the calls. After
+    an error, one of the file included, nothing but to throw the file away is possible. Raises
+    ArchiveError where the head is damaged, or of another compression than the encoder's.
+    """
+
+    def __init__(self, file: BinaryIO, head: bytes, encoder: Encoder) -> None:
+        self._head = _Head(head)
+        self._compression = self._head.toc.header.compression
+        if encoder.compression is not self._compression:
+            raise ArchiveError(
+                f"the head says {self._compression}, and the data is {encoder.compression}",
+                offset=0,
+            )
+        self._end = encoder.encode(TERMINATOR)
+        self._missing = {entry.dump_id: entry for entry in self._head.toc.with_data}
+        self._tables: dict[int, TableContents] = {}
+        self._large_objects: dict[int, LargeObjectContents] = {}
+        self._table: _Table | None = None
+        self._usable = True
+        self._file = file
+        file.seek(0)
+        file.write(head)
+        self._body = _Body(file, len(head), self._head.toc.header.int_size)
+
+    @property
+    def toc(self) -> TableOfContents:
+        """The table of contents as it stands in the head, without offsets."""
+        return self._head.toc
+
+    @property
+    def body_digest(self) -> str:
+        """XXH3-128 (hexadecimal) of every byte behind the head, as written so far."""
+        return self._body.digest()
+
+    def begin_table(self, dump_id: int) -> None:
+        """Begin the block of this entry; raises ArchiveError where it is not to have one now."""
+        with self._writing(table=False):
+            entry = self._take(dump_id, large_objects=False)
+            self._body.begin(entry)
+            self._body.chunks(opening(self._compression))
+            self._table = _Table(entry)
+
+    def add(self, text: bytes | memoryview, piece: Piece, *, rows: int | None = None) -> None:
+        """Add the next piece to the table that was begun; ``text`` is what it stands for.
+
+        ``rows`` says how many rows end in it, where that is known: counting them takes longer than
+        everything else here, and keeps other threads waiting.
+        A piece without text is passed over: with some compressions it would end the block.
+        """
+        if len(text) != piece.size:
+            raise ValueError(f"a piece of {piece.size} bytes of text comes with {len(text)}")
+        with self._writing(table=True):
+            if text:
+                self._open.take(bytes(text), piece, rows)
+                self._body.chunks(piece.stored)
+
+    def end_table(self) -> TableContents:
+        """End the block, and return what is in it; ArchiveError where its last row has no end."""
+        with self._writing(table=True):
+            table, self._table = self._open, None
+            if not table.ends_a_row:
+                raise ArchiveError(
+                    "the table's rows end too early",
+                    offset=self._body.position,
+                    table=table.entry.name,
+                )
+            adler = combined_adler32(table.adler32, self._end.adler32, self._end.size)
+            self._body.chunks(self._end.stored + closing(self._compression, adler))
+            self._body.end_chunks()
+            contents = table.contents(self._body.end())
+        self._tables[table.entry.dump_id] = contents
+        return contents
+
+    def add_large_objects(
+        self, dump_id: int, archive: BinaryIO, entry: Entry
+    ) -> LargeObjectContents:
+        """Copy the block of ``entry``, which is one of ``archive``'s, as the one of ``dump_id``.
+
+        ``archive`` has the same version and compression, is seekable, and nobody else's meanwhile.
+        Its stored bytes are copied as they are, and decoded on the way; with offsets in its table
+        of contents each block is found at once. Raises ArchiveError where anything is wrong.
+        """
+        with self._writing(table=False):
+            place = self._take(dump_id, large_objects=True)
+            self._body.begin(place)
+            layout = Layout.of(self.toc.header)
+            found = copy_large_objects(archive, entry, layout, self._body.write)
+            stored = self._body.end()
+        contents = LargeObjectContents(_placed(place, stored), found, stored)
+        self._large_objects[dump_id] = contents
+        return contents
+
+    def finish(self) -> Contents:
+        """Write the offsets into the head, flush, and return what reading the file would.
+
+        Raises ArchiveError where an entry that has data got no block.
+        """
+        with self._writing(table=False):
+            for entry in self._missing.values():
+                raise ArchiveError(
+                    "the table has no block", offset=self._body.position, table=entry.name
+                )
+            toc = self._write_offsets()
+        self._usable = False
+        order = [entry.dump_id for entry in toc.with_data]
+        return Contents(
+            toc=toc,
+            size=self._body.position,
+            tables=tuple(self._tables[n] for n in order if n in self._tables),
+            large_object_entries=tuple(
+                self._large_objects[n] for n in order if n in self._large_objects
+            ),
+        )
+
+    @property
+    def _open(self) -> _Table:
+        assert self._table is not None  # noqa: S101 - _writing(table=True) has seen to it
+        return self._table
+
+    @contextmanager
+    def _writing(self, *, table: bool) -> Iterator[None]:
+        """Refuse what is out of order, and everything after an error."""
+        if not self._usable or table is (self._table is None):
+            raise RuntimeError("the writer is finished, has failed, or is asked out of order")
+        self._usable = False
+        yield
+        self._usable = True
+
+    def _take(self, dump_id: int, *, large_objects: bool) -> Entry:
+        """Return the entry of this number, which must still lack its block."""
+        entry = self._missing.pop(dump_id, None)
+        if entry is None or entry.is_large_objects is not large_objects:
+            raise ArchiveError(
+                f"entry {dump_id} is not to have such a block", offset=self._body.position
+            )
+        if not large_objects and not entry.copy_stmt:
+            raise ArchiveError(
+                "its data is not for COPY", offset=self._body.position, table=entry.name
+            )
+        return entry
+
+    def _write_offsets(self) -> TableOfContents:
+        offsets = {n: table.stored.offset for n, table in self._tables.items()}
+        offsets |= {n: found.stored.offset for n, found in self._large_objects.items()}
+        head, toc = self._head.with_offsets(offsets)
+        self._file.seek(0)
+        self._file.write(head)
+        self._file.seek(0, io.SEEK_END)
+        self._file.flush()
+        return toc
+
+
+class _Body:
+    """The file behind the head: hashed as it is written, all of it and each block."""
+
+    def __init__(self, file: BinaryIO, start: int, int_size: int) -> None:
+        self.position = start
+        self._file = file
+        self._int_size = int_size
+        self._hash = xxhash.xxh3_128()
+        self._block_hash = xxhash.xxh3_128()
+        self._block_start = start
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def begin(self, entry: Entry) -> None:
+        self._block_start = self.position
+        self._block_hash.reset()
+        self.write(bytes([kind_of(entry)]) + integer_field(entry.dump_id, self._int_size))
+
+    def end(self) -> Stored:
+        size = self.position - self._block_start
+        return Stored(self._block_start, size, self._block_hash.hexdigest())
+
+    def chunks(self, stored: bytes) -> None:
+        """Write ``stored`` in chunks: no more than there must be, for a frame ends with one."""
+        view = memoryview(stored)
+        for start in range(0, len(view), _BATCH):
+            self.write(b"".join(self._framed(view[start : start + _BATCH])))
+
+    def end_chunks(self) -> None:
+        self.write(integer_field(0, self._int_size))
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self._block_hash.update(data)
+        self.position += len(data)
+
+    def _framed(self, view: memoryview) -> Iterator[bytes | memoryview]:
+        for start in range(0, len(view), CHUNK):
+            chunk = view[start : start + CHUNK]
+            yield integer_field(len(chunk), self._int_size)
+            yield chunk
+
+
+@dataclass(slots=True)
+class _Table:
+    """The table whose block is being written."""
+
+    entry: Entry
+    digest: CopyDigest = field(default_factory=CopyDigest)
+    adler32: int = ADLER_OF_NOTHING
+    ends_a_row: bool = True
+
+    def take(self, text: bytes, piece: Piece, rows: int | None) -> None:
+        self.digest.update(text, rows=rows)
+        self.adler32 = combined_adler32(self.adler32, piece.adler32, piece.size)
+        self.ends_a_row = text.endswith(b"\n")
+
+    def contents(self, stored: Stored) -> TableContents:
+        facts = self.digest.facts()
+        return TableContents(
+            _placed(self.entry, stored), facts.rows, facts.size, facts.fingerprint, stored
+        )
+
+
+class _Head:
+    """Header and table of contents, and where in them the offsets stand."""
+
+    def __init__(self, head: bytes) -> None:
+        reader = _OffsetFinder(io.BytesIO(head))
+        header = read_header(reader)
+        entries, encoding = read_entries(reader, header)
+        if reader.position != len(head):
+            raise ArchiveError("something follows the table of contents", offset=reader.position)
+        self.toc = TableOfContents(header, entries, encoding, len(head), reader.digest())
+        self._bytes = head
+        self._places = reader.places
+
+    def with_offsets(self, offsets: dict[int, int]) -> tuple[bytes, TableOfContents]:
+        """Return it, as bytes and as what they say, with the offset of each entry with data."""
+        head, size = bytearray(self._bytes), self.toc.header.offset_size
+        entries = list(self.toc.entries)
+        for number, (entry, place) in enumerate(zip(entries, self._places, strict=True)):
+            offset = offsets.get(entry.dump_id)
+            if offset is not None:
+                head[place : place + 1 + size] = bytes([OffsetState.SET]) + offset.to_bytes(
+                    size, "little"
+                )
+                entries[number] = replace(entry, data_state=OffsetState.SET, data_offset=offset)
+        written = bytes(head)
+        digest = xxhash.xxh3_128_hexdigest(written)
+        return written, replace(self.toc, entries=tuple(entries), digest=digest)
+
+
+class _OffsetFinder(ByteReader):
+    """Remembers where the offsets stand that it was asked for: there is one to every entry."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.places: list[int] = []
+
+    def offset(self) -> tuple[OffsetState, int]:
+        self.places.append(self.position)
+        return super().offset()
+
+
+def _placed(entry: Entry, stored: Stored) -> Entry:
+    return replace(entry, data_state=OffsetState.SET, data_offset=stored.offset)

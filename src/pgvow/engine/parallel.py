@@ -1,0 +1,271 @@
+"""The parallel engine: pg_dump decides what is dumped, several sessions copy the rows of it.
+
+pg_dump is run for its table of contents alone. The tables' rows are read by one psql a worker in
+the same snapshot, compressed by a thread a worker, and laid by this one into a single archive.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from subprocess import DEVNULL
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from pgvow.archive import ArchiveError, ArchiveWriter, encoder_for, read_toc
+from pgvow.engine.filled import Filled
+from pgvow.engine.flow import Flow
+from pgvow.engine.pg_dump import dump_failure
+from pgvow.engine.plan import Dispatcher, Relation, Work, share_out, tasks
+from pgvow.engine.selecting import read_head
+from pgvow.engine.worker import Worker
+from pgvow.errors import BackupFailed
+from pgvow.model import TableFacts
+from pgvow.postgres.connection import translate, watch_for_our_death
+from pgvow.postgres.copy_session import CopySession
+from pgvow.postgres.process import Tool
+from pgvow.postgres.shared_locks import SharedLocks
+from pgvow.postgres.snapshot import LockTableFullError, end_transaction, persist
+from pgvow.postgres.sql import query
+from pgvow.progress import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from pgvow.archive import Contents, Encoder
+    from pgvow.engine.command import DumpCommand
+    from pgvow.engine.plan import Task
+    from pgvow.postgres.connection import Session
+    from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
+    from pgvow.progress import Progress
+
+_AHEAD_BYTES = 12 << 20
+"""How much text a worker may have on its way to the file, beyond what is being written."""
+_JOIN_SECONDS = 5.0
+
+
+class Parallel:
+    """Fills an archive with ``workers`` sessions; ``session`` exports the snapshot."""
+
+    name = "parallel"
+
+    def __init__(
+        self,
+        command: DumpCommand,
+        session: Session,
+        progress: Progress,
+        *,
+        workers: int,
+        chosen: Chosen | None = None,
+    ) -> None:
+        self._command = command
+        self._session = session
+        self._progress = progress
+        self._workers = workers
+        self._chosen = chosen
+        self._encoder: Encoder = encoder_for(command.compress.algorithm, command.compress.level)
+
+    def dump(self, archive: Path, *, deadline: Deadline) -> Filled:
+        """Lock, take a snapshot, and fill the file ``archive``, which exists.
+
+        Raises BeginAnewError, LockTableFullError, LockNotGranted, BackupFailed, NoSpace,
+        AccessDenied.
+        """
+        try:
+            with self._sessions() as sessions, self._snapshot(sessions, deadline) as (held, locks):
+                head = read_head(self._command, held)
+                with archive.open("wb") as file:
+                    writer = ArchiveWriter(file, head, self._encoder)
+                    return self._fill(writer, held, locks, sessions)
+        except psycopg.errors.OutOfMemory as error:
+            raise LockTableFullError(str(error).strip()) from error
+        except psycopg.Error as error:
+            raise translate(error, self._command.target.facts) from error
+        except ArchiveError as error:
+            raise BackupFailed(
+                f"the archive cannot be put together: {error}",
+                facts=self._command.facts(),
+                steps=["Use the reference engine: --engine pg_dump", "And please report it"],
+            ) from error
+
+    @contextmanager
+    def _sessions(self) -> Iterator[Sequence[CopySession]]:
+        watched = watch_for_our_death(self._session)
+        with ExitStack() as stack:
+            sessions = [
+                stack.enter_context(
+                    CopySession(
+                        self._command.target,
+                        self._command.installation,
+                        self._session,
+                        watched=watched,
+                    )
+                )
+                for _ in range(self._workers)
+            ]
+            for session in sessions:
+                session.prepare()
+            yield sessions
+
+    @contextmanager
+    def _snapshot(
+        self, sessions: Sequence[CopySession], deadline: Deadline
+    ) -> Iterator[tuple[HeldSnapshot, SharedLocks]]:
+        locks = SharedLocks(sessions, share_out)
+        watched = watch_for_our_death(self._session)
+        try:
+            held = persist(
+                self._session, locks, deadline=deadline, watched=watched, chosen=self._chosen
+            )
+            yield held, locks
+        finally:
+            end_transaction(self._session)
+
+    def _fill(
+        self,
+        writer: ArchiveWriter,
+        held: HeldSnapshot,
+        locks: SharedLocks,
+        sessions: Sequence[CopySession],
+    ) -> Filled:
+        relations = {oid: Relation(oid, *facts) for oid, facts in locks.relations.items()}
+        copied = {entry.oid: entry for entry in writer.toc.table_data}
+        _known(copied, relations)
+        todo = tasks(list(copied), relations)
+        flow = Flow([task.number for task in todo], _AHEAD_BYTES * self._workers)
+        dispatcher = Dispatcher(todo, locks.shares)
+        tables = {table.oid: table for table in held.tables}
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="compress") as pool:
+            workers = [
+                Worker(
+                    number, session, dispatcher, flow,
+                    tables=tables, entries=copied, encoder=self._encoder, pool=pool,
+                    encoding=self._session.info.parameter_status("server_encoding") or "UTF8",
+                )
+                for number, session in enumerate(sessions)
+            ]  # fmt: skip
+            with self._running(workers, sessions, flow):
+                self._write(writer, flow, todo)
+                counts = self._counts(workers, flow)
+        self._copy_large_objects(writer, held)
+        contents: Contents = writer.finish()
+        facts = {oid: _facts(held, tables[oid], relations[oid], counts[oid]) for oid in copied}
+        return Filled(facts, contents, writer.body_digest, held.facts)
+
+    @contextmanager
+    def _running(
+        self, workers: Sequence[Worker], sessions: Sequence[CopySession], flow: Flow
+    ) -> Iterator[None]:
+        threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        except BaseException:
+            flow.stop()
+            for session in sessions:
+                session.terminate()
+            self._end_backends(sessions)
+            raise
+        finally:
+            for thread in threads:
+                thread.join(_JOIN_SECONDS)
+
+    def _end_backends(self, sessions: Sequence[CopySession]) -> None:
+        """End the server's side at once: one that counts would notice only after seconds."""
+        end_transaction(self._session)
+        try:
+            self._session.execute(
+                query("terminate_copies"), {"pids": [session.backend for session in sessions]}
+            )
+        except psycopg.Error:
+            return  # they notice by themselves
+
+    def _write(
+        self,
+        writer: ArchiveWriter,
+        flow: Flow,
+        todo: Sequence[Task],
+    ) -> None:
+        """Lay down every table's parts in order."""
+        total = sum(task.bytes for task in todo)
+        done = 0
+        numbers = {entry.oid: entry.dump_id for entry in writer.toc.table_data}
+        current = None
+        for task in todo:
+            if task.work is Work.COUNT:
+                if current is not None:
+                    writer.end_table()
+                current = task.oid
+                writer.begin_table(numbers[current])
+                continue
+            for part in flow.parts(task.number):
+                writer.add(part.text, part.wait(), rows=part.rows)
+            done += task.bytes
+            self._progress.update(Step("dump", done, total))
+        if current is not None:
+            writer.end_table()
+
+    def _counts(self, workers: Sequence[Worker], flow: Flow) -> dict[int, int]:
+        counts: dict[int, int] = {}
+        for worker in workers:
+            while not worker.done.wait(0.1):
+                flow.check()
+            counts.update(worker.counts)
+        flow.check()
+        return counts
+
+    def _copy_large_objects(self, writer: ArchiveWriter, held: HeldSnapshot) -> None:
+        """Take their blocks from a second pg_dump in the snapshot, matched by tag and owner."""
+        wanted = {
+            (entry.tag, entry.owner): entry
+            for entry in writer.toc.with_data
+            if entry.is_large_objects
+        }
+        if not wanted:
+            return
+        # Without a name: gone with us, however we end.
+        with tempfile.TemporaryFile() as file:
+            self._dump_large_objects(held, file)
+            toc = read_toc(file)
+            for entry in toc.with_data:
+                if entry.is_large_objects and (entry.tag, entry.owner) in wanted:
+                    place = wanted[entry.tag, entry.owner]
+                    writer.add_large_objects(place.dump_id, file, entry)
+
+    def _dump_large_objects(self, held: HeldSnapshot, file: BinaryIO) -> None:
+        number = file.fileno()
+        argv = self._command.argv(held, "-b", "--exclude-table-data=*", f"--file=/dev/fd/{number}")
+        environment = self._command.environment(held)
+        with Tool(argv, env=environment, stdout=DEVNULL, pass_fds=[number]) as tool:
+            while (ended := tool.poll(0.1)) is None:
+                self._progress.update(Step("dump"))
+        if ended.returncode != 0:
+            raise dump_failure(ended, self._command.facts())
+        file.seek(0)
+
+
+def _facts(held: HeldSnapshot, table: Table, relation: Relation, rows: int) -> TableFacts:
+    return TableFacts(
+        held.readable(table.schema),
+        held.readable(table.name),
+        rows,
+        relation.bytes,
+        filenode=relation.filenode,
+        blocks=relation.blocks,
+        segment_blocks=relation.segment_blocks,
+    )
+
+
+def _known(copied: Mapping[int, object], relations: Mapping[int, Relation]) -> None:
+    unknown = [oid for oid in copied if oid not in relations]
+    if unknown:
+        raise BackupFailed(
+            "pg_dump would copy tables that were not locked: oid " + ", ".join(map(str, unknown)),
+            steps=["Run it again; if it happens again, please report it"],
+        )

@@ -1,0 +1,154 @@
+"""Who locks which table, and who copies which blocks of it, in which order: pure."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pgvow.postgres.snapshot import Table
+
+SEGMENT_BYTES = 4 << 20
+"""How much of heap and TOAST a segment is about: enough to compress well and to be many."""
+SHARED_LOCKS = 2000
+"""So many locks are spent on tables that every worker locks, the largest of them.
+
+Any worker can copy any part of such a table. The server's lock table has room for some 14,000 locks
+by default, where pg_dump needs one a table beside the one that we need.
+"""
+_BATCH_BYTES = 1 << 20
+_BATCH_TASKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table as it lies on the server's disk; ``bytes`` is heap and TOAST.
+
+    ``by_blocks`` tells whether its rows can be asked for by ranges of blocks: a heap can.
+    """
+
+    oid: int
+    blocks: int
+    bytes: int
+    filenode: int
+    by_blocks: bool
+
+    @property
+    def segment_blocks(self) -> int:
+        """How many blocks a segment has: a power of 2, so that growth rarely changes it."""
+        if not self.by_blocks or not self.blocks:
+            return 0
+        wanted = max(1, SEGMENT_BYTES * self.blocks // max(1, self.bytes))
+        return 1 << ((wanted * 4 // 3).bit_length() - 1)
+
+
+class Work(StrEnum):
+    """What there is to do with a table."""
+
+    COUNT = "count"
+    COPY = "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to do: count a table, or copy some of its blocks.
+
+    ``blocks`` is None for the whole table; its end is None for whatever there is. ``bytes`` is the
+    share of heap and TOAST.
+    """
+
+    number: int
+    work: Work
+    oid: int
+    bytes: int
+    blocks: tuple[int, int | None] | None = None
+
+
+def share_out(tables: Sequence[Table], workers: int) -> tuple[tuple[Table, ...], ...]:
+    """Say which tables each worker locks: all of them, or where they are too many its share.
+
+    The largest by the catalog's word are locked by all; those left are dealt out, each to whoever
+    has least so far.
+    """
+    locked_by_all = SHARED_LOCKS // workers
+    if len(tables) <= locked_by_all or workers == 1:
+        return tuple(tuple(tables) for _ in range(workers))
+    by_size = sorted(tables, key=lambda table: (-table.size_bytes, table.oid))
+    shares = [list(by_size[:locked_by_all]) for _ in range(workers)]
+    loads = [(0, 0, worker) for worker in range(workers)]
+    for table in by_size[locked_by_all:]:
+        least = min(loads)
+        size, count, worker = least
+        loads[worker] = (size + table.size_bytes, count + 1, worker)
+        shares[worker].append(table)
+    return tuple(tuple(share) for share in shares)
+
+
+def tasks(order: Sequence[int], relations: Mapping[int, Relation]) -> tuple[Task, ...]:
+    """List what is to be done, in the archive's order of the tables, which ``order`` has by oid.
+
+    A table is counted just before it is copied: whoever comes second finds it in memory.
+    """
+    found: list[Task] = []
+    for oid in order:
+        relation = relations[oid]
+        found.append(Task(len(found), Work.COUNT, oid, 0))
+        for blocks in _ranges(relation):
+            share = _share(relation, blocks)
+            found.append(Task(len(found), Work.COPY, oid, share, blocks))
+    return tuple(found)
+
+
+def _ranges(relation: Relation) -> Iterator[tuple[int, int | None] | None]:
+    step = relation.segment_blocks
+    if not step or relation.blocks <= step:
+        yield None
+        return
+    for begin in range(0, relation.blocks, step):
+        last = begin + step >= relation.blocks
+        yield (begin, None if last else begin + step)
+
+
+def _share(relation: Relation, blocks: tuple[int, int | None] | None) -> int:
+    if blocks is None:
+        return relation.bytes
+    begin, end = blocks
+    count = (relation.blocks if end is None else end) - begin
+    return relation.bytes * count // relation.blocks
+
+
+class Dispatcher:
+    """Hands out tasks to workers, each the earliest that it may do; for many threads.
+
+    So the earliest that is not done is always in the hands of somebody who does not wait for
+    others: whoever is ahead may be made to wait for it.
+    """
+
+    def __init__(self, todo: Sequence[Task], shares: Sequence[frozenset[int]]) -> None:
+        self._lock = threading.Lock()
+        everybodys: frozenset[int] = frozenset.intersection(*shares) if shares else frozenset()
+        self._common = deque(task for task in todo if task.oid in everybodys)
+        self._own: list[deque[Task]] = [deque() for _ in shares]
+        owner = {oid: n for n, share in enumerate(shares) for oid in share - everybodys}
+        for task in todo:
+            if task.oid not in everybodys:
+                self._own[owner[task.oid]].append(task)
+
+    def take(self, worker: int) -> list[Task]:
+        """Take the next of a worker's tasks, several where they are small; none: all are taken."""
+        taken: list[Task] = []
+        size = 0
+        with self._lock:
+            while size < _BATCH_BYTES and len(taken) < _BATCH_TASKS:
+                queues = [queue for queue in (self._common, self._own[worker]) if queue]
+                if not queues:
+                    break
+                task = min(queues, key=lambda queue: queue[0].number).popleft()
+                taken.append(task)
+                size += task.bytes
+        return taken

@@ -1,0 +1,47 @@
+"""Which tables pg_dump would take, by its own options: nobody else knows its patterns so well."""
+
+from __future__ import annotations
+
+import io
+from subprocess import PIPE
+from typing import TYPE_CHECKING
+
+from pgvow.archive import head_of, read_toc
+from pgvow.engine.pg_dump import dump_failure
+from pgvow.postgres.process import Tool
+from pgvow.postgres.snapshot import Chosen
+
+if TYPE_CHECKING:
+    from pgvow.engine.command import DumpCommand
+    from pgvow.postgres.snapshot import HeldSnapshot
+
+_FIRST_READ = 1 << 16
+_TABLES = {"TABLE", "TABLE DATA", "FOREIGN TABLE"}
+
+
+def read_head(command: DumpCommand, held: HeldSnapshot | None) -> bytes:
+    """Have pg_dump write its table of contents, and no more.
+
+    Raises BeginAnewError, LockTableFullError, BackupFailed, AccessDenied, ArchiveError.
+    """
+    with Tool(command.argv(held), env=command.environment(held), stdout=PIPE) as tool:
+        read = bytearray()
+        wanted = _FIRST_READ
+        while True:
+            more = tool.stdout.read(wanted - len(read))
+            read += more
+            head = head_of(bytes(read)) if read else None
+            if head is not None:
+                return head
+            if not more:
+                raise dump_failure(tool.wait(), command.facts())
+            wanted *= 2
+
+
+def choose_tables(command: DumpCommand) -> Chosen:
+    """Ask pg_dump, in a run that is broken off, which tables it takes."""
+    toc = read_toc(io.BytesIO(read_head(command, None)))
+    return Chosen(
+        locked=frozenset(entry.oid for entry in toc.entries if entry.desc in _TABLES),
+        copied=frozenset(entry.oid for entry in toc.table_data),
+    )

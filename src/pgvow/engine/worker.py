@@ -1,0 +1,137 @@
+"""A worker: takes tasks, has its psql do them, and hands on what comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from pgvow.archive import copy_target
+from pgvow.engine.flow import Part, StoppedError
+from pgvow.engine.plan import Work
+from pgvow.postgres.copy_session import AHEAD_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pgvow.archive import Encoder, Entry
+    from pgvow.engine.flow import Flow
+    from pgvow.engine.plan import Dispatcher, Task
+    from pgvow.postgres.copy_session import CopySession
+    from pgvow.postgres.snapshot import Table
+
+PIECE_BYTES = 2 << 20
+"""Text is compressed in pieces of so many bytes: always cut at the same places of a segment."""
+_AHEAD_BATCHES = 2
+_SMALL = 1 << 15  # not worth waking another thread
+
+
+class Worker:
+    """Copies and counts on a thread of its own; ``counts`` has rows by oid, once it is ``done``."""
+
+    def __init__(
+        self,
+        number: int,
+        session: CopySession,
+        dispatcher: Dispatcher,
+        flow: Flow,
+        *,
+        tables: Mapping[int, Table],
+        entries: Mapping[int, Entry],
+        encoder: Encoder,
+        pool: ThreadPoolExecutor,
+        encoding: str,
+    ) -> None:
+        self._number = number
+        self._session = session
+        self._dispatcher = dispatcher
+        self._flow = flow
+        self._tables = tables
+        self._entries = entries
+        self._encoder = encoder
+        self._pool = pool
+        self._encoding = encoding
+        self.counts: dict[int, int] = {}
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        """Work until there is nothing left to do, or it is called off."""
+        try:
+            self._work()
+        except StoppedError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised on the writer's thread
+            self._flow.fail(error)
+        finally:
+            self.done.set()
+
+    def _work(self) -> None:
+        """Do one batch while the commands of the next are already with psql."""
+        sent: deque[list[Task]] = deque()
+        waiting = self._batch()
+        while sent or waiting[0]:
+            tasks, commands = waiting
+            if tasks and (
+                not sent or (len(sent) < _AHEAD_BATCHES and len(commands) <= AHEAD_BYTES)
+            ):
+                self._session.send(commands)
+                sent.append(tasks)
+                waiting = self._batch()
+                continue
+            for task in sent.popleft():
+                self._do(task)
+
+    def _batch(self) -> tuple[list[Task], bytes]:
+        tasks = self._dispatcher.take(self._number)
+        command = self._session.command
+        return tasks, b"".join(command(self._statement(task)) for task in tasks)
+
+    def _do(self, task: Task) -> None:
+        if task.work is Work.COUNT:
+            self.counts[task.oid] = int(self._session.answer())
+            return
+        for text in self._session.receive(PIECE_BYTES):
+            self._flow.put(task.number, self._part(text))
+        self._flow.end(task.number)
+
+    def _part(self, text: memoryview) -> Part:
+        rows = text.obj.count(b"\n", 0, len(text)) if isinstance(text.obj, bytearray) else None
+        if len(text) <= _SMALL:
+            return Part(text, self._encoder.encode(text), rows)
+        return Part(text, self._pool.submit(self._encoder.encode, text), rows)
+
+    def _statement(self, task: Task) -> bytes:
+        table = self._tables[task.oid]
+        if task.work is Work.COUNT:
+            statement = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} {}").format(
+                table.identifier, sql.SQL(table.filter)
+            )
+        else:
+            statement = self._copy(task, table)
+        return self._session.text(statement)
+
+    def _copy(self, task: Task, table: Table) -> sql.Composed:
+        names = self._columns(task.oid)
+        columns = sql.SQL(", ").join(map(sql.Identifier, names))
+        if task.blocks is None and not table.filter:
+            # As pg_dump does it: whatever a table may be, COPY knows how to read it.
+            listed = sql.SQL("({})").format(columns) if names else sql.SQL("")
+            source = sql.SQL("{} {}").format(table.identifier, listed)
+        else:
+            where = _range(*task.blocks) if task.blocks else sql.SQL(table.filter)
+            source = sql.SQL("(SELECT {} FROM ONLY {} {})").format(columns, table.identifier, where)
+        return sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(source, self._encoding)
+
+    def _columns(self, oid: int) -> tuple[str, ...]:
+        target = copy_target(self._entries[oid].copy_stmt or "")
+        return tuple(self._session.carried(name) for name in target.columns)
+
+
+def _range(begin: int, end: int | None) -> sql.Composed:
+    first = sql.SQL("WHERE ctid >= {}").format(sql.Literal(f"({begin},0)"))
+    if end is None:
+        return first
+    return sql.SQL("{} AND ctid < {}").format(first, sql.Literal(f"({end},0)"))

@@ -1,0 +1,68 @@
+"""What a restored database should hold, from the metadata and the archive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pgvow.archive import read_archive
+from pgvow.operations.inspect import large_object_facts, sequence_facts, toc_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import BinaryIO
+
+    from pgvow.archive import CopyTarget, Entry
+    from pgvow.model import Metadata, TableFacts
+
+Target = tuple[str, str]
+
+
+def completed(metadata: Metadata, file: BinaryIO) -> Metadata:
+    """Fill in what a backup without inspection did not record."""
+    if metadata.toc is not None:
+        return metadata
+    contents = read_archive(file)
+    found = {(one.entry.namespace, one.entry.tag): one for one in contents.tables}
+    tables = (
+        replace(table, bytes=one.size, fingerprint=one.fingerprint)
+        if (one := found.get((table.schema, table.name)))
+        else table
+        for table in metadata.tables
+    )
+    return replace(
+        metadata,
+        tables=tuple(tables),
+        toc=toc_facts(contents),
+        large_objects=large_object_facts(contents),
+        sequences=sequence_facts(contents),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A table of the backup: what is recorded, its entry, and where its rows are loaded."""
+
+    facts: TableFacts
+    entry: Entry
+    target: CopyTarget
+
+    @property
+    def is_loaded_through_root(self) -> bool:
+        """Whether the rows of a partition are loaded through its root, and compared there."""
+        own = (self.entry.namespace, self.entry.tag)
+        return (self.target.schema or self.entry.namespace, self.target.name) != own
+
+
+def by_root(expected: Iterable[Expected]) -> dict[Target, list[Expected]]:
+    """Group tables by where their rows are loaded: most by themselves, some by their root."""
+    groups: dict[Target, list[Expected]] = {}
+    for one in expected:
+        target = (one.target.schema or one.entry.namespace, one.target.name)
+        groups.setdefault(target, []).append(one)
+    return groups
+
+
+def size_of(parts: Iterable[Expected]) -> int:
+    """Return the bytes of text of some tables."""
+    return sum(part.facts.bytes or 0 for part in parts)

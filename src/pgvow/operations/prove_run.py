@@ -1,0 +1,197 @@
+"""Restore a backup on a server, and compare what came back: tables, sequences, schema."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pgvow.archive import database_locale, roles_named, superusers_named
+from pgvow.operations.comparison import compare_database
+from pgvow.operations.prove_obstacles import refuse_missing_extensions, restore_difference
+from pgvow.operations.schema_comparison import compare_schemas, schema_of
+from pgvow.postgres.proof_site import ProofSite
+from pgvow.postgres.restoring import RestoreError, fails_harmlessly, restore
+from pgvow.postgres.scratch_database import open_session
+from pgvow.progress import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pgvow.archive import Entry, TableOfContents
+    from pgvow.model import Difference, Metadata
+    from pgvow.operations.comparison import Comparison
+    from pgvow.operations.prove_place import Chosen
+    from pgvow.postgres.connection import Session
+    from pgvow.postgres.restoring import Tools
+    from pgvow.progress import Progress
+
+_MOST_JOBS = 8
+_LEAST_JOBS = 2  # a serial pg_restore refills the free space of earlier pages: another order
+
+
+@dataclass(frozen=True, slots=True)
+class ProveOptions:
+    """What may be chosen for one proof.
+
+    ``on`` is the connection string of a server to prove it on, instead of a throw-away one;
+    ``jobs`` how many workers restore, 2 at least, by default as many as there are processors.
+    """
+
+    on: str | None = field(default=None, repr=False)  # there may be a password in it
+    jobs: int | None = None
+
+    @property
+    def workers(self) -> int:
+        """How many workers restore."""
+        return max(_LEAST_JOBS, self.jobs or min(os.cpu_count() or 1, _MOST_JOBS))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One proof under way."""
+
+    path: Path
+    metadata: Metadata
+    toc: TableOfContents
+    options: ProveOptions
+    progress: Progress
+    between: Callable[[str], None]
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the result, and tell it now."""
+        self.warnings.append(message)
+        self.progress.warn(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a restore and its comparison came to; ``comparison`` is None where it did not end."""
+
+    differences: tuple[Difference, ...]
+    comparison: Comparison | None
+    restore_seconds: float
+
+
+def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
+    """Restore into databases made for it; differences, and a refusal of the server's, are results.
+
+    Raises CannotBeProven, NoSpace, RestoreFailed, PgvowError and psycopg.Error.
+    """
+    with ExitStack() as stack:
+        session = stack.enter_context(open_session(chosen.tools.place, chosen.database))
+        site = ProofSite(session, chosen.tools.place, lasting=not chosen.is_throwaway)
+        stack.enter_context(site)
+        if cleared := site.clear_abandoned():
+            run.warn(f"cleared away what a proof left that was killed: {', '.join(cleared)}")
+        refuse_missing_extensions(session, run.toc)
+        superusers = superusers_named(run.toc) if chosen.is_throwaway else ()
+        lacking = site.find_locale(encoding=run.toc.encoding, locale=database_locale(run.toc))
+        if lacking:
+            run.warn(f"the source's collation is not to be had here, proving with C: {lacking}")
+        site.stand_in(roles_named(run.toc), superusers=superusers)
+        entries = _wanted(run.toc, session)
+        restored, reference = (site.database(encoding=run.toc.encoding) for _ in range(2))
+        return _Proving(run, chosen, entries, lacking).run(restored, reference)
+
+
+def _wanted(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
+    """Return what is restored: all but what is known to fail, and harmless where it does."""
+    above = session.info.parameter_status("is_superuser") == "on"
+    return tuple(one for one in toc.entries if not fails_harmlessly(one, superuser=above))
+
+
+@contextmanager
+def _aside() -> Iterator[ThreadPoolExecutor]:
+    """Provide a thread for what can be done meanwhile.
+
+    Where the block fails nobody waits for it: it ends with the databases it works on.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="reference")
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class _Proving:
+    """The restore of one backup into two databases: all of it, and its schema for reference."""
+
+    proof: Run
+    chosen: Chosen
+    entries: tuple[Entry, ...]
+    lacking: str | None
+
+    @property
+    def tools(self) -> Tools:
+        """The programs for the server."""
+        return self.chosen.tools
+
+    def run(self, restored: str, reference: str) -> Outcome:
+        """Restore both at once; compare the rows, and dump the schema at its side."""
+        with _aside() as aside:
+            expected = aside.submit(self._reference, reference)
+            started = time.monotonic()
+            error = self._restore(restored)
+            seconds = time.monotonic() - started
+            if error is not None:
+                return self._refused(error, seconds)
+            self.proof.between(self.tools.place.conninfo(restored))
+            found = aside.submit(schema_of, self.tools, restored)
+            comparison = self._compare(restored)
+            self.proof.progress.update(Step("comparing schemas"))
+            schema = expected.result()
+            if isinstance(schema, RestoreError):
+                return self._refused(schema, seconds)
+            changed = compare_schemas(found.result(), schema, self.entries)
+            return Outcome((*comparison.differences, *changed), comparison, seconds)
+
+    def _refused(self, error: RestoreError, seconds: float) -> Outcome:
+        difference = restore_difference(error, self.proof.toc, lacking=self.lacking)
+        return Outcome((difference,), None, seconds)
+
+    def _restore(self, dbname: str) -> RestoreError | None:
+        started = time.monotonic()
+
+        def tick() -> None:
+            taken = f"{time.monotonic() - started:.0f} s"
+            self.proof.progress.update(Step("restoring", detail=taken))
+
+        return restore(
+            self.tools,
+            self.proof.path,
+            dbname,
+            entries=self.entries,
+            jobs=self.proof.options.workers,
+            tick=tick,
+        )
+
+    def _reference(self, dbname: str) -> TableOfContents | RestoreError:
+        """Restore the schema alone, and read it back."""
+        error = restore(
+            self.tools, self.proof.path, dbname, entries=self.entries, jobs=2, schema_only=True
+        )
+        return error or schema_of(self.tools, dbname)
+
+    def _compare(self, dbname: str) -> Comparison:
+        with ExitStack() as stack:
+            first, *more = (
+                stack.enter_context(open_session(self.tools.place, dbname))
+                for _ in range(self.proof.options.workers)
+            )
+            return compare_database(
+                first,
+                self.proof.metadata,
+                self.proof.path,
+                progress=self.proof.progress,
+                more=more,
+                make_pipe=self.chosen.make_pipe,
+            )

@@ -1,0 +1,47 @@
+"""Keep beside a backup what a check of it showed, for ``list`` and for retention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pgvow.errors import PgvowError
+from pgvow.store import add_evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pgvow.model import Difference, Evidence, Metadata, Proof
+
+# The first of very many tell enough; the file stays small.
+_MOST_KEPT = 10_000
+
+
+def record(
+    path: Path, metadata: Metadata, evidence: Evidence, *, warn: Callable[[str], None]
+) -> Proof | None:
+    """Add what was shown to the proof beside a dump; None where it cannot be written.
+
+    A directory that may only be read is told by ``warn``: what was shown holds all the same.
+    """
+    kept = tuple(map(_writable, evidence.differences[:_MOST_KEPT]))
+    try:
+        return add_evidence(path, metadata.checksum_sha256, replace(evidence, differences=kept))
+    except PgvowError as error:
+        warn(f"the outcome is not kept beside the backup: {error.cause}")
+        return None
+
+
+def _writable(difference: Difference) -> Difference:
+    """Escape what JSON cannot carry: the bytes of a file's name that is no text, or NUL."""
+    return replace(
+        difference,
+        name=_text(difference.name),
+        expected=_text(difference.expected),
+        found=_text(difference.found),
+    )
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") or "nothing"

@@ -1,0 +1,228 @@
+"""A proof on a server that goes on: what a killed one leaves, and what rights it needs."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pgvow.errors import CannotBeProven, NoSpace
+from pgvow.operations import prove_place
+from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.postgres.proof_site import ProofSite
+from pgvow.postgres.scratch_database import GivenServer, open_session
+from pgvow.progress import Silent
+from pgvow.store import proof_path
+from tests.support.commands import clean_environment
+from tests.support.inprocess import back_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import TestServer
+
+_LEFT = """
+SELECT datname FROM pg_database WHERE datname LIKE 'pgvow_proof_%'
+UNION ALL SELECT rolname FROM pg_roles WHERE rolname LIKE 'site_%'
+"""
+
+
+def _left(server: TestServer) -> set[str]:
+    with server.connect("postgres") as session:
+        return {name for (name,) in session.execute(_LEFT)}
+
+
+@pytest.fixture
+def dump(pg18: TestServer, make_database: MakeDatabase, tmp_path: Path) -> Path:
+    """A backup whose table belongs to a role that is gone."""
+    name = make_database(pg18)
+    owner = f"site_{secrets.token_hex(4)}"
+    pg18.psql(
+        name,
+        f"CREATE ROLE {owner}; CREATE TABLE t AS SELECT generate_series(1, 9) AS n;"
+        f" ALTER TABLE t OWNER TO {owner}",
+    )
+    made = back_up(pg18, name, tmp_path).backup.path
+    pg18.psql(name, f"DROP OWNED BY {owner}; DROP ROLE {owner}")
+    return made
+
+
+@pytest.fixture
+def plain_dump(pg18: TestServer, make_database: MakeDatabase, tmp_path: Path) -> Path:
+    """A backup in which everything is the superuser's own."""
+    name = make_database(pg18)
+    pg18.psql(name, "CREATE TABLE t AS SELECT generate_series(1, 9) AS n")
+    return back_up(pg18, name, tmp_path).backup.path
+
+
+_DIE = """
+import os, signal, sys
+from pathlib import Path
+from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.progress import Silent
+
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+dump, on, programs = sys.argv[1:]
+options = ProveOptions(on=on, jobs=2)
+prove_backup(Path(dump), options, pg_bin=Path(programs), environ=dict(os.environ),
+             progress=Silent(), between=die)
+"""
+
+
+def test_what_a_killed_proof_left_is_cleared(pg18: TestServer, dump: Path) -> None:
+    """Databases and roles of a run that was killed are gone after the next one, which says so."""
+    before = _left(pg18)
+    on = pg18.conninfo("postgres")
+    command = [sys.executable, "-c", _DIE, str(dump), on, str(pg18.bin)]
+    done = subprocess.run(command, env=clean_environment(), check=False)
+    assert -signal.SIGKILL == done.returncode
+    assert _left(pg18) > before
+    options = ProveOptions(on=on, jobs=2)
+    result = prove_backup(
+        dump, options, pg_bin=pg18.bin, environ=clean_environment(), progress=Silent()
+    )
+    assert result.proven
+    assert "cleared away what a proof left" in "".join(result.warnings)
+    assert before == _left(pg18)
+
+
+def test_what_a_living_proof_has_is_left_alone(pg18: TestServer) -> None:
+    """Neither its databases nor its roles are cleared by another, nor what only looks like it."""
+    place = GivenServer(pg18.conninfo("postgres"))
+    role = f"site_{secrets.token_hex(4)}"
+    look_alike = f"pgvow_proof_{secrets.token_hex(6)}"
+    pg18.create_database(look_alike)
+    try:
+        with (
+            open_session(place, "postgres") as first,
+            open_session(place, "postgres") as second,
+            ProofSite(first, place, lasting=True) as living,
+        ):
+            living.stand_in([role])
+            name = living.database(encoding="UTF8")
+            with ProofSite(second, place, lasting=True) as other:
+                assert {name, role}.isdisjoint(other.clear_abandoned())
+            assert {name, role, look_alike} <= _left(pg18)
+        assert {name, role}.isdisjoint(_left(pg18))
+        assert look_alike in _left(pg18)
+    finally:
+        pg18.drop_database(look_alike)
+
+
+def test_a_role_that_another_proof_needs_stays(pg18: TestServer) -> None:
+    """What stands in for two proofs is dropped by the one that ends last."""
+    place = GivenServer(pg18.conninfo("postgres"))
+    role = f"site_{secrets.token_hex(4)}"
+    with (
+        open_session(place, "postgres") as first,
+        open_session(place, "postgres") as second,
+        ProofSite(second, place, lasting=True) as later,
+    ):
+        with ProofSite(first, place, lasting=True) as sooner:
+            sooner.stand_in([role])
+            later.stand_in([role])
+        assert role in _left(pg18)
+    assert role not in _left(pg18)
+
+
+@pytest.fixture
+def creator(pg18: TestServer) -> Iterator[str]:
+    """The connection string of a role that may make databases, and nothing else."""
+    name = f"creator_{secrets.token_hex(4)}"
+    pg18.psql("postgres", f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD 'secret'")
+    yield make_conninfo(pg18.conninfo("postgres"), user=name, password="secret")
+    pg18.psql("postgres", f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def _prove_as(conninfo: str, pg18: TestServer, dump: Path) -> bool:
+    options = ProveOptions(on=conninfo, jobs=2)
+    return prove_backup(
+        dump, options, pg_bin=pg18.bin, environ=clean_environment(), progress=Silent()
+    ).proven
+
+
+def test_roles_that_may_not_be_made_are_no_verdict(
+    pg18: TestServer, dump: Path, creator: str
+) -> None:
+    """Without CREATEROLE, what names a role that is not there cannot be proven: 13, and why."""
+    before = _left(pg18)
+    with pytest.raises(CannotBeProven, match="names roles that this server does not have: site_"):
+        _prove_as(creator, pg18, dump)
+    assert before == _left(pg18)
+    assert not proof_path(dump).exists()
+
+
+def test_owners_that_may_not_be_set_are_no_verdict(
+    pg18: TestServer, plain_dump: Path, creator: str
+) -> None:
+    """Nor what belongs to a role that one may not act for."""
+    before = _left(pg18)
+    with pytest.raises(CannotBeProven, match=r"SET ROLE|must be member"):
+        _prove_as(creator, pg18, plain_dump)
+    assert before == _left(pg18)
+
+
+def test_one_s_own_backup_needs_only_createdb(
+    pg18: TestServer, creator: str, tmp_path: Path
+) -> None:
+    """A role that may make databases proves what belongs to it."""
+    name = f"own_{secrets.token_hex(4)}"
+    with psycopg.connect(creator, autocommit=True) as session:
+        session.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        with psycopg.connect(make_conninfo(creator, dbname=name)) as session:
+            session.execute("CREATE TABLE t AS SELECT generate_series(1, 9) AS n")
+        assert _prove_as(creator, pg18, back_up(pg18, name, tmp_path).backup.path)
+    finally:
+        pg18.drop_database(name)
+
+
+def test_no_right_to_make_databases_is_no_verdict(
+    pg18: TestServer, plain_dump: Path, creator: str
+) -> None:
+    """Without CREATEDB nothing is proven and nothing refuted."""
+    user = psycopg.conninfo.conninfo_to_dict(creator)["user"]
+    pg18.psql("postgres", f"ALTER ROLE {user} NOCREATEDB")
+    with pytest.raises(CannotBeProven, match="permission denied to create database"):
+        _prove_as(creator, pg18, plain_dump)
+
+
+def test_a_disk_that_is_too_small(
+    pg18: TestServer, plain_dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less room than the tables had ends it before the restore; hardly more is a warning."""
+    needed = plain_dump.stat().st_size + 8192
+    free = 0
+
+    class _Usage:
+        @property
+        def free(self) -> int:
+            return free
+
+    monkeypatch.setattr(prove_place.shutil, "disk_usage", lambda _: _Usage())
+
+    def prove() -> tuple[str, ...]:
+        result = prove_backup(
+            plain_dump,
+            ProveOptions(jobs=2),
+            pg_bin=pg18.bin,
+            environ=clean_environment(),
+            progress=Silent(),
+        )
+        assert result.proven
+        return result.warnings
+
+    with pytest.raises(NoSpace, match="0 are free"):
+        prove()
+    free = needed
+    assert "perhaps not for their indexes" in "".join(prove())

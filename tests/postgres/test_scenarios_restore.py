@@ -1,0 +1,68 @@
+"""Every scenario through ``pgvow restore FILE --to DATABASE``: the rows that come back."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.cli.commands import COMMANDS
+from pgvow.cli.parser import parse_pgvow
+from tests.support.commands import clean_environment, settings_for
+from tests.support.inprocess import back_up
+from tests.support.restored import rows_by_key
+from tests.support.restoring import databases
+from tests.support.scenarios import Scenario, load, pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+_BY_HASH_OF_AN_ENUM = "coloured_"
+
+
+@pytest.fixture
+def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
+    """A database with the scenario in it; it is dropped, and what was restored of it."""
+    name = load(server, scenario)
+    yield name
+    for each in databases(server):
+        if each.startswith(name):
+            server.drop_database(each)
+
+
+def without_leaves(counts: dict[str, int]) -> dict[str, int]:
+    """Sum what lies in partitions by the hash of an enum: they are other rows in each database."""
+    rest = {key: n for key, n in counts.items() if not key.startswith(_BY_HASH_OF_AN_ENUM)}
+    return {**rest, _BY_HASH_OF_AN_ENUM: sum(counts.values()) - sum(rest.values())}
+
+
+@pytest.mark.parametrize(("scenario", "server"), pairs(), indirect=["server"])
+def test_scenario(
+    server: TestServer,
+    scenario: Scenario,
+    loaded: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command ends well, finds nothing that differs, and every table has the source's rows."""
+    dump = back_up(server, loaded, tmp_path).backup.path
+    restored = f"{loaded}_restored"
+    for name in os.environ.keys() - clean_environment():
+        monkeypatch.delenv(name)
+    for name, value in settings_for(server, "postgres").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    words = ["restore", str(dump), "--to", restored, "--json"]
+    assert 0 == COMMANDS["restore"](parse_pgvow(words))
+    found = json.loads(capsys.readouterr().out)
+    counts = rows_by_key(server, loaded)
+    assert {"equal": True, "differences": [], "rows": sum(counts.values())} == {
+        key: found["comparison"][key] for key in ("equal", "differences", "rows")
+    }
+    assert without_leaves(counts) == without_leaves(rows_by_key(server, restored))
