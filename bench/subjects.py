@@ -45,8 +45,8 @@ def subjects(
 
 def _stock(server: ThrowawayServer, shape: str, jobs: int, major: int) -> Iterator[Subject]:
     program, environment = str(programs(major) / "pg_dump"), _tools_environment(server, shape)
-    directory = ("-Fd", "-j", str(jobs), "-Z")
-    ways = [("-Fc", "-Z", "6"), (*directory, "1"), (*directory, "6")]
+    directory: tuple[str, ...] = ("-Fd", "-j", str(jobs), "-Z")
+    ways: list[tuple[str, ...]] = [("-Fc", "-Z", "6"), (*directory, "1"), (*directory, "6")]
     if major >= _FIRST_WITH_ZSTD:
         ways.append((*directory, "zstd:1"))
     for way in ways:
@@ -67,7 +67,7 @@ def _ours(
         "DEV_DB_PASSWORD": server.password,
     }
     command = (sys.executable, str(ROOT / "backup_db.py"), "--env", "dev", "--quiet", *options)
-    ways = [("pgvow, pg_dump's engine", ("--engine", "pg_dump"))]
+    ways: list[tuple[str, tuple[str, ...]]] = [("pgvow, pg_dump's engine", ("--engine", "pg_dump"))]
     for algorithm in ("gzip", "zstd") if major >= _FIRST_WITH_ZSTD else ("gzip",):
         ways += [
             (

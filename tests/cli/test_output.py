@@ -167,13 +167,13 @@ def test_an_error_on_a_terminal(commands: Commands) -> None:
 
 
 def test_a_list_on_a_terminal(tmp_path: Path) -> None:
-    """T044: timestamp, environment, database, size, status: a line each in 100 columns."""
+    """T044: timestamp, environment, database, size, status: a line each in 110 columns."""
     backups.place(tmp_path, backups.metadata())
-    screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".")
+    screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".", columns=110)
     header, row = screen.text.splitlines()
     assert ["Timestamp", "Environment", "Database", "Size", "Status"] == header.split()[:5]
     assert ["2025-01-27T14:30:00Z", "dev", "shop"] == row.split()[:3]
-    assert "✓ ok" in row
+    assert "✓ ok, verified" in row
 
 
 @pytest.mark.parametrize(

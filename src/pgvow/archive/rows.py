@@ -40,14 +40,14 @@ class CopyDigest:
         self._size = 0
         self._hash = xxhash.xxh3_128()
 
-    def update(self, text: bytes, *, rows: int | None = None) -> None:
+    def update(self, text: bytes | memoryview, *, rows: int | None = None) -> None:
         """Take in the next piece, without any terminator; ``rows`` is how many end in it.
 
         None has them counted, which takes 20 times as long as the fingerprint.
         """
         if rows is None:
             # Rows are ended by newlines, and those in values are written as \n.
-            rows = _newlines(text, wide=self._size > WIDE * self._rows)
+            rows = _newlines(bytes(text), wide=self._size > WIDE * self._rows)
         self._rows += rows
         self._size += len(text)
         self._hash.update(text)

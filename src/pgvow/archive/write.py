@@ -102,7 +102,7 @@ class ArchiveWriter:
             raise ValueError(f"a piece of {piece.size} bytes of text comes with {len(text)}")
         with self._writing(table=True):
             if text:
-                self._open.take(bytes(text), piece, rows)
+                self._open.take(text, piece, rows)
                 self._body.chunks(piece.stored)
 
     def end_table(self) -> TableContents:
@@ -255,10 +255,10 @@ class _Table:
     adler32: int = ADLER_OF_NOTHING
     ends_a_row: bool = True
 
-    def take(self, text: bytes, piece: Piece, rows: int | None) -> None:
+    def take(self, text: bytes | memoryview, piece: Piece, rows: int | None) -> None:
         self.digest.update(text, rows=rows)
         self.adler32 = combined_adler32(self.adler32, piece.adler32, piece.size)
-        self.ends_a_row = text.endswith(b"\n")
+        self.ends_a_row = text[-1:] == b"\n"
 
     def contents(self, stored: Stored) -> TableContents:
         facts = self.digest.facts()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,20 @@ from pgvow.engine.selecting import read_head
 from pgvow.engine.worker import Worker
 from pgvow.errors import BackupFailed
 from pgvow.model import TableFacts
-from pgvow.postgres.connection import translate, watch_for_our_death
+from pgvow.postgres.connection import translate
 from pgvow.postgres.copy_session import CopySession
 from pgvow.postgres.process import Tool
 from pgvow.postgres.shared_locks import SharedLocks
-from pgvow.postgres.snapshot import LockTableFullError, end_transaction, persist
+from pgvow.postgres.snapshot import (
+    BeginAnewError,
+    LockTableFullError,
+    end_transaction,
+    persist,
+    watchable,
+)
 from pgvow.postgres.sql import query
 from pgvow.progress import Step
+from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,9 +86,9 @@ class Parallel:
         try:
             with self._sessions() as sessions, self._snapshot(sessions, deadline) as (held, locks):
                 head = read_head(self._command, held)
-                with archive.open("wb") as file:
+                with _opened(archive) as file:
                     writer = ArchiveWriter(file, head, self._encoder)
-                    return self._fill(writer, held, locks, sessions)
+                    return self._fill(writer, held, locks, sessions, folder=archive.parent)
         except psycopg.errors.OutOfMemory as error:
             raise LockTableFullError(str(error).strip()) from error
         except psycopg.Error as error:
@@ -95,7 +102,7 @@ class Parallel:
 
     @contextmanager
     def _sessions(self) -> Iterator[Sequence[CopySession]]:
-        watched = watch_for_our_death(self._session)
+        watched = watchable(self._session)
         with ExitStack() as stack:
             sessions = [
                 stack.enter_context(
@@ -117,7 +124,7 @@ class Parallel:
         self, sessions: Sequence[CopySession], deadline: Deadline
     ) -> Iterator[tuple[HeldSnapshot, SharedLocks]]:
         locks = SharedLocks(sessions, share_out)
-        watched = watch_for_our_death(self._session)
+        watched = watchable(self._session)
         try:
             held = persist(
                 self._session, locks, deadline=deadline, watched=watched, chosen=self._chosen
@@ -132,10 +139,12 @@ class Parallel:
         held: HeldSnapshot,
         locks: SharedLocks,
         sessions: Sequence[CopySession],
+        *,
+        folder: Path,
     ) -> Filled:
         relations = {oid: Relation(oid, *facts) for oid, facts in locks.relations.items()}
         copied = {entry.oid: entry for entry in writer.toc.table_data}
-        _known(copied, relations)
+        self._see_that_they_are_locked(copied, relations)
         todo = tasks(list(copied), relations)
         flow = Flow([task.number for task in todo], _AHEAD_BYTES * self._workers)
         dispatcher = Dispatcher(todo, locks.shares)
@@ -150,31 +159,45 @@ class Parallel:
                 for number, session in enumerate(sessions)
             ]  # fmt: skip
             with self._running(workers, sessions, flow):
-                self._write(writer, flow, todo)
+                self._write(
+                    writer, flow, todo, {oid: held.readable(tables[oid].name) for oid in copied}
+                )
                 counts = self._counts(workers, flow)
-        self._copy_large_objects(writer, held)
+        self._copy_large_objects(writer, held, folder)
         contents: Contents = writer.finish()
         facts = {oid: _facts(held, tables[oid], relations[oid], counts[oid]) for oid in copied}
         return Filled(facts, contents, writer.body_digest, held.facts)
+
+    def _see_that_they_are_locked(
+        self, copied: Mapping[int, object], relations: Mapping[int, Relation]
+    ) -> None:
+        unknown = ", ".join(str(oid) for oid in copied if oid not in relations)
+        if not unknown:
+            return
+        what = f"pg_dump would copy tables that were not locked: oid {unknown}"
+        if self._chosen is not None:  # before the locks, so there may be new ones since
+            raise BeginAnewError(what)
+        raise BackupFailed(what, steps=["Run it again; if it happens again, please report it"])
 
     @contextmanager
     def _running(
         self, workers: Sequence[Worker], sessions: Sequence[CopySession], flow: Flow
     ) -> Iterator[None]:
         threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             yield
         except BaseException:
             flow.stop()
             for session in sessions:
-                session.terminate()
+                session.kill()
             self._end_backends(sessions)
             raise
         finally:
             for thread in threads:
-                thread.join(_JOIN_SECONDS)
+                if thread.ident is not None:
+                    thread.join(_JOIN_SECONDS)
 
     def _end_backends(self, sessions: Sequence[CopySession]) -> None:
         """End the server's side at once: one that counts would notice only after seconds."""
@@ -191,6 +214,7 @@ class Parallel:
         writer: ArchiveWriter,
         flow: Flow,
         todo: Sequence[Task],
+        names: Mapping[int, str],
     ) -> None:
         """Lay down every table's parts in order."""
         total = sum(task.bytes for task in todo)
@@ -207,7 +231,7 @@ class Parallel:
             for part in flow.parts(task.number):
                 writer.add(part.text, part.wait(), rows=part.rows)
             done += task.bytes
-            self._progress.update(Step("dump", done, total))
+            self._progress.update(Step("dump", done, total, names[task.oid]))
         if current is not None:
             writer.end_table()
 
@@ -220,7 +244,7 @@ class Parallel:
         flow.check()
         return counts
 
-    def _copy_large_objects(self, writer: ArchiveWriter, held: HeldSnapshot) -> None:
+    def _copy_large_objects(self, writer: ArchiveWriter, held: HeldSnapshot, folder: Path) -> None:
         """Take their blocks from a second pg_dump in the snapshot, matched by tag and owner."""
         wanted = {
             (entry.tag, entry.owner): entry
@@ -229,8 +253,8 @@ class Parallel:
         }
         if not wanted:
             return
-        # Without a name: gone with us, however we end.
-        with tempfile.TemporaryFile() as file:
+        # Beside the dump, where there is room; without a name, so that it goes when we do.
+        with tempfile.TemporaryFile(dir=folder) as file:
             self._dump_large_objects(held, file)
             toc = read_toc(file)
             for entry in toc.with_data:
@@ -262,10 +286,15 @@ def _facts(held: HeldSnapshot, table: Table, relation: Relation, rows: int) -> T
     )
 
 
-def _known(copied: Mapping[int, object], relations: Mapping[int, Relation]) -> None:
-    unknown = [oid for oid in copied if oid not in relations]
-    if unknown:
-        raise BackupFailed(
-            "pg_dump would copy tables that were not locked: oid " + ", ".join(map(str, unknown)),
-            steps=["Run it again; if it happens again, please report it"],
-        )
+@contextmanager
+def _opened(archive: Path) -> Iterator[BinaryIO]:
+    """Open it for writing; what a full disk says of its closing does not hide why it is closed."""
+    with refusals("write", archive):
+        file = archive.open("wb")
+        try:
+            yield file
+        except BaseException:
+            with suppress(OSError):
+                file.close()
+            raise
+        file.close()

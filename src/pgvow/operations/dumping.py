@@ -18,7 +18,13 @@ from pgvow.errors import (
     ToolUnsuitable,
 )
 from pgvow.model import Compress
-from pgvow.postgres.snapshot import BeginAnewError, Deadline, LockTableFullError, lock_steps
+from pgvow.postgres.snapshot import (
+    BeginAnewError,
+    Deadline,
+    LockTableFullError,
+    lock_steps,
+    lock_table_steps,
+)
 from pgvow.progress import Step
 
 if TYPE_CHECKING:
@@ -89,9 +95,13 @@ class Dumping:
             try:
                 engine = self._engine(parallel=parallel)
                 filled = engine.dump(archive, deadline=deadline)
-                same_tables(filled.facts, self._whole_toc(archive))
+                self._same_tables(filled, archive)
                 return Dumped(filled, engine.name)
-            except LockTableFullError:
+            except LockTableFullError as full:
+                if not parallel:  # it was too small for pg_dump to say what it would take
+                    raise BackupFailed(
+                        str(full), facts=self.command.target.facts, steps=lock_table_steps()
+                    ) from None
                 self.progress.warn(
                     "the server's lock table is too small for several workers"
                     " (max_locks_per_transaction): using pg_dump alone"
@@ -104,6 +114,15 @@ class Dumping:
                         facts=self.command.target.facts,
                         steps=lock_steps(),
                     ) from None
+
+    def _same_tables(self, filled: Filled, archive: Path) -> None:
+        """See that the archive has what was counted; a choice may have grown old meanwhile."""
+        try:
+            same_tables(filled.facts, self._whole_toc(archive))
+        except TablesDifferError as differ:
+            if self.options.selection:
+                raise BeginAnewError(differ.cause) from None
+            raise
 
     def _engine(self, *, parallel: bool) -> Engine:
         chosen: Chosen | None = None
@@ -152,6 +171,10 @@ class Dumping:
         )
 
 
+class TablesDifferError(BackupFailed):
+    """The archive has other tables than those that were counted."""
+
+
 def same_tables(facts: Mapping[int, TableFacts], toc: TableOfContents) -> None:
     """Make sure that the archive has the rows of just those tables that were counted."""
     dumped = {entry.oid: entry.name for entry in toc.table_data}
@@ -160,7 +183,7 @@ def same_tables(facts: Mapping[int, TableFacts], toc: TableOfContents) -> None:
         return
     uncounted = [name for oid, name in dumped.items() if oid not in counted]
     undumped = [name for oid, name in counted.items() if oid not in dumped]
-    raise BackupFailed(
+    raise TablesDifferError(
         "the archive and the count do not have the same tables"
         + (f"; in the archive only: {', '.join(uncounted)}" if uncounted else "")
         + (f"; counted only: {', '.join(undumped)}" if undumped else ""),

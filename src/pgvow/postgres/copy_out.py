@@ -153,6 +153,8 @@ def _await_answer(session: Session) -> None:
         _await_more(session)
     result = pgconn.get_result()
     if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
+        while pgconn.get_result() is not None:
+            pass  # a session with an answer half read serves for nothing more
         raise errors.error_from_result(result, encoding=session.info.encoding)
 
 

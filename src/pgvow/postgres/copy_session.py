@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING, Self
@@ -35,7 +37,11 @@ _PIPE_BYTES = 1 << 20
 # psql writes 4 KiB at a time; with this it took three quarters of the time.
 _BUFFERED = ("-o", "64K")
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, Linux
+_ANSWER_BYTES = 1 << 16
 _COMPLAINT_WITHIN = 2.0
+_GOODBYE_WITHIN = 1.0
+_PREFIX = re.compile(r"^(?:psql:(?:<stdin>:\d+:)? )?(?:error: )?(?:(?:ERROR|FATAL): +)?")
+_NO_COMPLAINTS = ("WARNING:", "NOTICE:", "LOG:", "DETAIL:", "HINT:")
 AHEAD_BYTES = 32 << 10
 """Statements of at most so many bytes may be sent while others are still being answered.
 
@@ -58,6 +64,7 @@ class CopySession:
         # SQL_ASCII means bytes of unknown meaning, carried by our sessions as LATIN1.
         self._unknown = encoding == "SQL_ASCII"
         self._session = session
+        self._target = target
         self._marker = b"\\." + secrets.token_hex(8).encode() + b" "
         self._marker_size = len(self._marker) + len(_SUCCESS) + 1
         environment = installation.environment(target.tool_environment(notice_our_death=watched))
@@ -73,6 +80,8 @@ class CopySession:
         self._output = self._tool.stdout.fileno()
         _widen(self._output)
         self._rest = b""
+        self._spare = bytearray()
+        self._killed = False
         self.backend = 0
 
     def __enter__(self) -> Self:
@@ -84,16 +93,28 @@ class CopySession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if not self._killed:
+            self._take_leave()
         self._tool.stop()
 
-    def terminate(self) -> None:
-        """Ask psql to end; whoever reads from it meets the end of its output."""
-        self._tool.terminate()
+    def kill(self) -> None:
+        """End psql at once; whoever reads from it meets the end of its output."""
+        self._killed = True
+        self._tool.kill()
 
     def prepare(self) -> None:
-        """Wait until the session stands, and set in it what pg_dump sets in its own."""
-        self.execute(query("session_settings").encode())
+        """Wait until the session stands, and set in it what pg_dump sets in its own.
+
+        Raises ConnectionFailed, AccessDenied where psql is not let in, and psycopg's errors.
+        """
+        try:
+            self.execute(query("session_settings").encode())
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None:
+                raise self._target.refused(error) from error
+            raise
         self.backend = int(self.execute(b"SELECT pg_catalog.pg_backend_pid()"))
+        self._tool.take_complaints()  # a server greets with warnings that are nobody's failure
 
     def text(self, statement: Composable) -> bytes:
         """Compose a statement as this session takes it."""
@@ -123,12 +144,13 @@ class CopySession:
 
     def answer(self) -> str:
         """Return the output of one command, which is small; raises psycopg.Error."""
-        return b"".join(bytes(piece) for piece in self.receive(_PIPE_BYTES)).decode().strip()
+        return b"".join(bytes(piece) for piece in self.receive(_ANSWER_BYTES)).decode().strip()
 
     def receive(self, size: int) -> Iterator[memoryview]:
         """Yield the output of one command in pieces of just ``size`` bytes, but for the last.
 
-        Each piece is a buffer of its own. Raises psycopg.Error where the statement failed.
+        Each piece begins a buffer of its own, and fills at least half of it. Raises psycopg.Error
+        where the statement failed.
         """
         filled = len(self._rest)
         buffer = self._buffer(size)
@@ -156,11 +178,20 @@ class CopySession:
         self._rest = bytes(view[found + self._marker_size : filled])
         if state != _SUCCESS:
             raise _failed(state.decode(), self._complaint())
-        for begin in range(0, found, size):
-            yield view[begin : min(begin + size, found)]
+        if found > size // 2:
+            yield view[: min(found, size)]
+            begin = size
+        else:
+            self._spare = buffer
+            begin = 0
+        if begin < found:  # thousands of small answers may wait: not each in a large buffer
+            yield memoryview(bytearray(view[begin:found]))
 
     def _buffer(self, size: int) -> bytearray:
-        buffer = bytearray(max(size + 2 * self._marker_size, len(self._rest) + _PIPE_BYTES // 16))
+        wanted = max(size + 2 * self._marker_size, len(self._rest) + _PIPE_BYTES // 16)
+        buffer, self._spare = self._spare, bytearray()
+        if len(buffer) != wanted:
+            buffer = bytearray(wanted)
         buffer[: len(self._rest)] = self._rest
         self._rest = b""
         return buffer
@@ -172,15 +203,39 @@ class CopySession:
         return count
 
     def _ended(self) -> psycopg.OperationalError:
-        return psycopg.OperationalError(self._complaint() or "psql ended")
+        ended = self._tool.poll(_COMPLAINT_WITHIN)
+        if complaint := _first_complaint(self._tool.take_complaints()):
+            return psycopg.OperationalError(complaint)
+        if ended and ended.returncode < 0:
+            return psycopg.OperationalError(
+                f"psql was ended by {signal.Signals(-ended.returncode).name}"
+            )
+        return psycopg.OperationalError("psql ended")
 
     def _complaint(self) -> str:
         """The first thing that psql complained of; it comes by another pipe than the mark."""
         deadline = time.monotonic() + _COMPLAINT_WITHIN
-        while not (complaint := self._tool.take_complaints()) and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            if complaint := _first_complaint(self._tool.take_complaints()):
+                return complaint
             time.sleep(0.01)
-        first = complaint.partition("\n")[0]
-        return first.removeprefix("psql: ").removeprefix("error: ").removeprefix("ERROR:").strip()
+        return ""
+
+    def _take_leave(self) -> None:
+        """Let psql end by itself: of a session that is just gone a server's log complains."""
+        try:
+            self._tool.stdin.write(b"ROLLBACK;\n")
+            self._tool.stdin.close()
+        except (OSError, ValueError):
+            return
+        self._tool.poll(_GOODBYE_WITHIN)
+
+
+def _first_complaint(complaints: str) -> str:
+    for line in complaints.splitlines():
+        if line and not line.startswith(_NO_COMPLAINTS):
+            return _PREFIX.sub("", line).strip()
+    return ""
 
 
 def _failed(state: str, complaint: str) -> psycopg.Error:

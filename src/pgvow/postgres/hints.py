@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pgvow.settings import Connection
 
 
+_CONFLICT = "conflict with recovery"
 NO_CONNECT_RIGHT = "42501"
 """The SQLSTATE with which a server refuses a role that may not enter the database."""
 
@@ -114,7 +115,18 @@ def _tls(connection: Connection) -> list[str]:
     ]
 
 
+def _too_many(_: Connection) -> list[str]:
+    return [
+        "Use fewer workers: --jobs 1 needs three connections, each worker one more",
+        "See who is connected: the server's view pg_stat_activity",
+        "Or allow more on the server: max_connections, ALTER ROLE … CONNECTION LIMIT",
+    ]
+
+
 _REFUSALS: tuple[tuple[str, Callable[[Connection], list[str]]], ...] = (
+    ("too many clients", _too_many),
+    ("too many connections", _too_many),
+    ("remaining connection slots", _too_many),
     ("permission denied for database", _no_connect_right),
     ("password authentication failed", _wrong_password),
     ("no password supplied", _no_password),
@@ -135,6 +147,7 @@ _REFUSALS: tuple[tuple[str, Callable[[Connection], list[str]]], ...] = (
 
 
 _BY_SQLSTATE: dict[str | None, Callable[[Connection], list[str]]] = {
+    "53300": _too_many,
     NO_CONNECT_RIGHT: _no_connect_right,
     "28P01": _wrong_password,
     "28000": _no_entry,
@@ -155,7 +168,7 @@ def query_steps(error: psycopg.Error) -> list[str]:
             "Where row security hides rows from it: ALTER ROLE the_role BYPASSRLS",
             "See which tables it cannot read: pgvow doctor",
         ]
-    if isinstance(error, psycopg.errors.SerializationFailure):
+    if isinstance(error, psycopg.errors.SerializationFailure) or _CONFLICT in str(error):
         return [
             (
                 "On a standby, let queries finish: raise max_standby_streaming_delay there,"

@@ -209,6 +209,10 @@ class Tool:
         """Ask the program to end, without waiting for it."""
         self._process.terminate()
 
+    def kill(self) -> None:
+        """End the program at once, without waiting for it."""
+        self._process.kill()
+
     def stop(self) -> None:
         """End the program: SIGTERM, and after a while SIGKILL. Repeating it is harmless."""
         if self._process.stdin is not None:

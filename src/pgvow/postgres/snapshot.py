@@ -204,8 +204,7 @@ def hold_snapshot(
     """
     with target.connect("snapshot") as session:
         try:
-            # A pooler refuses the startup parameter by which the tools would ask for it.
-            watched = watch_for_our_death(session) and not behind_pooler(session)
+            watched = watchable(session)
             locks = OwnLocks(session) if locked else NoLocks()
             try:
                 held = persist(session, locks, deadline=deadline, watched=watched, chosen=chosen)
@@ -228,6 +227,12 @@ def hold_snapshot(
             yield held
         finally:
             end_transaction(session)
+
+
+def watchable(session: Session) -> bool:
+    """Let the server notice our death, and tell whether our tools may ask it for the same."""
+    # A pooler refuses the startup parameter by which they would.
+    return watch_for_our_death(session) and not behind_pooler(session)
 
 
 def persist(

@@ -92,13 +92,14 @@ def _status(backup: Backup) -> Text:
 
 def _reached(backup: Backup) -> Text:
     """Name the level reached, the time a restore took where it was measured, and a failure."""
-    proof = backup.proof
-    shown = backup.level.value if backup.level else "not verified"
-    if proof and proof.restore_seconds is not None:
-        shown += f", restored in {duration(proof.restore_seconds)}"
+    proof, level = backup.proof, backup.level
+    reached = level.value if level else "listed"
     if proof and proof.failed:
-        return Text(f"✗ {_FAILED[proof.failed.level]} ({shown} before)", style=BAD)
-    return Text(f"✓ ok, {shown}" if backup.level else "✓ ok", style=GOOD)
+        return Text(f"✗ {_FAILED[proof.failed.level]} ({reached} before)", style=BAD)
+    text = f"✓ ok, {reached}" if level else "✓ ok"
+    if proof and proof.restore_seconds is not None:
+        text += f", restored in {duration(proof.restore_seconds)}"
+    return Text(text, style=GOOD)
 
 
 def listing_object(backups: Sequence[Backup]) -> list[dict[str, Any]]:
