@@ -19,7 +19,7 @@ SELECT n AS id, n / 25 AS conversation,
        ) AS metadata
 FROM dictionary, generate_series(1, 50000) AS n;
 CREATE TABLE base.vectors AS
-SELECT n AS id, array(SELECT round((random() * 2 - 1)::numeric * 0.1, 7)::real
+SELECT n AS id, array(SELECT ((random() * 2 - 1) * 0.1)::real
                       FROM generate_series(1, 384) AS k WHERE n > 0) AS embedding
 FROM generate_series(1, 4000) AS n;
 ANALYZE base.messages, base.vectors;

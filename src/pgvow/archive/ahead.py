@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from itertools import islice
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -14,15 +13,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEPTH = 3
-# Handing over pieces of 96 KB one by one cost more than was gained.
-BATCH = 8
+DEPTH = 4
 
 
 class Ahead(Generic[T]):
-    """Runs an iterable in a thread, some items ahead of whoever iterates over this.
-
-    At most ``DEPTH`` times ``BATCH`` items wait, and as many as ``BATCH`` are handed over at once.
+    """Runs an iterable in a thread, at most ``DEPTH`` items ahead of whoever iterates over this.
 
     What the iterable raises is raised to the consumer. Leaving the ``with`` ends the thread,
     whether everything was consumed or not.
@@ -30,9 +25,14 @@ class Ahead(Generic[T]):
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = items
-        self._queue: queue.Queue[list[T] | _End] = queue.Queue(DEPTH)
-        self._unwanted = False
+        # Bounded by what may be produced: a queue with a bound of its own is written in Python,
+        # and both threads would hold the interpreter for it.
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._queue: SimpleQueue[_Item[T] | _End] = SimpleQueue()
         self._thread = threading.Thread(target=self._produce, name="pgvow-ahead")
+        self._unwanted = False
+        for _ in range(DEPTH):
+            self._room.put(None)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -45,26 +45,36 @@ class Ahead(Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         self._unwanted = True
-        # A producer that waits for room finds some, and then that nobody wants more.
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        self._room.put(None)
         self._thread.join()
 
     def __iter__(self) -> Iterator[T]:
-        while isinstance(got := self._queue.get(), list):
-            yield from got
+        while isinstance(got := self._queue.get(), _Item):
+            yield got.value
+            self._room.put(None)
         if got.error is not None:
             raise got.error
 
     def _produce(self) -> None:
         end = _End(None)
-        items = iter(self._items)
         try:
-            while not self._unwanted and (batch := list(islice(items, BATCH))):
-                self._queue.put(batch)
+            for item in self._items:
+                self._room.get()
+                if self._unwanted:
+                    break
+                self._queue.put(_Item(item))
         except BaseException as error:  # noqa: BLE001 - it is the consumer's, who raises it
             end = _End(error)
         self._queue.put(end)
+
+
+class _Item(Generic[T]):
+    """Something that was produced."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
 
 
 class _End:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What one step of decompression may return: a few KB can stand for gigabytes. Below 128 KB the
 # allocator uses its memory again; at 256 KB page faults took a third of the time.
-OUTPUT = 96 * 1024
+OUTPUT = 1024 * 1024
 # Beyond it libzstd itself refuses by default, and so does pg_restore. 2 ** 27 is 128 MiB.
 ZSTD_WINDOW_LOG = 27
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Larger ones were no faster, and the system clears memory of more than 128 KB for each anew.
-PIECE = 64 * 1024
+PIECE = 256 * 1024
 # No text of PostgreSQL's is longer than 1 GiB, so no string of its dump can be.
 MAX_STRING = 1 << 30
 

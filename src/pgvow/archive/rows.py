@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
 
 # What pg_dump writes behind the last row, and no row can contain: a row's own backslash is doubled.
 TERMINATOR = b"\\.\n\n\n"
-# Bytes in a row from which on finding each newline is faster than looking at each byte.
-WIDE = 120
+# Counting newlines holds the interpreter, hashing lets others have it: so they take turns.
+_AT_A_TIME = 96 * 1024
 _LEAST_HELD = len(TERMINATOR) + 1  # and the newline of the last row
 _MOST_HELD = 256  # small: pieces of a few bytes are added to it one by one
 
@@ -45,24 +44,26 @@ class CopyDigest:
 
         None has them counted, which takes 20 times as long as the fingerprint.
         """
-        if rows is None:
-            # Rows are ended by newlines, and those in values are written as \n.
-            rows = _newlines(bytes(text), wide=self._size > WIDE * self._rows)
-        self._rows += rows
         self._size += len(text)
-        self._hash.update(text)
+        if rows is not None:
+            self._rows += rows
+            self._hash.update(text)
+            return
+        view = memoryview(text)
+        for start in range(0, len(view), _AT_A_TIME):
+            piece = bytes(view[start : start + _AT_A_TIME])
+            # Rows are ended by newlines, and those in values are written as \n.
+            self._rows += _newlines(piece)
+            self._hash.update(piece)
 
     def facts(self) -> CopyFacts:
         """Return what there was so far."""
         return CopyFacts(rows=self._rows, size=self._size, fingerprint=self._hash.hexdigest())
 
 
-def _newlines(text: bytes, *, wide: bool) -> int:
-    """Count the newlines: for ``wide`` rows line by line, which took a third of the time."""
-    if not wide:
-        return text.count(b"\n")
-    lines = io.BytesIO(text).readlines()
-    return len(lines) - (not text.endswith(b"\n") and bool(text))
+def _newlines(text: bytes) -> int:
+    """Count the newlines: leaving them out took a half to a third of the time of ``count``."""
+    return len(text) - len(text.replace(b"\n", b""))
 
 
 def without_terminator(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,13 @@ class Source:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._descriptor = _descriptor(file)
         self.size = file.seek(0, io.SEEK_END)
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to ``size`` bytes from ``offset`` on, none only at the end of the file."""
+        if self._descriptor is not None:
+            return os.pread(self._descriptor, size, offset)
         with self._lock:
             self._file.seek(offset)
             return self._file.read(size)
@@ -30,6 +34,11 @@ class Source:
     def window(self, start: int, end: int) -> Window:
         """Return a stream of the bytes from ``start`` to ``end``."""
         return Window(self, start, end)
+
+
+def _descriptor(file: BinaryIO) -> int | None:
+    """Return where it can be read without moving its position, and without a lock."""
+    return file.fileno() if isinstance(file, (io.BufferedReader, io.FileIO)) else None
 
 
 class Window:

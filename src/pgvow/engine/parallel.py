@@ -158,7 +158,7 @@ class Parallel:
                 )
                 for number, session in enumerate(sessions)
             ]  # fmt: skip
-            with self._running(workers, sessions, flow):
+            with self._running(workers, sessions, flow, pool):
                 self._write(
                     writer, flow, todo, {oid: held.readable(tables[oid].name) for oid in copied}
                 )
@@ -181,7 +181,11 @@ class Parallel:
 
     @contextmanager
     def _running(
-        self, workers: Sequence[Worker], sessions: Sequence[CopySession], flow: Flow
+        self,
+        workers: Sequence[Worker],
+        sessions: Sequence[CopySession],
+        flow: Flow,
+        pool: ThreadPoolExecutor,
     ) -> Iterator[None]:
         threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
         try:
@@ -190,6 +194,7 @@ class Parallel:
             yield
         except BaseException:
             flow.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
             for session in sessions:
                 session.kill()
             self._end_backends(sessions)
