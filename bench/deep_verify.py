@@ -2,7 +2,8 @@
 
 Whole commands, ``pgvow verify FILE --deep`` with the start of Python, the checksum and
 ``pg_restore --list`` included; in turn, round after round. Three shapes: several tables, one giant
-table, many small ones. Peak memory is that of our process.
+table, many small ones. Peak memory is that of our process. With ``--archives`` they are kept in a
+directory, and taken from there the next time: so that it can be measured in short pieces.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from recorded import recorded
 from shapes import SHAPES, database_of_shapes, dump
 
 from pgvow.operations.demo import DATABASE
+from pgvow.operations.server_programs import find_server_programs
 from pgvow.store.metadata import encode
 
 # The first pg_dump that writes zstd, and takes a method's name.
@@ -32,30 +35,49 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=300, help="COPY text of each shape")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", help="what -Z of pg_dump takes")
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES)
+    parser.add_argument("--archives", type=Path, help="keep and find the archives there")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pgvow-bench-") as folder:
+        measure(chosen, chosen.archives or Path(folder))
+
+
+def measure(chosen: argparse.Namespace, folder: Path) -> None:
+    """Make what archives there are not yet, and compare on each."""
+    programs = find_server_programs(os.environ)
+    methods = ["gzip:6", "zstd:3"] if programs.major >= NAMES_METHODS else ["6"]
+    wanted = {
+        (shape, method): folder
+        / f"{shape}-{programs.major}-{re.sub(r'[^a-z0-9]', '', method)}.dump"
+        for method in chosen.methods or methods
+        for shape in chosen.shapes
+    }
+    make({key: path for key, path in wanted.items() if not path.exists()}, chosen.megabytes)
+    environment = dict(programs.environment(os.environ))
     figures = []
     print("| archive | MB | `pg_restore`, seconds | `verify --deep`, seconds | ratio | peak, MB |")
     print("|---|---|---|---|---|---|")
-    with (
-        tempfile.TemporaryDirectory(prefix="pgvow-bench-") as folder,
-        database_of_shapes(chosen.megabytes) as (programs, environ),
-    ):
-        methods = ["gzip:6", "zstd:3"] if programs.major >= NAMES_METHODS else ["6"]
-        environment = dict(programs.environment(environ))
-        for method in chosen.methods or methods:
-            for shape in SHAPES:
-                path = dump(programs, environ, shape, method, Path(folder) / "it.dump")
-                metadata = recorded(path, database=DATABASE)
-                path.with_suffix(".metadata.json").write_bytes(encode(metadata))
-                pg_restore = [str(programs.bin / "pg_restore"), "-f", "/dev/null", str(path)]
-                found = compare(pg_restore, path, environment, chosen.rounds)
-                found |= {"archive": f"{programs.version}, `-Z {method}`, {shape}"}
-                found |= {"bytes": path.stat().st_size}
-                figures.append(found)
-                print(row(found), flush=True)
+    for (shape, method), path in wanted.items():
+        pg_restore = [str(programs.bin / "pg_restore"), "-f", "/dev/null", str(path)]
+        found = compare(pg_restore, path, environment, chosen.rounds)
+        found |= {"archive": f"{programs.version}, `-Z {method}`, {shape}"}
+        found |= {"bytes": path.stat().st_size}
+        figures.append(found)
+        print(row(found), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def make(missing: dict[tuple[str, str], Path], megabytes: int) -> None:
+    """Dump them, each with the metadata that a backup would have beside it."""
+    if not missing:
+        return
+    with database_of_shapes(megabytes) as (programs, environ):
+        for (shape, method), path in missing.items():
+            dump(programs, environ, shape, method, path)
+            metadata = recorded(path, database=DATABASE)
+            path.with_suffix(".metadata.json").write_bytes(encode(metadata))
 
 
 def compare(
