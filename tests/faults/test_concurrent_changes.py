@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Session = psycopg.Connection[tuple[object, ...]]
 
 _ROWS = 3000
-_TABLES = ("truncated", "dropped", "retyped", "quiet")
+_TABLES = ("truncated", "dropped", "retyped", "clustered", "written", "quiet")
 _FILL = f"SELECT n, md5(n::text) AS text FROM generate_series(1, {_ROWS}) AS n"  # noqa: S608
 
 
@@ -80,24 +80,38 @@ def retype(session: Session) -> None:
     session.execute("ALTER TABLE retyped ALTER COLUMN n TYPE integer")
 
 
+def cluster(session: Session) -> None:
+    """Write the whole table anew, in another order."""
+    session.execute("CLUSTER clustered USING clustered_text")
+
+
+def write(session: Session) -> None:
+    """Replace a tenth of the rows."""
+    session.execute("UPDATE written SET text = text || 'x' WHERE n % 10 = 0")
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.majors(15, 18)
 def test_migrations_against_the_start_of_backups(
-    server: TestServer, database: str, tmp_path: Path
+    server: TestServer, database: str, jobs: str, tmp_path: Path
 ) -> None:
-    """TRUNCATE, DROP and ALTER … TYPE, again and again: consistent or a clear error.
+    """TRUNCATE, DROP, ALTER … TYPE and CLUSTER, again and again: consistent or a clear error.
 
     Never a wrong count, never a deadlock, on either side.
     """
     with server.connect(database) as session:
         for table in _TABLES:
             session.execute(f"CREATE TABLE {table} AS {_FILL}")
+        session.execute("CREATE INDEX clustered_text ON clustered (text)")
     commands = Commands(tmp_path, settings_for(server, database))
+    engine = ("--jobs", jobs)
     runs = succeeded = 0
     pauses = [0.2, 0.8]
-    with meanwhile(server, database, truncate, drop, retype, pauses=pauses) as errors:
+    works = (truncate, drop, retype, cluster, write)
+    with meanwhile(server, database, *works, pauses=pauses) as errors:
         while runs < 6 or not succeeded:
             runs += 1
-            done = commands.run("--json", "--lock-wait-timeout", "8")
+            done = commands.run("--json", "--lock-wait-timeout", "8", *engine)
             if done.code == 0:
                 succeeded += 1
                 assert done.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
@@ -107,13 +121,37 @@ def test_migrations_against_the_start_of_backups(
                 assert (done.code, done.json["error"]["title"]) == (7, "A table stayed locked")
                 pauses[:] = [2 * pause for pause in pauses]  # this machine is slow today
     assert errors == []
-    after = commands.run("--json")
+    after = commands.run("--json", *engine)
     assert after.code == 0, after.err
     assert after.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
 
 
-@pytest.mark.majors(15, 16, 17, 18)
-def test_rows_written_all_the_while(server: TestServer, database: str, tmp_path: Path) -> None:
+@pytest.mark.majors(18)
+def test_a_choice_of_tables_that_are_made_anew(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """pg_dump is asked what it would take before the locks: tables made since begin it anew."""
+    with server.connect(database) as session:
+        session.execute(f"CREATE TABLE dropped AS {_FILL}")
+    commands = Commands(tmp_path, settings_for(server, database))
+    pauses = [0.2, 0.6]
+    with meanwhile(server, database, drop, pauses=pauses) as errors:
+        for jobs in ("2", "1", "2", "1"):
+            done = commands.run("--json", "--lock-wait-timeout", "8", "-t", "d*", "--jobs", jobs)
+            if done.code == 0:
+                assert done.json["metadata"]["table_counts"] == {"dropped": _ROWS}
+            else:
+                assert (done.code, done.json["error"]["title"]) == (7, "A table stayed locked")
+                pauses[:] = [2 * pause for pause in pauses]
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("server", "jobs"), [(15, "1"), (16, "2"), (17, "1"), (18, "2")], indirect=["server"]
+)
+def test_rows_written_all_the_while(
+    server: TestServer, database: str, jobs: str, tmp_path: Path
+) -> None:
     """Writers are not blocked, and the counts are those of the very snapshot that was dumped."""
     with server.connect(database) as session:
         session.execute(f"CREATE TABLE busy AS {_FILL}")
@@ -132,7 +170,7 @@ def test_rows_written_all_the_while(server: TestServer, database: str, tmp_path:
 
     with meanwhile(server, database, insert, rewrite, pauses=[0.0, 0.02]) as errors:
         before = written
-        done = commands.run("--json")
+        done = commands.run("--json", "--jobs", jobs)
         during = written - before
     assert done.code == 0, done.err
     assert errors == []

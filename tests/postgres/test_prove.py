@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from pgvow.errors import CannotBeProven, ConfigurationError, VerificationFailed
+from pgvow.errors import CannotBeProven, ConfigurationError, PgvowError, VerificationFailed
 from pgvow.model import DifferenceKind, Level
 from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
 from pgvow.progress import Silent
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pgvow.operations.prove import ProofResult
+    from pgvow.postgres.connection import Session
+    from pgvow.progress import Step
     from tests.conftest import MakeDatabase
     from tests.support.servers import TestServer
 
@@ -108,7 +110,7 @@ def _prove(
     *,
     on: TestServer | None = None,
     bin_dir: Path | None = None,
-    between: Callable[[str], None] = lambda _: None,
+    between: Callable[[str], None] | None = None,
 ) -> ProofResult:
     """Prove on a test server, or on a throw-away one of these programs."""
     options = ProveOptions(on=on.conninfo("postgres") if on else None, jobs=2)
@@ -296,6 +298,91 @@ def test_a_restore_that_fails_is_a_difference(
     assert DifferenceKind.RESTORE is difference.kind
     assert "t_id_check" in difference.found
     assert Level.DECODED is result.level
+
+
+@pytest.fixture
+def asleep(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make every comparison wait in the server for longer than a test; how each ended."""
+    ends: list[str] = []
+
+    def compare(session: Session, *_: object, **__: object) -> None:
+        try:
+            session.execute("SELECT pg_sleep(36000)")
+        except psycopg.Error as error:
+            ends.append(type(error).__name__)
+            raise PgvowError(str(error)) from error
+
+    monkeypatch.setattr("pgvow.operations.prove_run.compare_database", compare)
+    return ends
+
+
+@pytest.mark.parametrize(
+    "late", ["CREATE INDEX ON t (f(id))", "ALTER TABLE t ADD EXCLUDE (f(id) WITH =)"]
+)
+def test_a_refused_index_ends_the_comparison(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, asleep: list[str], late: str
+) -> None:
+    """What cannot be made of the rows is the result, and ends what compares them meanwhile."""
+    name = make_database(pg18)
+    pg18.psql(
+        name,
+        "CREATE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n';"
+        " CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (2)",
+    )
+    pg18.psql(name, late)
+    pg18.psql(
+        name,
+        "CREATE OR REPLACE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE sql"
+        " AS 'SELECT 1 / (n - n)'",
+    )
+    before = _databases(pg18)
+    result = _prove(back_up(pg18, name, tmp_path).backup.path, on=pg18)
+    (difference,) = result.evidence.differences
+    assert DifferenceKind.RESTORE is difference.kind
+    assert "division by zero" in difference.found
+    assert ["AdminShutdown"] == asleep
+    assert before == _databases(pg18)
+
+
+class _Interrupted(Silent):
+    """Ctrl-C while indexes are built: as soon as rows are compared."""
+
+    def __init__(self, server: TestServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def update(self, step: Step) -> None:
+        """Look whether rows are compared."""
+        with self._server.connect("postgres") as session:
+            asleep = "SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(36000)'"
+            if step.phase == "restoring" and session.execute(asleep).fetchone() is not None:
+                raise KeyboardInterrupt
+
+
+def test_an_interruption_ends_the_comparison(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, asleep: list[str]
+) -> None:
+    """Ctrl-C beside the comparison ends the proof at once, and nothing of it is left."""
+    name = make_database(pg18)
+    pg18.psql(
+        name,
+        "CREATE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n';"
+        " CREATE TABLE t (id integer); INSERT INTO t VALUES (1); CREATE INDEX ON t (f(id));"
+        " CREATE OR REPLACE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql"
+        " AS 'BEGIN PERFORM pg_catalog.pg_sleep(36000); RETURN n; END'",
+    )
+    before = _databases(pg18)
+    dump = back_up(pg18, name, tmp_path).backup.path
+    options = ProveOptions(on=pg18.conninfo("postgres"), jobs=2)
+    with pytest.raises(KeyboardInterrupt):
+        prove_backup(
+            dump,
+            options,
+            pg_bin=pg18.bin,
+            environ=clean_environment(),
+            progress=_Interrupted(pg18),
+        )
+    assert before == _databases(pg18)
 
 
 def test_rows_in_another_order_are_no_difference(pg18: TestServer, dump: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.commands import Commands, settings_for
-from tests.support.held import pg_dump_stopped_midway
+from tests.support.held import pg_dump_stopped_midway, workers_stopped_midway
 from tests.support.restored import restore_fresh, rows_by_key
 from tests.support.servers import TestServer
 from tests.support.waiting import wait_until
@@ -64,8 +64,19 @@ def waits_for_a_lock(standby: TestServer) -> bool:
     return row == ("Lock",)
 
 
-@pytest.mark.parametrize("major", [15, 18])
-def test_backing_up_a_standby(major: int, start_server: StartServer, tmp_path: Path) -> None:
+def stopped_midway(
+    run: subprocess.Popen[str], folder: Path, jobs: str
+) -> AbstractContextManager[object]:
+    """Stop whoever of a run reads rows in the middle of them."""
+    if jobs == "1":
+        return pg_dump_stopped_midway(run, folder)
+    return workers_stopped_midway(run, folder)
+
+
+@pytest.mark.parametrize(("major", "jobs"), [(15, "1"), (15, "2"), (18, "2")])
+def test_backing_up_a_standby(
+    major: int, jobs: str, start_server: StartServer, tmp_path: Path
+) -> None:
     """Rows of logged tables, unlogged tables without any; then a conflict with recovery: 7."""
     primary = start_server(major)
     with primary.connect("postgres") as session, standby_of(primary) as standby:
@@ -74,21 +85,24 @@ def test_backing_up_a_standby(major: int, start_server: StartServer, tmp_path: P
         session.execute("INSERT INTO fleeting (n) VALUES (1), (2)")
         wait_until(lambda: caught_up(primary, standby))
         commands = Commands(tmp_path, settings_for(standby, "postgres"))
-        done = commands.run("--json", "--space-factor", "0")
+        done = commands.run("--json", "--space-factor", "0", "--jobs", jobs)
         assert (done.code, done.err) == (0, "")
         assert done.json["metadata"]["table_counts"] == {"kept": 700}
         with restore_fresh(primary, tmp_path / done.json["backup_path"]) as fresh:
             assert rows_by_key(primary, fresh) == {"fleeting": 0, "kept": 700}
 
         session.execute(
-            "CREATE TABLE noise AS SELECT md5(n::text) FROM generate_series(1, 500000) AS n"
+            "CREATE TABLE noise AS SELECT md5(n::text) || md5((-n)::text) AS bytes"
+            " FROM generate_series(1, 700000) AS n"
         )
         wait_until(lambda: caught_up(primary, standby))
-        run = commands.start("--space-factor", "0")
-        with pg_dump_stopped_midway(run, tmp_path):
+        run = commands.start("--space-factor", "0", "--compress", "gzip:9", "--jobs", jobs)
+        with stopped_midway(run, tmp_path, jobs) as stopped:
             session.execute("TRUNCATE kept")
             wait_until(lambda: waits_for_a_lock(standby))
             time.sleep(2)  # four times what its patience is
+            for worker in stopped or ():
+                worker.resume()
         _, err = run.communicate(timeout=600)
     assert run.returncode == 7
     assert "conflict with recovery" in err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,28 @@ def held(programs: Path, folder: Path, name: str = "pg_dump") -> Held:
         f'exec {programs / name} "$@"'
     )
     return Held(programs_with(programs, folder, name, script), started, gate)
+
+
+@contextmanager
+def workers_stopped_midway(
+    run: subprocess.Popen[str], directory: Path
+) -> Iterator[list[psutil.Process]]:
+    """Let a run write half a megabyte below a directory, and stop its psqls there; yields these."""
+
+    def written() -> bool:
+        assert run.poll() is None, run.communicate()
+        return any(file.stat().st_size > 1 << 19 for file in directory.rglob("*.dump.partial"))
+
+    wait_until(written)
+    workers = [child for child in psutil.Process(run.pid).children() if child.name() == "psql"]
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            with suppress(psutil.Error):
+                worker.resume()
 
 
 @contextmanager

@@ -77,3 +77,14 @@ def test_with_the_right_collation_a_row_without_partition_is_a_difference() -> N
     """Only where another collation had to do can it be the reason."""
     error = RestoreError(_TABLE, 'no partition of relation "t" found for row')
     assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
+
+
+def test_what_a_choice_left_out_is_no_verdict() -> None:
+    """Only where something was left out, and only of what is not there."""
+    error = RestoreError(_TABLE, 'schema "audit" does not exist')
+    with pytest.raises(CannotBeProven, match=r"only a part was backed up: --table=audit\.log"):
+        restore_difference(error, _TOC, lacking=None, selection=["--table=audit.log"])
+    assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
+    other = RestoreError(_TABLE, "value too long")
+    selected = restore_difference(other, _TOC, lacking=None, selection=["--table=audit.log"])
+    assert DifferenceKind.RESTORE is selected.kind

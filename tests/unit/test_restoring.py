@@ -9,9 +9,10 @@ from pgvow.postgres.restoring import waves
 from tests.support.archives import Schema, Spec, Table, build
 
 
-def _names(*parts: Schema | Table) -> list[list[str]]:
+def _names(*parts: Schema | Table, rows_first: bool = False) -> list[list[str]]:
     entries = read_toc(io.BytesIO(build(Spec(parts=parts)))).entries
-    return [[f"{entry.desc} {entry.tag}" for entry in wave] for wave in waves(entries)]
+    divided = waves(entries, rows_first=rows_first)
+    return [[f"{entry.desc} {entry.tag}" for entry in wave] for wave in divided]
 
 
 def test_one_run_does() -> None:
@@ -30,3 +31,20 @@ def test_rows_of_an_extension_come_first() -> None:
     )
     assert ["ENCODING ENCODING", "EXTENSION e", "TABLE DATA t"] == first
     assert ["FK CONSTRAINT k", "ACL t"] == second
+
+
+def test_rows_come_first_where_they_are_read_next() -> None:
+    """All rows, then indexes that need nothing later, then constraints and what leans on them."""
+    rows, indexes, others = _names(
+        Schema("t"),
+        Table("t"),
+        Schema("k", "CONSTRAINT", section=4),
+        Schema("i", "INDEX", section=4),
+        Schema("of i", "INDEX", depends_on=(10,), section=4),
+        Schema("of k", "INDEX", depends_on=(9,), section=4),
+        Schema("t", "ACL", section=1),
+        rows_first=True,
+    )
+    assert ["ENCODING ENCODING", "TABLE t", "TABLE DATA t"] == rows
+    assert ["INDEX i", "INDEX of i"] == indexes
+    assert ["CONSTRAINT k", "INDEX of k", "ACL t"] == others

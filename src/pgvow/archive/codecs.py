@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import lz4.frame
@@ -17,14 +18,16 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-# What one step of decompression may return: a few KB can stand for gigabytes. Below 128 KB the
-# allocator uses its memory again; at 256 KB page faults took a third of the time.
-OUTPUT = 1024 * 1024
+# What one step of decompression may return: a few KB can stand for gigabytes. On two cores
+# 96 and 256 KB took a tenth longer, for both threads want the interpreter more often.
+OUTPUT = 512 * 1024
 # Beyond it libzstd itself refuses by default, and so does pg_restore. 2 ** 27 is 128 MiB.
 ZSTD_WINDOW_LOG = 27
 
+
+BeforeFrame = Callable[[bytes], None]
 
 # The stubs have an instance where the class is.
 _ISAL_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
@@ -44,9 +47,16 @@ class Decoder(Protocol):
         """Raise CodecError unless the data ends where the chunks do."""
 
 
-def decoder_for(compression: Compression) -> Decoder:
-    """Return a decoder for one table or large object."""
-    return _DECODERS[compression]()
+def unheeded(_: bytes) -> None:
+    """Let every frame have the memory it asks for."""
+
+
+def decoder_for(compression: Compression, before_frame: BeforeFrame = unheeded) -> Decoder:
+    """Return a decoder for one table or large object.
+
+    ``before_frame`` is told of every zstd frame, by its first chunk, before that is decoded.
+    """
+    return _DECODERS[compression](before_frame)
 
 
 class _Decompressor(Protocol):
@@ -64,6 +74,9 @@ class _Decompressor(Protocol):
 class StoredDecoder:
     """No compression: the chunks are the text."""
 
+    def __init__(self, _: BeforeFrame) -> None:
+        pass
+
     def decode(self, chunks: Sequence[bytes]) -> Iterator[bytes]:
         """Yield the chunks, joined: without compression every row is a chunk of its own."""
         yield b"".join(chunks)
@@ -75,7 +88,7 @@ class StoredDecoder:
 class GzipDecoder:
     """One zlib stream, cut into chunks anywhere; its Adler-32 is checked by the library."""
 
-    def __init__(self) -> None:
+    def __init__(self, _: BeforeFrame) -> None:
         self._stream = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
 
     def decode(self, chunks: Sequence[bytes]) -> Iterator[bytes]:
@@ -99,14 +112,22 @@ class FramesDecoder:
     frame has ended. pg_dump writes a single frame.
     """
 
-    def __init__(self, new: Callable[[], _Decompressor], error: type[Exception]) -> None:
+    def __init__(
+        self,
+        new: Callable[[], _Decompressor],
+        error: type[Exception],
+        before_frame: BeforeFrame = unheeded,
+    ) -> None:
         self._new = new
+        self._before_frame = before_frame
         self._error = error
         self._frame: _Decompressor | None = None
 
     def decode(self, chunks: Sequence[bytes]) -> Iterator[bytes]:
         """Yield what the chunks stand for."""
         for chunk in chunks:
+            if self._frame is None:
+                self._before_frame(chunk)
             frame = self._frame or self._new()
             yield from _drain(frame, chunk, self._error)
             if frame.unused_data:
@@ -138,15 +159,15 @@ def _zstd_frame() -> _Decompressor:
     return zstd.ZstdDecompressor(options={window: ZSTD_WINDOW_LOG})
 
 
-def _zstd_decoder() -> Decoder:
-    return FramesDecoder(_zstd_frame, zstd.ZstdError)
+def _zstd_decoder(before_frame: BeforeFrame) -> Decoder:
+    return FramesDecoder(_zstd_frame, zstd.ZstdError, before_frame)
 
 
-def _lz4_decoder() -> Decoder:
+def _lz4_decoder(_: BeforeFrame) -> Decoder:
     return FramesDecoder(lz4.frame.LZ4FrameDecompressor, RuntimeError)
 
 
-_DECODERS: dict[Compression, Callable[[], Decoder]] = {
+_DECODERS: dict[Compression, Callable[[BeforeFrame], Decoder]] = {
     Compression.NONE: StoredDecoder,
     Compression.GZIP: GzipDecoder,
     Compression.ZSTD: _zstd_decoder,

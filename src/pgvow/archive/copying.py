@@ -72,7 +72,7 @@ def _start(archive: BinaryIO, entry: Entry) -> int:
 
 
 class _CopyingReader(BlockReader):
-    """Writes what has been taken from it, in pieces of up to 64 KB."""
+    """Writes what has been taken from it, in pieces of up to ``PIECE`` bytes."""
 
     def __init__(
         self, archive: BinaryIO, header: Header, start: int, write: Callable[[bytes], None]

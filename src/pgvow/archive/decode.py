@@ -9,7 +9,7 @@ import xxhash
 
 from pgvow.archive.ahead import Ahead
 from pgvow.archive.blocks import open_block, unwatched
-from pgvow.archive.codecs import CodecError, decoder_for
+from pgvow.archive.codecs import CodecError, decoder_for, unheeded
 from pgvow.archive.contents import LargeObjectContents, LargeObjects, Stored, TableContents
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.rows import CopyDigest, TextError, without_terminator
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pgvow.archive.blocks import Block, BlockReader, Watch
+    from pgvow.archive.codecs import BeforeFrame
     from pgvow.archive.source import Source
     from pgvow.archive.toc import Entry, TableOfContents
     from pgvow.model import Compression
 
 
 def read_table(
-    source: Source, toc: TableOfContents, block: Block, watch: Watch, *, ahead: bool
+    source: Source,
+    toc: TableOfContents,
+    block: Block,
+    watch: Watch,
+    before_frame: BeforeFrame,
+    *,
+    ahead: bool,
 ) -> TableContents:
     """Read the data of a table to its end, decompressing ``ahead`` in a thread of its own or not.
 
@@ -34,7 +41,7 @@ def read_table(
     entry, digest = block.entry, CopyDigest()
     with (
         _opened(source, toc, block, watch) as reader,
-        _running(_text(reader, toc.header.compression), ahead=ahead) as text,
+        _running(_text(reader, toc.header.compression, before_frame), ahead=ahead) as text,
     ):
         for piece in _rows(entry, text):
             digest.update(piece)
@@ -57,20 +64,22 @@ def read_rows(source: Source, toc: TableOfContents, block: Block) -> Iterator[by
 
 
 def read_large_objects(
-    source: Source, toc: TableOfContents, block: Block, watch: Watch
+    source: Source, toc: TableOfContents, block: Block, watch: Watch, before_frame: BeforeFrame
 ) -> LargeObjectContents:
     """Read the large objects of an entry."""
     with _opened(source, toc, block, watch) as reader:
-        found = large_objects_of(reader, toc.header.compression)
+        found = large_objects_of(reader, toc.header.compression, before_frame)
         stored = _stored(reader, block)
     return LargeObjectContents(entry=block.entry, objects=found, stored=stored)
 
 
-def large_objects_of(reader: BlockReader, compression: Compression) -> LargeObjects:
+def large_objects_of(
+    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unheeded
+) -> LargeObjects:
     """Read large objects up to the zero that ends them; the reader is behind the block's head."""
     found = LargeObjects()
     for oid in reader.large_objects():
-        found += _large_object(oid, _text(reader, compression))
+        found += _large_object(oid, _text(reader, compression, before_frame))
     return found
 
 
@@ -82,8 +91,10 @@ def _large_object(oid: int, text: Iterable[bytes]) -> LargeObjects:
     return LargeObjects(count=1, size=size, total=digest.intdigest())
 
 
-def _text(reader: BlockReader, compression: Compression) -> Iterator[bytes]:
-    decoder = decoder_for(compression)
+def _text(
+    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unheeded
+) -> Iterator[bytes]:
+    decoder = decoder_for(compression, before_frame)
     for chunks in reader.chunks():
         yield from decoder.decode(chunks)
     decoder.finish()

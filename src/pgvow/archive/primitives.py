@@ -16,7 +16,7 @@ from pgvow.archive.errors import ArchiveError, IncompleteArchive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Larger ones were no faster, and the system clears memory of more than 128 KB for each anew.
+# Fed 64 KB at a time, inflating took a fifth longer.
 PIECE = 256 * 1024
 # No text of PostgreSQL's is longer than 1 GiB, so no string of its dump can be.
 MAX_STRING = 1 << 30

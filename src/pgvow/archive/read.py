@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from pgvow.archive.blocks import Block
+    from pgvow.archive.codecs import BeforeFrame
     from pgvow.archive.toc import Entry, TableOfContents
     from pgvow.progress import Progress
 
@@ -30,6 +31,7 @@ PHASE = "reading the archive"
 # Each thread holds a megabyte or two.
 MOST_THREADS = 9
 TICK_SECONDS = 0.1
+KEPT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,15 @@ def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[by
             return
 
 
+def _keep_memory() -> None:
+    """Let glibc keep what is freed for the next piece rather than give it back to the system.
+
+    It keeps twice the largest stretch that was ever mapped by itself and freed; and until then
+    128 KB, so that every piece is paged in anew.
+    """
+    bytes(KEPT)
+
+
 def _default_threads() -> int:
     """One more than there are processors: a table that is left over at the end shares them."""
     return min((os.cpu_count() or 1) + 1, MOST_THREADS)
@@ -115,6 +126,7 @@ class _Reading:
 
     def run(self, progress: Progress) -> None:
         """Read every block; returns when all is done, and ends all threads if anything fails."""
+        _keep_memory()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="pgvow-read") as pool:
             try:
                 workers = {pool.submit(self._work) for _ in range(self._threads)}
@@ -154,8 +166,8 @@ class _Reading:
             block = self._next()
             if block is None:
                 return False
-            with self._windows.room_for(self._source, self._toc, block):
-                self._read_block(block)
+            with self._windows.turn() as turn:
+                self._read_block(block, turn.wait_for)
         except ArchiveError as error:
             self._damage.append(error)
         return True
@@ -164,14 +176,16 @@ class _Reading:
         with self._turn:
             return next(self._blocks, None)
 
-    def _read_block(self, block: Block) -> None:
+    def _read_block(self, block: Block, before_frame: BeforeFrame) -> None:
         if block.entry.is_large_objects:
-            objects = read_large_objects(self._source, self._toc, block, self._watch)
-            self._large_objects[block.entry.dump_id] = objects
+            self._large_objects[block.entry.dump_id] = read_large_objects(
+                self._source, self._toc, block, self._watch, before_frame
+            )
         else:
             ahead = self._is_last(block)
-            table = read_table(self._source, self._toc, block, self._watch, ahead=ahead)
-            self._tables[block.entry.dump_id] = table
+            self._tables[block.entry.dump_id] = read_table(
+                self._source, self._toc, block, self._watch, before_frame, ahead=ahead
+            )
 
     def _is_last(self, block: Block) -> bool:
         """Whether the others will be done and wait for this block: it is more than a share."""

@@ -1,23 +1,14 @@
-"""How much memory a block's decompression needs, and who may have it."""
+"""How much memory a zstd frame's decompression needs, and who may have it."""
 
 from __future__ import annotations
 
 import struct
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from pgvow.archive.blocks import open_block, unwatched
-from pgvow.archive.errors import ArchiveError
-from pgvow.model import Compression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
-    from pgvow.archive.blocks import Block
-    from pgvow.archive.source import Source
-    from pgvow.archive.toc import TableOfContents
 
 # What each thread may have for itself: zstd's levels up to 19 stay within it.
 LARGE = 8 << 20
@@ -27,43 +18,47 @@ _LONGEST_HEAD = 18
 
 
 class Windows:
-    """Lets one block at a time have a large window: ``-Z zstd:long`` asks for 128 MiB a table.
-
-    It goes by the first frame of a block: pg_dump writes a single one.
-    """
+    """Lets one block at a time have large windows: ``-Z zstd:long`` asks for 128 MiB a table."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
-    def room_for(
-        self, source: Source, toc: TableOfContents, block: Block
-    ) -> AbstractContextManager[None]:
-        """Wait, where the block needs a large window, until no other has one."""
-        if toc.header.compression is not Compression.ZSTD:
-            return nullcontext()
-        return self._alone() if _window(source, toc, block) > LARGE else nullcontext()
-
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._lock:
-            yield
+    def turn(self) -> Iterator[Turn]:
+        """Yield what the reading of a block asks before each frame; what it took ends with it."""
+        turn = Turn(self._lock)
+        try:
+            yield turn
+        finally:
+            turn.end()
 
 
-def _window(source: Source, toc: TableOfContents, block: Block) -> int:
-    """Bytes of the block's first frame's window; 0 where that cannot be told."""
-    try:
-        reader = open_block(source, toc, block, unwatched)
-        if block.entry.is_large_objects:
-            reader.integer()
-        length = reader.integer()
-        return window_size(reader.take(max(0, min(length, _LONGEST_HEAD))))
-    except ArchiveError:  # whoever reads it in earnest tells what is wrong
-        return 0
+class Turn:
+    """One block's turn to have large windows, from the first frame on that needs one."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self.taken = False
+
+    def wait_for(self, chunk: bytes) -> None:
+        """Wait, where the frame that begins with this chunk needs it, until no other has it.
+
+        A chunk that does not hold the whole head of a frame may be the beginning of anything.
+        """
+        if not self.taken and (window_size(chunk) > LARGE or len(chunk) < _LONGEST_HEAD):
+            self._lock.acquire()
+            self.taken = True
+
+    def end(self) -> None:
+        """Let the next have it."""
+        if self.taken:
+            self.taken = False
+            self._lock.release()
 
 
 def window_size(frame: bytes) -> int:
     """Bytes of the window that a zstd frame asks for, by its first bytes; 0 if there is none."""
-    head = frame[5:]
+    head = frame[5:_LONGEST_HEAD]
     if not frame.startswith(_MAGIC) or not head:
         return 0
     descriptor = frame[4]

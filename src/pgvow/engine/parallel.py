@@ -269,7 +269,8 @@ class Parallel:
 
     def _dump_large_objects(self, held: HeldSnapshot, file: BinaryIO) -> None:
         number = file.fileno()
-        argv = self._command.argv(held, "-b", "--exclude-table-data=*", f"--file=/dev/fd/{number}")
+        # Not the tables: it would wait for their locks behind whoever waits for ours.
+        argv = self._command.argv(held, "-b", "--exclude-table=*.*", f"--file=/dev/fd/{number}")
         environment = self._command.environment(held)
         with Tool(argv, env=environment, stdout=DEVNULL, pass_fds=[number]) as tool:
             while (ended := tool.poll(0.1)) is None:

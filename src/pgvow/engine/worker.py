@@ -14,7 +14,7 @@ from pgvow.engine.plan import Work
 from pgvow.postgres.copy_session import AHEAD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from concurrent.futures import ThreadPoolExecutor
 
     from pgvow.archive import Encoder, Entry
@@ -70,24 +70,37 @@ class Worker:
 
     def _work(self) -> None:
         """Do one batch while the commands of the next are already with psql."""
+        self._session.end_at_errors()
         sent: deque[list[Task]] = deque()
-        waiting = self._batch()
-        while sent or waiting[0]:
-            tasks, commands = waiting
-            if tasks and (
-                not sent or (len(sent) < _AHEAD_BATCHES and len(commands) <= AHEAD_BYTES)
+        batches = self._batches()
+        waiting = next(batches, None)
+        while sent or waiting:
+            if waiting and (
+                not sent or (len(sent) < _AHEAD_BATCHES and len(waiting[1]) <= AHEAD_BYTES)
             ):
-                self._session.send(commands)
-                sent.append(tasks)
-                waiting = self._batch()
+                self._session.send(waiting[1])
+                sent.append(waiting[0])
+                waiting = next(batches, None)
                 continue
             for task in sent.popleft():
                 self._do(task)
 
-    def _batch(self) -> tuple[list[Task], bytes]:
-        tasks = self._dispatcher.take(self._number)
-        command = self._session.command
-        return tasks, b"".join(command(self._statement(task)) for task in tasks)
+    def _batches(self) -> Iterator[tuple[list[Task], bytes]]:
+        """Yield tasks and their commands: one alone, or several whose commands are short.
+
+        More could neither be written, while psql does not read, nor read while we write.
+        """
+        while tasks := self._dispatcher.take(self._number):
+            batch: list[Task] = []
+            commands = b""
+            for task in tasks:
+                command = self._session.command(self._statement(task))
+                if batch and len(commands) + len(command) > AHEAD_BYTES:
+                    yield batch, commands
+                    batch, commands = [], b""
+                batch.append(task)
+                commands += command
+            yield batch, commands
 
     def _do(self, task: Task) -> None:
         if task.work is Work.COUNT:

@@ -85,13 +85,14 @@ def prove_backup(
     pg_bin: Path | None,
     environ: Mapping[str, str],
     progress: Progress,
-    between: Callable[[str], None] = lambda _: None,
+    between: Callable[[str], None] | None = None,
 ) -> ProofResult:
     """Verify, restore and compare one backup, and write what came of it beside it.
 
     ``between`` is called with the connection string of the restored database, before anything is
-    compared. Differences are part of the result. Raises VerificationFailed where the file is not
-    the one its metadata describe, CannotBeProven, and what a server or a tool refuses otherwise.
+    compared, which then waits for the whole restore. Differences are part of the result. Raises
+    VerificationFailed where the file is not the one its metadata describe, CannotBeProven, and what
+    a server or a tool refuses otherwise.
     """
     with being_read(path):
         metadata = described(path)

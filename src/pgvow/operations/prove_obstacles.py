@@ -10,6 +10,8 @@ from pgvow.model import Difference, DifferenceKind
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pgvow.archive import Entry, TableOfContents
     from pgvow.postgres.connection import Session
     from pgvow.postgres.restoring import RestoreError
@@ -23,6 +25,8 @@ _LACKING = re.compile(
     r"|permission denied|must be (?:superuser|owner|a superuser|member|able to SET ROLE)",
     re.IGNORECASE,
 )
+# What pg_dump's -t and -n leave out although something leans on it.
+_LEFT_OUT = re.compile(r"(?:does|do) not exist")
 # What a server refused; the workers of a parallel restore do not say of which entry.
 _REFUSED = re.compile(r"could not execute query|COPY failed for table")
 _OF_COLLATION = re.compile(
@@ -47,11 +51,16 @@ def refuse_missing_extensions(session: Session, toc: TableOfContents) -> None:
 
 
 def restore_difference(
-    error: RestoreError, toc: TableOfContents, *, lacking: str | None
+    error: RestoreError,
+    toc: TableOfContents,
+    *,
+    lacking: str | None,
+    selection: Sequence[str] = (),
 ) -> Difference:
     """Say what is wrong with the backup, where that is what stopped its restore.
 
-    ``lacking`` is why the source's collation is not there, if it is not. Raises CannotBeProven,
+    ``lacking`` is why the source's collation is not there, if it is not; ``selection`` are the
+    options that left something out of the backup. Raises CannotBeProven,
     NoSpace, and RestoreFailed where it was not the server that refused something.
     """
     entry = next((one for one in toc.entries if one.dump_id == error.dump_id), None)
@@ -62,6 +71,15 @@ def restore_difference(
             error.complaint + (f"\nthe source's collation: {lacking}" if lacking else ""),
             facts={"Object": _shown(entry)} if entry else None,
             steps=["Prove it on a server like the source's: pgvow prove FILE --on DSN"],
+        )
+    if selection and _LEFT_OUT.search(error.complaint):
+        raise CannotBeProven(
+            f"{error.complaint}\nonly a part was backed up: {' '.join(selection)}",
+            facts={"Object": _shown(entry)} if entry else None,
+            steps=[
+                "Such a backup restores only where what it leans on is there already",
+                "To have it proven, back up whole schemas: --schema PATTERN instead of --table",
+            ],
         )
     if entry is None and not _REFUSED.search(error.complaint):
         raise RestoreFailed(error.complaint, steps=["Run it again; then look at the server's log"])

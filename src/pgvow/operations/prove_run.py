@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from pgvow.archive import database_locale, roles_named, superusers_named
 from pgvow.operations.comparison import compare_database
@@ -16,10 +18,12 @@ from pgvow.operations.schema_comparison import compare_schemas, schema_of
 from pgvow.postgres.proof_site import ProofSite
 from pgvow.postgres.restoring import RestoreError, fails_harmlessly, restore
 from pgvow.postgres.scratch_database import open_session
+from pgvow.postgres.sql import query
 from pgvow.progress import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from pgvow.archive import Entry, TableOfContents
@@ -60,7 +64,7 @@ class Run:
     toc: TableOfContents
     options: ProveOptions
     progress: Progress
-    between: Callable[[str], None]
+    between: Callable[[str], None] | None
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:
@@ -96,8 +100,13 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
             run.warn(f"the source's collation is not to be had here, proving with C: {lacking}")
         site.stand_in(roles_named(run.toc), superusers=superusers)
         entries = _wanted(run.toc, session)
-        restored, reference = (site.database(encoding=run.toc.encoding) for _ in range(2))
-        return _Proving(run, chosen, entries, lacking).run(restored, reference)
+        restored = site.database(encoding=run.toc.encoding)
+        proving = _Proving(run, chosen, entries, lacking, site)
+        if chosen.is_throwaway:
+            return proving.run(restored, lambda: site.database(encoding=run.toc.encoding))
+        # What an interruption has to drop is there, or is not: nothing is being made.
+        reference = site.database(encoding=run.toc.encoding)
+        return proving.run(restored, lambda: reference)
 
 
 def _wanted(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
@@ -108,17 +117,47 @@ def _wanted(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
 
 @contextmanager
 def _aside() -> Iterator[ThreadPoolExecutor]:
-    """Provide a thread for what can be done meanwhile.
+    """Provide threads for what can be done meanwhile.
 
     Where the block fails nobody waits for it: it ends with the databases it works on.
     """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="reference")
+    pool = ThreadPoolExecutor(3, thread_name_prefix="meanwhile")
     try:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+@dataclass(slots=True)
+class _InTurn:
+    """The progress of a comparison, told only when the restore beside it has ended."""
+
+    progress: Progress
+    is_its_turn: bool = False
+
+    def update(self, step: Step) -> None:
+        """Tell how far the work has come."""
+        if self.is_its_turn:
+            self.progress.update(step)
+
+    def warn(self, message: str) -> None:
+        """Tell a warning."""
+        self.progress.warn(message)
+
+
+@dataclass(slots=True)
+class _Comparing:
+    """A comparison beside the restore."""
+
+    progress: _InTurn
+    result: Future[Comparison]
+
+    def ended(self) -> Comparison:
+        """Wait for its end, and let it tell how far it is meanwhile; raises what it raised."""
+        self.progress.is_its_turn = True
+        return self.result.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +168,34 @@ class _Proving:
     chosen: Chosen
     entries: tuple[Entry, ...]
     lacking: str | None
+    site: ProofSite
 
     @property
     def tools(self) -> Tools:
         """The programs for the server."""
         return self.chosen.tools
 
-    def run(self, restored: str, reference: str) -> Outcome:
-        """Restore both at once; compare the rows, and dump the schema at its side."""
+    def run(self, restored: str, make_reference: Callable[[], str]) -> Outcome:
+        """Restore both at once; compare rows while indexes are built, then the schema."""
         with _aside() as aside:
-            expected = aside.submit(self._reference, reference)
+            expected = aside.submit(self._reference, make_reference)
+            comparing: list[_Comparing] = []
+
+            def compare() -> None:
+                comparing.append(self._begin_to_compare(aside, restored))
+
+            between = self.proof.between
             started = time.monotonic()
-            error = self._restore(restored)
+            error = self._restore(restored, compare if between is None else None)
             seconds = time.monotonic() - started
             if error is not None:
+                self._stop_comparing(restored)
                 return self._refused(error, seconds)
-            self.proof.between(self.tools.place.conninfo(restored))
+            if between is not None:
+                between(self.tools.place.conninfo(restored))
+                compare()
             found = aside.submit(schema_of, self.tools, restored)
-            comparison = self._compare(restored)
+            comparison = comparing[0].ended()
             self.proof.progress.update(Step("comparing schemas"))
             schema = expected.result()
             if isinstance(schema, RestoreError):
@@ -155,10 +204,22 @@ class _Proving:
             return Outcome((*comparison.differences, *changed), comparison, seconds)
 
     def _refused(self, error: RestoreError, seconds: float) -> Outcome:
-        difference = restore_difference(error, self.proof.toc, lacking=self.lacking)
+        difference = restore_difference(
+            error,
+            self.proof.toc,
+            lacking=self.lacking,
+            selection=self.proof.metadata.selection,
+        )
         return Outcome((difference,), None, seconds)
 
-    def _restore(self, dbname: str) -> RestoreError | None:
+    def _stop_comparing(self, dbname: str) -> None:
+        """End the sessions of a comparison that nobody wants any more, and it with them."""
+        with suppress(psycopg.Error):
+            self.site.session.execute(query("terminate_sessions"), {"name": dbname})
+
+    def _restore(
+        self, dbname: str, when_rows_are_there: Callable[[], None] | None
+    ) -> RestoreError | None:
         started = time.monotonic()
 
         def tick() -> None:
@@ -172,26 +233,41 @@ class _Proving:
             entries=self.entries,
             jobs=self.proof.options.workers,
             tick=tick,
+            when_rows_are_there=when_rows_are_there,
         )
 
-    def _reference(self, dbname: str) -> TableOfContents | RestoreError:
+    def _reference(self, make: Callable[[], str]) -> TableOfContents | RestoreError:
         """Restore the schema alone, and read it back."""
+        dbname = make()
         error = restore(
             self.tools, self.proof.path, dbname, entries=self.entries, jobs=2, schema_only=True
         )
         return error or schema_of(self.tools, dbname)
 
-    def _compare(self, dbname: str) -> Comparison:
+    def _begin_to_compare(self, aside: ThreadPoolExecutor, dbname: str) -> _Comparing:
+        """Open sessions, one for each worker, and compare by them in a thread, which closes them.
+
+        They are opened here: where the comparison is stopped, all of them are there.
+        """
         with ExitStack() as stack:
-            first, *more = (
-                stack.enter_context(open_session(self.tools.place, dbname))
+            sessions = [
+                stack.enter_context(closing(open_session(self.tools.place, dbname)))
                 for _ in range(self.proof.options.workers)
-            )
+            ]
+            progress = _InTurn(self.proof.progress)
+            result = aside.submit(self._compare, sessions, progress, stack.pop_all())
+        return _Comparing(progress, result)
+
+    def _compare(
+        self, sessions: Sequence[Session], progress: Progress, opened: ExitStack
+    ) -> Comparison:
+        first, *more = sessions
+        with opened:
             return compare_database(
                 first,
                 self.proof.metadata,
                 self.proof.path,
-                progress=self.proof.progress,
+                progress=progress,
                 more=more,
                 make_pipe=self.chosen.make_pipe,
             )

@@ -41,6 +41,8 @@ _NOT_COMPARED = frozenset(
     }
 )
 _OF_OTHERS = ("DATABASE ", "LARGE OBJECT ", "LARGE OBJECTS ")
+# In an archive only where the schema was asked for by name; a whole database's leaves it out.
+_COMES_WITH_A_DATABASE = "IS 'standard public schema'"
 _SHOWN = 200
 
 _Name = tuple[str, str, str]
@@ -64,7 +66,11 @@ def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
 
 
 def _is_compared(entry: Entry) -> bool:
-    return entry.desc not in _NOT_COMPARED and not entry.tag.startswith(_OF_OTHERS)
+    return (
+        entry.desc not in _NOT_COMPARED
+        and not entry.tag.startswith(_OF_OTHERS)
+        and not (entry.tag == "SCHEMA public" and _COMES_WITH_A_DATABASE in entry.defn)
+    )
 
 
 def _name(entry: Entry) -> _Name:

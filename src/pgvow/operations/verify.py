@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,7 +17,8 @@ from pgvow.operations.hashing import hash_file
 from pgvow.operations.recording import record
 from pgvow.operations.verify_deep import decode_and_compare
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
-from pgvow.postgres.listing import listing_complaint
+from pgvow.postgres.listing import complaint_of, listing_complaint, start_listing
+from pgvow.progress import Silent
 from pgvow.store import (
     LocalStore,
     MetadataError,
@@ -97,19 +100,22 @@ def verify_backup(
         metadata = load_metadata(path)
     except MetadataError as error:
         broken = Check("metadata", passed=False, expected="complete metadata", found=error.cause)
-        structure = _structure(installation, path, environ, None)
+        complaint = listing_complaint(installation, path, environ)
+        structure = _structure(installation, complaint, None)
         return Verification(path, (present, broken, structure), None, path.stat().st_size)
-    decoded = decode_and_compare(path, metadata, progress) if deep else None
+    with start_listing(installation, path, environ) as listing:
+        read = _read(path, metadata, progress, deep=deep)
+        complaint = complaint_of(listing)
     checks = (
         present,
         Check("metadata", passed=True, expected="complete metadata", found="complete metadata"),
         _names_this_file(metadata, path),
-        *_bytes(metadata, path, progress),
-        _structure(installation, path, environ, metadata),
+        *_bytes(metadata, read),
+        _structure(installation, complaint, metadata),
         *_globals(metadata, path),
-        *_decoded(decoded),
+        *_decoded(read.deep),
     )
-    return Verification(path, checks, metadata, path.stat().st_size, decoded)
+    return Verification(path, checks, metadata, path.stat().st_size, read.deep)
 
 
 def _names_this_file(metadata: Metadata, path: Path) -> Check:
@@ -121,32 +127,51 @@ def _names_this_file(metadata: Metadata, path: Path) -> Check:
     )
 
 
-def _bytes(metadata: Metadata, path: Path, progress: Progress) -> tuple[Check, Check]:
-    checksum, size = hash_file(path, progress)
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one reading of the file found."""
+
+    checksum: str
+    size: int
+    deep: DeepCheck | None
+
+
+def _read(path: Path, metadata: Metadata, progress: Progress, *, deep: bool) -> _Read:
+    """Read the file to its end: for the checksum, and beside that to decode it."""
+    if not deep:
+        return _Read(*hash_file(path, progress), None)
+    unwanted = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
+        hashing = pool.submit(hash_file, path, Silent(), unwanted=unwanted.is_set)
+        try:
+            decoded = decode_and_compare(path, metadata, progress)
+            checksum, size = hashing.result()
+        finally:
+            unwanted.set()
+    return _Read(checksum, size, decoded)
+
+
+def _bytes(metadata: Metadata, read: _Read) -> tuple[Check, Check]:
     return (
         Check(
             "size",
-            passed=size == metadata.backup_size_bytes,
+            passed=read.size == metadata.backup_size_bytes,
             expected=f"{metadata.backup_size_bytes:,} bytes",
-            found=f"{size:,} bytes",
+            found=f"{read.size:,} bytes",
         ),
         Check(
             "checksum",
-            passed=checksum == metadata.checksum_sha256,
+            passed=read.checksum == metadata.checksum_sha256,
             expected=metadata.checksum_sha256,
-            found=checksum,
+            found=read.checksum,
         ),
     )
 
 
 def _structure(
-    installation: Installation,
-    path: Path,
-    environ: Mapping[str, str],
-    metadata: Metadata | None,
+    installation: Installation, complaint: str | None, metadata: Metadata | None
 ) -> Check:
     expected = "pg_restore --list succeeds"
-    complaint = listing_complaint(installation, path, environ)
     if complaint is None:
         return Check("structure", passed=True, expected=expected, found=expected)
     if metadata is not None:

@@ -40,8 +40,9 @@ _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, Linux
 _ANSWER_BYTES = 1 << 16
 _COMPLAINT_WITHIN = 2.0
 _GOODBYE_WITHIN = 1.0
-_PREFIX = re.compile(r"^(?:psql:(?:<stdin>:\d+:)? )?(?:error: )?(?:(?:ERROR|FATAL): +)?")
-_NO_COMPLAINTS = ("WARNING:", "NOTICE:", "LOG:", "DETAIL:", "HINT:")
+# "ERROR:  57014: canceling statement", where psql puts its own name in front of some.
+_COMPLAINT = re.compile(r"(?:psql:(?:<stdin>:\d+:)? )?(?:\w+: +)?(?:([0-9A-Z]{5}): )?(.*)")
+_NO_COMPLAINTS = ("WARNING:", "NOTICE:", "LOG:", "DETAIL:", "HINT:", "LOCATION:")
 AHEAD_BYTES = 32 << 10
 """Statements of at most so many bytes may be sent while others are still being answered.
 
@@ -73,7 +74,7 @@ class CopySession:
             *_buffered(),
             str(installation.program("psql")),
             *("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--no-password"),
-            "--set=VERBOSITY=terse",
+            "--set=VERBOSITY=verbose",
             "--dbname=" + target.conninfo("pgvow copy", notice_our_death=watched),
         ]
         self._tool = Tool(argv, env=environment, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
@@ -115,6 +116,13 @@ class CopySession:
             raise
         self.backend = int(self.execute(b"SELECT pg_catalog.pg_backend_pid()"))
         self._tool.take_complaints()  # a server greets with warnings that are nobody's failure
+
+    def end_at_errors(self) -> None:
+        """From now on let a statement that fails end psql.
+
+        Of a COPY that fails midway psql before 17 says SQLSTATE 00000, and since then nothing.
+        """
+        self.send(b"\\set ON_ERROR_STOP 1\n")
 
     def text(self, statement: Composable) -> bytes:
         """Compose a statement as this session takes it."""
@@ -202,10 +210,10 @@ class CopySession:
             raise self._ended()
         return count
 
-    def _ended(self) -> psycopg.OperationalError:
+    def _ended(self) -> psycopg.Error:
         ended = self._tool.poll(_COMPLAINT_WITHIN)
         if complaint := _first_complaint(self._tool.take_complaints()):
-            return psycopg.OperationalError(complaint)
+            return _failed(*complaint)
         if ended and ended.returncode < 0:
             return psycopg.OperationalError(
                 f"psql was ended by {signal.Signals(-ended.returncode).name}"
@@ -217,7 +225,7 @@ class CopySession:
         deadline = time.monotonic() + _COMPLAINT_WITHIN
         while time.monotonic() < deadline:
             if complaint := _first_complaint(self._tool.take_complaints()):
-                return complaint
+                return complaint[1]
             time.sleep(0.01)
         return ""
 
@@ -231,11 +239,13 @@ class CopySession:
         self._tool.poll(_GOODBYE_WITHIN)
 
 
-def _first_complaint(complaints: str) -> str:
+def _first_complaint(complaints: str) -> tuple[str, str] | None:
+    """Find the first line that is one, and split it into SQLSTATE, where it has one, and text."""
     for line in complaints.splitlines():
         if line and not line.startswith(_NO_COMPLAINTS):
-            return _PREFIX.sub("", line).strip()
-    return ""
+            state, text = _COMPLAINT.fullmatch(line.strip()).groups()  # type: ignore[union-attr]
+            return state or "", text
+    return None
 
 
 def _failed(state: str, complaint: str) -> psycopg.Error:
@@ -243,7 +253,7 @@ def _failed(state: str, complaint: str) -> psycopg.Error:
     try:
         kind: type[psycopg.Error] = psycopg.errors.lookup(state)
     except KeyError:
-        kind = psycopg.DatabaseError
+        kind = psycopg.DatabaseError if state else psycopg.OperationalError
     return kind(complaint)
 
 

@@ -102,16 +102,22 @@ def restore(
     tablespaces: bool = False,
     tick: Callable[[], None] = lambda: None,
     warn: Callable[[str], None] = lambda _: None,
+    when_rows_are_there: Callable[[], None] | None = None,
 ) -> RestoreError | None:
     """Restore these entries into an empty database and stop at the first error, which is returned.
 
     Rows keep their order: a plain serial pg_restore moves some, for the free space map has later
     ones refill earlier pages, so one job is a single transaction. ``tick`` is called several times
-    a second, ``warn`` with what pg_restore had to say though it succeeded.
+    a second, ``warn`` with what pg_restore had to say though it succeeded. With
+    ``when_rows_are_there`` all rows come first, and it is called before indexes are built.
     """
     connection, environment = tools.reach(dbname)
     in_order = ["--single-transaction"] if jobs == 1 else [f"--jobs={jobs}"]
-    for wave in waves(entries):
+    for number, wave in enumerate(waves(entries, rows_first=when_rows_are_there is not None)):
+        if number == 1 and when_rows_are_there is not None:
+            when_rows_are_there()
+        if number and not wave:
+            continue
         with _list_of(wave) as listed:
             argv = [
                 *(str(tools.installation.program("pg_restore")), "--exit-on-error"),
@@ -129,23 +135,39 @@ def restore(
     return None
 
 
-def waves(entries: Sequence[Entry]) -> tuple[Sequence[Entry], ...]:
+def waves(entries: Sequence[Entry], *, rows_first: bool = False) -> tuple[Sequence[Entry], ...]:
     """Divide the entries into those restored by one run of pg_restore after the other.
 
     One run does, but for rows of an extension's own tables: their entries stand alone, without the
     table's, and so ``pg_restore -j`` does not see that a foreign key to such a table has to wait
     for its rows. It failed on a busy machine. There all rows come first, and then what is made of
     them, with comments and privileges, which are of either.
+
+    With ``rows_first`` there are three: all rows, indexes, and the rest. To build an index and to
+    read the table go together; a constraint waits until nobody reads, and has the table's indexes
+    wait as well.
     """
-    tables = {(one.namespace, one.tag) for one in entries if one.desc == "TABLE"}
-    alone = (one for one in entries if one.is_table_data and (one.namespace, one.tag) not in tables)
-    if not any(alone):
-        return (entries,)
     early = (Section.PRE_DATA, Section.DATA)
-    return (
-        [entry for entry in entries if entry.section in early],
-        [entry for entry in entries if entry.section not in early],
-    )
+    rows = [entry for entry in entries if entry.section in early]
+    late = [entry for entry in entries if entry.section not in early]
+    if rows_first:
+        indexes = _indexes_alone(late)
+        others = [entry for entry in late if entry.dump_id not in indexes]
+        return rows, list(indexes.values()), others
+    tables = {(one.namespace, one.tag) for one in entries if one.desc == "TABLE"}
+    alone = (one for one in rows if one.is_table_data and (one.namespace, one.tag) not in tables)
+    return (rows, late) if any(alone) else (entries,)
+
+
+def _indexes_alone(late: Sequence[Entry]) -> dict[int, Entry]:
+    """Choose the indexes that need nothing but what comes before all of them, by their numbers."""
+    others = {entry.dump_id for entry in late}
+    indexes: dict[int, Entry] = {}
+    for entry in late:
+        if entry.desc == "INDEX" and others.isdisjoint(entry.dependencies):
+            indexes[entry.dump_id] = entry
+            others.remove(entry.dump_id)
+    return indexes
 
 
 def dump_schema(tools: ToolsFor, dbname: str, file: Path) -> None:

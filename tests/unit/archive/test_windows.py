@@ -9,12 +9,9 @@ import time
 
 import pytest
 
-from pgvow.archive import read as reading
-from pgvow.archive import read_archive, read_toc
-from pgvow.archive.blocks import find_blocks
-from pgvow.archive.source import Source
-from pgvow.archive.windows import LARGE, Windows, window_size
-from tests.support.archives import COMPRESS, Spec, Table, Writer, build
+from pgvow.archive import read_archive
+from pgvow.archive.windows import LARGE, Turn, Windows, window_size
+from tests.support.archives import COMPRESS, Spec, Table, Writer
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -31,11 +28,16 @@ def frame(window_log: int, text: bytes = TEXT) -> bytes:
 
 
 class Long(Writer):
-    """Writes tables as ``-Z zstd:long`` does: in a window of 128 MiB."""
+    """Writes tables as ``-Z zstd:long`` does, in a window of 128 MiB, perhaps behind a frame."""
+
+    def __init__(self, spec: Spec, before: bytes) -> None:
+        super().__init__(spec)
+        self._before = before
 
     def chunks(self, text: bytes) -> bytes:
-        """Return the text as one frame in one chunk."""
-        return self.framed(frame(27, text))
+        """Return the text as frames of one chunk each."""
+        frames = (self._before, frame(27, text))
+        return self.framed(*filter(None, frames))
 
 
 @pytest.mark.parametrize("log", [10, 17, 21, 23, 27])
@@ -58,36 +60,51 @@ def test_what_is_no_frame_asks_for_nothing(stored: bytes) -> None:
     assert 0 == window_size(stored)
 
 
-def test_one_large_window_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables in large windows are read, whole, one after the other; all threads end."""
-    lock, now, most = threading.Lock(), 0, 0
-    read_table = reading.read_table
+@pytest.mark.parametrize("before", [b"", frame(17, b"1\n")], ids=["first", "second"])
+def test_one_large_window_at_a_time(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    """Whichever frame of a block asks for it, the others wait until the block has been read."""
+    lock, now, most, ended = threading.Lock(), 0, 0, Turn.end
+    waited_for = Turn.wait_for
 
-    def counted(*arguments: object, **named: object) -> object:
+    def wait_for(turn: Turn, chunk: bytes) -> None:
         nonlocal now, most
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.05)  # in which the others would come, if they were let
-        try:
-            return read_table(*arguments, **named)  # type: ignore[arg-type]
-        finally:
+        had = turn.taken
+        waited_for(turn, chunk)
+        if turn.taken and not had:
             with lock:
-                now -= 1
+                now += 1
+                most = max(most, now)
+            time.sleep(0.05)  # in which the others would come, if they were let
 
-    monkeypatch.setattr(reading, "read_table", counted)
-    parts = tuple(Table(f"t{number}", b"1\n" * 50_000) for number in range(6))
-    spec = Spec(parts, version=16, compression="zstd")
-    contents = read_archive(io.BytesIO(Long(spec).archive()), threads=4)
-    assert [50_000] * 6 == [table.rows for table in contents.tables]
-    assert 1 == most
+    def end(turn: Turn) -> None:
+        nonlocal now
+        with lock:
+            now -= turn.taken
+        ended(turn)
+
+    monkeypatch.setattr(Turn, "wait_for", wait_for)
+    monkeypatch.setattr(Turn, "end", end)
+    rows = b"1\n" * 50_000
+    spec = Spec(
+        tuple(Table(f"t{number}", rows) for number in range(6)), version=16, compression="zstd"
+    )
+    contents = read_archive(io.BytesIO(Long(spec, before).archive()), threads=4)
+    assert [50_000 + bool(before)] * 6 == [table.rows for table in contents.tables]
+    assert (0, 1) == (now, most)
 
 
 def test_small_windows_wait_for_nobody() -> None:
     """A block whose frame needs little may be read while another holds the large window."""
-    small = io.BytesIO(build(Spec((Table("t", b"1\n"),), version=16, compression="zstd")))
-    toc, source, windows = read_toc(small), Source(small), Windows()
-    (block,) = find_blocks(source, toc)
+    windows = Windows()
     assert LARGE < window_size(frame(27))
-    with windows._alone(), windows.room_for(source, toc, block):
-        assert windows._lock.locked()
+    with windows.turn() as one, windows.turn() as other:
+        one.wait_for(frame(27))
+        other.wait_for(frame(21))
+        assert (True, False) == (one.taken, other.taken)
+
+
+def test_a_head_that_is_cut_short_may_be_that_of_a_large_window() -> None:
+    """The first chunk may end before the window is told: then it waits to be safe."""
+    with Windows().turn() as turn:
+        turn.wait_for(frame(27)[:5])
+        assert turn.taken

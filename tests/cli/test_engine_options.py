@@ -1,0 +1,99 @@
+"""``--jobs``, ``--engine`` and ``--compress``: what they do, and what is refused at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.archive import read_toc
+from tests.support.commands import Commands, settings_for
+from tests.support.restored import restore_fresh, rows_by_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+_SETUP = "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 500) AS n"
+_WAYS = {"gzip": "gzip", "gzip:1": "gzip", "gzip:9": "gzip", "zstd": "zstd", "zstd:3": "zstd"}
+
+
+@pytest.fixture
+def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
+    """A user's shell with a small database."""
+    server.psql(database, _SETUP)
+    return Commands(tmp_path, settings_for(server, database))
+
+
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_compressions(server: TestServer, commands: Commands, jobs: str, tmp_path: Path) -> None:
+    """Each is what the archive and the metadata say, and restores."""
+    for how, algorithm in {**_WAYS, "none": "none"}.items():
+        done = commands.run("--json", "--no-globals", "--jobs", jobs, "--compress", how)
+        assert 0 == done.code, done.err
+        assert how == done.json["metadata"]["compression"]
+        path = tmp_path / done.json["backup_path"]
+        with path.open("rb") as file:
+            assert algorithm == str(read_toc(file).header.compression)
+        assert 0 == commands.pgvow("verify", "--deep", path).code
+    with restore_fresh(server, path) as fresh:
+        assert {"t": 500} == rows_by_key(server, fresh)
+
+
+@pytest.mark.majors(15)
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_zstd_is_refused_with_programs_that_cannot_read_it(
+    commands: Commands, jobs: str, tmp_path: Path
+) -> None:
+    """6, and what to use instead; nothing is left."""
+    done = commands.run("--jobs", jobs, "--compress", "zstd:3")
+    assert 6 == done.code, done.err
+    assert "--compress gzip" in done.err
+    assert [] == list((tmp_path / "db/backups").iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--jobs", "0"),
+        ("--jobs", "-1"),
+        ("--jobs", "x"),
+        ("--jobs", "1.5"),
+        ("--compress", "lz4"),
+        ("--compress", "gzip:0"),
+        ("--compress", "gzip:10"),
+        ("--compress", "zstd:23"),
+        ("--compress", "none:1"),
+        ("--compress", ""),
+        ("--engine", "turbo"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_choice(words: tuple[str, str], tmp_path: Path) -> None:
+    """2, before anything is asked of a server."""
+    done = Commands(tmp_path).run(*words)
+    assert 2 == done.code, done.err
+    assert words[0] in done.err
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.majors(18)
+def test_without_psql(
+    server: TestServer, commands: Commands, database: str, tmp_path: Path
+) -> None:
+    """pg_dump does it alone, and it is said."""
+    programs = tmp_path / "programs/bin"
+    programs.mkdir(parents=True)
+    (tmp_path / "programs/lib").symlink_to(server.bin.parent / "lib")
+    for program in server.bin.iterdir():
+        if program.name != "psql":
+            (programs / program.name).symlink_to(program)
+    done = commands.run("--json", "--engine", "parallel", PGVOW_PG_BIN=str(programs))
+    assert 0 == done.code, done.err
+    (warning,) = done.json["warnings"]
+    assert "psql" in warning
+    assert "using pg_dump alone" in warning
+    assert "pg_dump" == done.json["metadata"]["engine"]
+    assert {"t": 500} == done.json["metadata"]["table_counts"]

@@ -1,0 +1,252 @@
+"""The parallel engine when something breaks midway: the cause is told, and nothing lives on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.support.commands import Commands, settings_for
+from tests.support.held import workers_stopped_midway
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import StartServer
+    from tests.support.servers import TestServer
+
+_NOISE = """
+CREATE TABLE noise AS
+SELECT n, md5(n::text) || md5((-n)::text) AS bytes FROM generate_series(1, 700000) AS n
+"""
+# Slow enough to be met midway, however seldom we look.
+_SLOW = ("--jobs", "2", "--compress", "gzip:9", "--space-factor", "0")
+_SESSIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'pgvow%'
+"""
+_COPYING = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'pgvow copy' AND query LIKE '%COPY%'
+"""
+
+
+@pytest.fixture(scope="module")
+def noise(server: TestServer) -> Iterator[str]:
+    """A database with one table of twice what is read ahead; no test of this module changes it."""
+    name = server.unique_name("noise")
+    server.create_database(name)
+    with server.connect(name) as session:
+        session.execute(_NOISE)
+    yield name
+    server.drop_database(name)
+
+
+@pytest.fixture
+def commands(server: TestServer, noise: str, tmp_path: Path) -> Commands:
+    """A user's shell for that database."""
+    return Commands(tmp_path, settings_for(server, noise))
+
+
+def ended(run: subprocess.Popen[str], directory: Path, workers: list[psutil.Process]) -> str:
+    """Wait for the end of a run, see that nothing is left here, and return what it said."""
+    _, err = run.communicate(timeout=600)
+    assert [] == [worker for worker in workers if worker.is_running()]
+    assert [] == list((directory / "db/backups").iterdir())
+    return err
+
+
+def wait_for_no_session(server: TestServer, database: str) -> None:
+    """The server may need a moment to notice."""
+    with server.connect(database) as session:
+        wait_until(lambda: (0,) == session.execute(_SESSIONS).fetchone())
+
+
+@pytest.mark.majors(15, 18)
+def test_a_worker_is_killed(
+    server: TestServer, noise: str, commands: Commands, tmp_path: Path
+) -> None:
+    """7, it says who died of what, and the other one ends, even one that is stopped."""
+    run = commands.start(*_SLOW)
+    with workers_stopped_midway(run, tmp_path) as workers:
+        workers[0].kill()
+        err = ended(run, tmp_path, workers)
+    assert 7 == run.returncode, err
+    assert "psql was ended by SIGKILL" in err
+    wait_for_no_session(server, noise)
+
+
+@pytest.mark.majors(15, 18)
+def test_a_workers_statement_is_cancelled(
+    server: TestServer, noise: str, commands: Commands, tmp_path: Path
+) -> None:
+    """A COPY that ends early is no table: 7, in the server's words."""
+    run = commands.start(*_SLOW)
+    with workers_stopped_midway(run, tmp_path) as workers, server.connect(noise) as session:
+        (pid,) = session.execute(_COPYING).fetchone() or (0,)
+        session.execute("SELECT pg_cancel_backend(%s)", [pid])
+        for worker in workers:
+            worker.resume()
+        err = ended(run, tmp_path, workers)
+    assert 7 == run.returncode, err
+    assert "canceling statement due to user request" in err
+    wait_for_no_session(server, noise)
+
+
+@pytest.mark.majors(15, 18)
+def test_a_workers_session_is_ended(
+    server: TestServer, noise: str, commands: Commands, tmp_path: Path
+) -> None:
+    """7, and the others end as well."""
+    run = commands.start(*_SLOW)
+    with workers_stopped_midway(run, tmp_path) as workers, server.connect(noise) as session:
+        (pid,) = session.execute(_COPYING).fetchone() or (0,)
+        session.execute("SELECT pg_terminate_backend(%s)", [pid])
+        for worker in workers:
+            worker.resume()
+        err = ended(run, tmp_path, workers)
+    assert 7 == run.returncode, err
+    # A server whose client does not read may have no chance to say why.
+    assert "terminating connection" in err or "server closed the connection" in err
+    assert "Troubleshooting" in err
+    wait_for_no_session(server, noise)
+
+
+@pytest.mark.majors(18)
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_is_interrupted(
+    signum: int, code: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path
+) -> None:
+    """Workers end at once, even stopped ones, and so do their sessions."""
+    run = commands.start(*_SLOW)
+    with workers_stopped_midway(run, tmp_path) as workers:
+        run.send_signal(signum)
+        err = ended(run, tmp_path, workers)
+    assert code == run.returncode, err
+    wait_for_no_session(server, noise)
+
+
+@pytest.mark.majors(18)
+def test_it_is_killed(server: TestServer, noise: str, commands: Commands, tmp_path: Path) -> None:
+    """Its workers end with it, and their sessions; the next run clears the file and succeeds."""
+    run = commands.start(*_SLOW)
+    with workers_stopped_midway(run, tmp_path) as workers:
+        run.kill()
+        run.communicate()
+        for worker in workers:
+            worker.resume()
+        wait_until(lambda: not any(worker.is_running() for worker in workers))
+    wait_for_no_session(server, noise)
+    assert list(tmp_path.rglob("*.dump.partial"))
+    after = commands.run("--jobs", "2", "--json")
+    assert 0 == after.code, after.err
+    assert not list(tmp_path.rglob("*.partial"))
+    assert {"noise": 700000} == after.json["metadata"]["table_counts"]
+
+
+@pytest.mark.majors(18)
+def test_the_server_is_stopped(
+    server: TestServer, start_server: StartServer, tmp_path: Path
+) -> None:
+    """An immediate shutdown: 7, what the server said or that it is gone, and what to do."""
+    doomed = start_server(server.major)
+    with doomed.connect("postgres") as session:
+        session.execute(_NOISE)
+    run = Commands(tmp_path, settings_for(doomed, "postgres")).start(*_SLOW)
+    with workers_stopped_midway(run, tmp_path) as workers:
+        os.kill(doomed.pid, signal.SIGQUIT)  # immediate
+        wait_until(lambda: psutil.Process(doomed.pid).status() == psutil.STATUS_ZOMBIE)
+        for worker in workers:
+            worker.resume()
+        err = ended(run, tmp_path, workers)
+    assert 7 == run.returncode, err
+    assert "Troubleshooting" in err
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.majors(18)
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk(server: TestServer, noise: str, commands: Commands, small_disk: Path) -> None:
+    """5 and what helps; what was written goes."""
+    done = commands.run("--jobs", "2", "--space-factor", "0", "--output-dir", small_disk)
+    assert 5 == done.code, done.err
+    assert "df -h" in done.err
+    assert [] == list(small_disk.iterdir())
+    wait_for_no_session(server, noise)
+
+
+@pytest.mark.majors(18)
+def test_a_limit_on_the_files_size(
+    server: TestServer, noise: str, commands: Commands, tmp_path: Path
+) -> None:
+    """The same for ``ulimit -f``, which is a signal to whoever does not ignore it."""
+    bound = Commands(tmp_path, commands.variables, ("prlimit", f"--fsize={1 << 20}"))
+    done = bound.run("--jobs", "2", "--space-factor", "0")
+    assert 5 == done.code, done.err
+    assert "ulimit -f" in done.err
+    assert [] == list((tmp_path / "db/backups").iterdir())
+    wait_for_no_session(server, noise)
+
+
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_connections(
+    jobs: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path
+) -> None:
+    """Never more than two beside the workers; and a server's log has nobody who just left."""
+    begin = server.log_path.stat().st_size
+    run = commands.start("--jobs", str(jobs), "--engine", "parallel", "--space-factor", "0")
+    most = 0
+    with server.connect(noise) as session:
+        while run.poll() is None:
+            (now,) = session.execute(_SESSIONS).fetchone() or (0,)
+            most = max(most, now)
+    _, err = run.communicate()
+    assert 0 == run.returncode, err
+    assert jobs + 1 <= most <= jobs + 2
+    wait_for_no_session(server, noise)
+    complaints = [line for line in log_of(server, begin) if f"pgvow copy/{noise}" in line]
+    assert [] == [line for line in complaints if "unexpected EOF" in line]
+
+
+def log_of(server: TestServer, begin: int) -> list[str]:
+    """What the server has logged since."""
+    with server.log_path.open(encoding="utf-8", errors="replace") as file:
+        file.seek(begin)
+        return file.readlines()
+
+
+@pytest.mark.majors(18)
+def test_too_few_connections(server: TestServer, noise: str, tmp_path: Path) -> None:
+    """A role that may not have so many: 3, and how to do with fewer."""
+    role = server.unique_name("bounded")
+    with server.connect(noise) as session:
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p' CONNECTION LIMIT 3")
+        session.execute(f"GRANT pg_read_all_data TO {role}")
+    try:
+        settings = {**settings_for(server, noise), "DEV_DB_USER": role, "DEV_DB_PASSWORD": "p"}
+        done = Commands(tmp_path, settings).run("--jobs", "4", "--space-factor", "0")
+        wait_for_no_session(server, noise)
+    finally:
+        with server.connect(noise) as session:
+            session.execute(f"DROP ROLE {role}")
+    assert 3 == done.code, done.err
+    assert "--jobs 1" in done.err
+    assert [] == list((tmp_path / "db/backups").iterdir())

@@ -1,0 +1,158 @@
+"""An unchanged database gives the same bytes of every table, whoever copies it with how many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from pgvow.postgres.copy_session import CopySession
+from tests.support.engines import (
+    dump_by_pg_dump,
+    dump_in_parallel,
+    programs_of,
+    script_of,
+    target_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgvow.engine.filled import Filled
+    from tests.support.servers import TestServer
+
+_SETUP = """
+CREATE TABLE tall AS
+SELECT n, md5(n::text) || md5((-n)::text) AS bytes FROM generate_series(1, 150000) AS n;
+DELETE FROM tall WHERE n BETWEEN 60000 AND 120000;
+CREATE TABLE wide (n integer, text text);
+ALTER TABLE wide ALTER COLUMN text SET STORAGE EXTERNAL;
+INSERT INTO wide SELECT n, repeat(md5(n::text), 1000) FROM generate_series(1, 400) AS n;
+CREATE TABLE empty (n integer);
+CREATE TABLE small AS SELECT n FROM generate_series(1, 10) AS n;
+"""
+_PIECE = 2 << 20
+
+
+def stored(filled: Filled) -> dict[str, str]:
+    """The digest of each table's block."""
+    assert filled.contents is not None
+    return {table.entry.tag: table.stored.digest for table in filled.contents.tables}
+
+
+@pytest.mark.majors(15, 18)
+def test_the_same_bytes(server: TestServer, database: str, tmp_path: Path) -> None:
+    """Twice, with 1, 2 and 4 workers: several segments, TOAST, holes, nothing."""
+    server.psql(database, _SETUP)
+    compress = "gzip" if server.major < 16 else "zstd"
+    found = []
+    for number, jobs in enumerate((1, 2, 2, 4)):
+        path = tmp_path / f"{number}.dump"
+        found.append(dump_in_parallel(server, database, path, compress=compress, jobs=jobs))
+    first = found[0]
+    assert {"tall", "wide", "empty", "small"} == stored(first).keys()
+    assert [stored(first)] * 4 == [stored(one) for one in found]
+    cut = {facts.name: (facts.blocks, facts.segment_blocks) for facts in first.facts.values()}
+    blocks, step = cut["tall"]
+    assert blocks is not None
+    assert step
+    assert blocks > 3 * step
+    assert (cut["wide"][1] or 0) < step  # its rows are elsewhere
+    reference = dump_by_pg_dump(server, database, tmp_path / "reference")
+    assert script_of(server, reference) == script_of(server, tmp_path / "3.dump")
+
+
+@pytest.mark.majors(18)
+def test_another_row_gives_other_bytes(server: TestServer, database: str, tmp_path: Path) -> None:
+    """The comparison above turns red; and tables that did not change keep theirs."""
+    server.psql(database, _SETUP)
+    before = stored(dump_in_parallel(server, database, tmp_path / "before"))
+    server.psql(database, "UPDATE tall SET bytes = 'x' WHERE n = 5")
+    after = stored(dump_in_parallel(server, database, tmp_path / "after"))
+    assert {"tall"} == {name for name, digest in after.items() if digest != before[name]}
+
+
+@pytest.mark.majors(15, 18)
+def test_where_a_piece_ends(server: TestServer, database: str, tmp_path: Path) -> None:
+    """Answers about as long as a buffer: whole, in pieces of the same size, rows counted right."""
+    target = target_of(server, database)
+    lengths = [_PIECE + more for more in (-60, -30, -2, -1, 0, 1, 2, 25, 26, 27, 30, 60, _PIECE)]
+    with (
+        target.connect("test") as session,
+        CopySession(target, programs_of(server), session, watched=False) as copy,
+    ):
+        copy.prepare()
+        for length in lengths:
+            statement = f"COPY (SELECT repeat('x', {length - 1})) TO STDOUT"
+            copy.send(copy.command(statement.encode()))
+            pieces = list(copy.receive(_PIECE))
+            assert [_PIECE] * (len(pieces) - 1) == [len(piece) for piece in pieces[:-1]]
+            assert b"x" * (length - 1) + b"\n" == b"".join(pieces)
+            for piece in pieces:  # as whoever counts its rows relies on
+                assert isinstance(piece.obj, bytearray)
+                assert bytes(piece) == bytes(piece.obj[: len(piece)])
+        assert "1" == copy.execute(b"SELECT 1")
+
+
+@pytest.mark.majors(18)
+def test_small_answers_keep_no_large_buffers(server: TestServer, database: str) -> None:
+    """Thousands of them may wait for their turn."""
+    target = target_of(server, database)
+    with (
+        target.connect("test") as session,
+        CopySession(target, programs_of(server), session, watched=False) as copy,
+    ):
+        copy.prepare()
+        for length in (1, 1000, _PIECE // 2, _PIECE + 100):
+            statement = f"COPY (SELECT repeat('x', {length})) TO STDOUT"
+            copy.send(copy.command(statement.encode()))
+            for piece in copy.receive(_PIECE):
+                assert isinstance(piece.obj, bytearray)
+                assert len(piece.obj) <= 3 * len(piece)
+
+
+def test_a_copy_that_fails_midway(server: TestServer, database: str) -> None:
+    """It is told with its SQLSTATE: not every psql knows that there was an error."""
+    target = target_of(server, database)
+    failing = b"COPY (SELECT 1 / (5000 - n) FROM generate_series(1, 10000) AS n) TO STDOUT"
+    with (
+        target.connect("test") as session,
+        CopySession(target, programs_of(server), session, watched=False) as copy,
+    ):
+        copy.prepare()
+        copy.end_at_errors()
+        copy.send(copy.command(failing) + copy.command(b"SELECT 1"))
+        with pytest.raises(psycopg.errors.DivisionByZero, match=r"^division by zero$"):
+            list(copy.receive(_PIECE))
+
+
+@pytest.mark.majors(15, 18)
+def test_errors_of_a_session_that_goes_on(server: TestServer, database: str) -> None:
+    """Until then an error ends nothing: a lock that was not granted is tried again."""
+    target = target_of(server, database)
+    with (
+        target.connect("test") as session,
+        CopySession(target, programs_of(server), session, watched=False) as copy,
+    ):
+        copy.prepare()
+        with pytest.raises(psycopg.errors.UndefinedTable, match=r'^relation "nowhere" does not'):
+            copy.execute(b"SELECT FROM nowhere")
+        assert "1" == copy.execute(b"SELECT 1")
+
+
+@pytest.mark.majors(18)
+def test_long_statements_with_long_answers(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """More of both than pipes hold: neither side waits for the other for ever."""
+    columns = ", ".join(f"{'column':_>40}_{number} integer" for number in range(100))
+    server.psql(
+        database,
+        "DO $do$ BEGIN FOR n IN 1..60 LOOP"
+        f" EXECUTE format('CREATE TABLE wide_%s (text text, {columns})', n);"
+        " EXECUTE format('INSERT INTO wide_%s SELECT repeat(''x'', 200000)', n);"
+        " END LOOP; END $do$",
+    )
+    filled = dump_in_parallel(server, database, tmp_path / "dump")
+    assert [1] * 60 == [facts.rows for facts in filled.facts.values()]

@@ -1,0 +1,140 @@
+"""The plan of a parallel dump, by property: every block once, in order, and done by somebody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgvow.engine.plan import SHARED_LOCKS, Dispatcher, Relation, Work, share_out, tasks
+from pgvow.postgres.snapshot import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgvow.engine.plan import Task
+
+_BLOCK = 8192
+WORKERS = st.integers(1, 8)
+
+
+@st.composite
+def relations(draw: st.DrawFn, oid: int = 1) -> Relation:
+    """A table of any size, with more or less in its TOAST, a heap or none."""
+    blocks = draw(st.integers(0, 20_000))
+    toast = draw(st.integers(0, 1 << 28))
+    return Relation(oid, blocks, blocks * _BLOCK + toast, 1, draw(st.booleans()))
+
+
+@st.composite
+def databases(draw: st.DrawFn) -> list[Relation]:
+    """Some tables, in the archive's order."""
+    oids = draw(st.permutations(range(1, 1 + draw(st.integers(0, 5)))))
+    return [draw(relations(oid)) for oid in oids]
+
+
+def tables(sizes: Sequence[int]) -> list[Table]:
+    """Tables as the catalog has them."""
+    return [Table(oid, "s", f"t{oid}", True, "", size) for oid, size in enumerate(sizes, 1)]  # noqa: FBT003
+
+
+def planned(relation: Relation) -> list[Task]:
+    """What is to be copied of one table."""
+    found = tasks([relation.oid], {relation.oid: relation})
+    assert (Work.COUNT, 0) == (found[0].work, found[0].bytes)
+    assert {Work.COPY} == {task.work for task in found[1:]}
+    return list(found[1:])
+
+
+@given(relation=relations())
+def test_ranges_cover_all_blocks_once_in_order(relation: Relation) -> None:
+    """Also those that the table has grown by since it was measured: the last range has no end."""
+    copies = planned(relation)
+    if copies[0].blocks is None:
+        assert 1 == len(copies)
+        return
+    position = 0
+    for task in copies:
+        assert task.blocks is not None
+        begin, end = task.blocks
+        assert position == begin
+        position = begin + relation.segment_blocks
+        assert (None if task is copies[-1] else position) == end
+    assert relation.blocks <= position < relation.blocks + relation.segment_blocks
+
+
+@given(relation=relations())
+def test_bytes_of_the_copies_add_up(relation: Relation) -> None:
+    """Progress ends where it should, but for what dividing leaves over."""
+    copies = planned(relation)
+    total = sum(task.bytes for task in copies)
+    assert 0 <= relation.bytes - total < len(copies)
+
+
+@given(relation=relations())
+def test_segments_are_a_power_of_two(relation: Relation) -> None:
+    """At most about what a segment should have, unless one block has more."""
+    step = relation.segment_blocks
+    if not relation.by_blocks or not relation.blocks:
+        assert 0 == step
+        return
+    assert 1 == step.bit_count()
+    assert 1 == step or step * relation.bytes <= (6 << 20) * relation.blocks
+
+
+@given(relation=relations(), more=st.integers(0, 50))
+def test_a_table_that_grows_is_cut_at_the_same_places(relation: Relation, more: int) -> None:
+    """As long as its segments have the same length: only the last one may change."""
+    grown = Relation(1, relation.blocks + more, relation.bytes, 1, relation.by_blocks)
+    if grown.segment_blocks != relation.segment_blocks:
+        return
+    before = [task.blocks for task in planned(relation)]
+    assert before[:-1] == [task.blocks for task in planned(grown)][: len(before) - 1]
+
+
+@given(relations=databases(), workers=WORKERS, turns=st.lists(st.integers(0, 7)), data=st.data())
+def test_every_task_is_handed_out_once(
+    relations: list[Relation], workers: int, turns: list[int], data: st.DataObject
+) -> None:
+    """To somebody who may do it, in increasing order to each, whoever asks when."""
+    todo = tasks([one.oid for one in relations], {one.oid: one for one in relations})
+    shares = [set[int]() for _ in range(workers)]
+    for one in relations:
+        owner = data.draw(st.integers(-1, workers - 1), "owner, or all")
+        for number, share in enumerate(shares):
+            if owner in (-1, number):
+                share.add(one.oid)
+    dispatcher = Dispatcher(todo, [frozenset(share) for share in shares])
+    taken: list[list[Task]] = [[] for _ in range(workers)]
+    for turn in turns:
+        taken[turn % workers] += dispatcher.take(turn % workers)
+    for worker in range(workers):
+        while batch := dispatcher.take(worker):
+            taken[worker] += batch
+    assert sorted(task.number for some in taken for task in some) == [one.number for one in todo]
+    for share, some in zip(shares, taken, strict=True):
+        assert {task.oid for task in some} <= share
+        assert [task.number for task in some] == sorted(task.number for task in some)
+
+
+@settings(max_examples=25)
+@given(
+    count=st.one_of(st.integers(0, 60), st.integers(SHARED_LOCKS - 5, SHARED_LOCKS + 300)),
+    workers=WORKERS,
+)
+def test_every_table_is_locked_by_somebody(count: int, workers: int) -> None:
+    """Each by one worker or by all; all that are locked by all beyond one each stay bounded."""
+    sizes = [(oid * 7919) % 1013 for oid in range(count)]
+    known = tables(sizes)
+    shares = share_out(known, workers)
+    assert workers == len(shares)
+    locked = [{table.oid for table in share} for share in shares]
+    assert {table.oid for table in known} == set().union(*locked)
+    for share, oids in zip(shares, locked, strict=True):
+        assert len(share) == len(oids)
+    assert workers == 1 or sum(map(len, locked)) <= SHARED_LOCKS + count
+    common = set.intersection(*locked)
+    for oid in set().union(*locked) - common:
+        assert 1 == sum(oid in oids for oids in locked)
+        assert all(sizes[oid - 1] <= sizes[other - 1] for other in common)
