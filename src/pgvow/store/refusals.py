@@ -68,7 +68,7 @@ def _full(error: OSError, cause: str, place: str) -> NoSpace:
         facts={"Path": place},
         steps=[
             first,
-            "Remove backups that are no longer needed: pgvow prune",
+            "See which backups are no longer needed, and remove them: pgvow list",
             "Or choose a directory with more room: --output-dir DIR",
         ],
     )
