@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 # Half of a test's time is waiting for servers: more workers than cores.
-WORKERS ?= 3
+WORKERS ?= 4
 # More for the benchmark: make bench BENCH="--size 1000 --shape chat"
 BENCH ?=
 

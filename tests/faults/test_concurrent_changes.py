@@ -90,8 +90,7 @@ def write(session: Session) -> None:
     session.execute("UPDATE written SET text = text || 'x' WHERE n % 10 = 0")
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize(("server", "jobs"), [(15, "2"), (18, "1")], indirect=["server"])
 def test_migrations_against_the_start_of_backups(
     server: TestServer, database: str, jobs: str, tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ class Last(Silent):
         self.step = step
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_rows_on_their_way(
     server: TestServer,

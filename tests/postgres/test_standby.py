@@ -73,7 +73,7 @@ def stopped_midway(
     return workers_stopped_midway(run, folder)
 
 
-@pytest.mark.parametrize(("major", "jobs"), [(15, "1"), (15, "2"), (18, "2")])
+@pytest.mark.parametrize(("major", "jobs"), [(15, "1"), (18, "2")])
 def test_backing_up_a_standby(
     major: int, jobs: str, start_server: StartServer, tmp_path: Path
 ) -> None:
