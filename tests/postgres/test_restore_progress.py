@@ -24,7 +24,8 @@ CREATE SCHEMA "The 'other'";
 CREATE TABLE a (n integer, pad text); CREATE TABLE "The 'other'".b (n integer, pad text);
 """
 _ROWS = 3000
-_HALF = "".join(f"{n}\t{'x' * 20}\n" for n in range(_ROWS // 2)).encode()
+# Row by row: of one long message libpq would keep the end back, and the server wait for it.
+_HALF = [f"{n}\t{'x' * 20}\n".encode() for n in range(_ROWS // 2)]
 _FILL = "SELECT n, repeat('x', 20) FROM generate_series(1, 3000) AS n"
 
 
@@ -72,10 +73,12 @@ def test_rows_on_their_way(
             loading.execute("BEGIN")
         for number, entry in enumerate(entries):
             with loading.cursor().copy(entry.copy_stmt) as copy:
-                copy.write(_HALF)
+                for row in _HALF:
+                    copy.write(row)
                 before = _ROWS * number
                 wait_until(lambda before=before: before < shown() <= before + _ROWS // 2)  # type: ignore[misc]
-                copy.write(_HALF)
+                for row in _HALF:
+                    copy.write(row)
             if jobs > 1:
                 loading.execute("SELECT pg_stat_force_next_flush()")
         watch.look()
