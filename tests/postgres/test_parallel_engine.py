@@ -36,7 +36,7 @@ def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
 
 
 def ways(server: TestServer, scenario: Scenario) -> list[tuple[str, int]]:
-    """Which compressions with how many jobs: all of them for PGVOW_TEST_ALL, else one or two by turns."""
+    """Which compressions, how many jobs: all for PGVOW_TEST_ALL, else one or two by turns."""
     compressions = ["gzip"] if server.major < 16 else ["gzip", "zstd"]
     every = [(compress, jobs) for compress in compressions for jobs in _JOBS]
     if "PGVOW_TEST_ALL" in os.environ:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def backup(arguments: argparse.Namespace) -> int:
     """Make a backup."""
+    from pgvow.model import Compress  # noqa: PLC0415
     from pgvow.operations.backup import BackupOptions, make_backup  # noqa: PLC0415
     from pgvow.operations.dumping import DumpOptions  # noqa: PLC0415
 
@@ -37,7 +38,7 @@ def backup(arguments: argparse.Namespace) -> int:
         dump=DumpOptions(
             parallel=is_parallel(arguments),
             jobs=arguments.jobs,
-            compress=arguments.compress,
+            compress=arguments.compress or Compress(),
             selection=selection(arguments),
         ),
     )

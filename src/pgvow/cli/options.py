@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgvow.cli.cores import usable_cores
-from pgvow.model import Compress
+
+if TYPE_CHECKING:
+    from pgvow.model import Compress
 
 DEFAULT_DIRECTORY = Path("db/backups")
 
@@ -24,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "no_inspect": False,
     "jobs": 1,
     "engine": None,
-    "compress": Compress(),
+    "compress": None,
     "schema": (),
     "exclude_schema": (),
     "table": (),
@@ -195,6 +197,8 @@ def _jobs(text: str) -> int:
 
 
 def _compress(text: str) -> Compress:
+    from pgvow.model import Compress  # noqa: PLC0415 - --help must not load it
+
     try:
         return Compress.parse(text)
     except ValueError as error:
