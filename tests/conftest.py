@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
+from tests.support.disks import mounted
 from tests.support.servers import MAJORS, Servers, ServerUnavailable, TcpServer, TestServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 
 # How long an example takes tells of the machine, and of what else runs on it.
@@ -151,3 +153,10 @@ def make_database(start_server: StartServer) -> Iterator[MakeDatabase]:
 def database(server: TestServer, make_database: MakeDatabase) -> str:
     """Make a fresh database on ``server``, dropped after the test."""
     return make_database(server)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB, for tests that ``needs_root`` marks."""
+    with mounted(tmp_path / "small", "size=2m") as folder:
+        yield folder

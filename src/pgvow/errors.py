@@ -141,6 +141,10 @@ class BackupFailed(PgvowError):
     title = "The backup could not be made"
 
 
+class NothingMatches(BackupFailed):
+    """No table or schema matches what was chosen, at this moment."""
+
+
 class LockNotGranted(BackupFailed):
     """Some table stayed locked by others beyond the time the user allows."""
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+PARALLEL = "parallel"
+"""The name of the engine that knows what it laid into an archive without decoding it again."""
 DEV = "dev"
 PROD = "prod"
 
@@ -282,11 +284,13 @@ def level_reached(metadata: Metadata | None, proof: Proof | None) -> Level | Non
     """The highest level that a backup ever reached, from its making on; None: listed only.
 
     One of ours is verified when it is made, and decoded where it was inspected: its checksum is
-    that of the file as read back, and its archive was read to the last byte.
+    that of the file as read back, and its archive was read to the last byte. What the parallel
+    engine wrote was read back, and is what was written, but was not decoded.
     """
     made = None
     if metadata is not None and (metadata.toc is not None or metadata.pgvow_version):
-        made = Level.DECODED if metadata.toc is not None else Level.VERIFIED
+        inspected = metadata.toc is not None and metadata.engine != PARALLEL
+        made = Level.DECODED if inspected else Level.VERIFIED
     shown = proof.level if proof else None
     return max(made, shown, key=lambda level: level.rank if level else 0)
 

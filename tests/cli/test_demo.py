@@ -86,7 +86,7 @@ class Place:
     def run(self, *words: str) -> str:
         """Run it to its good end; returns what it showed."""
         done = self.start(*words, "demo", "--messages", str(_MESSAGES))
-        out, err = done.communicate(timeout=6000)
+        out, err = done.communicate(timeout=600)
         assert (0, "") == (done.returncode, err)
         return out
 

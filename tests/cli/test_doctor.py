@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
@@ -17,6 +16,7 @@ from psycopg import sql
 from pgvow.postgres.scratch import server_account
 from pgvow.store import names
 from tests.support.commands import Commands, Done, settings_for
+from tests.support.disks import needs_root
 from tests.support.privileges import bound_by_permissions
 from tests.support.programs import system_program
 from tests.support.servers import TcpServer
@@ -448,19 +448,7 @@ def test_12_unwritable_directory(
     assert "not a directory" in concerns(done)["directory"]["text"]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@needs_root
 def test_12_too_little_space(commands: Commands, small_disk: Path) -> None:
     """Less than twice the database's size is free: 12, as a backup would say 5."""
     done = examined(commands, "--json", "--output-dir", small_disk)

@@ -42,6 +42,22 @@ def _listed(commands: Commands) -> tuple[str | None, str | None]:
     return listed["level"], listed["trusted"]
 
 
+@pytest.mark.parametrize(("jobs", "level"), [("1", "decoded"), ("2", "verified")])
+def test_a_fresh_backup_claims_what_was_done(commands: Commands, jobs: str, level: str) -> None:
+    """What the parallel engine wrote was read back, not decoded; ``verify --deep`` does that."""
+    _dump(commands).unlink()
+    _dump_metadata(commands).unlink()
+    assert 0 == commands.pgvow("backup", "--quiet", "--jobs", jobs).code
+    assert (level, level) == _listed(commands)
+    assert 0 == commands.pgvow("verify", "--deep", _dump(commands)).code
+    assert ("decoded", "decoded") == _listed(commands)
+
+
+def _dump_metadata(commands: Commands) -> Path:
+    (metadata,) = commands.cwd.glob("db/backups/*.metadata.json")
+    return metadata
+
+
 def _damage(dump: Path) -> None:
     data = bytearray(dump.read_bytes())
     data[-20] ^= 1

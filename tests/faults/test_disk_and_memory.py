@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,11 @@ import pytest
 
 from pgvow.postgres.throwaway import ThrowawayServer
 from tests.support.commands import Commands, settings_for
+from tests.support.disks import needs_root
 from tests.support.held import pg_dump_stopped_midway
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.servers import TestServer
@@ -28,20 +27,8 @@ SELECT n, md5(n::text) || md5((-n)::text) AS bytes FROM generate_series(1, 30000
 """
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB; where mounting is not allowed, the kernel's own full device's kin."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 @pytest.mark.majors(15, 18)
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@needs_root
 def test_a_full_disk(server: TestServer, database: str, tmp_path: Path, small_disk: Path) -> None:
     """Full midway: 5, what was written goes, the earlier backup stays and passes (T011, T051)."""
     commands = Commands(tmp_path, settings_for(server, database))

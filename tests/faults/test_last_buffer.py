@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.disks import mounted, needs_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.majors(15, 18),
-    pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root"),
+    needs_root,
 ]
 
 _PAGE = 4096
@@ -28,13 +28,8 @@ _ROOM = "64m"
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system whose size can be changed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_ROOM}", "tmpfs", folder], check=True)
-    try:
+    with mounted(tmp_path / "disk", f"size={_ROOM}") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from psycopg import sql
 
 from tests.support.commands import Commands, settings_for
+from tests.support.disks import needs_root
 from tests.support.held import workers_stopped_midway
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -83,37 +85,32 @@ def test_a_worker_is_killed(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_workers_statement_is_cancelled(
-    server: TestServer, noise: str, commands: Commands, tmp_path: Path
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ("pg_cancel_backend", ["canceling statement due to user request"]),
+        # A server whose client does not read may have no chance to say why.
+        ("pg_terminate_backend", ["terminating connection", "server closed the connection"]),
+    ],
+)
+def test_a_workers_copy_is_ended(
+    server: TestServer,
+    noise: str,
+    commands: Commands,
+    tmp_path: Path,
+    ends: str,
+    words: list[str],
 ) -> None:
-    """A COPY that ends early is no table: 7, in the server's words."""
+    """A COPY that ends early is no table: 7, in the server's words, and the others end as well."""
     run = commands.start(*_SLOW)
     with workers_stopped_midway(run, tmp_path) as workers, server.connect(noise) as session:
         (pid,) = session.execute(_COPYING).fetchone() or (0,)
-        session.execute("SELECT pg_cancel_backend(%s)", [pid])
+        session.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier(ends)), [pid])
         for worker in workers:
             worker.resume()
         err = ended(run, tmp_path, workers)
     assert 7 == run.returncode, err
-    assert "canceling statement due to user request" in err
-    wait_for_no_session(server, noise)
-
-
-@pytest.mark.majors(15, 18)
-def test_a_workers_session_is_ended(
-    server: TestServer, noise: str, commands: Commands, tmp_path: Path
-) -> None:
-    """7, and the others end as well."""
-    run = commands.start(*_SLOW)
-    with workers_stopped_midway(run, tmp_path) as workers, server.connect(noise) as session:
-        (pid,) = session.execute(_COPYING).fetchone() or (0,)
-        session.execute("SELECT pg_terminate_backend(%s)", [pid])
-        for worker in workers:
-            worker.resume()
-        err = ended(run, tmp_path, workers)
-    assert 7 == run.returncode, err
-    # A server whose client does not read may have no chance to say why.
-    assert "terminating connection" in err or "server closed the connection" in err
+    assert any(each in err for each in words)
     assert "Troubleshooting" in err
     wait_for_no_session(server, noise)
 
@@ -169,20 +166,8 @@ def test_the_server_is_stopped(
     assert "Troubleshooting" in err
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 @pytest.mark.majors(18)
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@needs_root
 def test_a_full_disk(server: TestServer, noise: str, commands: Commands, small_disk: Path) -> None:
     """5 and what helps; what was written goes."""
     done = commands.run("--jobs", "2", "--space-factor", "0", "--output-dir", small_disk)

@@ -139,7 +139,7 @@ def test_swap_without_an_old_one(live: Live) -> None:
     assert (None, ("new", _ROWS)) == (result.kept_as, live.contents())
 
 
-@pytest.mark.majors(18)
+@pytest.mark.majors(15, 18)
 def test_sessions_are_told_and_stay(live: Live) -> None:
     """Without --terminate a connected session stops the swap before anything is made."""
     with live.server.connect(live.name) as session:
@@ -152,7 +152,7 @@ def test_sessions_are_told_and_stay(live: Live) -> None:
     assert set() == live.others()
 
 
-@pytest.mark.majors(18)
+@pytest.mark.majors(15, 18)
 def test_a_session_that_comes_later(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who connects during the restore is not thrown out: the swap fails, the old one stays."""
     monkeypatch.setattr(restore_swap, "_WAITING_SECONDS", 0.1)
@@ -181,7 +181,7 @@ def forge(dump: Path) -> None:
     path.write_bytes(encode(replace(metadata, tables=tables, table_counts=counts)))
 
 
-@pytest.mark.majors(18)
+@pytest.mark.majors(15, 18)
 def test_what_failed_is_dropped_with_its_subscriptions(live: Live, tmp_path: Path) -> None:
     """A subscription keeps a database from being dropped: it is forgotten first."""
     live.server.psql(
@@ -196,7 +196,7 @@ def test_what_failed_is_dropped_with_its_subscriptions(live: Live, tmp_path: Pat
     assert set() == live.others()
 
 
-@pytest.mark.majors(18)
+@pytest.mark.majors(15, 18)
 def test_a_difference_leaves_the_old_one(live: Live) -> None:
     """What does not compare does not replace anything, and is dropped."""
     forge(live.dump)
@@ -337,7 +337,7 @@ def test_what_is_somebodys_is_not_cleared(live: Live, sign: str) -> None:
     assert (sign != "a name") == any(f"dropdb {kept}" in each for each in result.warnings)
 
 
-@pytest.mark.majors(18)
+@pytest.mark.majors(15, 18)
 def test_killed_after_the_swap(live: Live) -> None:
     """The new one stands whole, the old one beside it, and the next run names that one."""
     run = live.start("phase:named")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import pytest
 from pgvow.errors import AccessDenied, ConfigurationError, ConnectionFailed, RestoreFailed
 from pgvow.progress import Silent
 from tests.support.commands import Commands, settings_for
+from tests.support.disks import mounted, needs_root
 from tests.support.inprocess import back_up
 from tests.support.restored import rows_by_key
 from tests.support.restoring import databases, restore
@@ -355,19 +355,14 @@ def test_a_name_taken_meanwhile(
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 24 MB for a tablespace."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp")))
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
         folder.chmod(0o755)
-        inner = folder / "disk"
-        inner.mkdir()
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=24m,mode=777", "tmpfs", inner], check=True
-        )
-        stack.callback(subprocess.run, ["umount", "--lazy", inner], check=True)
-        yield inner
+        with mounted(folder / "disk", "size=24m,mode=777") as inner:
+            yield inner
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@needs_root
 def test_a_full_disk_at_the_target(
     start_server: StartServer, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -243,7 +243,7 @@ def test_clearing_ends_a_server_that_outlived_its_owner(temporary: Path) -> None
         processes = family(postmaster)
         process.kill()
         process.wait()
-        assert all(map(_lives, processes))
+        assert _lives(postmaster)  # of its workers some end by themselves
         clear_abandoned()
     assert not base.exists()
     assert gone(processes)

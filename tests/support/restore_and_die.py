@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -35,19 +36,36 @@ def on_phase(name: str, signum: int) -> None:
 
 
 def on_statement(pattern: str, signum: int, *, after: bool) -> None:
-    """Send the signal before a statement that has the pattern, or when it is done."""
+    """Send the signal before a statement that has the pattern, or when it is done.
+
+    A signal is obeyed by the main thread, whenever that gets to run. A statement of another thread
+    waits until the main thread has cancelled it: what came a moment later would be too late.
+    """
     execute = psycopg.Connection.execute
+    cancel = psycopg.Connection.cancel
+    heard = threading.Event()
+
+    def cancelled(self: Any) -> None:
+        cancel(self)
+        heard.set()
+
+    def send() -> None:
+        os.kill(os.getpid(), signum)
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if signum == signal.SIGTERM and not in_main_thread:
+            assert heard.wait(60)
 
     def watched(self: Any, statement: Any, *arguments: Any, **options: Any) -> Any:
         is_moment = re.search(pattern, text(statement)) is not None
         if is_moment and not after:
-            os.kill(os.getpid(), signum)
+            send()
         result = execute(self, statement, *arguments, **options)
         if is_moment and after:
-            os.kill(os.getpid(), signum)
+            send()
         return result
 
     psycopg.Connection.execute = watched  # type: ignore[method-assign]
+    psycopg.Connection.cancel = cancelled  # type: ignore[method-assign]
 
 
 def text(statement: str | bytes | sql.Composable) -> str:

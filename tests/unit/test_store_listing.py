@@ -318,11 +318,10 @@ def test_no_dump_is_opened(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_backups_are_listed_within_a_second(tmp_path: Path) -> None:
-    """T045: listing is instant. 1 s is the promise, 0.6 s is what it takes on a slow machine.
+    """T045: listing is instant. TIME BOUND: 1 s of processor time; 0.6 s on a slow machine of ours.
 
-    Processor time, the best of five, and in a process of its own, so that neither neighbours on
-    the machine nor whoever traces these tests count; and red only at thrice the promise, since
-    how fast a processor is depends on its neighbours as well.
+    The best of five, and in a process of its own, so that neither neighbours on the machine nor
+    whoever traces these tests count.
     """
     facts = replace(backups.metadata(), table_counts={"orders": 3}, tables=(), engine=None)
     template = encode(facts).decode()
@@ -335,4 +334,4 @@ def test_ten_thousand_backups_are_listed_within_a_second(tmp_path: Path) -> None
     done = children.run(children.command(_MEASURE, tmp_path))
     statuses, seconds = done.stdout.split()
     assert (statuses, "") == ("10000", done.stderr)
-    assert float(seconds) < 3.0
+    assert float(seconds) < 1.0

@@ -20,8 +20,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# What one step of decompression may return: a few KB can stand for gigabytes. On two cores
-# 96 and 256 KB took a tenth longer, for both threads want the interpreter more often.
+# What one step of decompression may return: a few KB can stand for gigabytes.
 OUTPUT = 512 * 1024
 # Beyond it libzstd itself refuses by default, and so does pg_restore. 2 ** 27 is 128 MiB.
 ZSTD_WINDOW_LOG = 27

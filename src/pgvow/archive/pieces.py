@@ -20,8 +20,8 @@ else:
 
 Text = bytes | bytearray | memoryview
 
-# Against zlib's level 6, ISA-L's 2 gave 1.04 of the size on chat messages, 1.03 on narrow rows and
-# 1.09 on vectors of numbers; its 3, at a third to two thirds of the speed, 1.03, 1.05, 1.07. So 3
+# Against zlib's level 6, ISA-L's 2 gave 1.08 of the size on the benchmark's chat messages, 1.09 on
+# its vectors and 1.03 on its narrow rows; its 3, at about half the speed, 1.06, 1.07 and 1.05. So 3
 # is for what packs badly, which a sample shows.
 _FAST = 2
 _DENSE = 3

@@ -16,7 +16,7 @@ from pgvow.archive.errors import ArchiveError, IncompleteArchive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Fed 64 KB at a time, inflating took a fifth longer.
+# How much is read at a time: pg_dump's own chunks are a few KB.
 PIECE = 256 * 1024
 # No text of PostgreSQL's is longer than 1 GiB, so no string of its dump can be.
 MAX_STRING = 1 << 30

@@ -31,7 +31,6 @@ PHASE = "reading the archive"
 # Each thread holds a megabyte or two.
 MOST_THREADS = 9
 TICK_SECONDS = 0.1
-KEPT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +82,6 @@ def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[by
             return
 
 
-def _keep_memory() -> None:
-    """Let glibc keep what is freed for the next piece rather than give it back to the system.
-
-    It keeps twice the largest stretch that was ever mapped by itself and freed; and until then
-    128 KB, so that every piece is paged in anew.
-    """
-    bytes(KEPT)
-
-
 def _default_threads() -> int:
     """One more than there are processors: a table that is left over at the end shares them."""
     return min((os.cpu_count() or 1) + 1, MOST_THREADS)
@@ -126,7 +116,6 @@ class _Reading:
 
     def run(self, progress: Progress) -> None:
         """Read every block; returns when all is done, and ends all threads if anything fails."""
-        _keep_memory()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="pgvow-read") as pool:
             try:
                 workers = {pool.submit(self._work) for _ in range(self._threads)}

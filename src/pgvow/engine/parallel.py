@@ -23,7 +23,7 @@ from pgvow.engine.plan import Dispatcher, Relation, Work, share_out, tasks
 from pgvow.engine.selecting import read_head
 from pgvow.engine.worker import Worker
 from pgvow.errors import BackupFailed
-from pgvow.model import TableFacts
+from pgvow.model import PARALLEL, TableFacts
 from pgvow.postgres.connection import translate
 from pgvow.postgres.copy_session import CopySession
 from pgvow.postgres.process import Tool
@@ -59,7 +59,7 @@ _JOIN_SECONDS = 5.0
 class Parallel:
     """Fills an archive with ``workers`` sessions; ``session`` exports the snapshot."""
 
-    name = "parallel"
+    name = PARALLEL
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
 from pgvow.engine.copying import CopyProgress
-from pgvow.errors import AccessDenied, BackupFailed, NoSpace, PgvowError
+from pgvow.errors import AccessDenied, BackupFailed, NoSpace, NothingMatches, PgvowError
 from pgvow.postgres.process import Tool
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5
 _LONGEST_LINE = 500  # pg_dump quotes its LOCK TABLE with the names of thousands of tables
+_NOTHING_MATCHES = "error: no matching "  # pg_dump's own words, and its language is ours to set
 _DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 
 
@@ -87,6 +88,8 @@ def dump_failure(ended: Ended, facts: Mapping[str, str]) -> Exception:
     # is not.
     if "max_locks_per_transaction" in text:
         return LockTableFullError(text)
+    if _NOTHING_MATCHES in text:
+        return NothingMatches(text, facts=facts, steps=["Check the patterns: -n, -t and the like"])
     denied = "permission denied" in text
     if "LOCK TABLE" in text and not denied:
         return BeginAnewError(text)

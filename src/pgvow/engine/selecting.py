@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 from pgvow.archive import head_of, read_toc
 from pgvow.engine.pg_dump import dump_failure
+from pgvow.errors import NothingMatches
 from pgvow.postgres.process import Tool
 from pgvow.postgres.snapshot import Chosen
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.snapshot import HeldSnapshot
 
 _FIRST_READ = 1 << 16
+_PAUSES = (0.1, 0.3)
 _TABLES = {"TABLE", "TABLE DATA", "FOREIGN TABLE"}
 
 
@@ -39,7 +42,20 @@ def read_head(command: DumpCommand, held: HeldSnapshot | None) -> bytes:
 
 
 def choose_tables(command: DumpCommand) -> Chosen:
-    """Ask pg_dump, in a run that is broken off, which tables it takes."""
+    """Ask pg_dump, in a run that is broken off, which tables it takes.
+
+    Raises NothingMatches only where that is so again and again: a table that is just being made
+    anew by others is for a moment neither the one that its snapshot knows nor visible.
+    """
+    for pause in _PAUSES:
+        try:
+            return _chosen(command)
+        except NothingMatches:
+            time.sleep(pause)
+    return _chosen(command)
+
+
+def _chosen(command: DumpCommand) -> Chosen:
     toc = read_toc(io.BytesIO(read_head(command, None)))
     return Chosen(
         locked=frozenset(entry.oid for entry in toc.entries if entry.desc in _TABLES),

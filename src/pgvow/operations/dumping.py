@@ -14,6 +14,7 @@ from pgvow.errors import (
     BackupFailed,
     LockNotGranted,
     NoSpace,
+    NothingMatches,
     PgvowError,
     ToolUnsuitable,
 )
@@ -93,10 +94,7 @@ class Dumping:
         while True:
             self.progress.update(Step("lock"))
             try:
-                engine = self._engine(parallel=parallel)
-                filled = engine.dump(archive, deadline=deadline)
-                self._same_tables(filled, archive)
-                return Dumped(filled, engine.name)
+                return self._dump(self._engine(parallel=parallel), archive, deadline)
             except LockTableFullError as full:
                 if not parallel:  # it was too small for pg_dump to say what it would take
                     raise BackupFailed(
@@ -115,14 +113,16 @@ class Dumping:
                         steps=lock_steps(),
                     ) from None
 
-    def _same_tables(self, filled: Filled, archive: Path) -> None:
-        """See that the archive has what was counted; a choice may have grown old meanwhile."""
+    def _dump(self, engine: Engine, archive: Path, deadline: Deadline) -> Dumped:
+        """Dump once, and see that the archive has what was counted."""
         try:
+            filled = engine.dump(archive, deadline=deadline)
             same_tables(filled.facts, self._whole_toc(archive))
-        except TablesDifferError as differ:
-            if self.options.selection:
+        except (NothingMatches, TablesDifferError) as differ:
+            if self.options.selection:  # chosen before the locks: it has grown old meanwhile
                 raise BeginAnewError(differ.cause) from None
             raise
+        return Dumped(filled, engine.name)
 
     def _engine(self, *, parallel: bool) -> Engine:
         chosen: Chosen | None = None
