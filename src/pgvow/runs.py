@@ -1,0 +1,70 @@
+"""A run: one operation that a person or cron started, from its beginning to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+class Operation(StrEnum):
+    """What is recorded. Commands that only look (list, show, diff, status …) are not."""
+
+    BACKUP = "backup"
+    VERIFY = "verify"
+    PROVE = "prove"
+    RESTORE = "restore"
+    EXTRACT = "extract"
+    PRUNE = "prune"
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Ctrl-C or SIGTERM."""
+    DIED = "died"
+    """It said nothing any more: killed, or the machine went down."""
+    RUNNING = "running"
+    """It lives. Never in the history, only in what is read beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. ``id`` is unique; times are aware; sizes are bytes; ``seconds`` are by phase.
+
+    ``environment`` and ``database`` are None where a run failed before they were known, or where it
+    concerned several. ``cause`` and ``title`` are those of the error, without any secret.
+    ``ended`` and ``exit_code`` are None of a run that lives, and ``exit_code`` of one that died.
+    """
+
+    id: str
+    operation: Operation
+    started: datetime
+    outcome: Outcome = Outcome.RUNNING
+    ended: datetime | None = None
+    exit_code: int | None = None
+    environment: str | None = None
+    database: str | None = None
+    title: str | None = None
+    cause: str | None = None
+    file: str | None = None
+    bytes: int | None = None
+    rows: int | None = None
+    level: str | None = None
+    removed: int | None = None
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    pid: int | None = None
+    pgvow_version: str | None = None
+
+    @property
+    def subject(self) -> tuple[str, str | None, str | None]:
+        """What its outcome is about: a later run of the same subject says whether it is mended."""
+        return (self.operation, self.environment, self.database)
