@@ -68,3 +68,35 @@ class Run:
     def subject(self) -> tuple[str, str | None, str | None]:
         """What its outcome is about: a later run of the same subject says whether it is mended."""
         return (self.operation, self.environment, self.database)
+
+
+class AlarmKind(StrEnum):
+    """What can be wrong although nothing failed, or because something did."""
+
+    NO_BACKUP = "no backup"
+    TOO_OLD = "too old"
+    LAST_RUN_FAILED = "last run failed"
+    DAMAGED = "damaged"
+    SHRUNK = "shrunk"
+    TABLE_SHRUNK = "table shrunk"
+    TABLE_GONE = "table gone"
+    NO_PROOF = "no proof"
+    DISK_FILLING = "disk filling"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing that a person should look at, of one database in one environment."""
+
+    kind: AlarmKind
+    message: str
+    is_critical: bool
+    environment: str | None = None
+    database: str | None = None
+    name: str | None = None
+    """The table that it is about, where it is about one."""
+
+    @property
+    def key(self) -> tuple[str, str | None, str | None, str | None]:
+        """What makes it the same alarm as one of another time, whatever the numbers in it."""
+        return (self.kind, self.environment, self.database, self.name)
