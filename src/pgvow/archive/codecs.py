@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # What one step of decompression may return: a few KB can stand for gigabytes.
-OUTPUT = 512 * 1024
+OUTPUT = 128 * 1024
 # Beyond it libzstd itself refuses by default, and so does pg_restore. 2 ** 27 is 128 MiB.
 ZSTD_WINDOW_LOG = 27
 

@@ -47,10 +47,12 @@ def extract(arguments: argparse.Namespace) -> int:
 
     row_format = RowFormat(arguments.format)
     sink = sys.stdout.buffer
+    arguments.watch.found(file=arguments.file.name)
     try:
         # Rows on a terminal are progress enough, and a bar between them would be none.
         with TerminalProgress(quiet=sys.stdout.isatty()) as progress:
-            extract_table(arguments.file, arguments.table, row_format, sink, progress)
+            timed = arguments.watch.timed(progress)
+            extract_table(arguments.file, arguments.table, row_format, sink, timed)
     except PgvowError:
         _let_go_of_output()
         raise

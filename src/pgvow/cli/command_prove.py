@@ -66,7 +66,12 @@ def prove(arguments: argparse.Namespace) -> int:
             ProveOptions(on=arguments.on, jobs=arguments.jobs),
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=progress,
+            progress=arguments.watch.timed(progress),
+        )
+    arguments.watch.about(result.path, result.metadata, result.level)
+    if not result.proven:
+        arguments.watch.differs(
+            VerificationFailed.title, [str(one) for one in result.evidence.differences]
         )
     print_result(
         arguments,

@@ -127,8 +127,12 @@ def restore(arguments: argparse.Namespace) -> int:
         terminate=arguments.terminate,
         confirmed=_confirmed(arguments, chosen),
     )
+    arguments.watch.found(
+        environment=chosen.environment, database=arguments.to, file=arguments.file.name
+    )
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = restore_backup(chosen, wanted, environ=os.environ, progress=progress)
+        timed = arguments.watch.timed(progress)
+        result = restore_backup(chosen, wanted, environ=os.environ, progress=timed)
     print_result(arguments, lambda: restored_object(result), lambda: restored_text(result))
     return 0 if result.not_compared is None else CannotBeProven.exit_code
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from pgvow.operations.verify import Verification
+
 
 def backup(arguments: argparse.Namespace) -> int:
     """Make a backup."""
@@ -42,8 +44,12 @@ def backup(arguments: argparse.Namespace) -> int:
             selection=selection(arguments),
         ),
     )
+    watch = arguments.watch
+    watch.found(environment=chosen.environment, database=chosen.connection.dbname)
+    watch.before()
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = make_backup(chosen, options, environ=os.environ, progress=progress)
+        result = make_backup(chosen, options, environ=os.environ, progress=watch.timed(progress))
+    watch.about(result.backup.path, result.metadata, result.backup.level)
     if arguments.quiet and not arguments.json:
         return 0  # what draws text is slow to load
     from pgvow.cli.render.backup import backup_object, backup_text  # noqa: PLC0415
@@ -65,9 +71,12 @@ def verify(arguments: argparse.Namespace) -> int:
             arguments.file,
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=progress,
+            progress=arguments.watch.timed(progress),
             deep=arguments.deep,
         )
+    arguments.watch.about(result.path, result.metadata, result.proof and result.proof.level)
+    if not result.passed:
+        arguments.watch.differs(VerificationFailed.title, _failures(result))
     print_result(
         arguments,
         lambda: verification_object(result),
@@ -75,6 +84,14 @@ def verify(arguments: argparse.Namespace) -> int:
         good=result.passed,
     )
     return 0 if result.passed else VerificationFailed.exit_code
+
+
+def _failures(result: Verification) -> list[str]:
+    return [
+        f"{result.path.name}: {check.name}: {check.expected} expected, {check.found} found"
+        for check in result.checks
+        if not check.passed
+    ]
 
 
 def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
@@ -86,10 +103,13 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
             arguments.output_dir,
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=progress,
+            progress=arguments.watch.timed(progress),
             deep=arguments.deep,
         )
     good = all(result.passed for result in results)
+    if not good:
+        failures = [failure for result in results for failure in _failures(result)]
+        arguments.watch.differs(VerificationFailed.title, failures)
     print_result(
         arguments,
         lambda: [verification_object(result) for result in results],

@@ -68,7 +68,9 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     from pgvow.cli import commands  # noqa: PLC0415 - --help must not load libraries
+    from pgvow.cli.watch import Watch  # noqa: PLC0415
 
+    arguments.watch = Watch()
     code = commands.COMMANDS[arguments.command](arguments)
     sys.stdout.flush()  # here a reader that has left is met, and not after us
     return code
