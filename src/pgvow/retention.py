@@ -1,12 +1,29 @@
-"""Which backups to keep, and why: pure, takes ``now`` as an argument, opens nothing."""
+"""Which backups to keep, and why: pure, takes ``now`` as an argument, opens nothing.
+
+Backups are judged apart for each database, environment and selection. Rules count good backups
+alone: made by pgvow, complete, and with no check that failed. What is not good is kept, for a
+person to look at, and counts for nothing. So does what lies in the future: the clock was wrong when
+it was made, or is now, and neither may cost a backup.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pgvow.model import BackupStatus, Level
+
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from pgvow.model import Backup
+
+# Two machines may disagree so far without either being wrong.
+_TOLERANCE = timedelta(days=1)
+NO_RULE = "no rule keeps it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +31,7 @@ class Rules:
     """How many backups to keep of each kind, per database and environment; 0 or None asks nothing.
 
     ``daily`` and its like keep the newest of each of the last N days (hours, ISO weeks, months,
-    years, in UTC) that have a backup. ``within`` keeps all that are younger.
+    years, in UTC) that have a backup. ``within`` keeps all that are less older than the newest.
     """
 
     last: int = 0
@@ -30,3 +47,153 @@ class Rules:
         return any(
             (self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly)
         ) or bool(self.within)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one backup, and all the reasons for it."""
+
+    backup: Backup
+    keep: bool
+    reasons: tuple[str, ...]
+
+
+def _hour(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:00}"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+def _week(moment: datetime) -> str:
+    year, week, _ = moment.isocalendar()
+    return f"{year:04}-W{week:02}"
+
+
+def _month(moment: datetime) -> str:
+    return f"{moment:%Y-%m}"
+
+
+def _year(moment: datetime) -> str:
+    return f"{moment:%Y}"
+
+
+_PERIODS: tuple[tuple[str, Callable[[datetime], str]], ...] = (
+    ("hourly", _hour),
+    ("daily", _day),
+    ("weekly", _week),
+    ("monthly", _month),
+    ("yearly", _year),
+)
+
+
+def decide(
+    backups: Iterable[Backup], rules_of: Callable[[str], Rules], now: datetime
+) -> tuple[Verdict, ...]:
+    """Judge all backups of a directory, newest first; ``rules_of`` is asked for each environment.
+
+    ``now`` is aware. Whatever the rules, the newest proven and the newest good backup of each
+    database are kept.
+    """
+    ordered = sorted(backups, key=_newest_first, reverse=True)
+    reasons: dict[int, list[str]] = {id(backup): [] for backup in ordered}
+    for _, grouped in groupby(sorted(ordered, key=_series), key=_series):
+        series = list(grouped)
+        for backup, reason in _reasons(series, rules_of(series[0].environment or ""), now):
+            reasons[id(backup)].append(reason)
+    return tuple(
+        Verdict(backup, bool(found), tuple(found) or (NO_RULE,))
+        for backup in ordered
+        for found in (reasons[id(backup)],)
+    )
+
+
+def _newest_first(backup: Backup) -> tuple[float, str]:
+    return (backup.timestamp.timestamp() if backup.timestamp else 0.0, backup.path.name)
+
+
+def _series(backup: Backup) -> tuple[str, str, tuple[str, ...]]:
+    """What backups can stand in for each other."""
+    selection = backup.metadata.selection if backup.metadata else ()
+    return (backup.environment or "", backup.database or "", tuple(sorted(selection)))
+
+
+def _reasons(series: Sequence[Backup], rules: Rules, now: datetime) -> Iterator[tuple[Backup, str]]:
+    """Why each of one series is kept; a backup may be named several times, or never."""
+    good = []
+    for backup in series:
+        reason = unfit(backup, now)
+        if reason is None:
+            good.append(backup)
+        else:
+            yield backup, reason
+    if not rules:
+        yield from ((backup, "there are no rules") for backup in good)
+        return
+    good.sort(key=_newest_first, reverse=True)
+    yield from _protected(good)
+    yield from ((backup, f"last {n} of {rules.last}") for n, backup in _first(good, rules.last))
+    yield from _within(good, rules.within, now)
+    for name, period in _PERIODS:
+        yield from _periodic(good, name, period, getattr(rules, name))
+
+
+def unfit(backup: Backup, now: datetime) -> str | None:
+    """Say why a backup counts for no rule, and is not removed either; None of a good one."""
+    if backup.metadata is None or not backup.metadata.pgvow_version or backup.timestamp is None:
+        return f"not known to be pgvow's: {backup.complaint or 'its metadata is of another tool'}"
+    if backup.status is not BackupStatus.OK:
+        return f"damaged: {backup.complaint}"
+    if backup.proof is not None and backup.proof.failed is not None:
+        return f"damaged: a check failed that should show it {backup.proof.failed.level}"
+    if backup.timestamp > now + _TOLERANCE:
+        return "from the future: a clock was wrong"
+    return None
+
+
+def _protected(good: Sequence[Backup]) -> Iterator[tuple[Backup, str]]:
+    proven = next((backup for backup in good if backup.trusted is Level.PROVEN), None)
+    if proven is not None:
+        yield proven, "newest proven"
+    yield from ((backup, "newest verified") for backup in good[:1])
+
+
+def _first(good: Sequence[Backup], count: int) -> Iterator[tuple[int, Backup]]:
+    return enumerate(good[:count], 1)
+
+
+def _within(
+    good: Sequence[Backup], within: timedelta | None, now: datetime
+) -> Iterator[tuple[Backup, str]]:
+    """All that are at most so much older than the newest.
+
+    Than the newest, and not than now: when backups have stopped, the last ones stay.
+    """
+    moments = [backup.timestamp for backup in good if backup.timestamp]
+    if within is None or not moments:
+        return
+    reference = min(now, moments[0])
+    for backup, moment in zip(good, moments, strict=True):
+        if reference - moment <= within:
+            yield backup, f"within {_told(within)}"
+
+
+def _periodic(
+    good: Sequence[Backup], name: str, period: Callable[[datetime], str], count: int
+) -> Iterator[tuple[Backup, str]]:
+    seen: set[str] = set()
+    for backup in good:
+        if len(seen) >= count or backup.timestamp is None:
+            return
+        label = period(backup.timestamp)
+        if label not in seen:
+            seen.add(label)
+            yield backup, f"newest of {label} ({name} {len(seen)} of {count})"
+
+
+def _told(length: timedelta) -> str:
+    hours, rest = divmod(int(length.total_seconds()), 3600)
+    if rest:
+        return str(length)
+    return f"{hours // 24} days" if hours % 24 == 0 else f"{hours} hours"

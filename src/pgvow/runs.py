@@ -41,6 +41,7 @@ class Run:
 
     ``environment`` and ``database`` are None where a run failed before they were known, or where it
     concerned several. ``cause`` and ``title`` are those of the error, without any secret.
+    ``removed`` is how many backups were, and ``freed`` their bytes.
     ``ended`` and ``exit_code`` are None of a run that lives, and ``exit_code`` of one that died.
     """
 
@@ -59,6 +60,7 @@ class Run:
     rows: int | None = None
     level: str | None = None
     removed: int | None = None
+    freed: int | None = None
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     pid: int | None = None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.cli.commands import COMMANDS
 from pgvow.cli.parser import parse_pgvow
+from pgvow.cli.run import dispatch
 from tests.support.commands import clean_environment, settings_for
 from tests.support.inprocess import back_up
 from tests.support.restored import rows_by_key
@@ -67,7 +67,7 @@ def test_scenario(
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     words = ["restore", str(dump), "--to", restored, "--json", "--quiet"]
-    assert 0 == COMMANDS["restore"](parse_pgvow(words))
+    assert 0 == dispatch(parse_pgvow(words))
     found = json.loads(capsys.readouterr().out)
     counts = rows_by_key(server, loaded)
     assert {"equal": True, "differences": [], "rows": sum(counts.values())} == {

@@ -40,13 +40,14 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         type=options.count,
         help="how many workers restore, 2 at least (default: one for each processor, 8 at most)",
     )
-    for add in (options.add_env, options.add_output_dir, options.add_report):
+    for add in (options.add_env, options.add_output_dir, options.add_report, options.add_record):
         add(prove)
 
 
 def prove(arguments: argparse.Namespace) -> int:
     """Prove a backup."""
     from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
+    from pgvow.cli.configured import environment_of  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.prove import proof_object, proof_text  # noqa: PLC0415
@@ -58,7 +59,7 @@ def prove(arguments: argparse.Namespace) -> int:
     )
 
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
-    chosen = settings.named_environment(arguments.env)
+    chosen = environment_of(arguments)
     path = newest_backup(arguments.output_dir, chosen) if arguments.latest else arguments.file
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = prove_backup(

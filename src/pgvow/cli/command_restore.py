@@ -34,6 +34,7 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_owners(restore)
     _add_swap(restore)
     options.add_report(restore)
+    options.add_record(restore)
     restore.set_defaults(
         jobs=None, table=[], schema_only=False, no_owner=False, owner_map=None, globals=False,
         no_tablespaces=False, swap=False, terminate=False, yes=False,
@@ -112,7 +113,12 @@ def restore(arguments: argparse.Namespace) -> int:
     from pgvow.operations.restore_owners import read_owner_map  # noqa: PLC0415
     from pgvow.operations.restore_run import RestoreOptions, default_jobs  # noqa: PLC0415
 
-    chosen = settings.load(env=arguments.env, environ=os.environ, directory=Path())
+    chosen = settings.load(
+        env=arguments.env,
+        environ=os.environ,
+        directory=Path(),
+        environments=arguments.configuration.environments,
+    )
     wanted = RestoreOptions(
         file=arguments.file,
         database=arguments.to,

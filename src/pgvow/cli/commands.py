@@ -10,8 +10,11 @@ from pgvow import settings
 from pgvow.cli.command_diff import diff
 from pgvow.cli.command_extract import extract
 from pgvow.cli.command_prove import prove
+from pgvow.cli.command_prune import prune
 from pgvow.cli.command_restore import restore
 from pgvow.cli.command_show import show
+from pgvow.cli.command_status import history, status
+from pgvow.cli.configured import environment_of
 from pgvow.cli.options import is_parallel, selection
 from pgvow.cli.printing import print_result
 from pgvow.cli.progress import TerminalProgress
@@ -30,7 +33,12 @@ def backup(arguments: argparse.Namespace) -> int:
     from pgvow.operations.backup import BackupOptions, make_backup  # noqa: PLC0415
     from pgvow.operations.dumping import DumpOptions  # noqa: PLC0415
 
-    chosen = settings.load(env=arguments.env, environ=os.environ, directory=Path())
+    chosen = settings.load(
+        env=arguments.env,
+        environ=os.environ,
+        directory=Path(),
+        environments=arguments.configuration.environments,
+    )
     options = BackupOptions(
         output_dir=arguments.output_dir,
         space_factor=arguments.space_factor,
@@ -124,7 +132,7 @@ def list_backups(arguments: argparse.Namespace) -> int:
     from pgvow.cli.render.listing import listing_object, listing_text  # noqa: PLC0415
     from pgvow.store import LocalStore  # noqa: PLC0415
 
-    chosen = settings.named_environment(arguments.env)
+    chosen = environment_of(arguments)
     backups = [
         backup
         for backup in LocalStore(arguments.output_dir).list()
@@ -148,6 +156,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         output_dir=arguments.output_dir,
         environ=os.environ,
         directory=Path(),
+        environments=arguments.configuration.environments,
     )
     print_result(
         arguments,
@@ -171,6 +180,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": list_backups,
     "restore": restore,
     "prove": prove,
+    "prune": prune,
+    "status": status,
+    "history": history,
     "show": show,
     "extract": extract,
     "diff": diff,

@@ -13,7 +13,7 @@ from pgvow.cli.parser import Parser
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_EVERYWHERE = {"json", "quiet"}
+_EVERYWHERE = {"json", "quiet", "config", "metrics_file", "log_file", "log_format"}
 _OF_MODE = {
     "backup": {
         "env",
@@ -89,4 +89,5 @@ def build_parser() -> argparse.ArgumentParser:
     options.add_backup(parser)
     options.add_engine(parser)
     options.add_report(parser)
+    options.add_record(parser)
     return parser

@@ -140,7 +140,7 @@ class Observer:
     def _tell_state(self, run: Run) -> None:
         from pgvow.operations.status import current_status  # noqa: PLC0415
 
-        history: Sequence[Run] = self._history.read() if self._history else [run]
+        history: Sequence[Run] = self._history.read().runs if self._history else [run]
         now = datetime.now(UTC)
         report = current_status(self._configuration, self._directory, now)
         if self._metrics_file is not None:

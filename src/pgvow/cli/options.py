@@ -35,6 +35,10 @@ DEFAULTS: dict[str, Any] = {
     "deep": False,
     "all": False,
     "file": None,
+    "config": None,
+    "metrics_file": None,
+    "log_file": None,
+    "log_format": "text",
     "json": False,
     "quiet": False,
 }
@@ -46,7 +50,8 @@ def add_env(group: argparse.ArgumentParser) -> None:
         "--env",
         metavar="{dev,prod,auto}",
         default=argparse.SUPPRESS,
-        help="which database; development and production are accepted too (default: auto)",
+        help="which database; development and production are accepted too, and the environments"
+        " of pgvow.toml (default: auto)",
     )
 
 
@@ -84,10 +89,24 @@ def add_backup(group: argparse.ArgumentParser) -> None:
         help="do not read the dump back to its last byte and compare it with the server's counts",
     )
     group.add_argument(
+        "--inspect",
+        dest="no_inspect",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="read it back, whatever pgvow.toml says (default)",
+    )
+    group.add_argument(
         "--no-globals",
         action="store_true",
         default=argparse.SUPPRESS,
         help="do not keep roles and tablespaces beside the dump",
+    )
+    group.add_argument(
+        "--globals",
+        dest="no_globals",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="keep them, whatever pgvow.toml says (default)",
     )
 
 
@@ -177,11 +196,43 @@ def add_report(group: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="print nothing on success",
     )
+    group.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)",
+    )
+
+
+def add_record(group: argparse.ArgumentParser) -> None:
+    """Add where a run leaves word of itself, besides the history."""
+    group.add_argument(
+        "--metrics-file",
+        metavar="FILE",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="write metrics there afterwards, for the textfile collector of Prometheus",
+    )
+    group.add_argument(
+        "--log-file",
+        metavar="FILE",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="append how it went to this file: for cron",
+    )
+    group.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default=argparse.SUPPRESS,
+        help="lines for people or for programs (default: text)",
+    )
 
 
 def filled(namespace: argparse.Namespace) -> argparse.Namespace:
     """Fill in the default of everything that was not typed."""
-    return argparse.Namespace(**{**DEFAULTS, **vars(namespace)})
+    typed = frozenset(vars(namespace))
+    return argparse.Namespace(**{**DEFAULTS, **vars(namespace), "typed": typed})
 
 
 def count(text: str) -> int:

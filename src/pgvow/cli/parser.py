@@ -11,8 +11,10 @@ from pgvow.cli import options
 from pgvow.cli.command_diff import add_diff
 from pgvow.cli.command_extract import add_extract
 from pgvow.cli.command_prove import add_prove
+from pgvow.cli.command_prune import add_prune
 from pgvow.cli.command_restore import add_restore
 from pgvow.cli.command_show import add_show
+from pgvow.cli.command_status import add_history, add_status
 from pgvow.cli.help import EXIT_CODES, PGVOW_EXAMPLES
 from pgvow.errors import ConfigurationError
 
@@ -78,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         options.add_backup,
         options.add_engine,
         options.add_report,
+        options.add_record,
     ):
         add(backup)
     verify = commands.add_parser(
@@ -88,14 +91,28 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "file", metavar="FILE", type=Path, nargs="?", help="the .dump file; or --all"
     )
-    for add in (options.add_deep, options.add_output_dir, options.add_report):
+    for add in (
+        options.add_deep,
+        options.add_output_dir,
+        options.add_report,
+        options.add_record,
+    ):
         add(verify)
     listing = commands.add_parser(
         "list", help="list the backups of a directory", description="List backups, newest first."
     )
     for add in (options.add_env, options.add_output_dir, options.add_report):
         add(listing)
-    for add_command in (add_restore, add_prove, add_show, add_extract, add_diff):
+    for add_command in (
+        add_restore,
+        add_prove,
+        add_prune,
+        add_status,
+        add_history,
+        add_show,
+        add_extract,
+        add_diff,
+    ):
         add_command(commands)
     _add_doctor(commands)
     _add_demo(commands)

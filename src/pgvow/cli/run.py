@@ -25,6 +25,9 @@ _VERBS = {
     "list": "Listing failed",
     "restore": "Restore failed",
     "prove": "Proof failed",
+    "prune": "Pruning failed",
+    "status": "Status failed",
+    "history": "History failed",
     "show": "Show failed",
     "extract": "Extract failed",
     "diff": "Diff failed",
@@ -53,7 +56,7 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
         _obey_signals()
         _prepare_streams()
         arguments = parse()
-        return _dispatch(arguments)
+        return dispatch(arguments)
     except _Stopped as stopped:
         return _tell(Interrupted(stopped.signum), arguments)
     except PgvowError as error:
@@ -66,12 +69,14 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
         return _tell(_unexpected(error), arguments)
 
 
-def _dispatch(arguments: argparse.Namespace) -> int:
+def dispatch(arguments: argparse.Namespace) -> int:
+    """Run the command of parsed arguments; returns the exit code, raises what it raises."""
     from pgvow.cli import commands  # noqa: PLC0415 - --help must not load libraries
-    from pgvow.cli.watch import Watch  # noqa: PLC0415
+    from pgvow.cli.configured import configure  # noqa: PLC0415
+    from pgvow.cli.observed import observed  # noqa: PLC0415
 
-    arguments.watch = Watch()
-    code = commands.COMMANDS[arguments.command](arguments)
+    configure(arguments)
+    code = observed(arguments, commands.COMMANDS[arguments.command])
     sys.stdout.flush()  # here a reader that has left is met, and not after us
     return code
 

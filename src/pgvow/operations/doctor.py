@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pgvow.postgres.binaries import Installation
     from pgvow.settings import Settings
+    from pgvow.settings.configuration import EnvironmentSection
 
 _FRESH = timedelta(hours=26)
 """A daily backup, and two hours of grace."""
@@ -51,11 +53,20 @@ class Examination:
 
 
 def examine(
-    *, env: str, output_dir: Path, environ: Mapping[str, str], directory: Path
+    *,
+    env: str,
+    output_dir: Path,
+    environ: Mapping[str, str],
+    directory: Path,
+    environments: Mapping[str, EnvironmentSection] = MappingProxyType({}),
 ) -> Examination:
     """Examine settings, tools, server, directory and backups. What fails is a finding."""
     findings: list[Finding] = []
-    settings = _settings(findings, env=env, environ=environ, directory=directory)
+
+    def read() -> Settings:
+        return load(env=env, environ=environ, directory=directory, environments=environments)
+
+    settings = _settings(findings, read)
     installations = _tools(findings, settings, environ=environ, directory=directory)
     size = None
     if settings is not None:
@@ -75,11 +86,9 @@ def _looked(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
         return [Finding.from_error(name, error)]
 
 
-def _settings(
-    findings: list[Finding], *, env: str, environ: Mapping[str, str], directory: Path
-) -> Settings | None:
+def _settings(findings: list[Finding], read: Callable[[], Settings]) -> Settings | None:
     try:
-        settings = load(env=env, environ=environ, directory=directory)
+        settings = read()
     except ConfigurationError as error:
         complaints = [str(problem) for problem in error.problems] or [error.cause]
         findings.extend(Finding(Level.BAD, "settings", each) for each in complaints)

@@ -36,9 +36,12 @@ class Job(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BackupSection:
-    """Defaults of ``pgvow backup``; an option typed goes before. Times are seconds."""
+    """Defaults of ``pgvow backup``; an option typed goes before. Times are seconds.
 
-    jobs: int = 1
+    ``jobs`` is a number, or ``auto``.
+    """
+
+    jobs: int | str = 1
     engine: str | None = None
     compress: Compress | None = None
     inspect: bool = True

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, Problem
+from pgvow.settings.reading import Reading
 from pgvow.settings.variables import DEVELOPMENT, ENV_MODE, PRODUCTION, Block
 
 if TYPE_CHECKING:
-    from pgvow.settings.reading import Reading
+    from collections.abc import Mapping
+
+    from pgvow.settings.configuration import EnvironmentSection
+    from pgvow.settings.sources import Sources
 
 AUTO = "auto"
 
@@ -36,32 +41,72 @@ _EXAMPLE = """a file .env.local in the current directory:
 """
 
 
-def choose(env: str, reading: Reading) -> tuple[Block, str] | None:
-    """Decide on the environment, and say why; None where that is a problem."""
+def choose(
+    env: str, reading: Reading, more: Mapping[str, EnvironmentSection]
+) -> tuple[Block, str] | None:
+    """Decide on the environment, and say why; None where that is a problem.
+
+    ``more`` are the environments that ``pgvow.toml`` adds to the two of the contract.
+    """
+    blocks = _blocks(more)
     if env.lower() == AUTO:
-        return _detect(reading)
-    if block := _BLOCKS.get(env.lower()):
+        return _detect(reading, blocks)
+    if block := blocks.get(env.lower()):
         return block, "--env"
-    reading.complain("--env", None, f"{env!r} is no environment", "dev, prod or auto")
+    reading.complain("--env", None, f"{env!r} is no environment", _known(more))
     return None
 
 
-def named_environment(env: str) -> str | None:
-    """Translate ``--env`` alone: dev, prod, or None for auto; raises ConfigurationError."""
+def named_environment(
+    env: str, more: Mapping[str, EnvironmentSection] = MappingProxyType({})
+) -> str | None:
+    """Translate ``--env`` alone: its short name, or None for auto; raises ConfigurationError."""
     if env.lower() == AUTO:
         return None
-    if block := _BLOCKS.get(env.lower()):
+    if block := _blocks(more).get(env.lower()):
         return block.environment
     raise ConfigurationError.of(
-        [Problem("--env", None, f"{env!r} is no environment", "dev, prod or auto")]
+        [Problem("--env", None, f"{env!r} is no environment", _known(more))]
     )
 
 
-def _detect(reading: Reading) -> tuple[Block, str] | None:
+def detected_environment(
+    env: str, sources: Sources, more: Mapping[str, EnvironmentSection]
+) -> str | None:
+    """Say which environment a run is of, where that can be told; complains of nothing."""
+    chosen = choose(env, Reading(sources), more)
+    return chosen[0].environment if chosen else None
+
+
+def _blocks(more: Mapping[str, EnvironmentSection]) -> dict[str, Block]:
+    return {**{name: _block(one) for name, one in more.items()}, **_BLOCKS}
+
+
+def _block(section: EnvironmentSection) -> Block:
+    prefix = section.prefix
+    return Block(
+        environment=section.name,
+        host=(f"{prefix}_HOST",),
+        port=(f"{prefix}_PORT",),
+        dbname=(f"{prefix}_NAME",),
+        user=(f"{prefix}_USER",),
+        password=(f"{prefix}_PASSWORD",),
+        url=section.url_variable,
+        user_required=True,
+    )
+
+
+def _known(more: Mapping[str, EnvironmentSection]) -> str:
+    names = [DEVELOPMENT.environment, PRODUCTION.environment]
+    names += sorted(more.keys() - set(names))
+    return f"{', '.join(names)} or {AUTO}"
+
+
+def _detect(reading: Reading, blocks: Mapping[str, Block]) -> tuple[Block, str] | None:
     mode = reading.sources.get(ENV_MODE)
     if mode is None:
         return _by_signs(reading)
-    if block := _BLOCKS.get(mode.value.lower()):
+    if block := blocks.get(mode.value.lower()):
         return block, f"{ENV_MODE} from {mode.source}"
     what = f"{reading.sources.quote(mode)} is no environment" if mode.value else "is empty"
     reading.complain(ENV_MODE, mode.source, what, f"{ENV_MODE}=dev or {ENV_MODE}=prod")

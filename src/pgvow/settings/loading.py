@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError
@@ -19,6 +20,7 @@ from pgvow.settings.variables import LIBPQ, PG_BIN, Block
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pgvow.settings.configuration import EnvironmentSection
     from pgvow.settings.connection import Connection
 
 # A connection names these itself, whatever the variables say.
@@ -49,14 +51,21 @@ class Settings:
         object.__setattr__(self, "libpq_variables", Masked(self.libpq_variables))
 
 
-def load(*, env: str = AUTO, environ: Mapping[str, str], directory: Path) -> Settings:
+def load(
+    *,
+    env: str = AUTO,
+    environ: Mapping[str, str],
+    directory: Path,
+    environments: Mapping[str, EnvironmentSection] = MappingProxyType({}),
+) -> Settings:
     """Read the environment, and ``.env.local`` and ``.env`` of a directory.
 
+    ``environments`` are those that ``pgvow.toml`` adds to the two of the contract.
     Raises ConfigurationError with every problem there is, AccessDenied where a file may not be
     read.
     """
     reading = Reading(Sources.read(environ=environ, directory=directory))
-    chosen = choose(env, reading)
+    chosen = choose(env, reading, environments)
     connection = connect(chosen[0], reading) if chosen else None
     pg_bin = _pg_bin(reading)
     libpq_variables = _libpq_variables(reading)

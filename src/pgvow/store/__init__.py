@@ -18,6 +18,7 @@ from pgvow.store.proof import (
 from pgvow.store.reading import MetadataMissingError, load_metadata
 from pgvow.store.recovery import Recovered, RecoveryAction
 from pgvow.store.refusals import refusals
+from pgvow.store.removal import begun, remove
 
 __all__ = [
     "METADATA_VERSION",
@@ -30,6 +31,7 @@ __all__ = [
     "RecoveryAction",
     "RunLock",
     "add_evidence",
+    "begun",
     "being_read",
     "being_removed",
     "decode",
@@ -44,6 +46,7 @@ __all__ = [
     "parse_stem",
     "proof_path",
     "refusals",
+    "remove",
     "safe_name",
     "sha256_file",
     "stem",

@@ -39,6 +39,16 @@ class Files:
         return self._path(names.GLOBALS)
 
     @property
+    def proof(self) -> Path:
+        """What has been shown of it."""
+        return self._path(names.PROOF)
+
+    @property
+    def removing(self) -> Path:
+        """The metadata's name from the moment on at which there is no backup any more."""
+        return self.metadata.with_name(self.metadata.name + names.REMOVING)
+
+    @property
     def published(self) -> tuple[Path, Path, Path]:
         """The three a backup is published as, in that order."""
         return self.dump, self.globals, self.metadata
@@ -47,6 +57,8 @@ class Files:
     def is_free(self) -> bool:
         """Whether no file of this stem exists, finished or not, not even a dangling link."""
         finished = [self._path(suffix) for suffix in names.SUFFIXES]
+        if exists(self.removing):
+            return False
         return not any(exists(path) or exists(partial(path)) for path in finished)
 
     def _path(self, suffix: str) -> Path:

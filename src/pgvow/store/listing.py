@@ -53,8 +53,14 @@ def _backup(directory: Path, place: str, base: str, found: set[str]) -> Backup |
     # for the partial one first and finds neither knows that there is none.
     if base + names.METADATA not in found and os.path.lexists(metadata_path + names.PARTIAL):
         return None
+    if base + names.METADATA + names.REMOVING in found:
+        return None
     metadata = _read(metadata_path, base + names.DUMP)
     size, no_dump = _size(dump_path)
+    if isinstance(metadata, MetadataMissingError) and os.path.lexists(
+        metadata_path + names.REMOVING
+    ):
+        return None  # its removal has begun since the directory was read
     is_missing = size is None and isinstance(metadata, MetadataMissingError)
     if is_missing and not os.path.lexists(dump_path):
         return None  # removed since the directory was read

@@ -16,6 +16,7 @@ METADATA = ".metadata.json"
 GLOBALS = ".globals.sql"
 PROOF = ".proof.json"
 PARTIAL = ".partial"
+REMOVING = ".removing"
 
 SUFFIXES = (DUMP, METADATA, GLOBALS, PROOF)
 

@@ -19,6 +19,7 @@ from pgvow.store.lock import RunLock, is_running
 from pgvow.store.metadata import MetadataError
 from pgvow.store.reading import read_metadata
 from pgvow.store.refusals import refusals, translated
+from pgvow.store.removal import begun, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ class RecoveryAction(StrEnum):
     COMPLETED = "completed"
     REMOVED = "removed"
     LEFT = "left"
+    PRUNED = "pruned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovere
     """
     return [
         done
-        for group in sorted({_group(stem) for stem in _stems(directory)})
+        for group in sorted({_group(stem) for stem in [*_stems(directory), *begun(directory)]})
         for done in _recover_group(directory, group, holding)
     ]
 
@@ -115,7 +117,20 @@ def _recover_group(directory: Path, group: str, holding: RunLock | None) -> list
 def _recover_stems(directory: Path, group: str) -> list[Recovered]:
     # Looked up again under the lock: since the first look a live run may have published them.
     stems = [stem for stem in _stems(directory) if _group(stem) == group]
-    return [_recover_stem(Files(directory, stem)) for stem in stems]
+    half_removed = [stem for stem in begun(directory) if _group(stem) == group]
+    done = [_finish_removal(directory, stem) for stem in half_removed]
+    return [*done, *(_recover_stem(Files(directory, stem)) for stem in stems)]
+
+
+def _finish_removal(directory: Path, stem: str) -> Recovered:
+    """Go on where a prune died; one that is being read after all waits for the next run."""
+    files = Files(directory, stem)
+    present = tuple(path for path in (files.dump, files.removing) if exists(path))
+    try:
+        is_done = remove(directory, stem) is not None
+    except PgvowError as error:
+        return Recovered(stem, RecoveryAction.LEFT, present, error.cause)
+    return Recovered(stem, RecoveryAction.PRUNED if is_done else RecoveryAction.LEFT, present)
 
 
 def _recover_stem(files: Files) -> Recovered:

@@ -1,0 +1,127 @@
+"""``pgvow prune``: remove the backups that no rule keeps."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pgvow.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pgvow.cli.parser import Parser
+    from pgvow.operations.prune import PruneResult
+    from pgvow.retention import Rules
+
+_TEXT = """\
+Remove the backups that no rule keeps. Rules count good backups alone, for each database apart. The
+newest proven and the newest verified backup of each database are never removed, nor is one that is
+damaged, that somebody is reading, or that pgvow did not make. Without any rule nothing is removed.
+"""
+_COUNTED = {
+    "last": "the newest N",
+    "hourly": "the newest of each of the last N hours that have one",
+    "daily": "the same for days",
+    "weekly": "the same for ISO weeks",
+    "monthly": "the same for months",
+    "yearly": "the same for years",
+}
+
+
+def add_prune(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the parser."""
+    prune = commands.add_parser(
+        "prune", help="remove the backups that no rule keeps", description=_TEXT
+    )
+    for name, what in _COUNTED.items():
+        prune.add_argument(
+            f"--keep-{name}",
+            metavar="N",
+            type=options.count,
+            default=argparse.SUPPRESS,
+            help=f"keep {what}",
+        )
+    prune.add_argument(
+        "--keep-within",
+        metavar="TIME",
+        type=_duration,
+        default=argparse.SUPPRESS,
+        help="keep all that are at most so much older than the newest: 12h, 30d, 8w",
+    )
+    prune.add_argument("--database", metavar="NAME", help="only the backups of this database")
+    prune.add_argument(
+        "--dry-run", action="store_true", help="say what would happen, and remove nothing"
+    )
+    for add in (options.add_env, options.add_output_dir, options.add_report, options.add_record):
+        add(prune)
+
+
+def _duration(text: str) -> object:
+    from pgvow.settings.durations import parse_duration  # noqa: PLC0415 - for --help
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def prune(arguments: argparse.Namespace) -> int:
+    """Prune a directory."""
+    from pgvow.cli.configured import environment_of  # noqa: PLC0415
+    from pgvow.cli.printing import print_result  # noqa: PLC0415 - --help loads no libraries
+    from pgvow.cli.render.prune import pruned_object, pruned_text  # noqa: PLC0415
+    from pgvow.errors import PgvowError  # noqa: PLC0415
+    from pgvow.operations.prune import PruneOptions  # noqa: PLC0415
+    from pgvow.operations.prune import prune as prune_directory  # noqa: PLC0415
+
+    chosen = environment_of(arguments)
+    wanted = PruneOptions(
+        output_dir=arguments.output_dir,
+        rules_of=_rules(arguments, chosen),
+        environment=chosen,
+        database=arguments.database,
+        dry_run=arguments.dry_run,
+    )
+    result = prune_directory(wanted, now=datetime.now(UTC))
+    arguments.watch.found(environment=chosen, removed=len(result.removed), bytes=result.freed_bytes)
+    print_result(
+        arguments,
+        lambda: pruned_object(result, dry_run=wanted.dry_run),
+        lambda: pruned_text(result, wanted),
+        good=not result.left,
+    )
+    if result.left:
+        arguments.watch.differs(PgvowError.title, _told(result))
+    return PgvowError.exit_code if result.left else 0
+
+
+def _told(result: PruneResult) -> list[str]:
+    return [f"{left.path.name}: {left.reason}" for left in result.left]
+
+
+def _rules(arguments: argparse.Namespace, chosen: str | None) -> Callable[[str], Rules]:
+    """The rules typed, or those of the settings file; raises ConfigurationError without any."""
+    from pgvow.errors import ConfigurationError  # noqa: PLC0415
+    from pgvow.retention import Rules  # noqa: PLC0415
+
+    typed: dict[str, Any] = {
+        name: getattr(arguments, f"keep_{name}")
+        for name in (*_COUNTED, "within")
+        if f"keep_{name}" in arguments
+    }
+    if typed:
+        rules = Rules(**typed)
+        return lambda _: rules
+    configuration = arguments.configuration
+    named = [chosen] if chosen else [None, *configuration.environments]
+    if not any(configuration.retention_of(name).rules for name in named):
+        raise ConfigurationError(
+            "there are no rules of what to keep, so nothing is removed",
+            steps=[
+                "Say what to keep: pgvow prune --keep-daily 7 --keep-weekly 4 --dry-run",
+                "Or for good, in pgvow.toml:  [retention]  keep_daily = 7  keep_weekly = 4",
+            ],
+        )
+    return lambda name: configuration.retention_of(name).rules

@@ -1,0 +1,78 @@
+"""What was not typed comes from ``pgvow.toml``, and what is not there is the default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgvow import settings
+from pgvow.cli.cores import usable_cores
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pgvow.settings import Configuration
+    from pgvow.settings.configuration import BackupSection
+
+_DETECTING = ("backup", "doctor", "restore")
+"""The commands that choose one environment by themselves where none is named."""
+_SAME = (
+    "engine",
+    "compress",
+    "space_factor",
+    "lock_wait_timeout",
+    "schema",
+    "exclude_schema",
+    "table",
+    "exclude_table",
+    "exclude_table_data",
+)
+
+
+def configure(arguments: argparse.Namespace) -> None:
+    """Read the settings file, and fill in what was not typed.
+
+    Adds ``configuration`` and ``origins``. Raises ConfigurationError and AccessDenied.
+    """
+    loaded = settings.load_configuration(
+        path=arguments.config, environ=os.environ, directory=Path()
+    )
+    arguments.configuration, arguments.origins = loaded.configuration, loaded.origins
+    if loaded.configuration.path is None:
+        return
+    for name, value in _values(arguments, loaded.configuration):
+        if name not in arguments.typed:
+            setattr(arguments, name, value)
+
+
+def environment_of(arguments: argparse.Namespace) -> str | None:
+    """The environment that was named: its short name, or None; raises ConfigurationError."""
+    return settings.named_environment(arguments.env, arguments.configuration.environments)
+
+
+def _values(
+    arguments: argparse.Namespace, configuration: Configuration
+) -> Iterator[tuple[str, Any]]:
+    environment = _environment(arguments, configuration)
+    directory = configuration.output_dir_of(environment)
+    if directory is not None:
+        yield "output_dir", directory
+    if arguments.command == "backup":
+        yield from _of_backup(configuration.backup_of(environment))
+
+
+def _environment(arguments: argparse.Namespace, configuration: Configuration) -> str | None:
+    if arguments.command in _DETECTING:
+        sources = settings.Sources.read(environ=os.environ, directory=Path())
+        more = configuration.environments
+        return settings.detected_environment(arguments.env, sources, more)
+    return environment_of(arguments)
+
+
+def _of_backup(section: BackupSection) -> Iterator[tuple[str, Any]]:
+    yield "jobs", usable_cores() if section.jobs == "auto" else section.jobs
+    yield "no_inspect", not section.inspect
+    yield "no_globals", not section.globals
+    yield from ((name, getattr(section, name)) for name in _SAME)

@@ -1,0 +1,65 @@
+"""How the run log looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pgvow.cli.console import BAD, GOOD, WARNING, printable
+from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.units import duration, moment, size
+from pgvow.runs import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from pgvow.runs import Run
+
+SHOWN = 20
+_STYLES = {Outcome.SUCCEEDED: GOOD, Outcome.FAILED: BAD, Outcome.DIED: BAD}
+
+
+def history_object(runs: Sequence[Run]) -> list[Any]:
+    """Every run as an object, newest first."""
+    return [plain(run) for run in runs]
+
+
+def history_text(runs: Sequence[Run], total: int, broken: int, directory: Path) -> RenderableType:
+    """Render a table, newest first."""
+    if not runs:
+        return Text(f"No runs are recorded in {printable(str(directory))}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Started", "Operation", "Database", "Outcome"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("Took", "Size"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Why", overflow="fold")
+    for run in runs:
+        table.add_row(*_cells(run))
+    notes = []
+    if total > len(runs):
+        notes.append(Text(f"{total - len(runs)} older ones: --last N", style="dim"))
+    if broken:
+        notes.append(Text(f"! {broken} lines of the history cannot be read", style=WARNING))
+    return Group(table, *notes)
+
+
+def _cells(run: Run) -> list[Text]:
+    subject = " ".join(part for part in (run.environment, run.database) if part)
+    took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
+    outcome = run.outcome if run.exit_code in (None, 0) else f"{run.outcome} ({run.exit_code})"
+    return [
+        Text(moment(run.started)),
+        Text(run.operation),
+        Text(printable(subject or run.file or "-")),
+        Text(outcome, style=_STYLES.get(run.outcome, "")),
+        Text(took),
+        Text(size(run.bytes) if run.bytes is not None else "-"),
+        Text(printable((run.cause or "").split("\n", 1)[0])),
+    ]

@@ -1,0 +1,171 @@
+"""What a person should look at: pure, from backups, runs and free space."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pgvow.model import BackupStatus, Level
+from pgvow.retention import unfit
+from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
+from pgvow.settings.durations import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from pgvow.model import Backup
+    from pgvow.runs import Run
+    from pgvow.settings.configuration import StatusSection
+
+_BAD = frozenset({Outcome.FAILED, Outcome.DIED})
+_SECOND = timedelta(seconds=1)
+
+
+def good_backups(backups: Sequence[Backup], now: datetime) -> list[Backup]:
+    """Those that retention would count, in the order given."""
+    return [backup for backup in backups if unfit(backup, now) is None]
+
+
+def proven_at(backup: Backup) -> datetime | None:
+    """When it was last shown to come back."""
+    passed = backup.proof.passed if backup.proof else ()
+    return max((one.at for one in passed if one.level is Level.PROVEN), default=None)
+
+
+def last_runs(runs: Sequence[Run], environment: str | None) -> dict[Operation, Run]:
+    """The last run of each operation that ended by itself, of an environment or of none."""
+    found = {}
+    for run in runs:
+        is_its = run.environment in (None, environment)
+        if is_its and run.outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):
+            found[run.operation] = run
+    return found
+
+
+def age_alarms(good: Sequence[Backup], section: StatusSection, now: datetime) -> Iterator[Alarm]:
+    """Too old, or none at all; ``good`` is of one database, newest first."""
+    if not good:
+        yield Alarm(AlarmKind.NO_BACKUP, "there is no good backup", is_critical=True)
+        return
+    age = now - (good[0].timestamp or now)
+    if age > section.max_age:
+        message = f"the newest good backup is {told(age)} old, more than {told(section.max_age)}"
+        yield Alarm(AlarmKind.TOO_OLD, message, is_critical=True)
+    if section.max_proof_age is None:
+        return
+    proofs = [moment for backup in good if (moment := proven_at(backup)) is not None]
+    if not proofs:
+        yield Alarm(AlarmKind.NO_PROOF, "no backup has been proven yet", is_critical=False)
+    elif now - max(proofs) > section.max_proof_age:
+        message = (
+            f"the newest proof is {told(now - max(proofs))} old,"
+            f" more than {told(section.max_proof_age)}"
+        )
+        yield Alarm(AlarmKind.NO_PROOF, message, is_critical=False)
+
+
+def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
+    """Backups of ours that are damaged, or whose last check failed."""
+    for backup in backups:
+        reason = unfit(backup, now)
+        is_ours = backup.metadata is not None and backup.metadata.pgvow_version
+        if reason is None or not is_ours or reason.startswith("from the future"):
+            continue
+        if backup.status is BackupStatus.DUMP_MISSING:
+            reason = f"damaged: {backup.complaint}"
+        message = f"{backup.path.name} is {reason}"
+        yield Alarm(AlarmKind.DAMAGED, message, is_critical=True, name=backup.path.name)
+
+
+def run_alarms(runs: Sequence[Run], environment: str | None) -> Iterator[Alarm]:
+    """Operations whose last run failed; that of a backup is critical."""
+    for operation, run in last_runs(runs, environment).items():
+        if run.outcome in _BAD:
+            when = run.started.strftime("%Y-%m-%d %H:%M UTC")
+            message = f"the last {operation}, {when}, {run.outcome}: {run.cause or run.title}"
+            is_critical = operation is Operation.BACKUP
+            yield Alarm(AlarmKind.LAST_RUN_FAILED, message, is_critical, name=operation)
+
+
+def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
+    """What is smaller by ``share`` or more than in the backup before, or gone."""
+    pair = comparable(good)
+    if pair is None:
+        return
+    newest, before = pair
+    if newest.size_bytes is not None and _shrunk(before.size_bytes, newest.size_bytes, share):
+        message = f"the backup shrank from {before.size_bytes:,} to {newest.size_bytes:,} bytes"
+        yield Alarm(AlarmKind.SHRUNK, message, is_critical=False)
+    counts = newest.metadata.table_counts if newest.metadata else {}
+    earlier = before.metadata.table_counts if before.metadata else {}
+    for table, rows in earlier.items():
+        if table not in counts:
+            message = f"the table {table} is gone; it had {rows:,} rows"
+            yield Alarm(AlarmKind.TABLE_GONE, message, is_critical=False, name=table)
+        elif _shrunk(rows, counts[table], share):
+            message = f"the table {table} shrank from {rows:,} to {counts[table]:,} rows"
+            yield Alarm(AlarmKind.TABLE_SHRUNK, message, is_critical=False, name=table)
+
+
+def comparable(good: Sequence[Backup]) -> tuple[Backup, Backup] | None:
+    """The newest, and the last before it that is of the same selection."""
+    if not good or good[0].metadata is None:
+        return None
+    selection = good[0].metadata.selection
+    for backup in good[1:]:
+        if backup.metadata is not None and backup.metadata.selection == selection:
+            return good[0], backup
+    return None
+
+
+def disk_alarms(
+    good: Sequence[Backup], free: int | None, days: float | None, section: StatusSection
+) -> Iterator[Alarm]:
+    """A disk on which the next backup has no room, or that fills up within the days set."""
+    if free is None:
+        return
+    largest = max((backup.size_bytes or 0 for backup in good[:1]), default=0)
+    if free < largest:
+        message = f"{free:,} bytes are free, less than one more backup takes ({largest:,})"
+        yield Alarm(AlarmKind.DISK_FILLING, message, is_critical=True)
+    elif days is not None and days < section.disk_days:
+        message = f"the disk is full in {days:.1f} days, as fast as it filled up lately"
+        yield Alarm(AlarmKind.DISK_FILLING, message, is_critical=False)
+
+
+def days_left(runs: Sequence[Run], free: int | None, now: datetime) -> float | None:
+    """In how many days the disk is full, by what backups wrote and prunes freed in two weeks.
+
+    None where it is not filling up, or where there is less than a day to go by.
+    """
+    recent = [run for run in runs if now - _WINDOW <= run.started <= now]
+    if free is None or not recent:
+        return None
+    days = (now - recent[0].started) / timedelta(days=1)
+    written = sum(run.bytes or 0 for run in recent if _wrote(run))
+    grown = written - sum(run.freed or 0 for run in recent)
+    if days < 1 or grown <= 0:
+        return None
+    return free / (grown / days)
+
+
+_WINDOW = timedelta(days=14)
+
+
+def _wrote(run: Run) -> bool:
+    return run.operation is Operation.BACKUP and run.outcome is Outcome.SUCCEEDED
+
+
+def _shrunk(before: int | None, now: int, share: float) -> bool:
+    return bool(before) and before is not None and now <= before * (1 - share)
+
+
+def told(length: timedelta) -> str:
+    """Write a length of time for people: two units at most."""
+    seconds = max(length, timedelta())
+    if seconds >= timedelta(days=2):
+        seconds -= seconds % timedelta(hours=1)
+    elif seconds >= timedelta(hours=1):
+        seconds -= seconds % timedelta(minutes=1)
+    return format_duration(seconds - seconds % _SECOND) or "0s"

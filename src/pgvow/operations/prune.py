@@ -1,0 +1,176 @@
+"""Remove the backups that no rule keeps, and say of every one why it stays or goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pgvow.errors import AlreadyRunning, PgvowError
+from pgvow.retention import Verdict, decide
+from pgvow.store import (
+    LocalStore,
+    ProofError,
+    RecoveryAction,
+    begun,
+    load_proof,
+    parse_stem,
+    remove,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from pgvow.model import Backup
+    from pgvow.retention import Rules
+    from pgvow.store.names import Stem
+
+_DUMP = ".dump"
+_Group = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PruneOptions:
+    """What is pruned, by which rules; ``environment`` and ``database`` None: of all of them."""
+
+    output_dir: Path
+    rules_of: Callable[[str], Rules]
+    environment: str | None = None
+    database: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What was to be removed and is still there, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class PruneResult:
+    """What was decided of each backup, newest first, and what came of it; sizes are bytes.
+
+    ``finished`` are the stems of removals that an earlier run had begun.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    removed: list[Backup] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    freed_bytes: int = 0
+
+    @property
+    def kept(self) -> tuple[Backup, ...]:
+        """The backups that some reason keeps."""
+        return tuple(verdict.backup for verdict in self.verdicts if verdict.keep)
+
+    @property
+    def to_remove(self) -> tuple[Backup, ...]:
+        """Those that no reason keeps."""
+        return tuple(verdict.backup for verdict in self.verdicts if not verdict.keep)
+
+
+def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
+    """Decide on every backup of a directory, and remove what no rule keeps.
+
+    The lock of each database's backups is held meanwhile; where another run holds it, its backups
+    are left. What the file system refuses for one backup is told in ``left`` and stops no other.
+    Raises AccessDenied or PgvowError where the directory cannot be read.
+    """
+    store = LocalStore(options.output_dir)
+    result = PruneResult(verdicts=tuple(_verdicts(store, options, now)))
+    if options.dry_run:
+        return result
+    groups = {_group(backup) for backup in result.to_remove}
+    groups |= {(stem.database, stem.environment) for stem in _half_removed(options)}
+    for database, environment in sorted(groups):
+        try:
+            with store.lock(database, environment, operation="prune") as lock:
+                for done in store.recover(holding=lock):
+                    if done.action is RecoveryAction.PRUNED:
+                        result.finished.append(done.stem)
+                _prune_group(store, options, now, (database, environment), result)
+        except AlreadyRunning as error:
+            for backup in result.to_remove:
+                if _group(backup) == (database, environment):
+                    result.left.append(Left(backup.path, error.cause))
+    return result
+
+
+def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> Iterator[Verdict]:
+    """Decide on the backups that are asked for; those under names of others are kept."""
+    ours: list[Backup] = []
+    others: list[Backup] = []
+    for backup in store.list():
+        if options.environment is not None and backup.environment != options.environment:
+            continue
+        if options.database is not None and backup.database != options.database:
+            continue
+        (ours if _has_its_name(backup) else others).append(backup)
+    yield from decide(ours, options.rules_of, now)
+    reasons = ("its name is none that pgvow gives",)
+    yield from (Verdict(one, keep=True, reasons=reasons) for one in others)
+
+
+def _has_its_name(backup: Backup) -> bool:
+    """Whether the file is called what its metadata say: whatever was renamed is somebody's."""
+    stem = parse_stem(_stem(backup))
+    return stem is not None and (stem.database, stem.environment) == _group(backup)
+
+
+def _stem(backup: Backup) -> str:
+    return backup.path.name.removesuffix(_DUMP)
+
+
+def _group(backup: Backup) -> _Group:
+    return (backup.database or "", backup.environment or "")
+
+
+def _half_removed(options: PruneOptions) -> Iterator[Stem]:
+    for name in begun(options.output_dir):
+        stem = parse_stem(name)
+        if stem is None or options.environment not in (None, stem.environment):
+            continue
+        if options.database in (None, stem.database):
+            yield stem
+
+
+def _prune_group(
+    store: LocalStore, options: PruneOptions, now: datetime, group: _Group, result: PruneResult
+) -> None:
+    """Remove what no rule keeps, decided once more with the lock held."""
+    verdicts: Sequence[Verdict] = tuple(_verdicts(store, options, now))
+    # Oldest first: whatever ends us, what is left is the newer part.
+    for verdict in reversed(verdicts):
+        backup = verdict.backup
+        if verdict.keep or _group(backup) != group:
+            continue
+        try:
+            freed = remove(options.output_dir, _stem(backup), may_go=_unchanged(backup))
+        except PgvowError as error:
+            result.left.append(Left(backup.path, error.cause))
+            continue
+        if freed is None:
+            result.left.append(Left(backup.path, "it is being read, or has just been"))
+        else:
+            result.removed.append(backup)
+            result.freed_bytes += freed
+
+
+def _unchanged(backup: Backup) -> Callable[[], bool]:
+    """Ask whether nothing has been shown of a backup since it was judged: it may be proven now."""
+
+    def ask() -> bool:
+        try:
+            proof = load_proof(backup.path)
+        except ProofError:
+            proof = None
+        checksum = backup.metadata.checksum_sha256 if backup.metadata else None
+        if proof is not None and proof.checksum_sha256 != checksum:
+            proof = None  # as the listing has it
+        return proof == backup.proof
+
+    return ask

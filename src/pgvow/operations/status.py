@@ -1,0 +1,217 @@
+"""How the backups stand: of each database the newest, what is wrong, and what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pgvow.errors import PgvowError
+from pgvow.operations import alarms as look
+from pgvow.operations.schedule_times import next_backup
+from pgvow.runs import Alarm, Operation, Outcome
+from pgvow.settings.configuration import Job
+from pgvow.store import LocalStore
+from pgvow.store.history import History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from pgvow.model import Backup
+    from pgvow.runs import Run
+    from pgvow.settings import Configuration
+
+HEALTHY, WARNING, CRITICAL = 0, 11, 12
+_Key = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesStatus:
+    """One database in one environment. Changes are shares: -0.4 is 40 % less than before.
+
+    ``newest`` is the newest good backup. ``directory`` is where it is, ``free_bytes`` what is free
+    there, and ``days_left`` for how many days, None where it is not filling up.
+    """
+
+    environment: str | None
+    database: str | None
+    directory: Path
+    newest: Backup | None
+    age: timedelta | None
+    size_change: float | None
+    rows_change: float | None
+    proven_at: datetime | None
+    last_success: Run | None
+    last_failure: Run | None
+    next_run: datetime | None
+    free_bytes: int | None
+    days_left: float | None
+    alarms: tuple[Alarm, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 11 warning, 12 critical."""
+        if any(alarm.is_critical for alarm in self.alarms):
+            return CRITICAL
+        return WARNING if self.alarms else HEALTHY
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """All that was asked for, and when."""
+
+    at: datetime
+    series: tuple[SeriesStatus, ...]
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Those of every database."""
+        return tuple(alarm for one in self.series for alarm in one.alarms)
+
+    @property
+    def exit_code(self) -> int:
+        """That of the worst."""
+        return max((one.exit_code for one in self.series), default=CRITICAL)
+
+
+def current_status(
+    configuration: Configuration,
+    directory: Path,
+    now: datetime,
+    *,
+    environment: str | None = None,
+    max_age: timedelta | None = None,
+) -> StatusReport:
+    """Look at a directory, and without ``environment`` at all others that the settings name.
+
+    Raises AccessDenied or PgvowError where one cannot be read.
+    """
+    directories = [directory]
+    if environment is None:
+        named = (None, *configuration.environments)
+        others = [configuration.output_dir_of(name) for name in named]
+        directories += [other for other in others if other is not None]
+    series = [
+        one
+        for place in dict.fromkeys(directories)
+        for one in _Directory(place, configuration, now, max_age).series(environment)
+    ]
+    return StatusReport(now, tuple(series))
+
+
+class _Directory:
+    """One directory, read once."""
+
+    def __init__(
+        self, path: Path, configuration: Configuration, now: datetime, max_age: timedelta | None
+    ) -> None:
+        self._path = path
+        self._configuration = configuration
+        self._now = now
+        self._max_age = max_age
+        self._backups = LocalStore(path).list()
+        self._runs = History(path).read().runs
+        self._free = _free(path)
+        self._days = look.days_left(self._runs, self._free, now)
+
+    def series(self, environment: str | None) -> Iterator[SeriesStatus]:
+        """Look at every database that has a backup, and every environment that should have one."""
+        found = {
+            (backup.environment or "", backup.database or "")
+            for backup in self._backups
+            if backup.metadata is not None
+        }
+        keys: dict[_Key, None] = dict.fromkeys(sorted(found))
+        expected = [environment] if environment else self._expected()
+        seen = {name for name, _ in keys}
+        for missing in expected:
+            if missing not in seen:
+                keys[(missing, None)] = None
+        if not keys:
+            keys[(None, None)] = None
+        for name, database in keys:
+            if environment in (None, name):
+                yield self._one(name, database)
+
+    def _expected(self) -> list[str]:
+        """The environments whose backups are to be here, by the schedule or by a run's failure."""
+        scheduled = [
+            job.env
+            for job in self._configuration.schedule.jobs
+            if job.job is Job.BACKUP and job.env
+        ]
+        tried = [run.environment for run in self._runs if run.operation is Operation.BACKUP]
+        places = {name: self._configuration.output_dir_of(name) for name in scheduled}
+        here = [name for name, place in places.items() if place in (None, self._path)]
+        return list(dict.fromkeys([*here, *(name for name in tried if name)]))
+
+    def _one(self, environment: str | None, database: str | None) -> SeriesStatus:
+        section = self._configuration.status_of(environment)
+        if self._max_age is not None:
+            section = replace(section, max_age=self._max_age)
+        backups = [
+            backup
+            for backup in self._backups
+            if (backup.environment, backup.database) == (environment, database)
+        ]
+        good = look.good_backups(backups, self._now)
+        found = [
+            *look.age_alarms(good, section, self._now),
+            *look.damage_alarms(backups, self._now),
+            *look.run_alarms(self._runs, environment),
+            *look.shrink_alarms(good, section.shrink),
+            *look.disk_alarms(good, self._free, self._days, section),
+        ]
+        newest = good[0] if good else None
+        size_change, rows_change = _changes(good)
+        proofs = [moment for one in good if (moment := look.proven_at(one)) is not None]
+        return SeriesStatus(
+            environment=environment,
+            database=database,
+            directory=self._path,
+            newest=newest,
+            age=self._now - newest.timestamp if newest and newest.timestamp else None,
+            size_change=size_change,
+            rows_change=rows_change,
+            proven_at=max(proofs, default=None),
+            last_success=self._last_backup(environment, Outcome.SUCCEEDED),
+            last_failure=self._last_backup(environment, Outcome.FAILED, Outcome.DIED),
+            next_run=next_backup(self._configuration, environment, self._now),
+            free_bytes=self._free,
+            days_left=self._days,
+            alarms=tuple(
+                replace(alarm, environment=environment, database=database) for alarm in found
+            ),
+        )
+
+    def _last_backup(self, environment: str | None, *outcomes: Outcome) -> Run | None:
+        found = [
+            run
+            for run in self._runs
+            if run.operation is Operation.BACKUP
+            and run.environment in (None, environment)
+            and run.outcome in outcomes
+        ]
+        return found[-1] if found else None
+
+
+def _free(path: Path) -> int | None:
+    try:
+        return LocalStore(path).free_bytes()
+    except PgvowError:
+        return None  # there is no directory yet
+
+
+def _changes(good: Sequence[Backup]) -> tuple[float | None, float | None]:
+    """By which share size and rows of the newest differ from the one before."""
+    pair = look.comparable(good)
+    if pair is None:
+        return None, None
+    newest, before = pair
+    rows = [sum(one.metadata.table_counts.values()) if one.metadata else 0 for one in pair]
+    return _change(before.size_bytes, newest.size_bytes), _change(rows[1], rows[0])
+
+
+def _change(before: int | None, now: int | None) -> float | None:
+    return (now - before) / before if before and now is not None else None

@@ -1,0 +1,314 @@
+"""The run log of a directory: one line of JSON for each run, finished or not.
+
+A run that lives has a hidden file of its own, with a lock on it that the kernel keeps, and no line.
+When it ends, the line is appended and the file removed. When it dies, whoever comes next finds the
+file without its lock, and writes the line in its place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgvow import __version__
+from pgvow.errors import PgvowError
+from pgvow.runs import Operation, Outcome, Run
+from pgvow.store import durable
+from pgvow.store.refusals import refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NAME = "history.jsonl"
+OLDER = "history.1.jsonl"
+_MARK = re.compile(r"\.pgvow-run-(?P<id>[0-9TZ]+-[0-9a-f]{8})\.json")
+_LARGEST = 5_000_000
+_LONGEST_LINE = 1 << 20
+_LONGEST_TEXT = 4000
+_MOST_WARNINGS = 50
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def new_run(operation: Operation, now: datetime) -> Run:
+    """A run of this process that begins now; its ids sort by their moments."""
+    moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Run(
+        id=f"{moment}-{secrets.token_hex(4)}",
+        operation=operation,
+        started=now,
+        pid=os.getpid(),
+        pgvow_version=__version__,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a history holds, oldest first, and how many of its lines could not be read."""
+
+    runs: tuple[Run, ...]
+    broken: int
+
+
+class History:
+    """The history of one directory. Raises AccessDenied, NoSpace or PgvowError."""
+
+    def __init__(self, directory: Path, *, largest: int = _LARGEST) -> None:
+        self.directory = Path(directory)
+        self._largest = largest
+        self._marks: dict[str, int] = {}
+
+    @property
+    def path(self) -> Path:
+        """The file that is appended to."""
+        return self.directory / NAME
+
+    def begin(self, run: Run) -> None:
+        """Leave the mark of a live run, for as long as this process lives or until its end."""
+        path = self._mark(run.id)
+        with refusals("write", path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+            # Nobody buries a mark that says nothing yet.
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._marks[run.id] = fd
+            os.pwrite(fd, _line(run), 0)
+            durable.sync(fd)
+            durable.sync_directory(self.directory)
+
+    def finish(self, run: Run) -> None:
+        """Append the line of a run that has ended, and take its mark away."""
+        self._append([run])
+        path = self._mark(run.id)
+        with refusals("remove", path):
+            path.unlink(missing_ok=True)
+        fd = self._marks.pop(run.id, None)
+        if fd is not None:
+            os.close(fd)
+
+    def bury(self) -> list[Run]:
+        """Write the lines of the runs that have died, each once, however many come to do it."""
+        buried = []
+        for path in self._mark_paths():
+            with suppress(PgvowError), _dead(path) as run:
+                if run is not None and path.exists():
+                    # Where its line was written and its mark stayed, it has ended, not died.
+                    if run.id not in self._ended()[0]:
+                        buried.append(_died(run))
+                        self._append(buried[-1:])
+                    path.unlink(missing_ok=True)
+        return buried
+
+    def read(self) -> Read:
+        """Read all of it: what has ended, what has died, buried or not, and what lives."""
+        runs, broken = self._ended()
+        for path in self._mark_paths():
+            run = self._marked(path)
+            if run is not None and run.id not in runs:
+                runs[run.id] = run
+        ordered = sorted(runs.values(), key=lambda run: (run.started, run.id))
+        return Read(tuple(ordered), broken)
+
+    def _ended(self) -> tuple[dict[str, Run], int]:
+        """The runs that have a line, by their ids, and the number of lines that are no run."""
+        found = [
+            _run(line) for path in (self.directory / OLDER, self.path) for line in _lines(path)
+        ]
+        return {run.id: run for run in found if run is not None}, found.count(None)
+
+    def _marked(self, path: Path) -> Run | None:
+        """The run of a mark, as one that lives or that has died."""
+        with suppress(PgvowError), _dead(path) as dead:
+            if dead is not None:
+                return _died(dead)
+        data = _contents(path)
+        return None if data is None else _run(data)
+
+    def _mark(self, identity: str) -> Path:
+        return self.directory / f".pgvow-run-{identity}.json"
+
+    def _mark_paths(self) -> list[Path]:
+        with refusals("read the directory", self.directory):
+            try:
+                found = os.listdir(self.directory)  # noqa: PTH208 - names are what is needed
+            except FileNotFoundError:
+                return []
+        return [self.directory / name for name in sorted(found) if _MARK.fullmatch(name)]
+
+    def _append(self, runs: list[Run]) -> None:
+        data = b"".join(map(_line, runs))
+        with refusals("write", self.path):
+            while not self._try_to_append(data):
+                pass
+
+    def _try_to_append(self, data: bytes) -> bool:
+        """Append with the file locked; False where it was put aside meanwhile, by us or others."""
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _FLAGS, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            about = os.fstat(fd)
+            if not _is_named(about, self.path):
+                return False
+            if about.st_size and about.st_size + len(data) > self._largest:
+                self.path.replace(self.directory / OLDER)
+                return False
+            _write_whole(fd, about.st_size, data)
+        finally:
+            os.close(fd)
+        return True
+
+
+def _is_named(about: os.stat_result, path: Path) -> bool:
+    try:
+        return os.path.samestat(about, path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _write_whole(fd: int, size: int, data: bytes) -> None:
+    """Append, or leave the file as it was; a line that a death cut short is ended first."""
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        data = b"\n" + data
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+        durable.sync(fd)
+    except OSError:
+        os.ftruncate(fd, size)
+        raise
+
+
+@contextmanager
+def _dead(path: Path) -> Iterator[Run | None]:
+    """The run of a mark that nobody holds, which then nobody else takes up; else None."""
+    with refusals("look at", path):
+        try:
+            fd = os.open(path, os.O_RDWR | _FLAGS)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+                return
+            yield _run(os.pread(fd, _LONGEST_LINE, 0)) or _unknown(path, fd)
+        finally:
+            os.close(fd)
+
+
+def _unknown(path: Path, fd: int) -> Run | None:
+    """A run that died before it could say what it was."""
+    match = _MARK.fullmatch(path.name)
+    if match is None:
+        return None
+    started = datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC)
+    return Run(match["id"], Operation.BACKUP, started)
+
+
+def _died(run: Run) -> Run:
+    return replace(
+        run,
+        outcome=Outcome.DIED,
+        title="The run died",
+        cause="it ended without a word: killed, or the machine went down",
+    )
+
+
+def _contents(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()[:_LONGEST_LINE]
+    except OSError:
+        return None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with refusals("read", path):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _FLAGS)
+        except FileNotFoundError:
+            return
+        with os.fdopen(fd, "rb") as file:
+            yield from (line for line in file if line.strip())
+
+
+def _line(run: Run) -> bytes:
+    """Write a run as one line; texts of any length and any bytes come out short and printable."""
+    found: dict[str, object] = {}
+    for field in fields(run):
+        value = getattr(run, field.name)
+        if isinstance(value, datetime):
+            value = value.astimezone(UTC).isoformat(timespec="milliseconds")
+        elif isinstance(value, str):
+            value = _clean(value)
+        elif field.name == "warnings":
+            value = [_clean(text) for text in value[:_MOST_WARNINGS]]
+        if value not in (None, [], {}):
+            found[field.name] = dict(value) if field.name == "seconds" else value
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _clean(text: str) -> str:
+    return str(text).encode("utf-8", "backslashreplace").decode()[:_LONGEST_TEXT]
+
+
+def _run(line: bytes) -> Run | None:
+    """Read a line; None for what is none of ours, whatever it is."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    try:
+        return Run(**_values(found))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return None
+
+
+_TEXTS = ("environment", "database", "title", "cause", "file", "level", "pgvow_version")
+_NUMBERS = ("exit_code", "bytes", "rows", "removed", "freed", "pid")
+
+
+def _values(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what is known of a run; raises ValueError, TypeError or KeyError for wrong types."""
+    values: dict[str, Any] = {
+        "id": _text(found["id"]),
+        "operation": Operation(found["operation"]),
+        "outcome": Outcome(found["outcome"]),
+        "started": _moment(found["started"]),
+        "ended": _moment(found["ended"]) if "ended" in found else None,
+        "warnings": tuple(_text(one) for one in found.get("warnings", ())),
+        "seconds": {
+            _text(phase): float(seconds) for phase, seconds in found.get("seconds", {}).items()
+        },
+    }
+    values |= {name: _text(found[name]) for name in _TEXTS if name in found}
+    values |= {name: _number(found[name]) for name in _NUMBERS if name in found}
+    return values
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a whole number")
+    return value
+
+
+def _moment(value: object) -> datetime:
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return moment

@@ -1,0 +1,104 @@
+"""From a backup to nothing, in steps; a crash between any two is finished by the next run.
+
+What stands in the directory, and what the next run makes of it::
+
+    after the step    metadata   dump   globals, proof   next run   listed
+    ────────────────  ─────────  ─────  ───────────────  ─────────  ──────
+    (before)          final      there  there            -          yes
+    rename_metadata   removing   there  there            finishes   no
+    remove_dump       removing   -      there            finishes   no
+    remove_rest       removing   -      -                finishes   no
+    remove_metadata   -          -      -                -          no
+
+It happens with the lock of the backup's group held, and with the dump locked against its readers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from pgvow.store import durable, names
+from pgvow.store.files import Files, exists
+from pgvow.store.in_use import being_removed
+from pgvow.store.refusals import refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def rename_metadata(files: Files) -> None:
+    """Take the metadata's name away: from here on there is no backup."""
+    if exists(files.metadata):
+        files.metadata.rename(files.removing)
+    durable.sync_directory(files.directory)
+
+
+def remove_dump(files: Files) -> None:
+    """Remove the archive."""
+    files.dump.unlink(missing_ok=True)
+
+
+def remove_rest(files: Files) -> None:
+    """Remove what lies beside it."""
+    files.globals.unlink(missing_ok=True)
+    files.proof.unlink(missing_ok=True)
+
+
+def sync_names(files: Files) -> None:
+    """Bring the directory to the disk: what tells that there is more to remove goes last."""
+    durable.sync_directory(files.directory)
+
+
+def remove_metadata(files: Files) -> None:
+    """Remove the last file."""
+    files.removing.unlink(missing_ok=True)
+
+
+Step: TypeAlias = "Callable[[Files], None]"
+STEPS: tuple[Step, ...] = (
+    rename_metadata,
+    remove_dump,
+    remove_rest,
+    sync_names,
+    remove_metadata,
+    sync_names,
+)
+
+
+def remove(directory: Path, stem: str, *, may_go: Callable[[], bool] = lambda: True) -> int | None:
+    """Remove a backup; returns the bytes freed, or None where it stays.
+
+    It stays where somebody reads it, or ``may_go``, asked when nobody can any more, says no. The
+    caller holds the group's lock. Raises AccessDenied or PgvowError where the file system refuses.
+    """
+    files = Files(directory, stem)
+    if not exists(files.dump):
+        return _remove(files)
+    with being_removed(files.dump) as is_free:
+        return _remove(files) if is_free and may_go() else None
+
+
+def _remove(files: Files) -> int:
+    paths = (files.dump, files.globals, files.proof, files.metadata, files.removing)
+    size = sum(path.lstat().st_size for path in paths if exists(path))
+    with refusals("remove", files.dump):
+        for step in STEPS:
+            step(files)
+    return size
+
+
+def begun(directory: Path) -> list[str]:
+    """Find the stems whose removal has begun; a missing directory has none."""
+    with refusals("read the directory", directory):
+        try:
+            found = os.listdir(directory)  # noqa: PTH208 - names are what is needed
+        except FileNotFoundError:
+            return []
+    suffix = names.METADATA + names.REMOVING
+    stems = (name.removesuffix(suffix) for name in found if name.endswith(suffix))
+    # Where the metadata is there as well, there is a backup, whatever the other file is.
+    return sorted(
+        stem for stem in stems if names.parse_stem(stem) and stem + names.METADATA not in found
+    )
