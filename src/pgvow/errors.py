@@ -9,6 +9,7 @@
     ├── NoSpace                5    disk full, found early or met midway
     ├── ToolUnsuitable         6    pg_dump, pg_restore … missing or too old
     ├── BackupFailed           7    making the backup failed
+    │   ├── NothingMatches     7    what was chosen is not there
     │   └── LockNotGranted     7    a table's lock was not to be had in time
     ├── VerificationFailed     8    a backup is not what its metadata says
     ├── AlreadyRunning         9    another run holds this database's lock
@@ -143,6 +144,8 @@ class BackupFailed(PgvowError):
 
 class NothingMatches(BackupFailed):
     """No table or schema matches what was chosen, at this moment."""
+
+    title = "Nothing matches what was chosen"
 
 
 class LockNotGranted(BackupFailed):

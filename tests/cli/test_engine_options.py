@@ -8,6 +8,7 @@ import pytest
 
 from pgvow.archive import read_toc
 from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
 from tests.support.restored import restore_fresh, rows_by_key
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def test_zstd_is_refused_with_programs_that_cannot_read_it(
     done = commands.run("--jobs", jobs, "--compress", "zstd:3")
     assert 6 == done.code, done.err
     assert "--compress gzip" in done.err
-    assert [] == list((tmp_path / "db/backups").iterdir())
+    assert [] == left_in(tmp_path / "db/backups")
 
 
 @pytest.mark.parametrize(

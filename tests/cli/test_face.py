@@ -38,6 +38,7 @@ _VALUES = {
     "--output-dir": "elsewhere",
     "--engine": "parallel",
     "--compress": "zstd:3",
+    "--log-format": "json",
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from pgvow.postgres.throwaway import ThrowawayServer
 from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
 from tests.support.disks import needs_root
 from tests.support.held import pg_dump_stopped_midway
 from tests.support.waiting import wait_until
@@ -34,13 +35,13 @@ def test_a_full_disk(server: TestServer, database: str, tmp_path: Path, small_di
     commands = Commands(tmp_path, settings_for(server, database))
     first = commands.run("--output-dir", small_disk, "--space-factor", "0", "--json")
     assert first.code == 0, first.err
-    before = sorted(path.name for path in small_disk.iterdir())
+    before = left_in(small_disk)
     with server.connect(database) as session:
         session.execute(_NOISE)
     done = commands.run("--output-dir", small_disk, "--space-factor", "0")
     assert done.code == 5, done.err
     assert "df -h" in done.err
-    assert sorted(path.name for path in small_disk.iterdir()) == before
+    assert left_in(small_disk) == before
     assert commands.run("--verify", first.json["backup_path"]).code == 0
 
 
@@ -70,7 +71,7 @@ def test_the_server_is_stopped_midway(server: TestServer, tmp_path: Path) -> Non
         _, err = run.communicate(timeout=600)
     assert run.returncode == 7, err
     assert "Troubleshooting" in err
-    assert list((tmp_path / "db/backups").iterdir()) == []
+    assert [] == left_in(tmp_path / "db/backups")
 
 
 @pytest.mark.majors(18)

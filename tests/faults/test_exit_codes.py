@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
 from tests.support.privileges import bound_by_permissions
 from tests.support.waiting import wait_until
 
@@ -53,7 +54,7 @@ def locked(server: TestServer, database: str) -> Iterator[None]:
 def files(commands: Commands) -> list[str]:
     """What is in the backup directory, lock files and partial files included."""
     directory = commands.cwd / "db/backups"
-    return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+    return [path.name for path in left_in(directory)] if directory.exists() else []
 
 
 def test_2_nothing_configured(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
 from tests.support.held import held
 from tests.support.waiting import wait_until
 
@@ -32,7 +33,7 @@ def test_while_a_tool_runs(name: str, server: TestServer, database: str, tmp_pat
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=600)
     assert run.returncode == 130, err
-    assert [] == list((tmp_path / "db/backups").iterdir())
+    assert [] == left_in(tmp_path / "db/backups")
     assert [] == [child for child in children if child.is_running()]
 
 

@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
 from tests.support.disks import needs_root
 from tests.support.held import workers_stopped_midway
 from tests.support.waiting import wait_until
@@ -60,7 +61,7 @@ def ended(run: subprocess.Popen[str], directory: Path, workers: list[psutil.Proc
     """Wait for the end of a run, see that nothing is left here, and return what it said."""
     _, err = run.communicate(timeout=600)
     assert [] == [worker for worker in workers if worker.is_running()]
-    assert [] == list((directory / "db/backups").iterdir())
+    assert [] == left_in(directory / "db/backups")
     return err
 
 
@@ -173,7 +174,7 @@ def test_a_full_disk(server: TestServer, noise: str, commands: Commands, small_d
     done = commands.run("--jobs", "2", "--space-factor", "0", "--output-dir", small_disk)
     assert 5 == done.code, done.err
     assert "df -h" in done.err
-    assert [] == list(small_disk.iterdir())
+    assert [] == left_in(small_disk)
     wait_for_no_session(server, noise)
 
 
@@ -186,7 +187,7 @@ def test_a_limit_on_the_files_size(
     done = bound.run("--jobs", "2", "--space-factor", "0")
     assert 5 == done.code, done.err
     assert "ulimit -f" in done.err
-    assert [] == list((tmp_path / "db/backups").iterdir())
+    assert [] == left_in(tmp_path / "db/backups")
     wait_for_no_session(server, noise)
 
 
@@ -234,4 +235,4 @@ def test_too_few_connections(server: TestServer, noise: str, tmp_path: Path) -> 
             session.execute(f"DROP ROLE {role}")
     assert 3 == done.code, done.err
     assert "--jobs 1" in done.err
-    assert [] == list((tmp_path / "db/backups").iterdir())
+    assert [] == left_in(tmp_path / "db/backups")

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
 from tests.support.engines import dump_by_pg_dump, script_of
 from tests.support.held import programs_with
 from tests.support.pooler import pgbouncer
@@ -49,7 +50,7 @@ def test_row_security(server: TestServer, database: str, tmp_path: Path) -> None
     commands = as_role(server, database, role, tmp_path)
     try:
         refused = commands.run(*_PARALLEL)
-        left = list((tmp_path / "db/backups").iterdir())
+        left = left_in(tmp_path / "db/backups")
         server.psql(database, f"ALTER ROLE {role} BYPASSRLS")
         whole = commands.run("--json", "--no-globals", *_PARALLEL)
     finally:

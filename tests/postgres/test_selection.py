@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
 from tests.support.engines import list_of, script_of
 from tests.support.restored import rows_by_key
 
@@ -99,7 +100,7 @@ def test_nothing_matches(engine: tuple[str, str], commands: Commands, tmp_path: 
         assert 7 == done.code, done.err
         assert "no matching" in done.err
         assert "Traceback" not in done.err
-        assert [] == list((tmp_path / "db/backups").iterdir())
+        assert [] == left_in(tmp_path / "db/backups")
 
 
 @ENGINES

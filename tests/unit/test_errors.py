@@ -46,6 +46,7 @@ _CLASSES = {
     "NoSpace": 5,
     "ToolUnsuitable": 6,
     "BackupFailed": 7,
+    "NothingMatches": 7,
     "LockNotGranted": 7,
     "VerificationFailed": 8,
     "AlreadyRunning": 9,

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import settings
+from pgvow.cli.command_config import config
 from pgvow.cli.command_diff import diff
 from pgvow.cli.command_extract import extract
+from pgvow.cli.command_notify import notify
 from pgvow.cli.command_prove import prove
-from pgvow.cli.command_prune import prune
+from pgvow.cli.command_prune import prune, prune_after_backup
 from pgvow.cli.command_restore import restore
 from pgvow.cli.command_show import show
 from pgvow.cli.command_status import history, status
@@ -58,11 +60,19 @@ def backup(arguments: argparse.Namespace) -> int:
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = make_backup(chosen, options, environ=os.environ, progress=watch.timed(progress))
     watch.about(result.backup.path, result.metadata, result.backup.level)
+    pruned = prune_after_backup(arguments, chosen.environment)
     if arguments.quiet and not arguments.json:
         return 0  # what draws text is slow to load
-    from pgvow.cli.render.backup import backup_object, backup_text  # noqa: PLC0415
+    from rich.console import Group  # noqa: PLC0415
 
-    print_result(arguments, lambda: backup_object(result), lambda: backup_text(result))
+    from pgvow.cli.render.backup import backup_object, backup_text  # noqa: PLC0415
+    from pgvow.cli.render.prune import outcome_object, outcome_text  # noqa: PLC0415
+
+    print_result(
+        arguments,
+        lambda: {**backup_object(result), **outcome_object(pruned)},
+        lambda: Group(backup_text(result), *outcome_text(pruned)),
+    )
     return 0
 
 
@@ -183,6 +193,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "prune": prune,
     "status": status,
     "history": history,
+    "notify": notify,
+    "config": config,
     "show": show,
     "extract": extract,
     "diff": diff,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pgvow.cli.configured import environment_of
 from pgvow.cli.console import WARNING, errors, printable, styled
 from pgvow.cli.watch import Watch
 from pgvow.errors import Interrupted, PgvowError
@@ -66,7 +68,9 @@ class Observer:
         self._directory = _directory(arguments)
         self._metrics_file = _metrics_file(arguments)
         self._history: History | None = None
+        self._died: list[Run] = []
         self._run = new_run(operation, datetime.now(UTC))
+        self._run = replace(self._run, environment=_named(arguments))
         self._is_backup = operation is Operation.BACKUP
         self._watch = Watch(self._run, self._before if self._is_backup else None)
         arguments.watch = self._watch
@@ -82,7 +86,7 @@ class Observer:
                 from pgvow.store.history import History  # noqa: PLC0415
 
                 history = History(self._directory)
-                history.bury()
+                self._died = history.bury()
                 history.begin(self._run)
                 self._history = history
 
@@ -99,7 +103,7 @@ class Observer:
         if self._configuration.hooks.before:
             from pgvow.operations.hooks import run_before  # noqa: PLC0415
 
-            run_before(self._configuration.hooks, facts_of(run), os.environ, self._warn)
+            run_before(self._configuration.hooks, facts_of(run), os.environ)
 
     def end(self, outcome: Outcome, code: int, error: PgvowError | None = None) -> None:
         """Complete the record, and tell."""
@@ -154,7 +158,7 @@ class Observer:
             with self._harmless("nobody was notified"):
                 notify(
                     run,
-                    history=[one for one in history if one.id != run.id],
+                    died=self._died,
                     alarms=report.alarms,
                     section=self._configuration.notifications,
                     directory=self._directory,
@@ -195,6 +199,13 @@ def facts_of(run: Run) -> dict[str, str]:
         "cause": run.cause,
     }
     return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _named(arguments: argparse.Namespace) -> str | None:
+    """The environment that was typed: known even where the settings are wrong."""
+    with suppress(PgvowError):
+        return environment_of(arguments) if "env" in arguments else None
+    return None
 
 
 def _directory(arguments: argparse.Namespace) -> Path:

@@ -231,7 +231,7 @@ def add_record(group: argparse.ArgumentParser) -> None:
 
 def filled(namespace: argparse.Namespace) -> argparse.Namespace:
     """Fill in the default of everything that was not typed."""
-    typed = frozenset(vars(namespace))
+    typed = frozenset(vars(namespace)) & DEFAULTS.keys() - {"all", "file"}
     return argparse.Namespace(**{**DEFAULTS, **vars(namespace), "typed": typed})
 
 

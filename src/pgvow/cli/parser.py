@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pgvow import __version__
 from pgvow.cli import options
+from pgvow.cli.command_config import add_config
 from pgvow.cli.command_diff import add_diff
 from pgvow.cli.command_extract import add_extract
+from pgvow.cli.command_notify import add_notify
 from pgvow.cli.command_prove import add_prove
 from pgvow.cli.command_prune import add_prune
 from pgvow.cli.command_restore import add_restore
@@ -109,6 +111,8 @@ def build_parser() -> argparse.ArgumentParser:
         add_prune,
         add_status,
         add_history,
+        add_notify,
+        add_config,
         add_show,
         add_extract,
         add_diff,

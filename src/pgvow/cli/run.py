@@ -28,6 +28,8 @@ _VERBS = {
     "prune": "Pruning failed",
     "status": "Status failed",
     "history": "History failed",
+    "notify": "Notifying failed",
+    "config": "Settings",
     "show": "Show failed",
     "extract": "Extract failed",
     "diff": "Diff failed",

@@ -83,9 +83,13 @@ def run_alarms(runs: Sequence[Run], environment: str | None) -> Iterator[Alarm]:
     for operation, run in last_runs(runs, environment).items():
         if run.outcome in _BAD:
             when = run.started.strftime("%Y-%m-%d %H:%M UTC")
-            message = f"the last {operation}, {when}, {run.outcome}: {run.cause or run.title}"
+            message = f"the last {operation}, {when}, {run.outcome}: {_first_line(run)}"
             is_critical = operation is Operation.BACKUP
             yield Alarm(AlarmKind.LAST_RUN_FAILED, message, is_critical, name=operation)
+
+
+def _first_line(run: Run) -> str:
+    return (run.cause or run.title or "").split("\n", 1)[0]
 
 
 def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
