@@ -85,7 +85,7 @@ def prune(arguments: argparse.Namespace) -> int:
         dry_run=arguments.dry_run,
     )
     result = prune_directory(wanted, now=datetime.now(UTC))
-    arguments.watch.found(environment=chosen, removed=len(result.removed), bytes=result.freed_bytes)
+    arguments.watch.found(environment=chosen, removed=len(result.removed), freed=result.freed_bytes)
     print_result(
         arguments,
         lambda: pruned_object(result, dry_run=wanted.dry_run),
@@ -95,6 +95,28 @@ def prune(arguments: argparse.Namespace) -> int:
     if result.left:
         arguments.watch.differs(PgvowError.title, _told(result))
     return PgvowError.exit_code if result.left else 0
+
+
+def prune_after_backup(arguments: argparse.Namespace, environment: str) -> PruneResult | None:
+    """Prune an environment's backups where the settings say so; what fails is a warning."""
+    from pgvow.errors import PgvowError  # noqa: PLC0415
+    from pgvow.operations.prune import PruneOptions  # noqa: PLC0415
+    from pgvow.operations.prune import prune as prune_directory  # noqa: PLC0415
+
+    section = arguments.configuration.retention_of(environment)
+    if not (section.prune_after_backup and section.rules):
+        return None
+    wanted = PruneOptions(arguments.output_dir, lambda _: section.rules, environment)
+    watch = arguments.watch
+    try:
+        result = prune_directory(wanted, now=datetime.now(UTC))
+    except PgvowError as error:
+        watch.warn(f"nothing was pruned: {error.cause}")
+        return None
+    for told in _told(result):
+        watch.warn(f"not pruned: {told}")
+    watch.found(removed=len(result.removed), freed=result.freed_bytes)
+    return result
 
 
 def _told(result: PruneResult) -> list[str]:

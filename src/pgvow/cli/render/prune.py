@@ -67,6 +67,19 @@ def pruned_text(result: PruneResult, options: PruneOptions) -> RenderableType:
     return Group(table, Text(), *_outcome(result, options))
 
 
+def outcome_object(result: PruneResult | None) -> dict[str, Any]:
+    """What a backup says of the pruning after it; nothing where there was none."""
+    if result is None:
+        return {}
+    return {"pruned": pruned_object(result, dry_run=False)["removed"]}
+
+
+def outcome_text(result: PruneResult | None) -> Iterator[Text]:
+    """One line for a backup that was pruned after; none where nothing was removed."""
+    if result is not None and result.removed:
+        yield Text(f"Pruned: {len(result.removed)} removed, {size(result.freed_bytes)} freed")
+
+
 def _outcome(result: PruneResult, options: PruneOptions) -> Iterator[Text]:
     if options.dry_run:
         count = len(result.to_remove)
