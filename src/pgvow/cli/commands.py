@@ -14,6 +14,7 @@ from pgvow.cli.command_notify import notify
 from pgvow.cli.command_prove import prove
 from pgvow.cli.command_prune import prune, prune_after_backup
 from pgvow.cli.command_restore import restore
+from pgvow.cli.command_schedule import schedule
 from pgvow.cli.command_show import show
 from pgvow.cli.command_status import history, status
 from pgvow.cli.configured import environment_of
@@ -195,6 +196,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "history": history,
     "notify": notify,
     "config": config,
+    "schedule": schedule,
     "show": show,
     "extract": extract,
     "diff": diff,

@@ -15,6 +15,7 @@ from pgvow.cli.command_notify import add_notify
 from pgvow.cli.command_prove import add_prove
 from pgvow.cli.command_prune import add_prune
 from pgvow.cli.command_restore import add_restore
+from pgvow.cli.command_schedule import add_schedule
 from pgvow.cli.command_show import add_show
 from pgvow.cli.command_status import add_history, add_status
 from pgvow.cli.help import EXIT_CODES, PGVOW_EXAMPLES
@@ -113,6 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_history,
         add_notify,
         add_config,
+        add_schedule,
         add_show,
         add_extract,
         add_diff,

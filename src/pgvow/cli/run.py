@@ -30,6 +30,7 @@ _VERBS = {
     "history": "History failed",
     "notify": "Notifying failed",
     "config": "Settings",
+    "schedule": "Scheduling failed",
     "show": "Show failed",
     "extract": "Extract failed",
     "diff": "Diff failed",

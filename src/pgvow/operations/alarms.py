@@ -173,3 +173,22 @@ def told(length: timedelta) -> str:
     elif seconds >= timedelta(hours=1):
         seconds -= seconds % timedelta(minutes=1)
     return format_duration(seconds - seconds % _SECOND) or "0s"
+
+
+def longest_unchecked(backups: Sequence[Backup], environment: str | None) -> Backup | None:
+    """The backup whose last check is oldest; its making was its first."""
+    found = [
+        backup
+        for backup in backups
+        if backup.metadata is not None and environment in (None, backup.environment)
+    ]
+    return min(found, key=_checked_at, default=None)
+
+
+def _checked_at(backup: Backup) -> tuple[float, str]:
+    proof = backup.proof
+    checks = [*proof.passed, proof.failed] if proof else []
+    moments = [one.at for one in checks if one is not None]
+    if backup.timestamp is not None:
+        moments.append(backup.timestamp)
+    return max((moment.timestamp() for moment in moments), default=0.0), backup.path.name

@@ -2,6 +2,7 @@
 
 from pgvow.store.checksum import sha256_file
 from pgvow.store.draft import Draft
+from pgvow.store.durable import write_whole
 from pgvow.store.in_use import being_read, being_removed
 from pgvow.store.local import LocalStore
 from pgvow.store.lock import RunLock, is_running
@@ -51,4 +52,5 @@ __all__ = [
     "sha256_file",
     "stem",
     "unsafe_name",
+    "write_whole",
 ]

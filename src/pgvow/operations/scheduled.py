@@ -1,0 +1,67 @@
+"""One scheduled job: how it is called, and its command line."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgvow.errors import ConfigurationError
+from pgvow.settings.configuration import Job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A job to install: ``at`` is a cron expression of five fields; all paths are absolute.
+
+    ``timezone`` is None for that of the machine. ``variables`` are set for it: cron's jobs have
+    next to none.
+    """
+
+    job: Job
+    at: str
+    directory: Path
+    log: Path
+    env: str | None = None
+    output_dir: Path | None = None
+    config: Path | None = None
+    timezone: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others, whenever it is due: installing it again replaces it."""
+        parts = (self.job, self.env or "", str(self.directory), str(self.output_dir or ""))
+        digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        return f"{self.job}-{self.env or 'auto'}-{digest[:_DIGITS]}"
+
+    @property
+    def command(self) -> list[str]:
+        """The program and its arguments, absolute."""
+        return [sys.executable, "-m", "pgvow", *arguments_of(self)]
+
+    def check(self) -> None:
+        """Raise ConfigurationError where something of it cannot stand in one line."""
+        for text in (*self.command, str(self.directory), str(self.log), *map(str, self.variables)):
+            if any(character in text for character in "\n\r\0"):
+                raise ConfigurationError(f"a line break cannot be scheduled: {text!r}")
+
+
+def arguments_of(scheduled: Scheduled) -> list[str]:
+    """The words behind ``pgvow``."""
+    words = {Job.PROVE: ["prove", "--latest"], Job.VERIFY: ["schedule", "verify"]}.get(
+        scheduled.job, [str(scheduled.job)]
+    )
+    if scheduled.env is not None:
+        words += ["--env", scheduled.env]
+    if scheduled.output_dir is not None:
+        words += ["--output-dir", str(scheduled.output_dir)]
+    if scheduled.config is not None:
+        words += ["--config", str(scheduled.config)]
+    return [*words, "--quiet"]
