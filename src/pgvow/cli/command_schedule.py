@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pgvow.cli import options
 from pgvow.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from pgvow.cli.parser import Parser
@@ -75,30 +75,33 @@ def schedule(arguments: argparse.Namespace) -> int:
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    from pgvow.operations import crontab, systemd_units  # noqa: PLC0415 - for --help
+    from pgvow.operations import crontab  # noqa: PLC0415 - for --help
     from pgvow.store import LocalStore  # noqa: PLC0415
 
     scheduled = _scheduled(arguments)
     LocalStore(arguments.output_dir).prepare()  # the log is there, from the first time on
     if arguments.with_ == "systemd":
-        system = arguments.system or os.geteuid() == 0
-        directory = systemd_units.unit_directory(os.environ, system=system)
-        units = systemd_units.units_for(scheduled)
-        changed = systemd_units.write_units(directory, units)
-        said = systemd_units.systemctl(["daemon-reload"], system=system)
-        timer = f"pgvow-{scheduled.identity}.timer"
-        said = said or systemd_units.systemctl(["enable", "--now", timer], system=system)
-        where = str(directory / timer)
-        scope = "--system" if system else "--user"
-        note = (
-            f"now type: systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
-        )
-        return _report_installed(arguments, scheduled, where, changed, f"{said}; {note}" if said else None)  # fmt: skip
+        return _install_units(arguments, scheduled)
     before = crontab.read_crontab()
     after = crontab.with_entry(before, scheduled)
     if after != before:
         crontab.write_crontab(after)
     return _report_installed(arguments, scheduled, "the crontab", after != before, None)
+
+
+def _install_units(arguments: argparse.Namespace, scheduled: Scheduled) -> int:
+    from pgvow.operations import systemd_units  # noqa: PLC0415
+
+    system = arguments.system or os.geteuid() == 0
+    directory = systemd_units.unit_directory(os.environ, system=system)
+    changed = systemd_units.write_units(directory, systemd_units.units_for(scheduled))
+    timer = f"pgvow-{scheduled.identity}.timer"
+    said = systemd_units.systemctl(["daemon-reload"], system=system)
+    said = said or systemd_units.systemctl(["enable", "--now", timer], system=system)
+    scope = "--system" if system else "--user"
+    again = f"systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
+    note = f"{said}; where systemd runs, type: {again}" if said else None
+    return _report_installed(arguments, scheduled, str(directory / timer), changed, note)
 
 
 def _report_installed(
@@ -222,9 +225,8 @@ def _show(arguments: argparse.Namespace) -> int:
     for heading in ("Where", "Job", "At", "Next"):
         table.add_column(heading, overflow="fold")
     for one in found:
-        following = "\n".join(one["next"])
-        cells = (one["where"], one["id"], one["at"], following)
-        table.add_row(*(Text(printable(text)) for text in cells))
+        cells = [Text(printable(one[name])) for name in ("where", "id", "at")]
+        table.add_row(*cells, Text("\n".join(one["next"])))
     nothing = Text("Nothing is scheduled: pgvow schedule install --every day --time 02:00")
     print_result(arguments, lambda: found, lambda: table if found else nothing)
     return 0

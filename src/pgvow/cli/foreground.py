@@ -56,7 +56,7 @@ class _Processes:
     def obey_signals(self) -> None:
         """Let the first signal drain, and the second one end the child as well."""
 
-        def stop(signum: int, _frame: FrameType | None) -> None:
+        def stop(_signum: int, _frame: FrameType | None) -> None:
             if self._stop.is_set() and self._child is not None:
                 self._child.terminate()
             self._stop.set()
