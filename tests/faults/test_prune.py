@@ -1,0 +1,224 @@
+"""Pruning a directory: what goes, what stays, and what a death leaves."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.model import Evidence, Level
+from pgvow.operations.prune import PruneOptions, prune
+from pgvow.retention import Rules
+from pgvow.store import LocalStore, add_evidence, being_read, removal
+from tests.support import backups, prune_and_die
+from tests.support.commands import ROOT, Commands, settings_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+_NEWEST = datetime(2026, 11, 20, 2, tzinfo=UTC)
+_NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def fill(directory: Path, count: int = 4, database: str = "shop") -> list[Path]:
+    """Place daily backups with globals and proofs, and return their dumps, newest first."""
+    dumps = []
+    for days in range(count):
+        facts = backups.metadata(_NEWEST - timedelta(days=days), database=database)
+        dump = backups.place(directory, facts)
+        dump.with_suffix(".globals.sql").write_bytes(backups.GLOBALS)
+        add_evidence(dump, facts.checksum_sha256, Evidence(Level.VERIFIED, _NEWEST, 1.0))
+        dumps.append(dump)
+    return dumps
+
+
+def options(directory: Path, rules: Rules, **more: object) -> PruneOptions:
+    """Prune everything by these rules."""
+    return replace(PruneOptions(directory, lambda _: rules), **more)  # type: ignore[arg-type]
+
+
+def stems(directory: Path) -> set[str]:
+    """The stems of all files that are there."""
+    return {path.name.split(".")[0] for path in directory.iterdir()}
+
+
+def test_what_goes_and_what_stays(tmp_path: Path) -> None:
+    """All files of a removed backup go, those of the others stay, and the bytes are told."""
+    newest, second, *others = fill(tmp_path)
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    result = prune(options(tmp_path, Rules(last=2)), now=_NOW)
+    assert sorted(others) == sorted(backup.path for backup in result.removed)
+    assert {newest.stem, second.stem} == stems(tmp_path)
+    assert 8 == len(list(tmp_path.iterdir()))
+    assert size - sum(path.stat().st_size for path in tmp_path.iterdir()) == result.freed_bytes
+    assert [] == result.left
+
+
+def test_no_rules(tmp_path: Path) -> None:
+    """Without rules nothing is removed."""
+    fill(tmp_path)
+    assert [] == prune(options(tmp_path, Rules()), now=_NOW).removed
+    assert 16 == len(list(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize("count", range(len(removal.STEPS)))
+def test_killed_at_each_step(tmp_path: Path, count: int) -> None:
+    """No half is ever listed, no whole one is harmed, and the next run finishes."""
+    newest, *_, oldest = fill(tmp_path)
+    before = stems(tmp_path)
+    command = [sys.executable, prune_and_die.__file__, tmp_path, str(count)]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
+    assert -signal.SIGKILL == done.returncode
+    listed = LocalStore(tmp_path).list()
+    assert {"ok"} == {backup.status.value for backup in listed}
+    assert {path.stem for path in (newest,)} <= {backup.path.stem for backup in listed}
+    begun = before - {backup.path.stem for backup in listed}
+    assert begun == (set() if count == 0 else {oldest.stem})
+    result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    assert {newest.stem} == stems(tmp_path)
+    expected = {oldest.stem} if 0 < count < len(removal.STEPS) - 1 else set()
+    assert expected == set(result.finished)
+
+
+def test_the_next_backups_recovery_finishes(tmp_path: Path) -> None:
+    """What a killed prune left is finished by a backup of the same database as well."""
+    fill(tmp_path, 2)
+    command = [sys.executable, prune_and_die.__file__, tmp_path, "2"]
+    subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
+    store = LocalStore(tmp_path)
+    with store.lock("shop", "dev") as lock:
+        assert ["pruned"] == [done.action.value for done in store.recover(holding=lock)]
+    assert 1 == len(stems(tmp_path))
+
+
+def test_a_stray_mark_removes_nothing(tmp_path: Path) -> None:
+    """A file with the name of a removal's, beside whole metadata, begins no removal."""
+    (dump,) = fill(tmp_path, 1)
+    stray = dump.with_suffix(".metadata.json.removing")
+    stray.write_text("somebody's")
+    prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    with (store := LocalStore(tmp_path)).lock("shop", "dev") as lock:
+        store.recover(holding=lock)
+    assert dump.exists()
+    assert dump.with_suffix(".metadata.json").exists()
+
+
+def test_what_is_being_read_stays(tmp_path: Path) -> None:
+    """A reader's backup is left, with the reason, and removed by the next run."""
+    _, old = fill(tmp_path, 2)
+    with being_read(old):
+        result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    assert [(old, "it is being read, or has just been")] == [
+        (left.path, left.reason) for left in result.left
+    ]
+    assert old.exists()
+    assert [old] == [one.path for one in prune(options(tmp_path, Rules(last=1)), now=_NOW).removed]
+
+
+def test_what_was_proven_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proof that is added between the decision and the removal saves the backup."""
+    _, old = fill(tmp_path, 2)
+    real = removal.being_removed
+    facts = next(one.metadata for one in LocalStore(tmp_path).list() if one.path == old)
+    assert facts is not None
+    shown = Evidence(Level.PROVEN, _NOW, 1.0)
+
+    def prove_first(dump: Path) -> object:
+        add_evidence(dump, facts.checksum_sha256, shown)
+        return real(dump)
+
+    monkeypatch.setattr(removal, "being_removed", prove_first)
+    assert [] == prune(options(tmp_path, Rules(last=1)), now=_NOW).removed
+    assert old.exists()
+    monkeypatch.undo()
+    assert [] == prune(options(tmp_path, Rules(last=1)), now=_NOW).removed
+
+
+def test_a_locked_database_is_passed_over(tmp_path: Path) -> None:
+    """While a backup of a database runs, its backups are left, and the others' are pruned."""
+    fill(tmp_path, 2)
+    fill(tmp_path, 2, database="chat")
+    with LocalStore(tmp_path).lock("shop", "dev"):
+        result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    assert ["chat"] == [backup.database for backup in result.removed]
+    assert 1 == len(result.left)
+    assert "shop" in result.left[0].path.name
+
+
+def test_names_of_others(tmp_path: Path) -> None:
+    """A renamed backup is somebody's; a link goes, and what it leads to stays."""
+    _, second, third = fill(tmp_path, 3)
+    renamed = tmp_path / "before-the-migration.dump"
+    facts = backups.metadata(_NEWEST - timedelta(days=40))
+    backups.place(tmp_path, replace(facts, backup_file=renamed.name))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target = second.rename(elsewhere / second.name)
+    second.symlink_to(target)
+    result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    assert {second, third} == {backup.path for backup in result.removed}
+    assert renamed.exists()
+    assert target.exists()
+    assert not second.is_symlink()
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """A dry run removes nothing and says what would go; then it goes; JSON has the reasons."""
+    fill(tmp_path)
+    commands = Commands(tmp_path)
+    words = ("prune", "--output-dir", ".", "--keep-last", "1")
+    done = commands.pgvow(*words, "--dry-run")
+    assert (0, "") == (done.code, done.err)
+    assert "3 would be removed" in done.out
+    assert 16 == len([path for path in tmp_path.iterdir() if path.name != "history.jsonl"])
+    done = commands.pgvow(*words, "--json")
+    assert 3 == len(done.json["removed"])
+    assert [True, False, False, False] == [one["keep"] for one in done.json["backups"]]
+    assert ["no rule keeps it"] == done.json["backups"][3]["reasons"]
+    assert (0, "", "") == _plain(commands.pgvow(*words, "--quiet"))
+    runs = commands.pgvow("history", "--output-dir", ".", "--json").json
+    assert [0, 3, 0] == [run["removed"] for run in runs]
+
+
+def _plain(done: object) -> tuple[int, str, str]:
+    return done.code, done.out, done.err  # type: ignore[attr-defined]
+
+
+def test_the_command_without_rules(tmp_path: Path) -> None:
+    """No rules, typed or in the settings: 2, with what to type; nonsense as well."""
+    fill(tmp_path)
+    commands = Commands(tmp_path)
+    done = commands.pgvow("prune", "--output-dir", ".")
+    assert 2 == done.code
+    assert "--keep-daily 7" in done.err
+    for word in ("0", "-1", "x"):
+        assert 2 == commands.pgvow("prune", "--keep-last", word).code
+    assert 2 == commands.pgvow("prune", "--keep-within", "soon").code
+    (tmp_path / "pgvow.toml").write_text("[retention]\nkeep_last = 2\n")
+    assert 0 == commands.pgvow("prune", "--output-dir", ".", "--quiet").code
+    assert 2 == len(LocalStore(tmp_path).list())
+
+
+@pytest.mark.majors(18)
+def test_after_a_backup(server: TestServer, database: str, tmp_path: Path) -> None:
+    """Pruned after a backup that succeeded, where the settings say so; never after a failure."""
+    (tmp_path / "pgvow.toml").write_text(
+        'output_dir = "."\n[retention]\nkeep_last = 2\nprune_after_backup = true\n'
+    )
+    commands = Commands(tmp_path, settings_for(server, database))
+    made = [commands.run("--json", "--space-factor", "0") for _ in range(3)]
+    assert [0, 0, 0] == [done.code for done in made]
+    assert [0, 0, 1] == [len(done.json["pruned"]) for done in made]
+    assert made[0].json["backup_path"] == made[2].json["pruned"][0]
+    (tmp_path / "pgvow.toml").write_text(
+        'output_dir = "."\n[retention]\nkeep_last = 1\nprune_after_backup = true\n'
+    )
+    assert 3 == commands.run("--space-factor", "0", DEV_DB_PORT="1").code
+    assert 2 == len(LocalStore(tmp_path).list())

@@ -1,0 +1,32 @@
+"""A prune that dies before a step of its first removal, as by ``kill -9``: DIRECTORY STEP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pgvow.operations.prune import PruneOptions, prune
+from pgvow.retention import Rules
+from pgvow.store import removal
+
+if TYPE_CHECKING:
+    from pgvow.store.files import Files
+
+
+def _die(_: Files) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def main(directory: str, count: str) -> None:
+    """Prune, and die on the way."""
+    removal.STEPS = (*removal.STEPS[: int(count)], _die)
+    prune(PruneOptions(Path(directory), lambda _: Rules(last=1)), now=datetime.now(UTC))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,223 @@
+"""Which backups are kept, and why: for any history, any rules, any clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgvow.model import Backup, BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
+from pgvow.retention import NO_RULE, Rules, decide, unfit
+from tests.support import backups
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+_GOLDEN = Path(__file__).parent / "golden/retention.txt"
+_DAY = timedelta(days=1)
+_COUNTED = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+_DIFFERS = Difference(DifferenceKind.ROWS, "orders", "3", "2")
+
+
+def backup(
+    moment: datetime,
+    *,
+    kind: str = "good",
+    level: Level = Level.DECODED,
+    database: str = "shop",
+    environment: str = "prod",
+    selection: tuple[str, ...] = (),
+) -> Backup:
+    """A backup as a listing gives it: good, proven, damaged, failed, incomplete or foreign."""
+    facts = replace(
+        backups.metadata(moment, database=database, environment=environment), selection=selection
+    )
+    if kind == "foreign":
+        facts = replace(facts, pgvow_version=None)
+    shown = Evidence(level, moment, 1.0)
+    failed = Evidence(level, moment, 1.0, differences=(_DIFFERS,)) if kind == "failed" else None
+    statuses = {"damaged": BackupStatus.SIZE_DIFFERS, "incomplete": BackupStatus.DUMP_MISSING}
+    return Backup(
+        path=Path(facts.backup_file),
+        status=statuses.get(kind, BackupStatus.OK),
+        size_bytes=facts.backup_size_bytes,
+        metadata=None if kind == "bare" else facts,
+        timestamp=moment,
+        environment=environment,
+        database=database,
+        complaint="12 bytes, where the metadata says 39" if kind in statuses else None,
+        proof=Proof(facts.backup_file, facts.checksum_sha256, (shown,), failed),
+    )
+
+
+def kept(history: Sequence[Backup], rules: Rules, now: datetime = _NOW) -> set[Path]:
+    """The paths of what is kept."""
+    return {one.backup.path for one in decide(history, lambda _: rules, now) if one.keep}
+
+
+_moments = st.integers(-400 * 24, 24 * 40).map(lambda hours: _NOW + timedelta(hours=hours))
+_backups = st.builds(
+    backup,
+    _moments,
+    kind=st.sampled_from(["good", "good", "good", "damaged", "failed", "incomplete", "foreign"]),
+    level=st.sampled_from(Level),
+    database=st.sampled_from(["shop", "chat"]),
+    environment=st.sampled_from(["dev", "prod"]),
+    selection=st.sampled_from([(), (), ("--table=orders",)]),
+)
+_histories = st.lists(_backups, max_size=40, unique_by=lambda one: one.path)
+_rules = st.builds(
+    Rules,
+    **{name: st.integers(0, 4) for name in _COUNTED},
+    within=st.none() | st.integers(1, 3000).map(lambda hours: timedelta(hours=hours)),
+)
+_clocks = st.integers(-3 * 365, 20 * 365).map(lambda days: _NOW + timedelta(days=days))
+
+
+def series(history: Sequence[Backup]) -> dict[tuple[object, ...], list[Backup]]:
+    """What stands in for each other, newest first."""
+    found: dict[tuple[object, ...], list[Backup]] = {}
+    for one in sorted(history, key=lambda one: (one.timestamp, one.path.name), reverse=True):
+        assert one.metadata is not None
+        key = (one.environment, one.database, one.metadata.selection)
+        found.setdefault(key, []).append(one)
+    return found
+
+
+@given(_histories, _rules, _clocks)
+def test_the_newest_proven_and_verified_survive(
+    history: list[Backup], rules: Rules, now: datetime
+) -> None:
+    """Whatever the rules and the clock, of each database."""
+    remaining = kept(history, rules, now)
+    for group in series(history).values():
+        good = [one for one in group if unfit(one, now) is None]
+        proven = [one for one in good if one.trusted is Level.PROVEN]
+        assert {one.path for one in (*good[:1], *proven[:1])} <= remaining
+
+
+@given(_histories, _rules, _clocks)
+def test_what_is_not_good_is_kept_and_displaces_nothing(
+    history: list[Backup], rules: Rules, now: datetime
+) -> None:
+    """Damaged, incomplete and foreign ones stay, and what is kept without them is kept with."""
+    good = [one for one in history if unfit(one, now) is None]
+    others = {one.path for one in history} - {one.path for one in good}
+    assert kept(good, rules, now) | others == kept(history, rules, now)
+
+
+@given(_histories, _rules, _clocks)
+def test_pruning_twice_is_pruning_once(history: list[Backup], rules: Rules, now: datetime) -> None:
+    """What is left by a pruning is left by the next."""
+    once = kept(history, rules, now)
+    assert once == kept([one for one in history if one.path in once], rules, now)
+
+
+@given(_histories, _rules, _clocks, st.sampled_from(_COUNTED))
+def test_more_keeps_more(history: list[Backup], rules: Rules, now: datetime, name: str) -> None:
+    """What N of a rule keeps, N + 1 keeps; and so does a longer time."""
+    more = replace(rules, **{name: getattr(rules, name) + 1})
+    if rules:
+        assert kept(history, rules, now) <= kept(history, more, now)
+    if rules.within:
+        longer = replace(rules, within=rules.within * 2)
+        assert kept(history, rules, now) <= kept(history, longer, now)
+
+
+@given(_histories, _rules, _clocks)
+def test_a_clock_that_is_behind_removes_nothing_newer(
+    history: list[Backup], rules: Rules, now: datetime
+) -> None:
+    """What was made after the moment that a wrong clock shows is kept, all of it."""
+    beyond = {one.path for one in history if one.timestamp and one.timestamp > now + _DAY}
+    assert beyond <= kept(history, rules, now)
+
+
+@given(_histories, _rules, st.integers(0, 10000))
+def test_a_clock_that_is_ahead_removes_nothing_more(
+    history: list[Backup], rules: Rules, days: int
+) -> None:
+    """Once all backups lie in the past, how far is all the same: only they count."""
+    past = max((one.timestamp for one in history if one.timestamp), default=_NOW)
+    assert kept(history, rules, past) == kept(history, rules, past + days * _DAY)
+
+
+@given(_histories, _clocks)
+def test_no_rules_no_removal(history: list[Backup], now: datetime) -> None:
+    """Without any rule everything is kept."""
+    assert {one.path for one in history} == kept(history, Rules(), now)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("damaged", "damaged: 12 bytes, where the metadata says 39"),
+        ("failed", "damaged: a check failed that should show it decoded"),
+        ("incomplete", "damaged: 12 bytes, where the metadata says 39"),
+        ("foreign", "not known to be pgvow's: its metadata is of another tool"),
+        ("good", None),
+    ],
+)
+def test_who_counts(kind: str, reason: str | None) -> None:
+    """Only what pgvow made, is complete, and failed no check."""
+    assert reason == unfit(backup(_NOW, kind=kind), _NOW)
+
+
+def test_a_future_one_displaces_none() -> None:
+    """Made while the clock was years ahead, it is kept, and the newest of now is as well."""
+    ahead = backup(datetime(2099, 1, 1, tzinfo=UTC))
+    today, before = backup(_NOW), backup(_NOW - timedelta(days=1))
+    verdicts = decide([ahead, today, before], lambda _: Rules(last=1), _NOW)
+    assert [
+        ("from the future: a clock was wrong",),
+        ("newest verified", "last 1 of 1"),
+        (NO_RULE,),
+    ] == [verdict.reasons for verdict in verdicts]
+
+
+def test_within_is_of_the_newest() -> None:
+    """When backups have stopped, time alone removes none of the last ones."""
+    stopped = [backup(_NOW - timedelta(days=days)) for days in range(400, 410)]
+    assert 8 == len(kept(stopped, Rules(within=timedelta(days=7))))
+
+
+def golden() -> str:
+    """Two years of daily backups, with two an evening in autumn, and what became of each."""
+    history = [backup(_NOW - timedelta(days=days)) for days in range(730)]
+    history += [backup(_NOW - timedelta(days=days, hours=6)) for days in range(0, 60, 7)]
+    history += [
+        backup(_NOW - timedelta(days=3, hours=1), kind="damaged"),
+        backup(_NOW - timedelta(days=40, hours=1), kind="failed"),
+        backup(_NOW - timedelta(days=90, hours=1), level=Level.PROVEN),
+        backup(_NOW - timedelta(days=9, hours=2), selection=("--table=orders",)),
+        backup(_NOW - timedelta(days=10, hours=2), selection=("--table=orders",)),
+    ]
+    rules = Rules(last=3, hourly=4, daily=7, weekly=4, monthly=12, yearly=5)
+    rules = replace(rules, within=timedelta(days=2))
+    lines = []
+    for verdict in decide(history, lambda _: rules, _NOW):
+        assert verdict.backup.timestamp is not None
+        mark = "keep  " if verdict.keep else "remove"
+        moment = f"{verdict.backup.timestamp:%Y-%m-%d %H:%M}"
+        lines.append(f"{mark} {moment} {'; '.join(verdict.reasons)}\n")
+    return "".join(lines)
+
+
+def test_two_years() -> None:
+    """The reasons for every backup of two years are those that were read and agreed to.
+
+    To renew them: ``python -c "from tests.unit.test_retention import *; renew()"``.
+    """
+    assert _GOLDEN.read_text(encoding="utf-8") == golden()
+
+
+def renew() -> None:
+    """Write the golden file anew."""
+    _GOLDEN.parent.mkdir(exist_ok=True)
+    _GOLDEN.write_text(golden(), encoding="utf-8")
