@@ -89,9 +89,11 @@ def _decoded(place: Path, data: bytes) -> str:
         problem = Problem(str(place), f"{place.name} line {line}", "is not UTF-8")
         raise ConfigurationError.of([problem]) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        found = re.search(r" \(at line (\d+), column \d+\)$", str(error))
-        source = f"{place.name} line {found[1]}" if found else place.name
-        complaint = f"is not TOML: {str(error).removesuffix(found[0] if found else '')}"
+        complaint, _, where = str(error).partition(" (at ")
+        found = re.match(r"line (\d+)", where)
+        # "at end of document", that is
+        line = found[1] if found else str(data.rstrip(b"\n").count(b"\n") + 1)
+        source, complaint = f"{place.name} line {line}", f"is not TOML: {complaint}"
         raise ConfigurationError.of([Problem(str(place), source, complaint)]) from error
     return text
 

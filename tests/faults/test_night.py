@@ -1,0 +1,259 @@
+"""What goes wrong at night: exit code, history, notification, ping, metric and status agree."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.commands import Commands, settings_for
+from tests.support.disks import needs_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+pytestmark = pytest.mark.majors(18)
+
+
+@dataclass
+class Receiver:
+    """A service that is sent messages and pings, and answers with ``status``."""
+
+    port: int = 0
+    status: int = 200
+    got: list[tuple[str, Any]] = field(default_factory=list)
+
+    def messages(self) -> list[str]:
+        """The titles of the messages so far."""
+        return [body["title"] for path, body in self.got if path.startswith("/notify")]
+
+    def pings(self) -> list[str]:
+        """The paths of the pings so far."""
+        return [path for path, _ in self.got if path.startswith("/ping")]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """Run one, as a real HTTP server."""
+    receiver = Receiver()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            if receiver.status == 200:
+                receiver.got.append((self.path, json.loads(body)))
+            self.send_response(receiver.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield receiver
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A service for one test."""
+    with receiving() as found:
+        yield found
+
+
+def configured(folder: Path, receiver: Receiver, more: str = "") -> None:
+    """Write a settings file with everything that speaks up."""
+    (folder / "pgvow.toml").write_text(
+        f"""
+[notifications]
+urls = ["json://127.0.0.1:{receiver.port}/notify/${{TOKEN}}"]
+ping = "http://127.0.0.1:{receiver.port}/ping/${{TOKEN}}"
+[metrics]
+file = "pgvow.prom"
+{more}
+"""
+    )
+    (folder / ".env").write_text("TOKEN=s3cr3t\n")
+
+
+def metric(folder: Path, name: str) -> float | None:
+    """A metric's value."""
+    text = (folder / "pgvow.prom").read_text()
+    found = re.search(rf"^pgvow_{name}{{.*}} (.*)$", text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def fails(
+    commands: Commands, receiver: Receiver, code: int, *words: str | Path, **more: str
+) -> str:
+    """Run a backup that fails with a code, see that all agree, and return the cause."""
+    before = len(receiver.messages())
+    output = [str(word) for word in words if word == "--output-dir" or "/" in str(word)]
+    done = commands.run(*words, **more)
+    assert code == done.code, done.err
+    run = commands.pgvow("history", "--json", *output).json[0]
+    assert ("backup", "failed", code) == (run["operation"], run["outcome"], run["exit_code"])
+    assert run["ended"] >= run["started"]
+    titles = receiver.messages()[before:]
+    assert any("backup dev" in title and title.endswith("failed") for title in titles)
+    assert ["/ping/s3cr3t/start", "/ping/s3cr3t/fail"] == receiver.pings()[-2:]
+    assert 1 == metric(commands.cwd, "last_run_failed")
+    moment = metric(commands.cwd, "last_failure_timestamp_seconds")
+    assert moment is not None
+    status = commands.pgvow("status", "--json", *output)
+    assert 12 == status.code
+    alarms = [one for each in status.json["databases"] for one in each["alarms"]]
+    assert any(run["cause"].split("\n")[0] in one["message"] for one in alarms)
+    nagios = commands.pgvow("status", "--nagios", *output)
+    assert (2, True) == (nagios.code, nagios.out.startswith("PGVOW CRITICAL - "))
+    assert "s3cr3t" not in done.out + done.err + nagios.out + status.out
+    return str(run["cause"])
+
+
+def succeeds(commands: Commands, receiver: Receiver, *words: str | Path) -> None:
+    """Run a backup that succeeds after one that failed, and see that all agree."""
+    output = [str(word) for word in words if word == "--output-dir" or "/" in str(word)]
+    done = commands.run("--space-factor", "0", *words)
+    assert (0, "") == (done.code, done.err)
+    run = commands.pgvow("history", "--json", *output).json[0]
+    assert ("succeeded", 0) == (run["outcome"], run["exit_code"])
+    assert run["bytes"] == metric(commands.cwd, "backup_size_bytes")
+    assert "lock" in run["seconds"]
+    assert any(title.endswith("works again") for title in receiver.messages())
+    assert ["/ping/s3cr3t/start", "/ping/s3cr3t"] == receiver.pings()[-2:]
+    assert 0 == metric(commands.cwd, "last_run_failed")
+    assert 0 == commands.pgvow("status", "--quiet", *output).code
+
+
+def test_an_unreachable_server(
+    server: TestServer, database: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    """Refused: 3, everywhere; twice is told once; and then it works again."""
+    configured(tmp_path, receiver)
+    commands = Commands(tmp_path, settings_for(server, database))
+    fails(commands, receiver, 3, DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1")
+    told = receiver.messages()
+    assert 3 == commands.run(DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1").code
+    assert told == receiver.messages()
+    succeeds(commands, receiver)
+
+
+def test_a_dump_that_fails(
+    server: TestServer, database: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    """A table stays locked: 7, everywhere, and the good backup from before is still the newest."""
+    configured(tmp_path, receiver)
+    commands = Commands(tmp_path, settings_for(server, database))
+    with server.connect(database) as session:
+        session.execute("CREATE TABLE held AS SELECT 1")
+    first = commands.run("--space-factor", "0", "--json").json["backup_path"]
+    with server.connect(database) as session, session.transaction():
+        session.execute("LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
+        cause = fails(commands, receiver, 7, "--space-factor", "0", "--lock-wait-timeout", "1")
+    assert "held" in cause
+    (one,) = commands.pgvow("status", "--json").json["databases"]
+    assert first == one["newest"]
+    succeeds(commands, receiver)
+
+
+@needs_root
+def test_a_full_disk(
+    server: TestServer, database: str, tmp_path: Path, small_disk: Path, receiver: Receiver
+) -> None:
+    """Full midway: 5, everywhere; the history is on the same disk."""
+    configured(tmp_path, receiver)
+    commands = Commands(tmp_path, settings_for(server, database))
+    with server.connect(database) as session:
+        session.execute(
+            "CREATE TABLE noise AS SELECT n, md5(n::text) || md5((-n)::text)"
+            " FROM generate_series(1, 300000) AS n"
+        )
+    words = ("--output-dir", small_disk, "--space-factor", "0")
+    fails(commands, receiver, 5, *words)
+    with server.connect(database) as session:
+        session.execute("DROP TABLE noise")
+    succeeds(commands, receiver, "--output-dir", small_disk)
+
+
+def test_a_service_that_is_down(
+    server: TestServer, database: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    """A notification that fails is a warning, and comes with the next run; the backup is well."""
+    configured(tmp_path, receiver)
+    commands = Commands(tmp_path, settings_for(server, database))
+    receiver.status = 500
+    done = commands.run(DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1")
+    assert 3 == done.code
+    assert "a notification to json://… failed" in done.err
+    assert "the ping to http://127.0.0.1/… failed: HTTP 500" in done.err
+    assert "s3cr3t" not in done.err
+    assert [] == receiver.messages()
+    receiver.status = 200
+    done = commands.run("--space-factor", "0")
+    assert (0, "") == (done.code, done.err)
+    titles = receiver.messages()
+    assert "pgvow: backup dev" in titles[0]
+    assert titles[0].endswith("failed")
+    assert any(title.endswith("works again") for title in titles)
+
+
+def test_the_test_message(tmp_path: Path, receiver: Receiver) -> None:
+    """``notify test`` reaches the service, or says that it does not."""
+    configured(tmp_path, receiver)
+    commands = Commands(tmp_path)
+    done = commands.pgvow("notify", "test", "--json")
+    assert (0, True) == (done.code, done.json[0]["delivered"])
+    assert ["pgvow: a test"] == receiver.messages()
+    receiver.status = 503
+    done = commands.pgvow("notify", "test")
+    assert (1, "") == (done.code, done.err)
+    assert "✗ json://…" in done.out
+    (tmp_path / "pgvow.toml").unlink()
+    assert 2 == commands.pgvow("notify", "test").code
+
+
+def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Receiver) -> None:
+    """The facts reach them; one that fails before cancels, one that fails after is a warning."""
+    script = tmp_path / "hook"
+    script.write_text(
+        '#!/bin/sh\ncat > "$1.json"\nenv | grep -a "^PGVOW_\\|PASSWORD" > "$1.env"\nexit "$2"\n'
+    )
+    script.chmod(0o755)
+
+    def hooks(before: int, after: int) -> str:
+        return (
+            f'[hooks]\nbefore = ["{script}", "{tmp_path}/before", "{before}"]\n'
+            f'after = ["{script}", "{tmp_path}/after", "{after}"]\n'
+        )
+
+    commands = Commands(tmp_path, settings_for(server, database))
+    configured(tmp_path, receiver, hooks(0, 3))
+    done = commands.run("--space-factor", "0", "--json")
+    assert 0 == done.code
+    assert "the hook after the backup" in done.err
+    assert "ended with 3" in done.err
+    told = json.loads((tmp_path / "after.json").read_text())
+    assert ("backup", "succeeded", "0", database) == (
+        told["operation"], told["outcome"], told["exit_code"], told["database"],
+    )  # fmt: skip
+    assert told["file"] in done.json["backup_path"]
+    assert f"PGVOW_FILE={told['file']}" in (tmp_path / "after.env").read_text()
+    assert "PASSWORD" not in (tmp_path / "after.env").read_text()
+    assert "outcome" not in json.loads((tmp_path / "before.json").read_text())
+    configured(tmp_path, receiver, hooks(4, 0))
+    cause = fails(commands, receiver, 7, "--space-factor", "0")
+    assert "the hook before the backup" in cause
+    assert "ended with 4" in cause
+    assert "failed" == json.loads((tmp_path / "after.json").read_text())["outcome"]
