@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.cli.configured import environment_of
 from pgvow.cli.console import WARNING, errors, printable, styled
+from pgvow.cli.logfile import RunLog
 from pgvow.cli.watch import Watch
 from pgvow.errors import Interrupted, PgvowError
 from pgvow.runs import Operation, Outcome
@@ -67,8 +68,10 @@ class Observer:
         self._quiet = arguments.quiet if "quiet" in arguments else True
         self._directory = _directory(arguments)
         self._metrics_file = _metrics_file(arguments)
+        self._log = _log(arguments)
         self._history: History | None = None
         self._died: list[Run] = []
+        self._ended = False
         self._run = new_run(operation, datetime.now(UTC))
         self._run = replace(self._run, environment=_named(arguments))
         self._is_backup = operation is Operation.BACKUP
@@ -77,6 +80,9 @@ class Observer:
 
     def begin(self) -> None:
         """Leave a mark that the run has begun, by which its death would be known."""
+        if self._log is not None:
+            with self._harmless("nothing is logged"):
+                self._log.began(self._run)
         with self._harmless("the run is not recorded"):
             if self._is_backup:
                 from pgvow.store import LocalStore  # noqa: PLC0415
@@ -118,6 +124,10 @@ class Observer:
         with self._harmless("the run is not recorded"):
             if self._history is not None:
                 self._history.finish(run)
+        if self._log is not None:
+            with self._harmless("nothing is logged"):
+                self._log.ended(run)
+        self._ended = True
         self._tell(run)
 
     def _after(self) -> None:
@@ -178,6 +188,9 @@ class Observer:
 
     def _warn(self, message: str) -> None:
         self._watch.warn(message)
+        if self._log is not None and self._ended:  # before, it is told at the end
+            with suppress(PgvowError):
+                self._log.warned(self._run, message)
         if not self._quiet:
             errors().print(styled("!", WARNING), printable(message))
 
@@ -199,6 +212,11 @@ def facts_of(run: Run) -> dict[str, str]:
         "cause": run.cause,
     }
     return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _log(arguments: argparse.Namespace) -> RunLog | None:
+    path: Path | None = getattr(arguments, "log_file", None)
+    return RunLog(path, arguments.log_format) if path is not None else None
 
 
 def _named(arguments: argparse.Namespace) -> str | None:

@@ -92,7 +92,7 @@ def _decoded(place: Path, data: bytes) -> str:
         complaint, _, where = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", where)
         # "at end of document", that is
-        line = found[1] if found else str(data.rstrip(b"\n").count(b"\n") + 1)
+        line = int(found[1]) if found else data.rstrip(b"\n").count(b"\n") + 1
         source, complaint = f"{place.name} line {line}", f"is not TOML: {complaint}"
         raise ConfigurationError.of([Problem(str(place), source, complaint)]) from error
     return text

@@ -1,0 +1,210 @@
+"""What a person is told, and when; hooks that misbehave."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from pgvow.errors import BackupFailed
+from pgvow.operations.hooks import run_after, run_before
+from pgvow.operations.notify import NAME, State, decide, deliver, masked, notify
+from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
+from pgvow.settings.configuration import Event, HooksSection, NotificationsSection
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_NOW = datetime(2026, 11, 22, 2, tzinfo=UTC)
+_ALL = frozenset(Event)
+
+
+def run(outcome: Outcome, environment: str | None = "prod", database: str | None = "shop") -> Run:
+    """A backup that ended."""
+    return Run("1", Operation.BACKUP, _NOW, outcome, _NOW, None, environment, database)
+
+
+def told(
+    state: State,
+    outcome: Outcome,
+    alarms: Sequence[Alarm] = (),
+    on: frozenset[Event] = NotificationsSection().on,
+    *,
+    every_time: bool = False,
+) -> list[str]:
+    """The events of what there is to tell."""
+    section = NotificationsSection(on=on, every_time=every_time)
+    found = decide(state, run(outcome), alarms, section, _NOW)
+    return [str(message.event) for message in found]
+
+
+def test_a_broken_night_is_one_message() -> None:
+    """Twenty failures are told once, their end once, and the next night anew."""
+    state = State()
+    assert ["failure"] == told(state, Outcome.FAILED)
+    assert [] == [event for _ in range(19) for event in told(state, Outcome.FAILED)]
+    assert [] == told(state, Outcome.INTERRUPTED)
+    assert ["recovery"] == told(state, Outcome.SUCCEEDED)
+    assert [] == told(state, Outcome.SUCCEEDED)
+    assert ["failure"] == told(state, Outcome.DIED)
+
+
+def test_every_time() -> None:
+    """Who wants to hear of each is told of each."""
+    state = State()
+    assert [["failure"], ["failure"], ["recovery"], ["success"]] == [
+        told(state, outcome, every_time=True, on=_ALL)
+        for outcome in (Outcome.FAILED, Outcome.FAILED, Outcome.SUCCEEDED, Outcome.SUCCEEDED)
+    ]
+
+
+@pytest.mark.parametrize("event", Event)
+def test_each_can_be_switched_off(event: Event) -> None:
+    """What is not among ``on`` is not told; the state is kept all the same."""
+    state = State()
+    alarm = Alarm(AlarmKind.TOO_OLD, "old", is_critical=True)
+    found = [
+        *told(state, Outcome.FAILED, on=_ALL - {event}),
+        *told(state, Outcome.SUCCEEDED, on=_ALL - {event}),
+        *told(state, Outcome.SUCCEEDED, [alarm], on=_ALL - {event}),
+    ]
+    assert sorted(set(_ALL) - {event}) == sorted(set(found))
+
+
+def test_a_failure_before_anything_was_known() -> None:
+    """Settings that are wrong name no database: any success of the operation ends that."""
+    state, section = State(), NotificationsSection()
+    assert 1 == len(decide(state, run(Outcome.FAILED, None, None), (), section, _NOW))
+    assert ["recovery"] == told(state, Outcome.SUCCEEDED)
+    assert ["failure"] == told(state, Outcome.FAILED)
+    other = run(Outcome.SUCCEEDED, "staging")
+    assert [] == decide(state, other, (), section, _NOW)
+    assert ["recovery"] == told(state, Outcome.SUCCEEDED)
+
+
+def test_alarms_come_and_go() -> None:
+    """An alarm is told when it is new, whatever the numbers in it become, and when it is over."""
+    state = State()
+    first = Alarm(AlarmKind.TABLE_GONE, "the table a is gone", is_critical=False, name="a")
+    second = replace(first, name="b")
+    assert ["alarm"] == told(state, Outcome.SUCCEEDED, [first])
+    again = replace(first, message="the table a is still gone")
+    assert [] == told(state, Outcome.SUCCEEDED, [again])
+    assert ["alarm"] == told(state, Outcome.SUCCEEDED, [first, second])
+    assert ["recovery"] == told(state, Outcome.SUCCEEDED, [second])
+
+
+def test_who_died_is_told_of() -> None:
+    """Runs that were found dead are failures, and the run that found them may be the recovery."""
+    died = replace(run(Outcome.DIED), id="0")
+    found = decide(State(), run(Outcome.SUCCEEDED), (), NotificationsSection(), _NOW, died=[died])
+    assert ["failure", "recovery"] == [str(message.event) for message in found]
+
+
+def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
+    """It is kept, bounded in number and age, and comes with a word on why it is late."""
+    section = NotificationsSection(urls=("json://127.0.0.1:1/x",), every_time=True, timeout=5)
+    warnings: list[str] = []
+    for number in range(60):
+        moment = _NOW + timedelta(minutes=number)
+        notify(
+            replace(run(Outcome.FAILED), started=moment), died=(), alarms=(),
+            section=replace(section, urls=("nonsense://x",)), directory=tmp_path, now=moment,
+            warn=warnings.append,
+        )  # fmt: skip
+    text = (tmp_path / NAME).read_text()
+    assert 50 == text.count('"title"')
+    assert 0o600 == (tmp_path / NAME).stat().st_mode & 0o777
+    assert all("nonsense://…" in warning for warning in warnings)
+    (tmp_path / NAME).write_text("{broken")
+    warnings.clear()
+    late = _NOW + timedelta(days=30)
+    notify(
+        run(Outcome.SUCCEEDED), died=(), alarms=(), section=section, directory=tmp_path,
+        now=late, warn=warnings.append,
+    )  # fmt: skip
+    assert "what was told before is forgotten" in warnings[0]
+
+
+def test_a_service_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it longer than the time set."""
+    monkeypatch.setattr("pgvow.operations.notify._deliver", lambda *_: time.sleep(30))
+    started = time.monotonic()
+    assert "no answer within 0.2 s" == deliver("json://x", "t", "b", 0.2)
+    assert time.monotonic() - started < 20
+
+
+def test_urls_are_masked() -> None:
+    """Of a URL only the kind of service is shown."""
+    assert "slack://…" == masked("slack://token/secret")
+    assert "secret" not in masked("no url but secret")
+
+
+def hook(*words: str, seconds: float = 60) -> HooksSection:
+    """A hook before and after that is this command."""
+    return HooksSection(before=words, after=words, timeout=seconds)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("/bin/false",), "ended with 1"),
+        (("/no/such/program",), "cannot be started: No such file"),
+        (("/etc/passwd",), "cannot be started: Permission denied"),
+        (("/bin/sh", "-c", "kill -9 $$"), "was ended by signal 9"),
+        (("/bin/sh", "-c", "echo why; exit 3"), "ended with 3: why"),
+        (("/bin/sh", "-c", "head -c 9000000 /dev/zero | tr '\\0' x; exit 5"), "ended with 5: xxx"),
+    ],
+)
+def test_a_hook_that_fails(words: tuple[str, ...], reason: str) -> None:
+    """Before it cancels, after it warns; each with the reason and the end of what it said."""
+    with pytest.raises(BackupFailed, match=reason):
+        run_before(hook(*words), {}, os.environ)
+    warnings: list[str] = []
+    run_after(hook(*words), {}, os.environ, warnings.append)
+    assert reason in warnings[0]
+    assert len(warnings[0]) < 3000
+
+
+def test_a_hook_that_hangs(tmp_path: Path) -> None:
+    """It is ended with all that it started, even what ignores SIGTERM."""
+    script = f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/child; wait; sleep 1000"
+    with pytest.raises(BackupFailed, match="did not end within 1 s"):
+        run_before(hook("/bin/sh", "-c", script, seconds=1), {}, os.environ)
+    child = int((tmp_path / "child").read_text())
+    wait_until(lambda: not psutil.pid_exists(child) or _is_zombie(child))
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_hook_that_reads_nothing_and_one_that_succeeds() -> None:
+    """Standard input that nobody reads is no failure."""
+    run_before(hook("/bin/true"), {"file": "a\0b"}, os.environ)
+    warnings: list[str] = []
+    run_after(hook("/bin/true"), {"cause": "x" * 100_000}, os.environ, warnings.append)
+    assert [] == warnings
+
+
+def test_secrets_stay_here(tmp_path: Path) -> None:
+    """No password reaches a hook."""
+    environ = {
+        "PATH": os.environ["PATH"], "DB_PASSWORD": "s3cr3t", "STAGING_DB_PASSWORD": "s3cr3t",
+        "DATABASE_URL": "postgresql://u:s3cr3t@h/d", "PGPASSWORD": "s3cr3t", "KEPT": "yes",
+    }  # fmt: skip
+    out = tmp_path / "env"
+    run_before(hook("/bin/sh", "-c", f"env > {out}"), {"file": "a.dump"}, environ)
+    text = out.read_text()
+    assert "s3cr3t" not in text
+    assert {"KEPT=yes", "PGVOW_FILE=a.dump"} <= set(text.splitlines())
