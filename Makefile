@@ -8,7 +8,7 @@ WORKERS ?= 4
 # More for the benchmark: make bench BENCH="--size 1000 --shape chat"
 BENCH ?=
 
-.PHONY: help setup demo test lint check bench screenshot clean
+.PHONY: help setup demo test lint check bench screenshot reference clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench: setup  ## the engines against pg_dump and the floor
 
 screenshot: setup  ## docs/demo.svg, from the real demo
 	@$(BIN)/python tools/screenshot.py
+
+reference: setup  ## docs/configuration.md, from the code
+	@$(BIN)/python tools/configuration_reference.py
 
 clean:  ## remove everything that setup and tests made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -91,7 +91,7 @@ def test_help_has_the_same_table() -> None:
     shown = {int(code): meaning for code, meaning in rows}
     assert set(_CONTRACT) >= set(shown) >= set(_CONTRACT) - _OF_LATER_COMMANDS
     for code, meaning in shown.items():
-        words = meaning.removeprefix("doctor: ")
+        words = meaning.removeprefix("doctor, status: ")
         assert _CONTRACT[code][:12] == words[:12], code
 
 
@@ -103,7 +103,7 @@ def test_the_document_has_the_same_table() -> None:
     assert list(_CONTRACT) == codes
     for codes_text, meaning in rows:
         first = _CONTRACT[int(codes_text.split(", ")[0])]
-        plain = meaning.replace("`", "").replace("doctor: ", "")
+        plain = meaning.replace("`", "").replace("doctor, status: ", "")
         assert plain.startswith(first[:12]), codes_text
 
 

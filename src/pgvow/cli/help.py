@@ -15,8 +15,8 @@ exit codes:
   8    verification or proof failed
   9    another backup of this database into this directory is running
   10   restore failed
-  11   doctor: something needs attention
-  12   doctor: something is wrong
+  11   doctor, status: something needs attention
+  12   doctor, status: something is wrong
   13   cannot be proven here: an extension or a collation is not to be had
   130  interrupted by Ctrl-C
   143  interrupted by SIGTERM
@@ -40,5 +40,8 @@ examples:
   pgvow list
   pgvow verify db/backups/NAME.dump
   pgvow prove --latest           restore the newest on a throw-away server, and compare
+  pgvow prune --keep-daily 7 --keep-weekly 4 --dry-run
+  pgvow schedule install --env prod --at "0 2 * * *"
+  pgvow status                   whether all is well
 
 """
