@@ -71,6 +71,24 @@ class Run:
         """What its outcome is about: a later run of the same subject says whether it is mended."""
         return (self.operation, self.environment, self.database)
 
+    def facts(self) -> dict[str, object]:
+        """What others are told of it, by name; what is not known, or not yet, is left out."""
+        found = {
+            "operation": str(self.operation),
+            "outcome": str(self.outcome) if self.exit_code is not None else None,
+            "exit_code": self.exit_code,
+            "environment": self.environment,
+            "database": self.database,
+            "started": self.started.isoformat(),
+            "file": self.file,
+            "bytes": self.bytes,
+            "rows": self.rows,
+            "level": self.level,
+            "removed": self.removed,
+            "cause": self.cause,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
 
 class AlarmKind(StrEnum):
     """What can be wrong although nothing failed, or because something did."""

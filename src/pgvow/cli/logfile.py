@@ -30,17 +30,9 @@ class RunLog:
         """Say how it ended, each warning in a line of its own before."""
         for warning in run.warnings:
             self.warned(run, warning)
-        facts: dict[str, object] = {
-            "exit_code": run.exit_code,
-            "environment": run.environment,
-            "database": run.database,
-            "file": run.file,
-            "bytes": run.bytes,
-            "rows": run.rows,
-            "level": run.level,
-            "removed": run.removed,
-            "cause": run.cause,
-        }
+        facts = run.facts()
+        for name in ("operation", "outcome"):
+            facts.pop(name, None)
         self._write(run, run.outcome, facts)
 
     def warned(self, run: Run, warning: str) -> None:
@@ -48,13 +40,12 @@ class RunLog:
         self._write(run, "warning", {"message": warning})
 
     def _write(self, run: Run, what: str, facts: dict[str, object]) -> None:
-        known = {name: value for name, value in facts.items() if value is not None}
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if self._as_json:
             head = {"at": now, "run": run.id, "operation": run.operation, "event": what}
-            line = json.dumps({**head, **known})
+            line = json.dumps({**head, **facts})
         else:
-            told = " ".join(f"{name}={_word(value)}" for name, value in known.items())
+            told = " ".join(f"{name}={_word(value)}" for name, value in facts.items())
             line = f"{now} pgvow[{run.pid}] {run.operation} {what} {told}".rstrip()
         with refusals("write", self._path):
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

@@ -196,22 +196,8 @@ class Observer:
 
 
 def facts_of(run: Run) -> dict[str, str]:
-    """What a hook is told of a run, by name; what is not known yet is left out."""
-    facts = {
-        "operation": run.operation,
-        "outcome": run.outcome if run.exit_code is not None else None,
-        "exit_code": run.exit_code,
-        "environment": run.environment,
-        "database": run.database,
-        "started": run.started.isoformat(),
-        "file": run.file,
-        "bytes": run.bytes,
-        "rows": run.rows,
-        "level": run.level,
-        "title": run.title,
-        "cause": run.cause,
-    }
-    return {name: str(value) for name, value in facts.items() if value is not None}
+    """What a hook is told of a run, by name."""
+    return {name: str(value) for name, value in run.facts().items()}
 
 
 def _log(arguments: argparse.Namespace) -> RunLog | None:

@@ -74,17 +74,4 @@ def _ping(
 
 
 def _summary(run: Run) -> str:
-    facts = {
-        "operation": run.operation,
-        "outcome": run.outcome,
-        "exit_code": run.exit_code,
-        "environment": run.environment,
-        "database": run.database,
-        "file": run.file,
-        "bytes": run.bytes,
-        "rows": run.rows,
-        "level": run.level,
-        "cause": run.cause,
-        "seconds": dict(run.seconds),
-    }
-    return json.dumps({name: value for name, value in facts.items() if value not in (None, {})})
+    return json.dumps({**run.facts(), "seconds": dict(run.seconds)})
