@@ -12,13 +12,14 @@ import sys
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from pgvow.errors import ToolUnsuitable
+from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import FrameType, TracebackType
+    from types import TracebackType
 
 _PR_SET_PDEATHSIG = 1
 _LINUX = sys.platform.startswith("linux")
@@ -39,46 +40,6 @@ def die_with_parent() -> None:
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-class SignalsKeptBack:
-    """Keep signals that ask us to stop from being handled while a child is forked.
-
-    Python calls hooks of its own after a fork (``logging``'s, for one) and ignores whatever they
-    raise: a handler that raises there is called for nothing, and the signal is lost. Seen as runs
-    that went on after Ctrl-C. Afterwards ``deliver()`` has the signals handled; leaving the block
-    by an exception delivers them at once. Handlers are the main thread's, so others do nothing.
-    """
-
-    def __init__(self) -> None:
-        self._kept: list[int] = []
-        self._handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if callable(signal.getsignal(each)):
-                    self._handlers[each] = signal.signal(each, self._keep)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for each, handler in self._handlers.items():
-            signal.signal(each, handler)
-        if error is not None:
-            self.deliver()
-
-    def deliver(self) -> None:
-        """Have the signals handled that came meanwhile; raises what their handlers raise."""
-        while self._kept:
-            signal.raise_signal(self._kept.pop(0))
-
-    def _keep(self, signum: int, _frame: FrameType | None) -> None:
-        self._kept.append(signum)
 
 
 def _pidfd(pid: int) -> int | None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pgvow.errors import AccessDenied, NoSpace, PgvowError
+from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,12 +114,14 @@ class Scratch:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             try:
-                self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent(self.account)))
-                stack.callback(_remove, self.path)
-                stack.callback(os.close, _own(self.path))
-                self.account.give(self.path)
+                with SignalsKeptBack() as signals:
+                    self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent(self.account)))
+                    stack.callback(_remove, self.path)
+                    stack.callback(os.close, _own(self.path))
+                    self.account.give(self.path)
             except OSError as error:
                 raise translated(error) from error
+            signals.deliver()
             self._stack = stack.pop_all()
         return self
 
@@ -158,7 +161,10 @@ def _own(path: Path) -> int:
 
 def _places() -> list[Path]:
     """Where directories of ours may be: TMPDIR first, /tmp where that does not serve."""
-    return list(dict.fromkeys([Path(tempfile.gettempdir()).absolute(), Path("/tmp")]))  # noqa: S108
+    with SignalsKeptBack() as signals:  # Python tries the directory with a file, the first time
+        first = Path(tempfile.gettempdir()).absolute()
+    signals.deliver()
+    return list(dict.fromkeys([first, Path("/tmp")]))  # noqa: S108
 
 
 def _parent(account: Account) -> Path:

@@ -20,7 +20,6 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.binaries import Installation, install_steps
-from pgvow.postgres.process import SignalsKeptBack
 from pgvow.postgres.scratch import (
     SOCKET_NAME,
     Scratch,
@@ -29,6 +28,7 @@ from pgvow.postgres.scratch import (
     server_account,
     translated,
 )
+from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

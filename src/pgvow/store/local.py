@@ -95,10 +95,6 @@ def _make(directory: Path) -> None:
 
 
 def _try_writing(directory: Path) -> None:
-    """Permissions, quotas, read-only mounts: only writing tells."""
-    fd, name = tempfile.mkstemp(prefix=".pgvow-", dir=directory)
-    try:
-        Path(name).unlink()
-        os.write(fd, b"pgvow")
-    finally:
-        os.close(fd)
+    """Permissions, quotas, read-only mounts: only writing tells. The file never has a name."""
+    with tempfile.TemporaryFile(prefix=".pgvow-", dir=directory) as file:
+        os.write(file.fileno(), b"pgvow")

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import AlreadyRunning
+from pgvow.signals import SignalsKeptBack
 from pgvow.store import names
 from pgvow.store.metadata import moment_text
 from pgvow.store.refusals import refusals
@@ -69,13 +70,14 @@ class RunLock:
         return self._fd is not None
 
     def __enter__(self) -> Self:
-        with refusals("lock", self.path):
-            self._fd = self._acquire()
-            try:
+        try:
+            with refusals("lock", self.path), SignalsKeptBack() as signals:
+                self._fd = self._acquire()
                 self._sign(self._fd)
-            except BaseException:
-                self._release()
-                raise
+            signals.deliver()
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def __exit__(
