@@ -170,6 +170,36 @@ def test_every_document_is_reachable_from_the_index() -> None:
     assert set(_DOCUMENTS) == seen
 
 
+@pytest.mark.parametrize("document", ["docs/parallel.md", "docs/unattended.md"])
+def test_the_commands_of_the_guides_run(
+    document: str, project: Path, shell: dict[str, str]
+) -> None:
+    """Every sh block, in order, beside a backup that is there."""
+    run("python3 backup_db.py", project, shell)
+    scripts = blocks(document, "sh")
+    assert scripts
+    for script in scripts:
+        run(script, project, shell)
+
+
+def test_the_metrics_are_those_of_the_guide(project: Path, shell: dict[str, str]) -> None:
+    """Each metric that is written stands in the table, and each of the table is written."""
+    run("python3 backup_db.py --metrics-file here.prom", project, shell)
+    run("pgvow prove --latest", project, shell)
+    run(
+        "python3 backup_db.py --metrics-file here.prom || [ $? = 3 ]",
+        project,
+        {**shell, "DEV_DB_PORT": "1"},
+    )
+    written = set(re.findall(r"^# TYPE (\w+)", (project / "here.prom").read_text(), re.MULTILINE))
+    guide = (ROOT / "docs/unattended.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1] for row in guide.splitlines() if row.startswith("| `pgvow_")]
+    told = set(re.findall(r"pgvow_\w+", " ".join(rows)))
+    assert told == written
+    for name in re.findall(r"expr:.*?(pgvow_\w+)", guide):
+        assert name in written
+
+
 def test_exit_codes_agree() -> None:
     """README and --help have the same codes with the same words (T041, T048)."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -144,17 +144,18 @@ def restore(arguments: argparse.Namespace) -> int:
 
 
 def _confirmed(arguments: argparse.Namespace, chosen: Settings) -> bool:
-    """Let the database's name be typed before one in production is replaced."""
+    """Let the database's name be typed before one is replaced that is not for development."""
     from pgvow.cli.console import errors, printable  # noqa: PLC0415
-    from pgvow.model import PROD  # noqa: PLC0415
+    from pgvow.model import DEV  # noqa: PLC0415
 
-    if arguments.yes or not arguments.swap or chosen.environment != PROD:
+    if arguments.yes or not arguments.swap or chosen.environment == DEV:
         return bool(arguments.yes)
     if not sys.stdin.isatty():
         return False
-    where = f"{chosen.connection.host}:{chosen.connection.ports}"
+    server = f"{chosen.connection.host}:{chosen.connection.ports}"
+    where = printable(f"{server} ({chosen.environment})")
     errors().print(
-        f"This replaces the database {printable(arguments.to)} on {where} (production).\n"
+        f"This replaces the database {printable(arguments.to)} on {where}.\n"
         "Type its name to go on: ",
         end="",
     )

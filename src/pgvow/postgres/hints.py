@@ -67,7 +67,8 @@ def _wrong_password(connection: Connection) -> list[str]:
 
 
 def _no_password(connection: Connection) -> list[str]:
-    variable = "DEV_DB_PASSWORD" if connection.environment == "dev" else "DB_PASSWORD"
+    origin = connection.origins.get("password")
+    variable = origin.variable if origin else "DB_PASSWORD"
     return [
         f"Set {variable} in .env.local, or put a line for this server into ~/.pgpass (mode 0600)",
         f"Try by hand: {_psql(connection)}",

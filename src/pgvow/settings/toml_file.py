@@ -230,7 +230,7 @@ class _Reading:
         upper = name.upper().replace("-", "_")
         return EnvironmentSection(
             name=name,
-            prefix=own.get("prefix", f"{upper}_DB"),
+            prefix=own.get("prefix", f"{upper}_DB").rstrip("_"),
             url_variable=own.get("url_variable", f"{upper}_DATABASE_URL"),
             output_dir=self._placed(own.get("output_dir")),
             backup=BackupSection(**merged["backup"]) if "backup" in table else None,

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from pgvow.errors import VerificationFailed
 from pgvow.model import (
-    DEV,
-    PROD,
     GlobalsFacts,
     LargeObjectFacts,
     Metadata,
@@ -24,6 +22,7 @@ from pgvow.model import (
     TableFacts,
     TocFacts,
 )
+from pgvow.store import names
 from pgvow.store.strict_json import Reader, is_count, is_digest, is_text, parse, quoted
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def _metadata(reader: Reader) -> Metadata:
     ours = reader.lenient(when=version is not None and version > METADATA_VERSION)
     metadata = Metadata(
         backup_timestamp=reader.moment("backup_timestamp"),
-        environment=reader.choice("environment", (DEV, PROD)),
+        environment=reader.named("environment", names.is_environment, "an environment's name"),
         database_name=reader.text("database_name"),
         backup_file=reader.file("backup_file"),
         backup_size_bytes=reader.count("backup_size_bytes", at_least=1),

@@ -60,9 +60,14 @@ def unsafe_name(safe: str) -> str:
 
 def group(database: str, environment: str) -> str:
     """Name the backups that belong together: one database in one environment."""
-    if not _ENVIRONMENT.fullmatch(environment):
+    if not is_environment(environment):
         raise ValueError(f"not an environment's name: {environment!r}")
     return f"{safe_name(database)}_{environment}"
+
+
+def is_environment(text: str) -> bool:
+    """Say whether an environment can be called so."""
+    return _ENVIRONMENT.fullmatch(text) is not None
 
 
 def stem(database: str, environment: str, moment: datetime) -> str:

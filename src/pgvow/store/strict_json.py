@@ -132,6 +132,13 @@ class Reader:
             return str(value)
         return self._complain(key, " or ".join(map(repr, choices)), value, "")
 
+    def named(self, key: str, is_right: Callable[[str], bool], what: str) -> str:
+        """Read a text that names something in a way of its own."""
+        value = self._found.get(key, _MISSING)
+        if isinstance(value, str) and is_right(value):
+            return value
+        return self._complain(key, what, value, "")
+
     def whole(self, key: str) -> int:
         """Read a whole number, as large as a bigint."""
         value = self._found.get(key, _MISSING)
