@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from tests.support.commands import Commands, settings_for
 from tests.support.disks import needs_root
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,3 +259,18 @@ def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Rece
     assert "the hook before the backup" in cause
     assert "ended with 4" in cause
     assert "failed" == json.loads((tmp_path / "after.json").read_text())["outcome"]
+
+
+def test_a_hook_does_not_outlive_us(server: TestServer, database: str, tmp_path: Path) -> None:
+    """After ``kill -9`` of a run that waits for its hook, the hook is gone as well."""
+    script = tmp_path / "hook"
+    script.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid.new"\n'
+                      f'mv "{tmp_path}/pid.new" "{tmp_path}/pid"\nexec sleep 3600\n')  # fmt: skip
+    script.chmod(0o755)
+    (tmp_path / "pgvow.toml").write_text(f'[hooks]\nbefore = ["{script}"]\n')
+    run = Commands(tmp_path, settings_for(server, database)).start()
+    wait_until((tmp_path / "pid").exists)
+    hook = psutil.Process(int((tmp_path / "pid").read_text()))
+    run.kill()
+    run.communicate()
+    hook.wait(60)

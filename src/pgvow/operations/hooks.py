@@ -14,7 +14,9 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from pgvow.errors import BackupFailed
+from pgvow.postgres.process import die_with_parent
 from pgvow.settings.masking import SECRET_VARIABLES
+from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,18 +70,21 @@ def _run(
         given.write(json.dumps(dict(facts)).encode("utf-8", "backslashreplace") + b"\n")
         given.seek(0)
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=given,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                env=_environment(facts, environ),
-                start_new_session=True,
-            )
+            with SignalsKeptBack() as signals:
+                process = subprocess.Popen(
+                    command,
+                    stdin=given,
+                    stdout=said,
+                    stderr=subprocess.STDOUT,
+                    env=_environment(facts, environ),
+                    start_new_session=True,
+                    preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, safe at a fork
+                )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise _HookFailed(f"cannot be started: {reason}") from error
         try:
+            signals.deliver()
             code = process.wait(seconds)
         except subprocess.TimeoutExpired as error:
             raise _HookFailed(f"did not end within {seconds:g} s{_told(said)}") from error
