@@ -89,7 +89,13 @@ def test_a_real_crontab(commands: Commands) -> None:
     commands.pgvow("schedule", "install", "--job", "prove", "--every", "month", "--on", "28")
     shown = commands.pgvow("schedule", "show", "--json").json
     assert [("7 3 * * 1", 5), ("0 2 28 * *", 5)] == [(one["at"], len(one["next"])) for one in shown]
-    commands.pgvow("schedule", "remove", "--job", "prove")
+    status = commands.pgvow("status", "--env", "prod", "--json").json["databases"]
+    due = [datetime.fromisoformat(one["next_run"]) for one in status]
+    assert [datetime.fromisoformat(shown[0]["next"][0])] == due
+    elsewhere = ("status", "--env", "prod", "--json", "--output-dir", "elsewhere")
+    assert [None] == [one["next_run"] for one in commands.pgvow(*elsewhere).json["databases"]]
+    said = commands.pgvow("schedule", "remove", "--job", "prove")
+    assert said.out.startswith("removed prove-auto-")
     assert ["backup"] == [one["id"].split("-")[0] for one in _shown(commands)]
     commands.pgvow("schedule", "remove", "--all")
     assert foreign == table(commands)
@@ -227,13 +233,15 @@ def test_units_of_a_user(tmp_path: Path) -> None:
     foreign.write_text("[Timer]\n")
     commands = Commands(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")})
     code = "import os, sys; os.geteuid = lambda: 1000; from pgvow.cli import main; sys.exit(main())"
-    words = ("--with", "systemd", "--env", "prod", "--at", "0 2 * * *", "--timezone", "UTC")
+    words = ("--with", "systemd", "--env", "prod", "--at", "0 2 * * *", "--timezone", "Asia/Tokyo")
     for changed in (True, False):
         done = commands._run(["-c", code, "schedule", "install", *words, "--json"], 60, {})
         assert (0, changed) == (done.code, done.json["changed"]), done.err
     assert 3 == len(list(units.iterdir()))
     shown = commands.pgvow("schedule", "show", "--json").json
-    assert ["0 2 * * *"] == [one["at"] for one in shown if str(units) == one["where"]]
+    (ours,) = (one for one in shown if str(units) == one["where"])
+    assert ("0 2 * * *", 5) == (ours["at"], len(ours["next"]))
+    assert all(moment.endswith("T02:00+09:00") for moment in ours["next"])
     commands._run(["-c", code, "schedule", "remove", "--with", "systemd", "--all"], 60, {})
     assert [foreign] == list(units.iterdir())
 

@@ -13,9 +13,9 @@ from pgvow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from pgvow.cli.parser import Parser
+    from pgvow.operations.installed import Entry
     from pgvow.operations.scheduled import Scheduled
 
 _TEXT = """\
@@ -100,7 +100,8 @@ def _install_units(arguments: argparse.Namespace, scheduled: Scheduled) -> int:
     said = said or systemd_units.systemctl(["enable", "--now", timer], system=system)
     scope = "--system" if system else "--user"
     again = f"systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
-    note = f"{said}; where systemd runs, type: {again}" if said else None
+    heard = " ".join((said or "").split())
+    note = f"{heard}; where systemd runs, type: {again}" if heard else None
     return _report_installed(arguments, scheduled, str(directory / timer), changed, note)
 
 
@@ -219,8 +220,11 @@ def _show(arguments: argparse.Namespace) -> int:
 
     from pgvow.cli.console import printable  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
+    from pgvow.operations.installed import configured, installed  # noqa: PLC0415
 
-    found = list(_everything(arguments))
+    now = datetime.now(UTC)
+    entries = [*installed(os.environ), *configured(arguments.configuration)]
+    found = [_object(entry, now) for entry in entries]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Where", "Job", "At", "Next"):
         table.add_column(heading, overflow="fold")
@@ -232,46 +236,15 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _everything(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Everything that is scheduled, wherever it stands."""
-    from pgvow.errors import PgvowError  # noqa: PLC0415
-    from pgvow.operations import crontab, systemd_units  # noqa: PLC0415
-
-    try:
-        table = crontab.read_crontab()
-    except PgvowError:
-        table = b""  # no cron here
-    for one in crontab.installed_in(table):
-        yield _entry("crontab", one.identity, one.at, None, one.command)
-    for system in (False, True):
-        directory = systemd_units.unit_directory(os.environ, system=system)
-        for one in systemd_units.installed_units(directory):
-            yield _entry(str(directory), one.identity, one.at, None, one.command)
-    schedule = arguments.configuration.schedule
-    for job in schedule.jobs:
-        name = f"{job.job} {job.env or ''}".strip()
-        where = f"pgvow.toml ({schedule.timezone})"
-        yield _entry(where, name, job.at, schedule.timezone, "pgvow schedule run")
-
-
-def _entry(
-    where: str, identity: str, at: str, timezone: str | None, command: str
-) -> dict[str, Any]:
-    from cronsim import CronSim, CronSimError  # noqa: PLC0415
-
-    from pgvow.operations.schedule_times import next_times  # noqa: PLC0415
-
-    now = datetime.now(UTC)
-    try:
-        if timezone is not None:
-            moments = next_times(at, timezone, now, _SHOWN)
-        else:
-            due = CronSim(at, datetime.now())  # noqa: DTZ005 - by this machine's clock
-            moments = [next(due).astimezone() for _ in range(_SHOWN)]
-    except (CronSimError, StopIteration):
-        moments = []  # somebody has edited it
-    following = [moment.isoformat(timespec="minutes") for moment in moments]
-    return {"where": where, "id": identity, "at": at, "command": command, "next": following}
+def _object(entry: Entry, now: datetime) -> dict[str, Any]:
+    following = [moment.isoformat(timespec="minutes") for moment in entry.next_times(now, _SHOWN)]
+    return {
+        "where": entry.where,
+        "id": entry.identity,
+        "at": entry.at,
+        "command": entry.command,
+        "next": following,
+    }
 
 
 def _remove(arguments: argparse.Namespace) -> int:
@@ -307,8 +280,8 @@ def _remove(arguments: argparse.Namespace) -> int:
             systemd_units.systemctl(["disable", "--now", f"pgvow-{identity}.timer"], system=system)
         systemd_units.remove_units(directory, removed)
         systemd_units.systemctl(["daemon-reload"], system=system)
-    told = "\n".join(f"removed {one}" for one in removed) or "nothing of ours was installed"
-    print_result(arguments, lambda: removed, lambda: Text(printable(told)))
+    told = [f"removed {printable(one)}" for one in removed] or ["nothing of ours was installed"]
+    print_result(arguments, lambda: removed, lambda: Text("\n".join(told)))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> StatusReport:
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
+    from pgvow.operations.installed import installed  # noqa: PLC0415
     from pgvow.operations.status import current_status  # noqa: PLC0415
 
     return current_status(
@@ -107,6 +109,7 @@ def _report(arguments: argparse.Namespace) -> StatusReport:
         datetime.now(UTC),
         environment=environment_of(arguments),
         max_age=arguments.max_age,
+        installed=tuple(installed(os.environ)),
     )
 
 

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow.cli.cores import usable_cores
+from pgvow.model import DEFAULT_DIRECTORY
 
 if TYPE_CHECKING:
     from pgvow.model import Compress
 
-DEFAULT_DIRECTORY = Path("db/backups")
-
 DEFAULTS: dict[str, Any] = {
     "env": "auto",
-    "output_dir": DEFAULT_DIRECTORY,
+    "output_dir": Path(DEFAULT_DIRECTORY),
     "space_factor": 2.0,
     "lock_wait_timeout": 60.0,
     "no_globals": False,

@@ -27,11 +27,12 @@ _FIELDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One entry of ours: its identity, its five fields, its command."""
+    """One entry of ours: its identity, its five fields, its command, its zone if it has one."""
 
     identity: str
     at: str
     command: str
+    timezone: str | None = None
 
 
 def lines_for(scheduled: Scheduled) -> bytes:

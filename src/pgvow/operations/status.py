@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
+from pgvow.model import DEFAULT_DIRECTORY
 from pgvow.operations import alarms as look
+from pgvow.operations.installed import next_installed_backup
 from pgvow.operations.schedule_times import next_backup
 from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings.configuration import Job
@@ -16,9 +19,9 @@ from pgvow.store.history import History
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime, timedelta
-    from pathlib import Path
 
     from pgvow.model import Backup
+    from pgvow.operations.installed import Entry
     from pgvow.runs import Run
     from pgvow.settings import Configuration
 
@@ -82,8 +85,11 @@ def current_status(
     *,
     environment: str | None = None,
     max_age: timedelta | None = None,
+    installed: Sequence[Entry] = (),
 ) -> StatusReport:
     """Look at a directory, and without ``environment`` at all others that the settings name.
+
+    ``installed`` is what cron and systemd have of ours, for the time of the next backup.
 
     Raises AccessDenied or PgvowError where one cannot be read.
     """
@@ -95,7 +101,7 @@ def current_status(
     series = [
         one
         for place in dict.fromkeys(directories)
-        for one in _Directory(place, configuration, now, max_age).series(environment)
+        for one in _Directory(place, configuration, now, max_age, installed).series(environment)
     ]
     return StatusReport(now, tuple(series))
 
@@ -104,12 +110,18 @@ class _Directory:
     """One directory, read once."""
 
     def __init__(
-        self, path: Path, configuration: Configuration, now: datetime, max_age: timedelta | None
+        self,
+        path: Path,
+        configuration: Configuration,
+        now: datetime,
+        max_age: timedelta | None,
+        installed: Sequence[Entry],
     ) -> None:
         self._path = path
         self._configuration = configuration
         self._now = now
         self._max_age = max_age
+        self._installed = installed
         self._backups = LocalStore(path).list()
         self._runs = History(path).read().runs
         self._free = _free(path)
@@ -177,13 +189,28 @@ class _Directory:
             proven_at=max(proofs, default=None),
             last_success=self._last_backup(environment, Outcome.SUCCEEDED),
             last_failure=self._last_backup(environment, Outcome.FAILED, Outcome.DIED),
-            next_run=next_backup(self._configuration, environment, self._now),
+            next_run=self._next_run(environment),
             free_bytes=self._free,
             days_left=self._days,
             alarms=tuple(
                 replace(alarm, environment=environment, database=database) for alarm in found
             ),
         )
+
+    def _next_run(self, environment: str | None) -> datetime | None:
+        own = self._configuration.output_dir_of(environment) or Path(DEFAULT_DIRECTORY)
+        here = Path.cwd()
+        due = (
+            next_backup(self._configuration, environment, self._now),
+            next_installed_backup(
+                self._installed,
+                environment,
+                self._now,
+                here=here,
+                output_dir=None if here / own == here / self._path else self._path,
+            ),
+        )
+        return min((moment for moment in due if moment is not None), default=None)
 
     def _last_backup(self, environment: str | None, *outcomes: Outcome) -> Run | None:
         found = [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PREFIX = "pgvow-"
 _FIRST_LINE = "# Written by pgvow schedule install: changes are lost when it is run again.\n"
 _AT = "# at: "
+_ZONE = "# zone: "
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _EVERY_DAY = frozenset(range(7))
 _SUNDAY_TOO = 7
@@ -86,8 +87,9 @@ def units_for(scheduled: Scheduled) -> dict[str, str]:
         f"StandardOutput=append:{_percent(str(scheduled.log))}\n"
         f"StandardError=append:{_percent(str(scheduled.log))}\nNice=10\nUMask=0077\n"
     )
+    zone = f"{_ZONE}{scheduled.timezone}\n" if scheduled.timezone else ""
     timer = (
-        f"{_FIRST_LINE}{_AT}{scheduled.at}\n[Unit]\n"
+        f"{_FIRST_LINE}{_AT}{scheduled.at}\n{zone}[Unit]\n"
         f"Description=When pgvow {scheduled.job} {scheduled.env or ''} is due\n\n"
         f"[Timer]\n{calendar}Persistent=true\n\n[Install]\nWantedBy=timers.target\n"
     )
@@ -126,10 +128,18 @@ def installed_units(directory: Path) -> list[Installed]:
         text = path.read_text(encoding="utf-8", errors="replace")
         if text.startswith(_FIRST_LINE):
             at = re.search(rf"^{_AT}(.*)$", text, re.MULTILINE)
+            zone = re.search(rf"^{_ZONE}(.*)$", text, re.MULTILINE)
             service = path.with_suffix(".service")
             command = re.search(r"^ExecStart=(.*)$", _read(service), re.MULTILINE)
             identity = path.stem.removeprefix(_PREFIX)
-            found.append(Installed(identity, at[1] if at else "?", command[1] if command else "?"))
+            found.append(
+                Installed(
+                    identity,
+                    at[1] if at else "?",
+                    command[1] if command else "?",
+                    zone[1] if zone else None,
+                )
+            )
     return found
 
 
