@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import lz4.frame
 from isal import igzip_lib
 
+from pgvow.archive.rows import AT_A_TIME
 from pgvow.model import Compression
 
 # In the standard library from 3.14 on; before, the same as a package.
@@ -20,8 +21,9 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# What one step of decompression may return: a few KB can stand for gigabytes.
-OUTPUT = 128 * 1024
+# What one step of decompression may return: a few KB can stand for gigabytes. As much as rows are
+# counted in at a time, so that nothing is cut, and copied, once more.
+OUTPUT = AT_A_TIME
 # Beyond it libzstd itself refuses by default, and so does pg_restore. 2 ** 27 is 128 MiB.
 ZSTD_WINDOW_LOG = 27
 

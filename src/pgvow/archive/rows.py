@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # What pg_dump writes behind the last row, and no row can contain: a row's own backslash is doubled.
 TERMINATOR = b"\\.\n\n\n"
 # Counting newlines holds the interpreter, hashing lets others have it: so they take turns.
-_AT_A_TIME = 96 * 1024
+AT_A_TIME = 96 * 1024
 _LEAST_HELD = len(TERMINATOR) + 1  # and the newline of the last row
 _MOST_HELD = 256  # small: pieces of a few bytes are added to it one by one
 
@@ -42,19 +42,24 @@ class CopyDigest:
     def update(self, text: bytes | memoryview, *, rows: int | None = None) -> None:
         """Take in the next piece, without any terminator; ``rows`` is how many end in it.
 
-        None has them counted, which takes 20 times as long as the fingerprint.
+        None has them counted, which takes longer than the fingerprint.
         """
         self._size += len(text)
         if rows is not None:
             self._rows += rows
             self._hash.update(text)
             return
+        if isinstance(text, bytes) and len(text) <= AT_A_TIME:
+            self._add(text)
+            return
         view = memoryview(text)
-        for start in range(0, len(view), _AT_A_TIME):
-            piece = bytes(view[start : start + _AT_A_TIME])
-            # Rows are ended by newlines, and those in values are written as \n.
-            self._rows += _newlines(piece)
-            self._hash.update(piece)
+        for start in range(0, len(view), AT_A_TIME):
+            self._add(bytes(view[start : start + AT_A_TIME]))
+
+    def _add(self, text: bytes) -> None:
+        # Rows are ended by newlines, and those in values are written as \n.
+        self._rows += _newlines(text)
+        self._hash.update(text)
 
     def facts(self) -> CopyFacts:
         """Return what there was so far."""

@@ -79,7 +79,6 @@ def backup(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Check one backup."""
-    from pgvow.cli.render.verify import verification_object, verification_text  # noqa: PLC0415
     from pgvow.operations.verify import verify_and_record  # noqa: PLC0415
 
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
@@ -96,6 +95,10 @@ def verify(arguments: argparse.Namespace) -> int:
     arguments.watch.about(result.path, result.metadata, result.proof and result.proof.level)
     if not result.passed:
         arguments.watch.differs(VerificationFailed.title, _failures(result))
+    elif arguments.quiet and not arguments.json:
+        return 0  # what draws text is slow to load
+    from pgvow.cli.render.verify import verification_object, verification_text  # noqa: PLC0415
+
     print_result(
         arguments,
         lambda: verification_object(result),

@@ -15,7 +15,6 @@ from pgvow.errors import ToolUnsuitable
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.hashing import hash_file
 from pgvow.operations.recording import record
-from pgvow.operations.verify_deep import decode_and_compare
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.listing import complaint_of, listing_complaint, start_listing
 from pgvow.progress import Silent
@@ -143,6 +142,9 @@ def _read(path: Path, metadata: Metadata, progress: Progress, *, deep: bool) -> 
     unwanted = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
         hashing = pool.submit(hash_file, path, Silent(), unwanted=unwanted.is_set)
+        # Loaded while the file is hashed already: a twentieth of a second.
+        from pgvow.operations.verify_deep import decode_and_compare  # noqa: PLC0415
+
         try:
             decoded = decode_and_compare(path, metadata, progress)
             checksum, size = hashing.result()

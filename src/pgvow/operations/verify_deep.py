@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
 
+# glibc gives memory back to the kernel in steps of what it has seen freed: after every piece, if
+# pieces are all it sees, which took a tenth of the time. One large block, of which no page is ever
+# touched, has it keep as much.
+_KEPT_BY_MALLOC = 2 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class TableCheck:
@@ -56,6 +61,7 @@ def decode_and_compare(path: Path, metadata: Metadata, progress: Progress) -> De
     ``complete`` tells whether the metadata has fingerprints and digests to compare with at all: a
     backup made with ``--no-inspect`` has rows only.
     """
+    bytes(_KEPT_BY_MALLOC)
     try:
         with path.open("rb") as file:
             examination = examine_archive(file, progress=progress)
