@@ -113,6 +113,9 @@ def _tools_environment(server: ThrowawayServer, shape: str) -> dict[str, str]:
 
 
 def _outside() -> dict[str, str]:
-    """Our own environment, without what would choose another database."""
-    ours = ("PG", "DEV_DB_", "PROD_DB_", "DATABASE_URL")
+    """Our own environment, without what would choose another database.
+
+    Nor what would have Python compile each module anew: what is installed is compiled once.
+    """
+    ours = ("PG", "DEV_DB_", "PROD_DB_", "DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
     return {key: value for key, value in os.environ.items() if not key.startswith(ours)}

@@ -22,7 +22,7 @@ from pgvow.archive.pieces import Encoder, Piece, encoder_for
 from pgvow.archive.primitives import OffsetState
 from pgvow.archive.read import Examination, copy_text, examine_archive, read_archive
 from pgvow.archive.roles import roles_named, superusers_named
-from pgvow.archive.rows import CopyDigest, CopyFacts
+from pgvow.archive.rows import CopyDigest, CopyFacts, count_rows
 from pgvow.archive.sequences import SequencePosition, sequence_positions
 from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
 from pgvow.archive.unordered import UnorderedDigest
@@ -57,6 +57,7 @@ __all__ = [
     "codec_for",
     "copy_target",
     "copy_text",
+    "count_rows",
     "csv_header",
     "csv_rows",
     "database_locale",

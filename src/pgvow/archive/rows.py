@@ -49,25 +49,34 @@ class CopyDigest:
             self._rows += rows
             self._hash.update(text)
             return
-        if isinstance(text, bytes) and len(text) <= AT_A_TIME:
-            self._add(text)
-            return
-        view = memoryview(text)
-        for start in range(0, len(view), AT_A_TIME):
-            self._add(bytes(view[start : start + AT_A_TIME]))
-
-    def _add(self, text: bytes) -> None:
-        # Rows are ended by newlines, and those in values are written as \n.
-        self._rows += _newlines(text)
-        self._hash.update(text)
+        for piece in _pieces(text):
+            self._rows += _newlines(piece)
+            self._hash.update(piece)
 
     def facts(self) -> CopyFacts:
         """Return what there was so far."""
         return CopyFacts(rows=self._rows, size=self._size, fingerprint=self._hash.hexdigest())
 
 
+def count_rows(text: bytes | memoryview) -> int:
+    """Count the rows that end in a piece of COPY text."""
+    return sum(map(_newlines, _pieces(text)))
+
+
+def _pieces(text: bytes | memoryview) -> Iterator[bytes]:
+    if isinstance(text, bytes) and len(text) <= AT_A_TIME:
+        yield text
+        return
+    view = memoryview(text)
+    for start in range(0, len(view), AT_A_TIME):
+        yield bytes(view[start : start + AT_A_TIME])
+
+
 def _newlines(text: bytes) -> int:
-    """Count the newlines: leaving them out took a half to a third of the time of ``count``."""
+    """Count the newlines, which end rows: one in a value is written as backslash and n.
+
+    Leaving them out took a half to a third of the time of ``count``.
+    """
     return len(text) - len(text.replace(b"\n", b""))
 
 

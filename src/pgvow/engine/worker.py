@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from pgvow.archive import copy_target
+from pgvow.archive import copy_target, count_rows
 from pgvow.engine.flow import Part, StoppedError
 from pgvow.engine.plan import Work
 from pgvow.postgres.copy_session import AHEAD_BYTES
@@ -111,7 +111,7 @@ class Worker:
         self._flow.end(task.number)
 
     def _part(self, text: memoryview) -> Part:
-        rows = text.obj.count(b"\n", 0, len(text)) if isinstance(text.obj, bytearray) else None
+        rows = count_rows(text)
         if len(text) <= _SMALL:
             return Part(text, self._encoder.encode(text), rows)
         return Part(text, self._pool.submit(self._encoder.encode, text), rows)
