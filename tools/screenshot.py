@@ -11,8 +11,8 @@ from unittest import mock
 
 from rich.console import Console
 
+from pgvow import DEFAULT_DIRECTORY
 from pgvow.cli import demo
-from pgvow.cli.options import DEFAULT_DIRECTORY
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "demo.svg"
 WIDTH = 118

@@ -16,8 +16,6 @@ PARALLEL = "parallel"
 """The name of the engine that knows what it laid into an archive without decoding it again."""
 DEV = "dev"
 PROD = "prod"
-DEFAULT_DIRECTORY = "db/backups"
-"""Where backups are when nobody says otherwise, below the working directory."""
 
 
 class Compression(StrEnum):

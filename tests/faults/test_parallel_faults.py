@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import psycopg
+
     from tests.conftest import StartServer
     from tests.support.servers import TestServer
 
@@ -34,9 +37,11 @@ _SESSIONS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'pgvow%'
 """
+# One whose psql is stopped: it cannot end before it is told to.
 _COPYING = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'pgvow copy' AND query LIKE '%COPY%'
+AND state = 'active' AND wait_event = 'ClientWrite'
 """
 
 
@@ -69,6 +74,26 @@ def wait_for_no_session(server: TestServer, database: str) -> None:
     """The server may need a moment to notice."""
     with server.connect(database) as session:
         wait_until(lambda: (0,) == session.execute(_SESSIONS).fetchone())
+
+
+def copy_that_waits(session: psycopg.Connection, workers: list[psutil.Process]) -> int:
+    """Return the backend of a COPY amid which its worker was stopped.
+
+    Where all were stopped between two statements, they are let go on for a moment.
+    """
+
+    def found() -> int:
+        if row := session.execute(_COPYING).fetchone():
+            return int(row[0])
+        for worker in workers:
+            worker.resume()
+        time.sleep(0.01)
+        for worker in workers:
+            worker.suspend()
+        time.sleep(0.1)  # until the server's buffers are full
+        return 0
+
+    return wait_until(found)
 
 
 @pytest.mark.majors(15, 18)
@@ -105,7 +130,7 @@ def test_a_workers_copy_is_ended(
     """A COPY that ends early is no table: 7, in the server's words, and the others end as well."""
     run = commands.start(*_SLOW)
     with workers_stopped_midway(run, tmp_path) as workers, server.connect(noise) as session:
-        (pid,) = session.execute(_COPYING).fetchone() or (0,)
+        pid = copy_that_waits(session, workers)
         session.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier(ends)), [pid])
         for worker in workers:
             worker.resume()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from pgvow.postgres.hints import connection_steps, query_steps
-from pgvow.settings import Connection, Origin
+from pgvow.settings import Connection, Origin, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _CONNECTION = Connection(
     host="db.example.net",
@@ -80,11 +84,12 @@ def test_no_step_tells_the_password(cause: str) -> None:
     assert "hunter2" not in "\n".join(connection_steps(cause, _CONNECTION))
 
 
-def test_the_variable_of_the_environment_is_named() -> None:
+def test_the_variable_of_the_environment_is_named(tmp_path: Path) -> None:
     """T007: production's password stands in another variable than development's."""
     cause = "fe_sendauth: no password supplied"
-    steps = connection_steps(cause, replace(_CONNECTION, environment="prod"))
-    assert "Set DB_PASSWORD in" in steps[0]
+    settings = {"DB_NAME": "shop", "DB_USER": "backup"}
+    connection = load(env="prod", environ=settings, directory=tmp_path).connection
+    assert "Set DB_PASSWORD in" in connection_steps(cause, connection)[0]
 
 
 @pytest.mark.parametrize("name", ["my shop", "x; rm -rf ~", "it's", "$(id)", '"quoted"'])

@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgvow import DEFAULT_DIRECTORY
 from pgvow.cli.cores import usable_cores
-from pgvow.model import DEFAULT_DIRECTORY
 
 if TYPE_CHECKING:
     from pgvow.model import Compress

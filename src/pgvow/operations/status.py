@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import PgvowError
-from pgvow.model import DEFAULT_DIRECTORY
 from pgvow.operations import alarms as look
 from pgvow.operations.installed import next_installed_backup
 from pgvow.operations.schedule_times import next_backup
