@@ -112,6 +112,21 @@ def test_levels_are_of_use() -> None:
         assert sorted(sizes, reverse=True) == sizes
 
 
+def test_what_packs_badly_is_packed_denser() -> None:
+    """Without a level asked for: below ISA-L's best, and what packs well stays with its 2."""
+    choices = random.Random(4)
+    hexadecimal = b"".join(b"%x\n" % choices.getrandbits(52) for _ in range(100_000))
+    sizes = [
+        len(encoder_for(Compression.GZIP, level).encode(hexadecimal).stored) for level in (3, None)
+    ]
+    assert sorted(sizes, reverse=True) == sizes
+    assert len(hexadecimal) < 3 * sizes[1]
+    packs_well = b"the same\n" * 20_000
+    assert encoder_for(Compression.GZIP, 2).encode(packs_well) == encoder_for(
+        Compression.GZIP, None
+    ).encode(packs_well)
+
+
 @pytest.mark.parametrize(
     ("compression", "level"),
     [
