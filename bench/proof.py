@@ -21,8 +21,8 @@ from typing import Any
 from demo_database import demo_database
 
 from pgvow.archive import read_toc
-from pgvow.operations.prove_place import chosen_place
-from pgvow.operations.prove_run import ProveOptions
+from pgvow.operations.prove import ProveOptions
+from pgvow.operations.proving.place import chosen_place
 
 ROOT = Path(__file__).resolve().parents[1]
 

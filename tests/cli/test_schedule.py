@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgvow.errors import ConfigurationError
-from pgvow.operations.crontab import (
+from pgvow.operations.scheduling.crontab import (
     installed_in,
     lines_for,
     with_entry,
     without_entries,
 )
-from pgvow.operations.scheduled import Scheduled
-from pgvow.operations.systemd_units import calendar_lines, units_for
+from pgvow.operations.scheduling.scheduled import Scheduled
+from pgvow.operations.scheduling.systemd_units import calendar_lines, units_for
 from pgvow.settings.configuration import Job
 from pgvow.store import LocalStore
 from tests.support.commands import Commands, settings_for

@@ -13,8 +13,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import CannotBeProven, NoSpace
-from pgvow.operations import prove_place
 from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.operations.proving import place as prove_place
 from pgvow.postgres.proof_site import ProofSite
 from pgvow.postgres.scratch_database import GivenServer, open_session
 from pgvow.progress import Silent

@@ -312,7 +312,7 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             ends.append(type(error).__name__)
             raise PgvowError(str(error)) from error
 
-    monkeypatch.setattr("pgvow.operations.prove_run.compare_database", compare)
+    monkeypatch.setattr("pgvow.operations.proving.run.compare_database", compare)
     return ends
 
 

@@ -9,7 +9,7 @@ import pytest
 from pgvow.archive import read_toc
 from pgvow.errors import CannotBeProven, NoSpace, PgvowError, RestoreFailed
 from pgvow.model import Difference, DifferenceKind
-from pgvow.operations.prove_obstacles import restore_difference
+from pgvow.operations.proving.obstacles import restore_difference
 from pgvow.postgres.restoring import RestoreError
 from tests.support.archives import Schema, Spec, build
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pgvow.errors import RestoreFailed, ToolUnsuitable
-from pgvow.operations.restore_globals import Known, wanted
-from pgvow.operations.restore_swap import Names
-from pgvow.operations.restore_tool import choose_pg_restore, major_of
+from pgvow.operations.restoring.globals import Known, wanted
+from pgvow.operations.restoring.swap import Names
+from pgvow.operations.restoring.tool import choose_pg_restore, major_of
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.databases import shortened
 from pgvow.postgres.statements import written

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pgvow.cli.parser import Parser
+    from pgvow.cli.arguments import Parser
     from pgvow.settings import Configuration
 
 _SECRETS = frozenset({"urls", "ping"})
@@ -124,7 +124,7 @@ def _inherited(key: str, origins: dict[str, str]) -> str:
 
 
 def _told(name: str, value: Any) -> str:
-    from pgvow.operations.notify import masked  # noqa: PLC0415
+    from pgvow.operations.telling.notify import masked  # noqa: PLC0415
     from pgvow.settings.durations import format_duration  # noqa: PLC0415
 
     if value is None or value == ():

@@ -10,7 +10,7 @@ from pgvow.cli import options
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.parser import Parser
+    from pgvow.cli.arguments import Parser
 
 
 def add_diff(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -12,7 +12,7 @@ from pgvow.errors import PgvowError
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.parser import Parser
+    from pgvow.cli.arguments import Parser
 
 _FORMATS = ("csv", "copy")
 

@@ -9,7 +9,7 @@ from pgvow.cli import options
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.parser import Parser
+    from pgvow.cli.arguments import Parser
 
 
 def add_notify(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -31,7 +31,7 @@ def notify(arguments: argparse.Namespace) -> int:
     from pgvow.cli.console import BAD, GOOD, printable  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.errors import ConfigurationError, PgvowError  # noqa: PLC0415
-    from pgvow.operations.notify import deliver, masked  # noqa: PLC0415
+    from pgvow.operations.telling.notify import deliver, masked  # noqa: PLC0415
 
     section = arguments.configuration.notifications
     if not section.urls:

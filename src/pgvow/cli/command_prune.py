@@ -11,7 +11,7 @@ from pgvow.cli import options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pgvow.cli.parser import Parser
+    from pgvow.cli.arguments import Parser
     from pgvow.operations.prune import PruneResult
     from pgvow.retention import Rules
 

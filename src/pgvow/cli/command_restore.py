@@ -12,7 +12,7 @@ from pgvow.cli import options
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.parser import Parser
+    from pgvow.cli.arguments import Parser
     from pgvow.settings import Settings
 
 _TEXT = """\
@@ -110,8 +110,8 @@ def restore(arguments: argparse.Namespace) -> int:
     from pgvow.cli.render.restore import restored_object, restored_text  # noqa: PLC0415
     from pgvow.errors import CannotBeProven  # noqa: PLC0415
     from pgvow.operations.restore import restore_backup  # noqa: PLC0415
-    from pgvow.operations.restore_owners import read_owner_map  # noqa: PLC0415
-    from pgvow.operations.restore_run import RestoreOptions, default_jobs  # noqa: PLC0415
+    from pgvow.operations.restoring.owners import read_owner_map  # noqa: PLC0415
+    from pgvow.operations.restoring.run import RestoreOptions, default_jobs  # noqa: PLC0415
 
     chosen = settings.load(
         env=arguments.env,

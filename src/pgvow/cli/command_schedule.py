@@ -14,9 +14,9 @@ from pgvow.errors import ConfigurationError
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.parser import Parser
-    from pgvow.operations.installed import Entry
-    from pgvow.operations.scheduled import Scheduled
+    from pgvow.cli.arguments import Parser
+    from pgvow.operations.scheduling.installed import Entry
+    from pgvow.operations.scheduling.scheduled import Scheduled
 
 _TEXT = """\
 install: write a line into the crontab, or a timer of systemd's, for one job. show: what is
@@ -75,7 +75,7 @@ def schedule(arguments: argparse.Namespace) -> int:
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    from pgvow.operations import crontab  # noqa: PLC0415 - for --help
+    from pgvow.operations.scheduling import crontab  # noqa: PLC0415 - for --help
     from pgvow.store import LocalStore  # noqa: PLC0415
 
     scheduled = _scheduled(arguments)
@@ -90,7 +90,7 @@ def _install(arguments: argparse.Namespace) -> int:
 
 
 def _install_units(arguments: argparse.Namespace, scheduled: Scheduled) -> int:
-    from pgvow.operations import systemd_units  # noqa: PLC0415
+    from pgvow.operations.scheduling import systemd_units  # noqa: PLC0415
 
     system = arguments.system or os.geteuid() == 0
     directory = systemd_units.unit_directory(os.environ, system=system)
@@ -145,7 +145,7 @@ def _report_installed(
 def _scheduled(arguments: argparse.Namespace) -> Scheduled:
     """What is to be installed; raises ConfigurationError where it cannot be."""
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
-    from pgvow.operations.scheduled import Scheduled  # noqa: PLC0415
+    from pgvow.operations.scheduling.scheduled import Scheduled  # noqa: PLC0415
     from pgvow.settings.configuration import Job  # noqa: PLC0415
 
     if arguments.timezone and arguments.with_ != "systemd":
@@ -220,7 +220,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
     from pgvow.cli.console import printable  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
-    from pgvow.operations.installed import configured, installed  # noqa: PLC0415
+    from pgvow.operations.scheduling.installed import configured, installed  # noqa: PLC0415
 
     now = datetime.now(UTC)
     entries = [*installed(os.environ), *configured(arguments.configuration)]
@@ -253,7 +253,7 @@ def _remove(arguments: argparse.Namespace) -> int:
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
     from pgvow.cli.console import printable  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
-    from pgvow.operations import crontab, systemd_units  # noqa: PLC0415
+    from pgvow.operations.scheduling import crontab, systemd_units  # noqa: PLC0415
 
     environment = environment_of(arguments)
     if not (arguments.remove_all or arguments.job or environment):
@@ -297,7 +297,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from pgvow.cli.parser import parse_pgvow  # noqa: PLC0415
     from pgvow.cli.run import dispatch  # noqa: PLC0415
     from pgvow.errors import VerificationFailed  # noqa: PLC0415
-    from pgvow.operations.alarms import longest_unchecked  # noqa: PLC0415
+    from pgvow.operations.telling.alarms import longest_unchecked  # noqa: PLC0415
     from pgvow.store import LocalStore  # noqa: PLC0415
 
     backup = longest_unchecked(LocalStore(arguments.output_dir).list(), environment_of(arguments))

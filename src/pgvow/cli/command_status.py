@@ -12,7 +12,7 @@ from pgvow.cli import options
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from pgvow.cli.parser import Parser
+    from pgvow.cli.arguments import Parser
     from pgvow.operations.status import StatusReport
 
 _UNKNOWN = 3
@@ -100,7 +100,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> StatusReport:
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
-    from pgvow.operations.installed import installed  # noqa: PLC0415
+    from pgvow.operations.scheduling.installed import installed  # noqa: PLC0415
     from pgvow.operations.status import current_status  # noqa: PLC0415
 
     return current_status(

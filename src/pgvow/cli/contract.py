@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Parser
 from pgvow.cli.help import CONTRACT_EXAMPLES, EXIT_CODES
-from pgvow.cli.parser import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

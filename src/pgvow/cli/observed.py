@@ -102,12 +102,12 @@ class Observer:
         if run is None:
             return
         if self._configuration.notifications.ping:
-            from pgvow.operations.ping import ping_started  # noqa: PLC0415
+            from pgvow.operations.telling.ping import ping_started  # noqa: PLC0415
 
             with self._harmless("no ping was sent"):
                 ping_started(run, self._configuration.notifications, self._warn)
         if self._configuration.hooks.before:
-            from pgvow.operations.hooks import run_before  # noqa: PLC0415
+            from pgvow.operations.telling.hooks import run_before  # noqa: PLC0415
 
             run_before(self._configuration.hooks, facts_of(run), os.environ)
 
@@ -134,7 +134,7 @@ class Observer:
         run = self._watch.run()
         if run is None or not (self._is_backup and self._configuration.hooks.after):
             return
-        from pgvow.operations.hooks import run_after  # noqa: PLC0415
+        from pgvow.operations.telling.hooks import run_after  # noqa: PLC0415
 
         with self._harmless("the hook after the backup did not run"):
             run_after(self._configuration.hooks, facts_of(run), os.environ, self._warn)
@@ -146,7 +146,7 @@ class Observer:
             with self._harmless("the state is not known"):
                 self._tell_state(run)
         if self._is_backup and section.ping:
-            from pgvow.operations.ping import ping_ended  # noqa: PLC0415
+            from pgvow.operations.telling.ping import ping_ended  # noqa: PLC0415
 
             with self._harmless("no ping was sent"):
                 ping_ended(run, section, self._warn)
@@ -158,12 +158,12 @@ class Observer:
         now = datetime.now(UTC)
         report = current_status(self._configuration, self._directory, now)
         if self._metrics_file is not None:
-            from pgvow.operations.metrics import metrics_text, write_metrics  # noqa: PLC0415
+            from pgvow.operations.telling.metrics import metrics_text, write_metrics  # noqa: PLC0415
 
             with self._harmless("the metrics are not written"):
                 write_metrics(self._metrics_file, metrics_text(report, history, now))
         if self._configuration.notifications.urls:
-            from pgvow.operations.notify import notify  # noqa: PLC0415
+            from pgvow.operations.telling.notify import notify  # noqa: PLC0415
 
             with self._harmless("nobody was notified"):
                 notify(

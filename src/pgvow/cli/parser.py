@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pgvow import __version__
 from pgvow.cli import options
+from pgvow.cli.arguments import Parser
 from pgvow.cli.command_config import add_config
 from pgvow.cli.command_diff import add_diff
 from pgvow.cli.command_extract import add_extract
@@ -19,36 +19,10 @@ from pgvow.cli.command_schedule import add_schedule
 from pgvow.cli.command_show import add_show
 from pgvow.cli.command_status import add_history, add_status
 from pgvow.cli.help import EXIT_CODES, PGVOW_EXAMPLES
-from pgvow.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-
-
-class UsageProblem(ConfigurationError):
-    """The command line cannot be understood."""
-
-    title = "Usage error"
-
-
-class Parser(argparse.ArgumentParser):
-    """An argparse parser whose errors are ours, and whose help is plain in a pipe."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        kwargs.setdefault("allow_abbrev", False)
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-
-    def format_help(self) -> str:
-        """Return the help, in colours where the terminal has them."""
-        from rich_argparse import RawDescriptionRichHelpFormatter  # noqa: PLC0415 - slow to load
-
-        self.formatter_class = RawDescriptionRichHelpFormatter
-        return super().format_help()
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ConfigurationError instead of ending the process."""
-        raise UsageProblem(message, steps=[f"See what there is: {self.prog} --help"])
 
 
 def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:

@@ -18,9 +18,9 @@ import psycopg
 from pgvow import __version__
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.model import BackupStatus, Evidence, Level, level_reached
-from pgvow.operations.prove_file import checked_aside, contents, described, now
-from pgvow.operations.prove_place import chosen_place, require_space
-from pgvow.operations.prove_run import ProveOptions, Run, restore_and_compare
+from pgvow.operations.proving.file import checked_aside, contents, described, now
+from pgvow.operations.proving.place import ProveOptions, chosen_place, require_space
+from pgvow.operations.proving.run import Run, restore_and_compare
 from pgvow.operations.recording import record
 from pgvow.store import LocalStore, being_read, proof_path
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.model import Metadata, Proof
-    from pgvow.operations.prove_place import Chosen
-    from pgvow.operations.prove_run import Outcome
+    from pgvow.operations.proving.place import Chosen
+    from pgvow.operations.proving.run import Outcome
     from pgvow.progress import Progress
 
 __all__ = ["ProofResult", "ProveOptions", "newest_backup", "prove_backup"]

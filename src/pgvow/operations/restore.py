@@ -13,8 +13,8 @@ import psycopg
 
 from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
 from pgvow.model import LargeObjectFacts, TocFacts
-from pgvow.operations.comparison import compare_database
-from pgvow.operations.restore_checks import (
+from pgvow.operations.comparing.database import compare_database
+from pgvow.operations.restoring.checks import (
     claim_name,
     prepared,
     require_confirmation,
@@ -23,13 +23,13 @@ from pgvow.operations.restore_checks import (
     require_tablespaces,
     verified,
 )
-from pgvow.operations.restore_database import analyze, apply_definition, apply_left_out
-from pgvow.operations.restore_globals import restore_globals
-from pgvow.operations.restore_owners import give_to_owners, without_roles
-from pgvow.operations.restore_progress import RowsWatch
-from pgvow.operations.restore_run import RestoreResult
-from pgvow.operations.restore_swap import Names, put_in_place, set_aside
-from pgvow.operations.restore_tool import PgRestore, open_restored
+from pgvow.operations.restoring.database import analyze, apply_definition, apply_left_out
+from pgvow.operations.restoring.globals import restore_globals
+from pgvow.operations.restoring.owners import give_to_owners, without_roles
+from pgvow.operations.restoring.progress import RowsWatch
+from pgvow.operations.restoring.run import RestoreResult
+from pgvow.operations.restoring.swap import Names, put_in_place, set_aside
+from pgvow.operations.restoring.tool import PgRestore, open_restored
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, refused
 from pgvow.postgres.restoring import TargetTools
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pgvow.model import Difference, Metadata
-    from pgvow.operations.restore_run import RestoreOptions, Run
+    from pgvow.operations.restoring.run import RestoreOptions, Run
     from pgvow.progress import Progress
     from pgvow.settings import Settings
 

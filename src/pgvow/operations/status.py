@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import PgvowError
-from pgvow.operations import alarms as look
-from pgvow.operations.installed import next_installed_backup
-from pgvow.operations.schedule_times import next_backup
+from pgvow.operations.scheduling.installed import next_installed_backup
+from pgvow.operations.scheduling.times import next_backup
+from pgvow.operations.telling import alarms as look
 from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings.configuration import Job
 from pgvow.store import LocalStore
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from pgvow.model import Backup
-    from pgvow.operations.installed import Entry
+    from pgvow.operations.scheduling.installed import Entry
     from pgvow.runs import Run
     from pgvow.settings import Configuration
 

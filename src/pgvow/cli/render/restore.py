@@ -11,7 +11,7 @@ from pgvow.cli.render.as_json import plain
 from pgvow.cli.render.units import duration, moment
 
 if TYPE_CHECKING:
-    from pgvow.operations.restore_run import RestoreResult
+    from pgvow.operations.restoring.run import RestoreResult
 
 
 def restored_text(result: RestoreResult) -> Text:

@@ -13,7 +13,7 @@ from rich.text import Text
 from pgvow.cli.console import BAD, GOOD, WARNING, printable
 from pgvow.cli.render.as_json import plain
 from pgvow.cli.render.units import moment, size
-from pgvow.operations.alarms import told
+from pgvow.operations.telling.alarms import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from cronsim import CronSim, CronSimError
 
 from pgvow.errors import PgvowError
-from pgvow.operations import crontab, systemd_units
-from pgvow.operations.schedule_times import next_times
-from pgvow.operations.scheduled import Scheduled
+from pgvow.operations.scheduling import crontab, systemd_units
+from pgvow.operations.scheduling.scheduled import Scheduled
+from pgvow.operations.scheduling.times import next_times
 from pgvow.settings.configuration import Job
 
 if TYPE_CHECKING:

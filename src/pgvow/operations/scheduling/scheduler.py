@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from pgvow.operations.schedule_times import next_times
+from pgvow.operations.scheduling.times import next_times
 from pgvow.store import write_whole
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pgvow.archive import Entry
-    from pgvow.operations.restore_list import DatabaseDefinition
+    from pgvow.operations.restoring.list import DatabaseDefinition
     from pgvow.postgres.connection import Session, Target
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from cronsim import CronSim
 
 from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.operations.crontab import Installed
+from pgvow.operations.scheduling.crontab import Installed
 from pgvow.store import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pgvow.operations.scheduled import Scheduled
+    from pgvow.operations.scheduling.scheduled import Scheduled
 
 _PREFIX = "pgvow-"
 _FIRST_LINE = "# Written by pgvow schedule install: changes are lost when it is run again.\n"

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from pgvow.archive import Section, definitions_archive
 from pgvow.errors import ConfigurationError, Problem
-from pgvow.operations.restore_tool import open_restored
+from pgvow.operations.restoring.tool import open_restored
 from pgvow.postgres.databases import refused
 from pgvow.postgres.statements import statements, with_roles, written
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pgvow.archive import Entry, TableOfContents
-    from pgvow.operations.restore_tool import PgRestore
+    from pgvow.operations.restoring.tool import PgRestore
 
 _NAMING_ROLES = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
 _SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})

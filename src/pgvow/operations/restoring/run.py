@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents
     from pgvow.model import Metadata, ServerFacts
-    from pgvow.operations.comparison import Comparison
-    from pgvow.operations.restore_list import DatabaseDefinition, Selection
+    from pgvow.operations.comparing.database import Comparison
+    from pgvow.operations.restoring.list import DatabaseDefinition, Selection
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Target
     from pgvow.postgres.databases import ConnectedSession, Databases

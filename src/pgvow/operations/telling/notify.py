@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pgvow.operations.alarms import told
+from pgvow.operations.telling.alarms import told
 from pgvow.runs import Outcome
 from pgvow.settings.configuration import Event
 from pgvow.store import refusals

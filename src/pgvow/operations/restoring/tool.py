@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.archive import Entry
-    from pgvow.operations.restore_progress import RowsWatch
+    from pgvow.operations.restoring.progress import RowsWatch
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
     from pgvow.postgres.restoring import RestoreError, TargetTools

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pgvow.errors import CannotBeProven, NoSpace, ToolUnsuitable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents
     from pgvow.model import Metadata
-    from pgvow.operations.prove_run import ProveOptions
     from pgvow.postgres.binaries import Installation
 
 _SETTINGS = {
@@ -39,6 +38,25 @@ _LOCKS_OF_CONNECTIONS = (
     100  # max_connections' default: the lock table has so many times its setting
 )
 _LEAST_LOCKS = 64
+_MOST_JOBS = 8
+_LEAST_JOBS = 2  # a serial pg_restore refills the free space of earlier pages: another order
+
+
+@dataclass(frozen=True, slots=True)
+class ProveOptions:
+    """What may be chosen for one proof.
+
+    ``on`` is the connection string of a server to prove it on, instead of a throw-away one;
+    ``jobs`` how many workers restore, 2 at least, by default as many as there are processors.
+    """
+
+    on: str | None = field(default=None, repr=False)  # there may be a password in it
+    jobs: int | None = None
+
+    @property
+    def workers(self) -> int:
+        """How many workers restore."""
+        return max(_LEAST_JOBS, self.jobs or min(os.cpu_count() or 1, _MOST_JOBS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pgvow.errors import PgvowError, ToolUnsuitable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pgvow.operations.scheduled import Scheduled
+    from pgvow.operations.scheduling.scheduled import Scheduled
 
 _MARK = b"# pgvow: "
 _MARKED = re.compile(rb"# pgvow: (?P<id>[a-z]+-[a-z0-9-]+-[0-9a-f]{8})")

@@ -18,7 +18,7 @@ from pgvow.archive import (
 )
 from pgvow.errors import CannotBeProven, PgvowError
 from pgvow.model import Difference, DifferenceKind, table_key
-from pgvow.operations.comparison_expected import Expected, by_root, completed, size_of
+from pgvow.operations.comparing.expected import Expected, by_root, completed, size_of
 from pgvow.postgres.connection import carried, readable
 from pgvow.postgres.copy_out import (
     copy_rows,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import CopyFacts, TableOfContents
     from pgvow.model import Metadata
-    from pgvow.operations.comparison_expected import Target
+    from pgvow.operations.comparing.expected import Target
     from pgvow.postgres.connection import Session
     from pgvow.postgres.copy_out import RestoredTable
     from pgvow.progress import Progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow.archive import database_locale, roles_named, superusers_named
-from pgvow.operations.comparison import compare_database
-from pgvow.operations.prove_obstacles import refuse_missing_extensions, restore_difference
-from pgvow.operations.schema_comparison import compare_schemas, schema_of
+from pgvow.operations.comparing.database import compare_database
+from pgvow.operations.comparing.schema import compare_schemas, schema_of
+from pgvow.operations.proving.obstacles import refuse_missing_extensions, restore_difference
 from pgvow.postgres.proof_site import ProofSite
 from pgvow.postgres.restoring import RestoreError, fails_harmlessly, restore
 from pgvow.postgres.scratch_database import open_session
@@ -28,31 +27,11 @@ if TYPE_CHECKING:
 
     from pgvow.archive import Entry, TableOfContents
     from pgvow.model import Difference, Metadata
-    from pgvow.operations.comparison import Comparison
-    from pgvow.operations.prove_place import Chosen
+    from pgvow.operations.comparing.database import Comparison
+    from pgvow.operations.proving.place import Chosen, ProveOptions
     from pgvow.postgres.connection import Session
     from pgvow.postgres.restoring import Tools
     from pgvow.progress import Progress
-
-_MOST_JOBS = 8
-_LEAST_JOBS = 2  # a serial pg_restore refills the free space of earlier pages: another order
-
-
-@dataclass(frozen=True, slots=True)
-class ProveOptions:
-    """What may be chosen for one proof.
-
-    ``on`` is the connection string of a server to prove it on, instead of a throw-away one;
-    ``jobs`` how many workers restore, 2 at least, by default as many as there are processors.
-    """
-
-    on: str | None = field(default=None, repr=False)  # there may be a password in it
-    jobs: int | None = None
-
-    @property
-    def workers(self) -> int:
-        """How many workers restore."""
-        return max(_LEAST_JOBS, self.jobs or min(os.cpu_count() or 1, _MOST_JOBS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from pgvow.archive import read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import PROD
-from pgvow.operations.restore_list import database_definition, select
-from pgvow.operations.restore_owners import is_given_away, mapped
-from pgvow.operations.restore_run import Run
-from pgvow.operations.restore_swap import (
+from pgvow.operations.restoring.list import database_definition, select
+from pgvow.operations.restoring.owners import is_given_away, mapped
+from pgvow.operations.restoring.run import Run
+from pgvow.operations.restoring.swap import (
     claim,
     refuse_connected,
     refuse_existing,
     refuse_unreplaceable,
     told,
 )
-from pgvow.operations.restore_tool import (
+from pgvow.operations.restoring.tool import (
     choose_pg_restore,
     major_of,
     owner_steps,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pgvow.model import Metadata
-    from pgvow.operations.restore_run import RestoreOptions
+    from pgvow.operations.restoring.run import RestoreOptions
     from pgvow.postgres.databases import Databases
     from pgvow.progress import Progress
     from pgvow.settings import Settings

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pgvow.operations.restore_run import Run
+    from pgvow.operations.restoring.run import Run
     from pgvow.postgres.databases import Databases
     from pgvow.postgres.statements import Statement, Token
 

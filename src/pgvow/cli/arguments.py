@@ -1,0 +1,34 @@
+"""argparse as we want it: its errors are ours, and its help is plain in a pipe."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from pgvow.errors import ConfigurationError
+
+
+class UsageProblem(ConfigurationError):
+    """The command line cannot be understood."""
+
+    title = "Usage error"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are ours, and whose help is plain in a pipe."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def format_help(self) -> str:
+        """Return the help, in colours where the terminal has them."""
+        from rich_argparse import RawDescriptionRichHelpFormatter  # noqa: PLC0415 - slow to load
+
+        self.formatter_class = RawDescriptionRichHelpFormatter
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigurationError instead of ending the process."""
+        raise UsageProblem(message, steps=[f"See what there is: {self.prog} --help"])

@@ -1,0 +1,1 @@
+"""What came back against what was there: rows, sequences, large objects, the schema."""

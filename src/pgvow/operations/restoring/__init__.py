@@ -1,0 +1,1 @@
+"""The parts of a restore: what is checked, made, filled, given away and put in place."""
