@@ -9,10 +9,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
-for _library in ("psycopg", "dotenv", "rich", "rich_argparse", "xxhash"):
-    if find_spec(_library) is None:
+NEEDED = {
+    "apprise": "apprise",
+    "backports-zstd": "backports" if sys.version_info < (3, 14) else "compression",
+    "cronsim": "cronsim",
+    "isal": "isal",
+    "lz4": "lz4",
+    "psycopg": "psycopg",
+    "python-dotenv": "dotenv",
+    "rich": "rich",
+    "rich-argparse": "rich_argparse",
+    "xxhash": "xxhash",
+    "zlib-ng": "zlib_ng",
+}
+"""What pyproject.toml lists, and the module by which each is known."""
+
+for _name, _module in NEEDED.items():
+    if find_spec(_module) is None:
         sys.exit(
-            f"backup_db.py needs {_library}, which is not installed: run"
+            f"backup_db.py needs {_name}, which is not installed: run"
             " `python3 -m pip install .` in this folder (or `make setup`, then"
             " `.venv/bin/python backup_db.py`)"
         )

@@ -5,6 +5,7 @@ Codes 11 and 12 are in tests/cli/test_doctor.py; 10 and 13 come with restore and
 
 from __future__ import annotations
 
+import re
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -179,12 +180,14 @@ def test_5_found_early(commands: Commands) -> None:
 
 
 def test_5_met_midway(commands: Commands) -> None:
-    """The file cannot grow any more: 5, the partial file goes, the earlier backup stays."""
+    """The file cannot grow any more: 5, why and where; what was half made goes, no other does."""
     assert commands.run().code == 0
     before = files(commands)
     small = Commands(commands.cwd, commands.variables, ("prlimit", "--fsize=300000", "--"))
     done = small.run()
     assert done.code == 5, done.err
+    assert "ulimit -f" in done.err
+    assert re.search(r"Directory: .*db/backups", done.err)
     assert files(commands) == before
 
 

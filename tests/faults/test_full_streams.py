@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,7 @@ def into(full: str, commands: Commands) -> Commands:
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_result_that_cannot_be_written(more: tuple[str, ...], commands: Commands) -> None:
-    """1 and the reason on standard error, no traceback; the backup itself was made."""
+    """1 and the reason on standard error, no traceback; the backup was made, and is recorded so."""
     done = into(">", commands).run(*more)
     assert done.code == 1
     assert "No space left on device" in done.err
@@ -38,6 +39,18 @@ def test_a_result_that_cannot_be_written(more: tuple[str, ...], commands: Comman
     assert "Exception ignored" not in done.err
     (listed,) = commands.run("--list", "--json").json
     assert listed["status"] == "ok"
+    (line,) = (commands.cwd / "db/backups/history.jsonl").read_text().splitlines()
+    assert "succeeded" == json.loads(line)["outcome"]
+
+
+@pytest.mark.parametrize("stdout", [">/dev/full", "| true"])
+def test_a_verification_that_fails_unheard(stdout: str, commands: Commands) -> None:
+    """8, whether or not anybody could read why."""
+    dump = commands.cwd / commands.run("--json").json["backup_path"]
+    dump.write_bytes(dump.read_bytes()[:-1])
+    script = f'set -o pipefail; exec 3>&2; "$@" {stdout} 2>&3'
+    shell = Commands(commands.cwd, commands.variables, ("bash", "-c", script, "bash"))
+    assert shell.run("--verify", dump).code == 8
 
 
 def test_a_failure_that_cannot_be_told(commands: Commands) -> None:

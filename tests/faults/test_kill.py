@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -87,10 +88,11 @@ def tools_of(directory: Path) -> list[psutil.Process]:
 def test_fifty_kills_in_one_directory(
     server: TestServer, database: str, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
-    """50 times kill -9, with migrations that make pg_dump wait for locks, and a live run beside.
+    """50 live runs meet kill -9, while migrations make pg_dump wait for locks, and one run goes on.
 
     Nothing half-made is listed, finished backups keep their checksums, the next run clears what
-    was left but for what the live run writes, no pg_dump and no session of ours stays.
+    was left but for what the live run writes, no pg_dump and no session of ours stays. Many die
+    with a file half-made: otherwise this would show nothing.
     """
     commands = Commands(tmp_path, settings_for(server, database))
     directory = tmp_path / "db/backups"
@@ -99,26 +101,34 @@ def test_fifty_kills_in_one_directory(
         session.execute(_NOISE)
     with live_run(server, make_database(server), commands) as alive:
         with migrating(server, database):
-            for _ in range(_KILLS):
+            killed = half_made = 0
+            while killed < _KILLS:
                 run = commands.start()
                 time.sleep(chance.uniform(0.1, 1.6))
                 run.kill()
                 run.communicate()
+                killed += run.returncode == -signal.SIGKILL
+                half_made += len(partials(directory)) > 1
                 wait_until(lambda: not tools_of_killed(directory, alive))
                 listed = commands.run("--list", "--json").json
                 assert {"ok"} >= {one["status"] for one in listed}
                 assert alive.exists()
+        assert half_made >= _KILLS // 10
         with server.connect(database) as session:
             wait_until(lambda: session.execute(_SESSIONS).fetchone() == (0,))
         final = commands.run("--json")
         assert final.code == 0, final.err
-        partial = {path.name.split(".")[0] for path in directory.glob("*.partial")}
-        assert {alive.name.split(".")[0]} == partial
+        assert {alive.name.split(".")[0]} == partials(directory)
     for one in commands.run("--list", "--json").json:
         verified = commands.run("--verify", tmp_path / one["path"])
         assert verified.code == 0, verified.out
     assert not list(directory.glob("*.partial"))
     assert not list(directory.glob(".*"))
+
+
+def partials(directory: Path) -> set[str]:
+    """The stems of which something is half-made."""
+    return {path.name.split(".")[0] for path in directory.glob("*.partial")}
 
 
 def tools_of_killed(directory: Path, alive: Path) -> list[psutil.Process]:

@@ -21,7 +21,21 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.majors(15, 18)
 
-_NAMES = ("a=b", "host=nowhere dbname=x", "-d", "sp ace", "q\"uo'te", "back\\slash", "%s{0}новая")
+_NAMES = (
+    "a=b",
+    "host=nowhere dbname=x",
+    "-d",
+    "sp ace",
+    "q\"uo'te",
+    "back\\slash",
+    "%s{0}новая",
+    "a/b",
+    "..",
+    ".hidden",
+    "dot.ted",
+    "two\nlines",
+    "é" * 31 + "x",  # 63 bytes
+)
 
 
 @pytest.mark.parametrize("name", _NAMES)

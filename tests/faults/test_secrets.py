@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.majors(18)
 
 _PASSWORD = "s3cr3t-Übel-'%40@:/?#"
+# A quote is written in other ways on a command line, in a URL, in JSON: this part is not.
+_MARK = "s3cr3t"
 
 
 @pytest.fixture
@@ -58,8 +63,9 @@ def test_no_command_line_and_no_file_has_the_password(commands: Commands) -> Non
     out, err = run.communicate()
     assert run.returncode == 0, err
     files = (commands.cwd / "db/backups").iterdir()
+    assert any("pg_dump --format=custom" in line for line in seen)
     texts = [*seen, out, err, *(path.read_text() for path in files if path.suffix != ".dump")]
-    assert [text for text in texts if _PASSWORD in text] == []
+    assert [text for text in texts if _MARK in text] == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +84,7 @@ def test_no_failure_tells_the_password(change: dict[str, str], commands: Command
     done = commands.run(**{**change, "PGVOW_DEBUG": "1"})
     assert done.code != 0
     assert "Traceback" in done.err
-    assert _PASSWORD not in done.out + done.err
+    assert _MARK not in done.out + done.err
 
 
 def test_no_traceback_without_debugging(commands: Commands) -> None:
@@ -99,7 +105,7 @@ def test_the_password_of_a_url(commands: Commands, server: TestServer, database:
     assert done.code == 0, done.err
     failed = shell.run("--env", "dev", PGVOW_PG_BIN="/nowhere", PGVOW_DEBUG="1")
     assert failed.code == 6
-    assert "s3cr3t" not in done.out + done.err + failed.out + failed.err
+    assert _MARK not in done.out + done.err + failed.out + failed.err
 
 
 def test_files_are_for_their_owner_only(commands: Commands) -> None:
@@ -126,3 +132,17 @@ def test_without_the_libraries_one_line_says_how_to_install_them(tmp_path: Path)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "pip install" in done.stderr
+
+
+def test_all_that_is_needed_is_looked_for() -> None:
+    """What pyproject.toml lists is what ``backup_db.py`` looks for before it begins."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[<>=;]", line)[0] for line in listed}
+    source = ast.parse((ROOT / "backup_db.py").read_text())
+    (needed,) = (
+        node.value
+        for node in source.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NEEDED"
+    )
+    assert isinstance(needed, ast.Dict)
+    assert names == {key.value for key in needed.keys if isinstance(key, ast.Constant)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,16 +12,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgvow.errors import NoSpace
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.store.history import NAME, OLDER, History, new_run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 _NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 _BEGIN = """
@@ -114,9 +116,24 @@ def test_a_death_behind_the_line_is_no_death(tmp_path: Path) -> None:
 
 
 def test_a_mark_that_says_nothing(tmp_path: Path) -> None:
-    """A run that died before it could write what it was is a run that died."""
-    (tmp_path / ".pgvow-run-20261122T020000Z-0123abcd.json").touch()
-    assert [Outcome.DIED] == [run.outcome for run in History(tmp_path).bury()]
+    """A run that died before it could write what it was had not begun: it is no run, and goes."""
+    mark = tmp_path / ".pgvow-run-20261122T020000Z-0123abcd.json"
+    mark.touch()
+    assert () == History(tmp_path).read().runs
+    assert [] == History(tmp_path).bury()
+    assert not mark.exists()
+
+
+def test_a_mark_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: NoSpace, and no mark that others would take for a run that died."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(NoSpace):
+        History(tmp_path).begin(new_run(Operation.VERIFY, _NOW))
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_many_at_once(tmp_path: Path) -> None:

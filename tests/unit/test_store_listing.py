@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pgvow.model import Backup
+    from pgvow.model import Backup, Metadata
     from pgvow.store.publish import Publication
 
 _STEM = "shop_dev_2025-01-27T14-30-00Z"
@@ -317,21 +319,47 @@ def test_no_dump_is_opened(tmp_path: Path) -> None:
     assert f"{path.name} OK None\n" == _listed_when_bound(tmp_path)
 
 
-def test_ten_thousand_backups_are_listed_within_a_second(tmp_path: Path) -> None:
+def _ten_thousand(directory: Path, facts: Metadata) -> None:
+    template = encode(facts).decode()
+    for hour in range(10_000):
+        moment = backups.MOMENT + timedelta(hours=hour)
+        stem = names.stem("shop", "dev", moment)
+        text = template.replace(_STEM, stem).replace("2025-01-27T14:30:00Z", moment_text(moment))
+        (directory / (stem + names.METADATA)).write_text(text)
+        (directory / (stem + names.DUMP)).write_bytes(backups.DUMP)
+
+
+def test_ten_thousand_backups_are_read_within_a_second(tmp_path: Path) -> None:
     """T045: listing is instant. TIME BOUND: 1 s of processor time; 0.6 s on a slow machine of ours.
 
     The best of five, and in a process of its own, so that neither neighbours on the machine nor
     whoever traces these tests count.
     """
     facts = replace(backups.metadata(), table_counts={"orders": 3}, tables=(), engine=None)
-    template = encode(facts).decode()
-    for hour in range(10_000):
-        moment = backups.MOMENT + timedelta(hours=hour)
-        stem = names.stem("shop", "dev", moment)
-        text = template.replace(_STEM, stem).replace("2025-01-27T14:30:00Z", moment_text(moment))
-        (tmp_path / (stem + names.METADATA)).write_text(text)
-        (tmp_path / (stem + names.DUMP)).write_bytes(backups.DUMP)
+    _ten_thousand(tmp_path, facts)
     done = children.run(children.command(_MEASURE, tmp_path))
     statuses, seconds = done.stdout.split()
     assert (statuses, "") == ("10000", done.stderr)
     assert float(seconds) < 1.0
+
+
+def test_ten_thousand_backups_are_listed_at_once(tmp_path: Path) -> None:
+    """T045: the whole command, with all that the metadata of a real backup has.
+
+    TIME BOUND: 2.5 s of processor time, where a quiet machine takes 1.0: it was 4.4 while rich laid
+    out the table.
+    """
+    _ten_thousand(tmp_path, backups.metadata())
+    command = [sys.executable, "-m", "pgvow", "list", "--output-dir", str(tmp_path)]
+    seconds = []
+    for _ in range(3):
+        before = _children_seconds()
+        done = children.run(command)
+        seconds.append(_children_seconds() - before)
+        assert (10_001, "") == (len(done.stdout.splitlines()), done.stderr)
+    assert min(seconds) < 2.5
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

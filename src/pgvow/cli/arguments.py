@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 from pgvow.errors import ConfigurationError
@@ -32,3 +33,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ConfigurationError instead of ending the process."""
         raise UsageProblem(message, steps=[f"See what there is: {self.prog} --help"])
+
+
+def path(text: str) -> Path:
+    """Read a path: an empty one is what a shell makes of a variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Parser, path
 
 if TYPE_CHECKING:
     import argparse
-
-    from pgvow.cli.arguments import Parser
 
 
 def add_diff(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -22,8 +20,8 @@ def add_diff(commands: argparse._SubParsersAction[Parser]) -> None:
         " contents, schema objects, sequences, large objects. Needs no server. The exit code is 0"
         ' whether anything differs or not; --json says so in "equal".',
     )
-    diff.add_argument("older", metavar="A", type=Path, help="the older .dump file")
-    diff.add_argument("newer", metavar="B", type=Path, help="the newer .dump file")
+    diff.add_argument("older", metavar="A", type=path, help="the older .dump file")
+    diff.add_argument("newer", metavar="B", type=path, help="the newer .dump file")
     options.add_report(diff)
 
 

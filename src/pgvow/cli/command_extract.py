@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgvow.cli.arguments import Parser, path
 from pgvow.errors import PgvowError
 
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.arguments import Parser
 
 _FORMATS = ("csv", "copy")
 
@@ -25,7 +24,7 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Write one table's rows to standard output, in the archive's encoding. Needs no"
         " server. They are all there if, and only if, the exit code is 0.",
     )
-    extract.add_argument("file", metavar="FILE", type=Path, help="the .dump file")
+    extract.add_argument("file", metavar="FILE", type=path, help="the .dump file")
     extract.add_argument(
         "--table",
         metavar="NAME",

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Parser, path
 
 if TYPE_CHECKING:
     import argparse
-
-    from pgvow.cli.arguments import Parser
 
 
 def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -26,7 +25,7 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         " collation.",
     )
     which = prove.add_mutually_exclusive_group(required=True)
-    which.add_argument("file", metavar="FILE", type=Path, nargs="?", help="the .dump file")
+    which.add_argument("file", metavar="FILE", type=path, nargs="?", help="the .dump file")
     which.add_argument("--latest", action="store_true", help="the newest backup of the directory")
     prove.add_argument(
         "--on",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Parser, path
 
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.arguments import Parser
     from pgvow.settings import Settings
 
 _TEXT = """\
@@ -25,7 +25,7 @@ give is whole, or not there.
 def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     restore = commands.add_parser("restore", help="restore a backup", description=_TEXT)
-    restore.add_argument("file", metavar="FILE", type=Path, help="the .dump file")
+    restore.add_argument("file", metavar="FILE", type=path, help="the .dump file")
     restore.add_argument(
         "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
     )
@@ -66,7 +66,7 @@ def _add_owners(restore: argparse.ArgumentParser) -> None:
     owners.add_argument(
         "--owner-map",
         metavar="FILE",
-        type=Path,
+        type=path,
         help="give what one role owns or was granted to another: a line old=new each",
     )
     owners.add_argument(

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Parser, path
 from pgvow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.cli.arguments import Parser
     from pgvow.operations.scheduling.installed import Entry
     from pgvow.operations.scheduling.scheduled import Scheduled
 
@@ -57,7 +57,7 @@ def add_schedule(commands: argparse._SubParsersAction[Parser]) -> None:
     schedule.add_argument("--timezone", metavar="ZONE", help="Europe/Berlin …; systemd only")
     schedule.add_argument("--all", dest="remove_all", action="store_true", help="remove: all")
     schedule.add_argument(
-        "--log", metavar="FILE", type=Path, help="default: pgvow.log beside the backups"
+        "--log", metavar="FILE", type=path, help="default: pgvow.log beside the backups"
     )
     for add in (options.add_env, options.add_output_dir, options.add_report):
         add(schedule)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Parser, path
 
 if TYPE_CHECKING:
     import argparse
-
-    from pgvow.cli.arguments import Parser
 
 
 def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -22,7 +20,7 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
         " Needs no server. Rows and sizes come from the metadata, or, for a .dump without any,"
         " from reading it.",
     )
-    show.add_argument("file", metavar="FILE", type=Path, help="the .dump file")
+    show.add_argument("file", metavar="FILE", type=path, help="the .dump file")
     options.add_report(show)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser
+from pgvow.cli.arguments import Parser, path
 from pgvow.cli.help import CONTRACT_EXAMPLES, EXIT_CODES
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--verify",
         dest="file",
         metavar="FILE",
-        type=Path,
+        type=path,
         default=argparse.SUPPRESS,
         help="check one backup instead of making one",
     )

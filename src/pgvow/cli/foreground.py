@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError
+from pgvow.signals import STOPPING
 
 if TYPE_CHECKING:
     import argparse
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pgvow.settings.configuration import ScheduledJob
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_in_foreground(arguments: argparse.Namespace) -> int:
@@ -61,7 +60,7 @@ class _Processes:
                 self._child.terminate()
             self._stop.set()
 
-        for each in _STOPPING:
+        for each in STOPPING:
             if signal.getsignal(each) is not signal.SIG_IGN:
                 signal.signal(each, stop)
 

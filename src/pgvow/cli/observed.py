@@ -6,7 +6,6 @@ Nothing here makes a finished operation fail: what cannot be recorded or told is
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from pgvow.cli.logfile import RunLog
 from pgvow.cli.watch import Watch
 from pgvow.errors import Interrupted, PgvowError
 from pgvow.runs import Operation, Outcome
+from pgvow.signals import stop_behind
 
 if TYPE_CHECKING:
     import argparse
@@ -37,8 +37,8 @@ def observed(arguments: argparse.Namespace, command: Callable[[argparse.Namespac
         arguments.watch = Watch()
         return command(arguments)
     observer = Observer(arguments, operation)
-    observer.begin()
     try:
+        observer.begin()
         code = command(arguments)
     except BaseException as error:
         observer.end(*_ended_by(error))
@@ -49,8 +49,8 @@ def observed(arguments: argparse.Namespace, command: Callable[[argparse.Namespac
 
 def _ended_by(error: BaseException) -> tuple[Outcome, int, PgvowError | None]:
     """Tell how a run ended by what it raised."""
-    if isinstance(error, KeyboardInterrupt):
-        stopped = Interrupted(getattr(error, "signum", signal.SIGINT))
+    if (stop := stop_behind(error)) is not None:
+        stopped = Interrupted(stop.signum)
         return Outcome.INTERRUPTED, stopped.status, stopped
     if isinstance(error, PgvowError):
         return Outcome.FAILED, error.status, error
@@ -93,8 +93,8 @@ class Observer:
 
                 history = History(self._directory)
                 self._died = history.bury()
-                history.begin(self._run)
                 self._history = history
+                history.begin(self._run)
 
     def _before(self, watch: Watch) -> None:
         """Say that it begins, and run the hook that may forbid it."""

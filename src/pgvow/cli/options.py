@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow import DEFAULT_DIRECTORY
+from pgvow.cli.arguments import path
 from pgvow.cli.cores import usable_cores
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def add_output_dir(group: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--output-dir",
         metavar="DIR",
-        type=Path,
+        type=path,
         default=argparse.SUPPRESS,
         help=f"where backups are (default: {DEFAULT_DIRECTORY}/)",
     )
@@ -198,7 +199,7 @@ def add_report(group: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config",
         metavar="FILE",
-        type=Path,
+        type=path,
         default=argparse.SUPPRESS,
         help="the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)",
     )
@@ -209,14 +210,14 @@ def add_record(group: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--metrics-file",
         metavar="FILE",
-        type=Path,
+        type=path,
         default=argparse.SUPPRESS,
         help="write metrics there afterwards, for the textfile collector of Prometheus",
     )
     group.add_argument(
         "--log-file",
         metavar="FILE",
-        type=Path,
+        type=path,
         default=argparse.SUPPRESS,
         help="append how it went to this file: for cron",
     )

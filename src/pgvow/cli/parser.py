@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser
+from pgvow.cli.arguments import Parser, path
 from pgvow.cli.command_config import add_config
 from pgvow.cli.command_diff import add_diff
 from pgvow.cli.command_extract import add_extract
@@ -66,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Check one backup: size, SHA-256, metadata, and that pg_restore can read it.",
     )
     verify.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="the .dump file; or --all"
+        "file", metavar="FILE", type=path, nargs="?", help="the .dump file; or --all"
     )
     for add in (
         options.add_deep,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from pgvow.cli.console import output
+from pgvow.cli.console import output, send_nowhere
 from pgvow.cli.render.as_json import dumps
 
 if TYPE_CHECKING:
@@ -21,8 +22,27 @@ def print_result(
     *,
     good: bool = True,
 ) -> None:
-    """Print a result as JSON or text; of a good one ``--quiet`` leaves nothing but JSON."""
+    """Print a result as JSON or text; of a good one ``--quiet`` leaves nothing but JSON.
+
+    A reader that has left, or a full disk, is kept in ``arguments.watch``: what was done is done.
+    """
     if arguments.json:
-        print(dumps(as_object()))
+        _write(arguments, print, dumps(as_object()))
     elif not (arguments.quiet and good):
-        output().print(as_text())
+        _write(arguments, output().print, as_text())
+
+
+def _write(
+    arguments: argparse.Namespace, write: Callable[[RenderableType], None], what: RenderableType
+) -> None:
+    try:
+        write(what)
+        sys.stdout.flush()
+    except OSError as error:
+        lost = error
+    except SystemExit:  # what rich makes of a reader that has left
+        lost = BrokenPipeError()
+    else:
+        return
+    send_nowhere(sys.stdout)
+    arguments.watch.unwritten = lost

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgvow.cli.console import send_nowhere
 from pgvow.errors import Interrupted, PgvowError
+from pgvow.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from types import FrameType
-    from typing import TextIO
 
 _VERBS = {
     "backup": "Backup failed",
@@ -37,39 +36,27 @@ _VERBS = {
     "doctor": "Doctor failed",
     "demo": "Demo failed",
 }
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class _Stopped(KeyboardInterrupt):
-    """We were asked to stop.
-
-    Not an Exception: libraries that try something and go on when it fails, and our own code that
-    makes a warning of an error, would go on after a Ctrl-C as well, and no second one is heeded.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
 
 
 def run(parse: Callable[[], argparse.Namespace]) -> int:
     """Parse, run and tell; returns the exit code. No error leaves it as a traceback."""
     arguments: argparse.Namespace | None = None
+    signals = StopSignals()
     try:
-        _obey_signals()
+        signals.obey()
         _prepare_streams()
         arguments = parse()
         return dispatch(arguments)
-    except _Stopped as stopped:
-        return _tell(Interrupted(stopped.signum), arguments)
-    except PgvowError as error:
-        return _tell(error, arguments)
     except BrokenPipeError:
         return _reader_left()
     except SystemExit as leaving:  # argparse's --help and --version
         return _left(leaving)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
-        return _tell(_unexpected(error), arguments)
+    except (Stopped, Exception) as error:  # noqa: BLE001 - no traceback reaches users
+        signals.heeded()
+        # Where a library was being loaded, what it made of our signal may be any exception.
+        if signals.received is not None:
+            return _tell(Interrupted(signals.received), arguments)
+        return _tell(error if isinstance(error, PgvowError) else _unexpected(error), arguments)
 
 
 def dispatch(arguments: argparse.Namespace) -> int:
@@ -80,8 +67,21 @@ def dispatch(arguments: argparse.Namespace) -> int:
 
     configure(arguments)
     code = observed(arguments, commands.COMMANDS[arguments.command])
+    if arguments.watch.unwritten is not None:
+        _tell_unwritten(arguments.watch.unwritten)
+        return code or 1
     sys.stdout.flush()  # here a reader that has left is met, and not after us
     return code
+
+
+def _tell_unwritten(error: OSError) -> None:
+    """Say that nobody got the report; a reader that has left did not want it."""
+    if isinstance(error, BrokenPipeError):
+        return
+    from pgvow.cli.console import WARNING, errors, styled  # noqa: PLC0415
+
+    what = f"the result stands, but its report could not be written: {error.strerror or error}"
+    errors().print(styled("!", WARNING), what)
 
 
 def _left(leaving: SystemExit) -> int:
@@ -103,19 +103,6 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _obey_signals() -> None:
-    """Turn the signals that ask us to stop into an exception, once; a nohup stays in force."""
-
-    def stop(signum: int, _frame: FrameType | None) -> None:
-        for each in _STOPPING:
-            signal.signal(each, signal.SIG_IGN)  # clearing up is not interrupted
-        raise _Stopped(signum)
-
-    for each in _STOPPING:
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, stop)
-
-
 def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
     """Print an error; whether or not anybody can be told, its exit status stands."""
     with suppress(OSError, SystemExit):  # rich makes the latter of a reader that left
@@ -124,7 +111,7 @@ def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
         try:
             stream.flush()
         except OSError:
-            _send_nowhere(stream)
+            send_nowhere(stream)
     return error.status
 
 
@@ -142,7 +129,7 @@ def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> N
         print(dumps(failure_object(error)), flush=True)
 
 
-def _unexpected(error: Exception) -> PgvowError:
+def _unexpected(error: BaseException) -> PgvowError:
     wrapped = PgvowError(
         f"{type(error).__name__}: {error}",
         steps=[
@@ -160,10 +147,5 @@ def _debugging() -> bool:
 
 def _reader_left() -> int:
     """``| head`` closed the pipe: that is no failure of ours, but nothing more can be said."""
-    _send_nowhere(sys.stdout)
+    send_nowhere(sys.stdout)
     return 1
-
-
-def _send_nowhere(stream: TextIO) -> None:
-    """Let what is still to be written go nowhere: Python's own last try would end us with 120."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -58,6 +58,8 @@ class Watch:
         self._run = run
         self._before = before
         self._clock: PhaseClock | None = None
+        self.unwritten: OSError | None = None
+        """Why the report did not reach whoever reads standard output."""
         self.warnings: list[str] = []
 
     def before(self) -> None:

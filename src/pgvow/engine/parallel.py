@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow.archive import ArchiveError, ArchiveWriter, encoder_for, read_toc
+from pgvow.engine.failure import dump_failure
 from pgvow.engine.filled import Filled
 from pgvow.engine.flow import Flow
-from pgvow.engine.pg_dump import dump_failure
 from pgvow.engine.plan import Dispatcher, Relation, Work, share_out, tasks
 from pgvow.engine.selecting import read_head
 from pgvow.engine.worker import Worker
@@ -260,14 +260,14 @@ class Parallel:
             return
         # Beside the dump, where there is room; without a name, so that it goes when we do.
         with tempfile.TemporaryFile(dir=folder) as file:
-            self._dump_large_objects(held, file)
+            self._dump_large_objects(held, file, folder)
             toc = read_toc(file)
             for entry in toc.with_data:
                 if entry.is_large_objects and (entry.tag, entry.owner) in wanted:
                     place = wanted[entry.tag, entry.owner]
                     writer.add_large_objects(place.dump_id, file, entry)
 
-    def _dump_large_objects(self, held: HeldSnapshot, file: BinaryIO) -> None:
+    def _dump_large_objects(self, held: HeldSnapshot, file: BinaryIO, folder: Path) -> None:
         number = file.fileno()
         # Not the tables: it would wait for their locks behind whoever waits for ours.
         argv = self._command.argv(held, "-b", "--exclude-table=*.*", f"--file=/dev/fd/{number}")
@@ -276,7 +276,7 @@ class Parallel:
             while (ended := tool.poll(0.1)) is None:
                 self._progress.update(Step("dump"))
         if ended.returncode != 0:
-            raise dump_failure(ended, self._command.facts())
+            raise dump_failure(ended, self._command, directory=folder)
         file.seek(0)
 
 

@@ -8,7 +8,7 @@ from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 from pgvow.archive import head_of, read_toc
-from pgvow.engine.pg_dump import dump_failure
+from pgvow.engine.failure import dump_failure
 from pgvow.errors import NothingMatches
 from pgvow.postgres.process import Tool
 from pgvow.postgres.snapshot import Chosen
@@ -37,7 +37,7 @@ def read_head(command: DumpCommand, held: HeldSnapshot | None) -> bytes:
             if head is not None:
                 return head
             if not more:
-                raise dump_failure(tool.wait(), command.facts())
+                raise dump_failure(tool.wait(), command)
             wanted *= 2
 
 

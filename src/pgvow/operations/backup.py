@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from pgvow.store import Draft, Recovered
 
 
-_DISK_IS_FULL = 64 << 10
-"""With fewer bytes free than this, a file that is cut short was cut by the disk."""
-
-
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
     """What may be chosen for one backup; times are seconds."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pgvow.archive import ArchiveError, read_toc
+from pgvow.engine.failure import disk_full_steps
 from pgvow.engine.parallel import Parallel
-from pgvow.engine.pg_dump import disk_full_steps
 from pgvow.engine.reference import Reference
 from pgvow.engine.selecting import choose_tables
 from pgvow.errors import (

@@ -90,9 +90,10 @@ def verify_backup(
     installation = choose_newest(find_installations(pg_bin=pg_bin, environ=environ))
     installation.program("pg_restore")
     with refusals("read", path):
-        is_there = path.is_file()
-    if not is_there:
-        missing = Check("file", passed=False, expected=str(path), found="no such file")
+        is_file = path.is_file()
+        found = "not a regular file" if path.exists() else "no such file"
+    if not is_file:
+        missing = Check("file", passed=False, expected=str(path), found=found)
         return Verification(path, (missing,), None, None)
     present = Check("file", passed=True, expected=str(path), found=str(path))
     try:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pgvow import __version__
 from pgvow.errors import PgvowError
 from pgvow.runs import Operation, Outcome, Run
+from pgvow.signals import SignalsKeptBack
 from pgvow.store import durable
 from pgvow.store.refusals import refusals
 
@@ -73,14 +74,19 @@ class History:
     def begin(self, run: Run) -> None:
         """Leave the mark of a live run, for as long as this process lives or until its end."""
         path = self._mark(run.id)
-        with refusals("write", path):
+        with refusals("write", path), SignalsKeptBack() as signals:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+            self._marks[run.id] = fd
             # Nobody buries a mark that says nothing yet.
             fcntl.flock(fd, fcntl.LOCK_EX)
-            self._marks[run.id] = fd
-            os.pwrite(fd, _line(run), 0)
-            durable.sync(fd)
-            durable.sync_directory(self.directory)
+            try:
+                os.pwrite(fd, _line(run), 0)
+                durable.sync(fd)
+                durable.sync_directory(self.directory)
+            except OSError:  # the disk is full: an empty mark would be buried as a run that died
+                path.unlink()
+                raise
+        signals.deliver()
 
     def finish(self, run: Run) -> None:
         """Append the line of a run that has ended, and take its mark away."""
@@ -96,10 +102,11 @@ class History:
         """Write the lines of the runs that have died, each once, however many come to do it."""
         buried = []
         for path in self._mark_paths():
-            with suppress(PgvowError), _dead(path) as run:
-                if run is not None and path.exists():
-                    # Where its line was written and its mark stayed, it has ended, not died.
-                    if run.id not in self._ended()[0]:
+            with suppress(PgvowError), _mark_of(path) as (is_dead, run):
+                if is_dead and path.exists():
+                    # Where its line was written and its mark stayed, it has ended, not died. One
+                    # that says nothing is of a run that had not begun.
+                    if run is not None and run.id not in self._ended()[0]:
                         buried.append(_died(run))
                         self._append(buried[-1:])
                     path.unlink(missing_ok=True)
@@ -124,9 +131,9 @@ class History:
 
     def _marked(self, path: Path) -> Run | None:
         """The run of a mark, as one that lives or that has died."""
-        with suppress(PgvowError), _dead(path) as dead:
-            if dead is not None:
-                return _died(dead)
+        with suppress(PgvowError), _mark_of(path) as (is_dead, run):
+            if is_dead:
+                return _died(run) if run else None
         data = _contents(path)
         return None if data is None else _run(data)
 
@@ -185,32 +192,23 @@ def _write_whole(fd: int, size: int, data: bytes) -> None:
 
 
 @contextmanager
-def _dead(path: Path) -> Iterator[Run | None]:
-    """The run of a mark that nobody holds, which then nobody else takes up; else None."""
+def _mark_of(path: Path) -> Iterator[tuple[bool, Run | None]]:
+    """Whether nobody holds a mark any more, and then, while nobody else takes it up, its run."""
     with refusals("look at", path):
         try:
             fd = os.open(path, os.O_RDWR | _FLAGS)
         except FileNotFoundError:
-            yield None
+            yield False, None
             return
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield None
+                yield False, None
                 return
-            yield _run(os.pread(fd, _LONGEST_LINE, 0)) or _unknown(path, fd)
+            yield True, _run(os.pread(fd, _LONGEST_LINE, 0))
         finally:
             os.close(fd)
-
-
-def _unknown(path: Path, fd: int) -> Run | None:
-    """A run that died before it could say what it was."""
-    match = _MARK.fullmatch(path.name)
-    if match is None:
-        return None
-    started = datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC)
-    return Run(match["id"], Operation.BACKUP, started)
 
 
 def _died(run: Run) -> Run:

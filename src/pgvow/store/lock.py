@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+CLEAN_UP = "clean-up"
+"""The operation of a run that only sees to what others have left: whoever wants to work waits."""
 _LONGEST_NOTE = 4096
 # Whoever only asks (``is_running``) holds the lock for some microseconds, and must not fail a run.
 _ATTEMPTS = 6
@@ -70,6 +72,17 @@ class RunLock:
         return self._fd is not None
 
     def __enter__(self) -> Self:
+        while True:
+            try:
+                return self._entered()
+            except AlreadyRunning as error:
+                # Another database's run sees to what a dead run of this one has left, which can
+                # take as long as reading a dump: no reason to have no backup tonight.
+                if self._operation == CLEAN_UP or error.facts.get("Operation") != CLEAN_UP:
+                    raise
+            time.sleep(_PAUSE)
+
+    def _entered(self) -> Self:
         try:
             with refusals("lock", self.path), SignalsKeptBack() as signals:
                 self._fd = self._acquire()

@@ -15,7 +15,7 @@ from pgvow.errors import AlreadyRunning, PgvowError
 from pgvow.store import names, publish
 from pgvow.store.checksum import sha256_file
 from pgvow.store.files import Files, exists, partial
-from pgvow.store.lock import RunLock, is_running
+from pgvow.store.lock import CLEAN_UP, RunLock, is_running
 from pgvow.store.metadata import MetadataError
 from pgvow.store.reading import read_metadata
 from pgvow.store.refusals import refusals, translated
@@ -101,7 +101,7 @@ def _group(stem: str) -> str:
 
 
 def _recover_group(directory: Path, group: str, holding: RunLock | None) -> list[Recovered]:
-    lock = RunLock(directory, group, operation="clean-up")
+    lock = RunLock(directory, group, operation=CLEAN_UP)
     if holding is not None and holding.is_held and holding.path == lock.path:
         return _recover_stems(directory, group)
     try:

@@ -84,7 +84,7 @@ def _breaks(line: str, width: int) -> list[int]:
 
 
 def _lines(text: str) -> Text:
-    return Text("\n".join(printable(line) for line in text.splitlines()))
+    return Text("\n".join(printable(line.strip()) for line in text.splitlines()))
 
 
 def examination_object(result: Examination) -> dict[str, Any]:

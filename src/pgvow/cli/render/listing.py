@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.cells import cell_len
+from rich.segment import Segment
 from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, WARNING, printable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pgvow.model import Backup
 
 _IN_THE_NAME = ("Environment", "Database", "Timestamp")
-_GAP = 2
+_GAP = "  "
 _FAILED = {
     Level.VERIFIED: "verification failed",
     Level.DECODED: "deep verification failed",
@@ -33,73 +34,88 @@ def listing_text(backups: Sequence[Backup], directory: Path) -> RenderableType:
     """Render a table, newest first."""
     if not backups:
         return Text(f"No backups in {printable(str(directory))}")
-    return _Listing([_cells(backup) for backup in backups])
+    return _Listing([_cells(backup) for backup in backups], [_style(one) for one in backups])
 
 
-def _cells(backup: Backup) -> dict[str, Text]:
+def _cells(backup: Backup) -> dict[str, str]:
     return {
-        "Timestamp": Text(moment(backup.timestamp) if backup.timestamp else "?"),
-        "Environment": Text(backup.environment or "?"),
-        "Database": Text(printable(backup.database or "?")),
-        "Size": Text(size(backup.size_bytes) if backup.size_bytes is not None else "-"),
+        "Timestamp": moment(backup.timestamp) if backup.timestamp else "?",
+        "Environment": backup.environment or "?",
+        "Database": printable(backup.database or "?"),
+        "Size": size(backup.size_bytes) if backup.size_bytes is not None else "-",
         "Status": _status(backup),
-        "File": Text(printable(backup.path.name)),
+        "File": printable(backup.path.name),
     }
 
 
 class _Listing:
     """A table that leaves out, on a narrow terminal, what the file's name says as well.
 
-    A name that is broken in two can neither be read nor copied.
+    A name that is broken in two can neither be read nor copied. Laid out here, for 10,000 rows
+    took rich's own table three seconds.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Text]]) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, str]], styles: Sequence[str]) -> None:
         self._rows = rows
+        self._styles = styles
         self._widths = {
-            heading: max(len(heading), *(row[heading].cell_len for row in rows))
+            heading: max(_width(heading), *(_width(row[heading]) for row in rows))
             for heading in rows[0]
         }
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        table = Table(box=None, pad_edge=False, header_style="bold")
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         headings = self._headings(options.max_width)
-        for heading in headings:
-            table.add_column(
-                heading,
-                justify="right" if heading == "Size" else "left",
-                no_wrap=heading != "File",
-                overflow="fold" if heading == "File" else "ellipsis",
-            )
-        for row in self._rows:
-            table.add_row(*(row[heading] for heading in headings))
-        yield table
+        bold = console.get_style("bold")
+        yield Segment(self._line({heading: heading for heading in headings}, headings), bold)
+        yield Segment.line()
+        at = headings.index("Status")
+        for row, style in zip(self._rows, self._styles, strict=True):
+            yield Segment(self._line(row, headings[:at]) + _GAP)
+            yield Segment(self._padded(row, "Status"), console.get_style(style))
+            yield Segment(_GAP + self._line(row, headings[at + 1 :]))
+            yield Segment.line()
+
+    def _line(self, row: Mapping[str, str], headings: Sequence[str]) -> str:
+        return _GAP.join(self._padded(row, heading) for heading in headings)
+
+    def _padded(self, row: Mapping[str, str], heading: str) -> str:
+        text = row[heading]
+        space = " " * (self._widths[heading] - _width(text))
+        if heading == "File":  # the last: nothing stands behind it
+            return text
+        return space + text if heading == "Size" else text + space
 
     def _headings(self, width: int) -> list[str]:
         shown = dict(self._widths)
         for dispensable in _IN_THE_NAME:
-            if sum(shown.values()) + _GAP * (len(shown) - 1) <= width:
+            if sum(shown.values()) + len(_GAP) * (len(shown) - 1) <= width:
                 break
             del shown[dispensable]
         return list(shown)
 
 
-def _status(backup: Backup) -> Text:
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _style(backup: Backup) -> str:
     if backup.status is BackupStatus.OK:
-        return _reached(backup)
-    style = WARNING if backup.status is BackupStatus.METADATA_MISSING else BAD
-    return Text(f"✗ {backup.status.value}", style=style)
+        return BAD if backup.proof and backup.proof.failed else GOOD
+    return WARNING if backup.status is BackupStatus.METADATA_MISSING else BAD
 
 
-def _reached(backup: Backup) -> Text:
+def _status(backup: Backup) -> str:
     """Name the level reached, the time a restore took where it was measured, and a failure."""
+    if backup.status is not BackupStatus.OK:
+        return f"✗ {backup.status.value}"
     proof, level = backup.proof, backup.level
     reached = level.value if level else "listed"
     if proof and proof.failed:
-        return Text(f"✗ {_FAILED[proof.failed.level]} ({reached} before)", style=BAD)
+        return f"✗ {_FAILED[proof.failed.level]} ({reached} before)"
     text = f"✓ ok, {reached}" if level else "✓ ok"
     if proof and proof.restore_seconds is not None:
         text += f", restored in {duration(proof.restore_seconds)}"
-    return Text(text, style=GOOD)
+    return text
 
 
 def listing_object(backups: Sequence[Backup]) -> list[dict[str, Any]]:

@@ -1,0 +1,119 @@
+"""What pg_dump meant by its end: our own errors, by its words and its signal."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from pgvow.errors import (
+    AccessDenied,
+    BackupFailed,
+    ConnectionFailed,
+    NoSpace,
+    NothingMatches,
+    PgvowError,
+)
+from pgvow.postgres.hints import connection_steps
+from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgvow.engine.command import DumpCommand
+    from pgvow.postgres.process import Ended
+
+_LONGEST_LINE = 500  # pg_dump quotes its LOCK TABLE with the names of thousands of tables
+# pg_dump's and libpq's own words: their language is ours to set, the server's is not.
+_NOTHING_MATCHES = "error: no matching "
+_NOT_CONNECTED = "error: connection to server "
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
+_FILE_TOO_LARGE = "File too large"
+
+
+def dump_failure(ended: Ended, command: DumpCommand, *, directory: Path | None = None) -> Exception:
+    """Make of what pg_dump ended with what it means; ``directory`` is where it wrote."""
+    text = _shortened(ended.stderr) or f"pg_dump ended with status {ended.returncode}"
+    facts = command.facts()
+    if full := _full(ended, text, directory):
+        return full
+    # The server's message may be in any language; what it quotes of statements and settings
+    # is not.
+    if "max_locks_per_transaction" in text:
+        return LockTableFullError(text)
+    if _NOTHING_MATCHES in text:
+        return NothingMatches(text, facts=facts, steps=["Check the patterns: -n, -t and the like"])
+    if _NOT_CONNECTED in text:
+        steps = connection_steps(text, command.target.connection)
+        return ConnectionFailed(text, facts=facts, steps=steps)
+    denied = "permission denied" in text
+    if "LOCK TABLE" in text and not denied:
+        return BeginAnewError(text)
+    kind: type[PgvowError] = AccessDenied if denied else BackupFailed
+    return kind(text, facts=facts, steps=_failure_steps(text))
+
+
+def _full(ended: Ended, text: str, directory: Path | None) -> NoSpace | None:
+    facts = {"Directory": str(directory)} if directory else {}
+    if ended.returncode == -signal.SIGXFSZ or _FILE_TOO_LARGE in text:
+        return NoSpace(
+            "the dump reached the largest size that a file may have here",
+            facts=facts,
+            steps=[
+                "See the limit on a file's size: ulimit -f, and that of the file system",
+                "Or choose another directory: --output-dir DIR",
+            ],
+        )
+    if any(words in text for words in _DISK_FULL):
+        return NoSpace(text, facts=facts, steps=disk_full_steps())
+    return None
+
+
+def _shortened(text: str) -> str:
+    """Cut long lines."""
+    return "\n".join(
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+        for line in text.splitlines()
+    )
+
+
+def disk_full_steps() -> list[str]:
+    """Steps when the disk is full."""
+    return [
+        "See what fills the disk: df -h, then du -sh * | sort -h",
+        "Remove backups that are no longer needed, or choose another disk: --output-dir",
+        "What was half written has been removed; earlier backups are untouched",
+    ]
+
+
+def _failure_steps(text: str) -> list[str]:
+    if "permission denied for large object" in text:
+        return [
+            (
+                "Let the role read it: GRANT SELECT ON LARGE OBJECT … TO the_role (pg_read_all_data"
+                " does not cover large objects)"
+            ),
+            "See how many it may not read: pgvow doctor",
+        ]
+    if "permission denied" in text or "row-level security" in text:
+        return [
+            "Let the role read everything: GRANT pg_read_all_data TO the_role",
+            "Where row security hides rows from it: ALTER ROLE the_role BYPASSRLS",
+        ]
+    if "SET TRANSACTION SNAPSHOT" in text:
+        return [
+            "Name one server as the host: what stands there sends each connection to another",
+            "Then run it again: earlier backups are untouched",
+        ]
+    if "conflict with recovery" in text:
+        return [
+            (
+                "On a standby, let queries finish: raise max_standby_streaming_delay there,"
+                " or set hot_standby_feedback = on"
+            ),
+            "Or back up the primary instead",
+        ]
+    return [
+        "Read what pg_dump said above; the server's log has the other half",
+        "Check that the server still runs: pg_isready",
+        "Then run it again: earlier backups are untouched",
+    ]
