@@ -84,9 +84,12 @@ def test_help_is_there_at_once(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "needless"),
     [
-        (["--help"], "psycopg|dotenv|asyncio|rich.table|rich.progress|pgvow.(?!cli|errors)"),
-        (["backup", "--help"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors)"),
-        (["--version"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors)"),
+        (
+            ["--help"],
+            "psycopg|dotenv|asyncio|rich.table|rich.progress|pgvow.(?!cli|errors|signals)",
+        ),
+        (["backup", "--help"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals)"),
+        (["--version"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals)"),
         (["list"], "psycopg|asyncio|pgvow.(archive|engine|operations|postgres)"),
     ],
 )

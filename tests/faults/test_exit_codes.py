@@ -191,6 +191,51 @@ def test_5_met_midway(commands: Commands) -> None:
     assert files(commands) == before
 
 
+@pytest.mark.parametrize("option", ["--output-dir", "--verify"])
+def test_2_an_empty_path(option: str, commands: Commands) -> None:
+    """What a shell makes of a variable that is not set: 2, and nothing happens here."""
+    done = commands.run(option, "")
+    assert done.code == 2
+    assert "path is empty" in done.err
+    assert not list(commands.cwd.rglob("*.dump"))
+
+
+def test_3_too_few_connections_for_pg_dump(
+    commands: Commands, server: TestServer, database: str
+) -> None:
+    """Our own sessions get in, pg_dump does not: 3 as well, with steps that help."""
+    role = server.unique_name("bounded")
+    with server.connect(database) as session:
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p' CONNECTION LIMIT 2")
+        session.execute(f"GRANT pg_read_all_data TO {role}")
+    try:
+        done = commands.run(DEV_DB_USER=role, DEV_DB_PASSWORD="p")
+    finally:
+        with server.connect(database) as session:
+            session.execute(f"DROP ROLE {role}")
+    assert done.code == 3, done.err
+    assert "too many connections for role" in done.err
+    assert "CONNECTION LIMIT" in done.err
+
+
+def test_4_a_large_object_that_may_not_be_read(
+    commands: Commands, server: TestServer, database: str
+) -> None:
+    """pg_read_all_data does not cover it: 4, and the GRANT that does."""
+    role = server.unique_name("reader")
+    with server.connect(database) as session:
+        session.execute("SELECT lo_from_bytea(0, 'bytes')")
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'")
+        session.execute(f"GRANT pg_read_all_data TO {role}")
+    try:
+        done = commands.run(DEV_DB_USER=role, DEV_DB_PASSWORD="p")
+    finally:
+        with server.connect(database) as session:
+            session.execute(f"DROP ROLE {role}")
+    assert done.code == 4, done.err
+    assert "GRANT SELECT ON LARGE OBJECT" in done.err
+
+
 def test_6_no_tools(commands: Commands, tmp_path: Path) -> None:
     """No pg_dump: 6, and what to install."""
     empty = tmp_path / "empty"

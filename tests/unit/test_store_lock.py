@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import subprocess
+import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ _HOLDER = """
     import sys
     from pathlib import Path
     from pgvow.store import RunLock
-    with RunLock(Path(sys.argv[1]), sys.argv[2]):
+    operation = sys.argv[3] if sys.argv[3:] else "backup"
+    with RunLock(Path(sys.argv[1]), sys.argv[2], operation=operation):
         print("ready", flush=True)
         sys.stdin.read()
 """
@@ -102,6 +104,17 @@ def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     assert expected == caught.value.facts
     assert caught.value.status == 9
     assert str(child.pid) in caught.value.steps[0]
+
+
+def test_work_waits_for_a_clean_up(tmp_path: Path) -> None:
+    """Who sees to what a dead run has left makes no backup fail, only wait; nor does he wait."""
+    child = children.start(children.command(_HOLDER, tmp_path, _GROUP, "clean-up"))
+    threading.Timer(0.5, children.end, [child]).start()
+    begun = time.monotonic()
+    with pytest.raises(AlreadyRunning), RunLock(tmp_path, _GROUP, operation="clean-up"):
+        pass
+    with RunLock(tmp_path, _GROUP):
+        assert time.monotonic() - begun >= 0.4
 
 
 def test_a_dead_process_never_blocks(tmp_path: Path) -> None:

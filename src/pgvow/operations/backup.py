@@ -129,6 +129,9 @@ def make_backup(
         _warn_of_versions(run)
         lock = stack.enter_context(store.lock(server.database, settings.environment))
         recovered = tuple(store.recover(holding=lock))
+        for left in recovered:
+            if left.complaint:
+                run.warn(f"what a dead run left of {left.stem}: {left.action}, {left.complaint}")
         check_space(store, server, options)
         draft = stack.enter_context(
             store.begin(server.database, settings.environment, datetime.now(UTC))

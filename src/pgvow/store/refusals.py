@@ -62,7 +62,7 @@ def _full(error: OSError, cause: str, place: str) -> NoSpace:
     first = {
         errno.EDQUOT: "See your quota: quota -s",
         errno.EFBIG: "See the limit on a file's size: ulimit -f, and that of the file system",
-    }.get(error.errno or 0, f"See what is free: df -h {Path(place).parent}")
+    }.get(error.errno or 0, f"See what is free: df -h {_nearest(Path(place))}")
     return NoSpace(
         cause,
         facts={"Path": place},
@@ -72,3 +72,8 @@ def _full(error: OSError, cause: str, place: str) -> NoSpace:
             "Or choose a directory with more room: --output-dir DIR",
         ],
     )
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself where it is a directory, else where it lies: df wants what is there."""
+    return path if path.is_dir() else path.parent

@@ -30,6 +30,7 @@ def backup_text(result: BackupResult) -> Text:
         ("Database", metadata.database_name),
         ("Tables", tables_line(metadata.table_counts)),
         ("Checksum", short_digest(metadata.checksum_sha256)),
+        *(("Dead run", f"{one.stem}: {one.action}") for one in result.recovered),
     ]
     text = Text.assemble(styled("✓", GOOD), " Backup created successfully\n\n")
     for name, value in rows:
