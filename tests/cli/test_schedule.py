@@ -42,6 +42,7 @@ _FOREIGN = [
     b"# pgvow: something that a person wrote\n1 1 * * * true\n",
     b"1 1 * * * crlf\r\n2 2 * * * x\r\n",
     b"@daily /bin/true\n# pgvow: backup-prod-01234567\n#0 2 * * * switched off by hand\n",
+    b"# pgvow: backup-prod-01234567\n30 3 * * * /usr/local/bin/rotate -m pgvowel backup now\n",
 ]
 
 
@@ -121,6 +122,34 @@ def test_foreign_entries_stay(tmp_path: Path, foreign: bytes) -> None:
     assert foreign + b"9 9 * * * added later\n" == without_entries(later, frozenset({one.identity}))
 
 
+def test_a_mark_above_somebody_elses_job(tmp_path: Path) -> None:
+    """Our job deleted, or a foreign one put above it: that stays, and ours is there once."""
+    one = scheduled(tmp_path)
+    mark, ours = lines_for(one).splitlines(keepends=True)
+    foreign = b"30 3 * * * /usr/local/bin/rotate-something every night\n"
+    assert mark + foreign == without_entries(mark + foreign, frozenset({one.identity}))
+    there = with_entry(mark + foreign + ours, one)
+    assert mark + foreign + lines_for(one) == there
+    assert mark + foreign == without_entries(there, frozenset({one.identity}))
+
+
+def test_other_projects_stay(commands: Commands) -> None:
+    """Two folders, and two settings files of one: each has its own entry, and removes its own."""
+    for folder, config in (("a", "one.toml"), ("a", "two.toml"), ("b", "one.toml")):
+        place = commands.cwd / folder
+        place.mkdir(exist_ok=True)
+        (place / config).touch()
+        shell = Commands(place, prefix=commands.prefix)
+        words = ("--env", "prod", "--at", "0 2 * * *", "--config", config)
+        assert 0 == shell.pgvow("schedule", "install", *words).code
+    assert 3 == len(_shown(commands))
+    Commands(commands.cwd / "a", prefix=commands.prefix).pgvow("schedule", "remove", "--env=prod")
+    (left,) = _shown(commands)
+    assert str(commands.cwd / "b") in left["command"]
+    commands.pgvow("schedule", "remove", "--all")
+    assert [] == _shown(commands)
+
+
 _names = st.text(st.characters(exclude_characters="\n\r\0/", exclude_categories=["Cs"]), min_size=1)
 
 
@@ -176,7 +205,7 @@ def test_what_is_refused(tmp_path: Path, words: tuple[str, ...], complaint: str)
 @pytest.mark.parametrize(
     "at",
     ["0 2 * * *", "*/15 * * * *", "5 4 1,15 * *", "30 3 * * 1-5", "0 0 1 1 *", "7 */6 * 2-11 sun",
-     "0 5 13 * 5", "0 5 */2 * 1"],
+     "0 5 13 * 5", "0 5 */2 * 1", "0 2 1 * 0-6", "0 2 1-31 * 1", "0 2 1 * *", "0 2 * * 1"],
 )  # fmt: skip
 def test_systemd_means_the_same(at: str) -> None:
     """systemd-analyze takes our calendar lines, and is due when cron is, 20 times over."""
@@ -196,6 +225,10 @@ def test_systemd_means_the_same(at: str) -> None:
     simulated = CronSim(at, begin)
     expected = [f"{next(simulated):%a %Y-%m-%d %H:%M:%S} UTC" for _ in range(20)]
     assert set(expected) <= due
+    written = "%a %Y-%m-%d %H:%M:%S UTC"
+    last = max(datetime.strptime(one, written) for one in expected)  # noqa: DTZ007
+    early = {one for one in due if datetime.strptime(one, written) <= last}  # noqa: DTZ007
+    assert set(expected) == early
 
 
 def test_what_systemd_has_nothing_for() -> None:
@@ -204,7 +237,9 @@ def test_what_systemd_has_nothing_for() -> None:
         calendar_lines("0 2 L * *", None)
 
 
-@pytest.mark.parametrize("name", ["plain", "with space", "per%cent", 'quo"te', "dol$lar", "é"])
+@pytest.mark.parametrize(
+    "name", ["plain", "with space", "per%cent", 'quo"te', "dol$lar", "a=b$c", "é"]
+)
 def test_units_are_accepted(tmp_path: Path, name: str) -> None:
     """systemd-analyze verify has nothing to say of them, whatever the directory is called."""
     folder = tmp_path / name

@@ -65,7 +65,9 @@ def test_the_scheduler_at_both_edges(zone: str) -> None:
         begin = (change - 2 * _DAY).astimezone(ZoneInfo(zone)).replace(hour=12)
         now = begin.astimezone(UTC)
         while now < begin + 4 * _DAY:
-            runs += [(job.at, now.astimezone(ZoneInfo(zone)).date()) for job in scheduler.due(now)]
+            for job in scheduler.due(now):
+                scheduler.begun(job, now)
+                runs.append((job.at, now.astimezone(ZoneInfo(zone)).date()))
             now += timedelta(minutes=10)
         assert len(runs) == len(set(runs))
         assert 4 * len(jobs) == len(runs)
@@ -133,12 +135,29 @@ def test_down_time_is_caught_up_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_stop_between_two_jobs(tmp_path: Path) -> None:
+    """Of two that are due at once the first is run, and we are told to stop: the second comes."""
+    jobs = [ScheduledJob(Job.BACKUP, "0 2 * * *"), ScheduledJob(Job.PROVE, "0 2 * * 0")]
+    begin = datetime(2026, 5, 2, 12, tzinfo=UTC)  # a Saturday
+    state = tmp_path / "state"
+    run_schedule(Scheduler(jobs, "UTC"), YearRunner(begin, begin), state)
+    sunday = begin + 14 * _HOUR
+    stopped = YearRunner(sunday, sunday)
+    run_schedule(Scheduler(jobs, "UTC"), stopped, state)
+    assert [Job.BACKUP] == [job.job for _, job in stopped.runs]
+    again = YearRunner(sunday + _HOUR, sunday + 2 * _HOUR)
+    run_schedule(Scheduler(jobs, "UTC"), again, state)
+    assert [Job.PROVE] == [job.job for _, job in again.runs]
+
+
 def test_a_new_job_is_not_caught_up() -> None:
     """What was due before it was scheduled was never due."""
     job = ScheduledJob(Job.BACKUP, "0 2 * * *")
     scheduler = Scheduler([job], "UTC")
     assert [] == scheduler.due(datetime(2026, 5, 1, 12, tzinfo=UTC))
-    assert [job] == scheduler.due(datetime(2026, 5, 2, 2, tzinfo=UTC))
+    due = datetime(2026, 5, 2, 2, tzinfo=UTC)
+    assert [job] == scheduler.due(due)
+    scheduler.begun(job, due)
     assert [] == scheduler.due(datetime(2026, 5, 2, 3, tzinfo=UTC))
 
 

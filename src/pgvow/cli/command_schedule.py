@@ -15,6 +15,7 @@ from pgvow.errors import ConfigurationError
 if TYPE_CHECKING:
     import argparse
 
+    from pgvow.operations.scheduling.crontab import Installed
     from pgvow.operations.scheduling.installed import Entry
     from pgvow.operations.scheduling.scheduled import Scheduled
 
@@ -102,6 +103,9 @@ def _install_units(arguments: argparse.Namespace, scheduled: Scheduled) -> int:
     again = f"systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
     heard = " ".join((said or "").split())
     note = f"{heard}; where systemd runs, type: {again}" if heard else None
+    if not system and not systemd_units.lingers():
+        linger = "it runs only while you are logged in, until you type: loginctl enable-linger"
+        note = f"{note}; {linger}" if note else linger
     return _report_installed(arguments, scheduled, str(directory / timer), changed, note)
 
 
@@ -259,15 +263,18 @@ def _remove(arguments: argparse.Namespace) -> int:
     if not (arguments.remove_all or arguments.job or environment):
         raise ConfigurationError("say which: --env, --job, or --all")
 
-    def is_meant(identity: str) -> bool:
-        job, _, rest = identity.partition("-")
+    here = str(Path.cwd())
+
+    def is_meant(one: Installed) -> bool:
+        job, _, rest = one.identity.partition("-")
         name = rest.rpartition("-")[0]
-        return arguments.job in (None, job) and environment in (None, name)
+        is_ours = arguments.remove_all or one.directory == here  # not those of other projects
+        return is_ours and arguments.job in (None, job) and environment in (None, name)
 
     removed: list[str] = []
     if arguments.with_ == "cron":
         before = crontab.read_crontab()
-        meant = [one.identity for one in crontab.installed_in(before) if is_meant(one.identity)]
+        meant = [one.identity for one in crontab.installed_in(before) if is_meant(one)]
         if meant:
             crontab.write_crontab(crontab.without_entries(before, frozenset(meant)))
         removed += meant
@@ -275,12 +282,13 @@ def _remove(arguments: argparse.Namespace) -> int:
         system = arguments.system or os.geteuid() == 0
         directory = systemd_units.unit_directory(os.environ, system=system)
         found = systemd_units.installed_units(directory)
-        removed = [one.identity for one in found if is_meant(one.identity)]
+        removed = [one.identity for one in found if is_meant(one)]
         for identity in removed:
             systemd_units.systemctl(["disable", "--now", f"pgvow-{identity}.timer"], system=system)
         systemd_units.remove_units(directory, removed)
         systemd_units.systemctl(["daemon-reload"], system=system)
-    told = [f"removed {printable(one)}" for one in removed] or ["nothing of ours was installed"]
+    told = [f"removed {printable(one)}" for one in removed]
+    told = told or ["nothing of ours was installed here"]
     print_result(arguments, lambda: removed, lambda: Text("\n".join(told)))
     return 0
 

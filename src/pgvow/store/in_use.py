@@ -7,6 +7,7 @@ backup.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
@@ -62,13 +63,25 @@ def being_removed(dump: Path) -> Iterator[bool]:
     Does not wait. Raises AccessDenied or PgvowError where it cannot be opened or locked.
     """
     with refusals("lock", dump):
-        fd = os.open(dump, _FLAGS)
+        fd = _open_to_lock(dump)
     try:
         with refusals("lock", dump):
             is_free = _try_alone(fd)
         yield is_free
     finally:
         os.close(fd)
+
+
+def _open_to_lock(dump: Path) -> int:
+    """Open for writing where that is allowed: NFS wants it so for a lock of one's own, flock(2)."""
+    try:
+        return os.open(dump, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        return os.open(dump, _FLAGS)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(dump, _FLAGS)
 
 
 def _try_alone(fd: int) -> bool:

@@ -53,7 +53,7 @@ def _backup(directory: Path, place: str, base: str, found: set[str]) -> Backup |
     # for the partial one first and finds neither knows that there is none.
     if base + names.METADATA not in found and os.path.lexists(metadata_path + names.PARTIAL):
         return None
-    if base + names.METADATA + names.REMOVING in found:
+    if base + names.METADATA + names.REMOVING in found and base + names.METADATA not in found:
         return None
     metadata = _read(metadata_path, base + names.DUMP)
     size, no_dump = _size(dump_path)

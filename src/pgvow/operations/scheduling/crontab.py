@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 
 _MARK = b"# pgvow: "
 _MARKED = re.compile(rb"# pgvow: (?P<id>[a-z]+-[a-z0-9-]+-[0-9a-f]{8})")
+# What our line runs, whatever times somebody has since given it.
+_OURS = re.compile(rb" -m pgvow (?P<job>backup|prune|prove|schedule verify) ")
 _SECONDS = 30
 _FIELDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One entry of ours: its identity, its five fields, its command, its zone if it has one."""
+    """One entry of ours: identity, five fields, command, working directory, zone if it has one."""
 
     identity: str
     at: str
     command: str
+    directory: str
     timezone: str | None = None
 
 
@@ -50,13 +53,18 @@ def lines_for(scheduled: Scheduled) -> bytes:
 
 
 def with_entry(table: bytes, scheduled: Scheduled) -> bytes:
-    """The table with a job in it: in the place where it stood, else at the end."""
+    """The table with a job in it: in the place where it stood, else at the end.
+
+    The same job without our comment above it is replaced as well: it would run twice.
+    """
     wanted = lines_for(scheduled)
     parts = list(_parts(table))
     for number, (identity, _) in enumerate(parts):
         if identity == scheduled.identity:
             parts[number] = (identity, wanted)
             return b"".join(part for _, part in parts)
+    command = _command(wanted.split(b"\n")[1])
+    table = b"".join(line for line in _by_newline(table) if _command(line) != command)
     separator = b"" if not table or table.endswith(b"\n") else b"\n"
     return table + separator + wanted
 
@@ -73,8 +81,25 @@ def installed_in(table: bytes) -> list[Installed]:
         if identity is not None:
             line = os.fsdecode(part.split(b"\n")[1])
             fields = line.split(None, _FIELDS)
-            found.append(Installed(identity, " ".join(fields[:_FIELDS]), fields[_FIELDS]))
+            at, command = " ".join(fields[:_FIELDS]), fields[_FIELDS]
+            found.append(Installed(identity, at, command, _directory(command)))
     return found
+
+
+def _command(line: bytes) -> bytes | None:
+    """What a line runs, if it may be ours."""
+    fields = line.rstrip(b"\n").split(None, _FIELDS)
+    is_ours = len(fields) > _FIELDS and not line.startswith(b"#") and _OURS.search(line)
+    return fields[_FIELDS] if is_ours else None
+
+
+def _directory(command: str) -> str:
+    """Where it runs; nothing where somebody has made something else of it."""
+    try:
+        words = shlex.split(command.replace("\\%", "%"))
+    except ValueError:
+        return ""
+    return words[1] if words[:1] == ["cd"] and words[2:3] == ["&&"] else ""
 
 
 def _parts(table: bytes) -> Iterator[tuple[str | None, bytes]]:
@@ -85,8 +110,10 @@ def _parts(table: bytes) -> Iterator[tuple[str | None, bytes]]:
     while position < len(lines):
         match = _MARKED.fullmatch(lines[position].removesuffix(b"\n"))
         follows = lines[position + 1] if position + 1 < len(lines) else b""
-        # A mark whose job somebody has deleted, or commented out, is no entry of ours any more.
-        if match and len(follows.split(None, _FIELDS)) > _FIELDS and not follows.startswith(b"#"):
+        # A mark whose job somebody has deleted, or commented out, is no entry of ours any more:
+        # what follows it then is somebody else's.
+        ours = _OURS.search(follows) if match and _command(follows) else None
+        if match and ours and match["id"].startswith(ours["job"].split()[-1] + b"-"):
             if others:
                 yield None, b"".join(others)
                 others = []

@@ -37,7 +37,9 @@ class Scheduled:
     @property
     def identity(self) -> str:
         """What tells it from others, whenever it is due: installing it again replaces it."""
-        parts = (self.job, self.env or "", str(self.directory), str(self.output_dir or ""))
+        parts = [self.job, self.env or "", str(self.directory), str(self.output_dir or "")]
+        if self.config is not None:
+            parts.append(str(self.config))
         digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
         return f"{self.job}-{self.env or 'auto'}-{digest[:_DIGITS]}"
 

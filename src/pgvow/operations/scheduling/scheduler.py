@@ -38,16 +38,19 @@ class Scheduler:
     last: dict[str, datetime] = field(default_factory=dict)
 
     def due(self, now: datetime) -> list[ScheduledJob]:
-        """The jobs that are due, in their order; each counts as run from now on."""
+        """The jobs that are due, in their order, until each is said to be ``begun``."""
         found = []
         for job in self.jobs:
             before = self.last.setdefault(key_of(job), now)
             if before > now:  # the clock was set back: what has been run stays run
                 self.last[key_of(job)] = before = now
             if any(moment <= now for moment in next_times(job.at, self.timezone, before, 1)):
-                self.last[key_of(job)] = now
                 found.append(job)
         return found
+
+    def begun(self, job: ScheduledJob, now: datetime) -> None:
+        """Count a job as run: it was due, whenever since, at ``now``."""
+        self.last[key_of(job)] = now
 
     def pause(self, now: datetime) -> timedelta:
         """How long to wait before looking again."""
@@ -76,15 +79,18 @@ class Runner(Protocol):
 def run_schedule(scheduler: Scheduler, runner: Runner, state: Path) -> None:
     """Run what is due, one after the other, until the runner says to stop.
 
-    What is due next is kept in ``state`` before it is run: a job that kills the machine is not run
-    for ever.
+    Each is kept in ``state`` just before it is run: a job that kills the machine is not run for
+    ever, and one that had to wait for another when we were stopped is caught up.
     """
     scheduler.last |= read_state(state)
     going = True
     while going:
-        due = scheduler.due(runner.now())
+        now = runner.now()
+        due = scheduler.due(now)
         write_state(state, scheduler.last)
         for job in due:
+            scheduler.begun(job, now)
+            write_state(state, scheduler.last)
             runner.run(job)
             going = runner.wait(timedelta())
             if not going:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ _ZONE = "# zone: "
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _EVERY_DAY = frozenset(range(7))
 _SUNDAY_TOO = 7
+_DAY_FIELD, _WEEKDAY_FIELD = 2, 4
 _SECONDS = 60
 
 
@@ -56,9 +58,18 @@ def calendar_lines(at: str, timezone: str | None) -> list[str]:
     hours, minutes = _list(parsed.hours, range(24)), _list(parsed.minutes, range(60))
     months, day = _list(parsed.months, range(1, 13)), _list(days, range(1, 32))
     end = f"{hours}:{minutes}:00" + (f" {timezone}" if timezone else "")
-    if parsed.day_and or not weekday or day == "*":
+    if parsed.day_and:
         return [f"{weekday}*-{months}-{day} {end}"]
+    if not weekday or day == "*":
+        # One that names every day names them all, where it is neither's turn to narrow the other.
+        is_free = not (_is_any(at, _DAY_FIELD) or _is_any(at, _WEEKDAY_FIELD))
+        return [f"{'' if is_free else weekday}*-{months}-{'*' if is_free else day} {end}"]
     return [f"*-{months}-{day} {end}", f"{weekday}*-{months}-* {end}"]
+
+
+def _is_any(at: str, field: int) -> bool:
+    """Whether a field begins with ``*``: cron then takes both days together, not either."""
+    return at.split()[field].startswith("*")
 
 
 def _list(found: Iterable[int], every: range) -> str:
@@ -74,7 +85,7 @@ def units_for(scheduled: Scheduled) -> dict[str, str]:
     name = _PREFIX + scheduled.identity
     command = " ".join(map(_word, scheduled.command))
     environment = "".join(
-        f"Environment={_word(f'{key}={value}')}\n" for key, value in scheduled.variables
+        f"Environment={_quoted(f'{key}={value}')}\n" for key, value in scheduled.variables
     )
     calendar = "".join(
         f"OnCalendar={line}\n" for line in calendar_lines(scheduled.at, scheduled.timezone)
@@ -101,9 +112,13 @@ def _percent(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """One word of a command line or an assignment, quoted as systemd.syntax(7) has it."""
-    escaped = _percent(text).replace("$", "$$") if "=" not in text else _percent(text)
-    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"')
+    """One word of a command line, in which ``$`` would begin a variable."""
+    return _quoted(text.replace("$", "$$"))
+
+
+def _quoted(text: str) -> str:
+    """One word or assignment, quoted as systemd.syntax(7) has it."""
+    escaped = _percent(text).replace("\\", "\\\\").replace('"', '\\"')
     return escaped if re.fullmatch(r"[\w@%+=:,./$-]+", escaped) else f'"{escaped}"'
 
 
@@ -131,12 +146,14 @@ def installed_units(directory: Path) -> list[Installed]:
             zone = re.search(rf"^{_ZONE}(.*)$", text, re.MULTILINE)
             service = path.with_suffix(".service")
             command = re.search(r"^ExecStart=(.*)$", _read(service), re.MULTILINE)
+            where = re.search(r"^WorkingDirectory=(.*)$", _read(service), re.MULTILINE)
             identity = path.stem.removeprefix(_PREFIX)
             found.append(
                 Installed(
                     identity,
                     at[1] if at else "?",
                     command[1] if command else "?",
+                    where[1].replace("%%", "%") if where else "",
                     zone[1] if zone else None,
                 )
             )
@@ -158,6 +175,11 @@ def remove_units(directory: Path, identities: Iterable[str]) -> None:
             if _read(path).startswith(_FIRST_LINE):
                 with refusals("remove", path):
                     path.unlink()
+
+
+def lingers() -> bool:
+    """Whether this user's timers run while he is not logged in: loginctl(1), enable-linger."""
+    return (Path("/var/lib/systemd/linger") / pwd.getpwuid(os.geteuid()).pw_name).exists()
 
 
 def systemctl(words: list[str], *, system: bool) -> str | None:

@@ -176,11 +176,14 @@ def told(length: timedelta) -> str:
 
 
 def longest_unchecked(backups: Sequence[Backup], environment: str | None) -> Backup | None:
-    """The backup whose last check is oldest; its making was its first."""
+    """The backup whose last check is oldest; its making was its first.
+
+    Of those that can be checked: one whose dump is gone would be the oldest for ever.
+    """
     found = [
         backup
         for backup in backups
-        if backup.metadata is not None and environment in (None, backup.environment)
+        if backup.status is BackupStatus.OK and environment in (None, backup.environment)
     ]
     return min(found, key=_checked_at, default=None)
 
