@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pgvow.errors import AlreadyRunning, CannotBeProven
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -33,6 +35,9 @@ class Outcome(StrEnum):
     """It said nothing any more: killed, or the machine went down."""
     RUNNING = "running"
     """It lives. Never in the history, only in what is read beside it."""
+
+
+_NO_VERDICT = (AlreadyRunning.exit_code, CannotBeProven.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,15 @@ class Run:
     seconds: Mapping[str, float] = field(default_factory=dict)
     pid: int | None = None
     pgvow_version: str | None = None
+
+    @property
+    def gave_a_verdict(self) -> bool:
+        """Whether it has ended as a success or a failure.
+
+        It has not where it was stopped, where another was running, or nothing can be proven here.
+        """
+        ended = self.outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED)
+        return ended and self.exit_code not in _NO_VERDICT
 
     @property
     def subject(self) -> tuple[str, str | None, str | None]:

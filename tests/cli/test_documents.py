@@ -118,6 +118,12 @@ def test_the_cron_lines_run(project: Path, shell: dict[str, str]) -> None:
     assert "Backup created successfully" in (project / "backup.log").read_text()
 
 
+_OTHERS = (
+    "other_prod_2026-10-01T00-00-99Z.dump",
+    "project_chat_prod_archive_dev_2026-10-01T00-00-00Z.dump",  # another database's
+)
+
+
 def test_retention_keeps_seven_days_and_four_weeks(project: Path, shell: dict[str, str]) -> None:
     """The find lines remove what is older, of this database alone, and nothing else."""
     import os  # noqa: PLC0415 - utime alone
@@ -127,25 +133,26 @@ def test_retention_keeps_seven_days_and_four_weeks(project: Path, shell: dict[st
     for folder in ("db/backups", "db/backups/weekly"):
         for age in (0, 6, 8, 26, 29):
             for name in (
-                f"project_chat_prod_{age}Z.dump",
-                f"project_chat_prod_{age}Z.metadata.json",
+                f"project_chat_prod_2026-10-01T00-00-{age:02}Z.dump",
+                f"project_chat_prod_2026-10-01T00-00-{age:02}Z.metadata.json",
             ):
                 path = project / folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
                 os.utime(path, (time.time() - age * day,) * 2)
-        for name in ("other_prod_99Z.dump", "project_chat_prod_notes.txt"):
+        for name in (*_OTHERS, "project_chat_prod_notes.txt"):
             (project / folder / name).touch()
             os.utime(project / folder / name, (0, 0))
     script = next(block for block in blocks("quickstart.md", "sh") if "retention.sh" in block)
     run(script, project, shell)
 
     def ages(folder: str) -> set[str]:
-        return {path.name.split("_")[3] for path in (project / folder).glob("project_chat*.dump")}
+        found = (project / folder).glob("project_chat_prod_2*.dump")
+        return {path.name[-8:-6] for path in found}
 
-    assert ages("db/backups") == {"0Z.dump", "6Z.dump"}
-    assert ages("db/backups/weekly") == {"0Z.dump", "6Z.dump", "8Z.dump", "26Z.dump"}
-    assert (project / "db/backups/other_prod_99Z.dump").exists()
+    assert ages("db/backups") == {"00", "06"}
+    assert ages("db/backups/weekly") == {"00", "06", "08", "26"}
+    assert all((project / "db/backups" / name).exists() for name in _OTHERS)
     assert (project / "db/backups/weekly/project_chat_prod_notes.txt").exists()
 
 

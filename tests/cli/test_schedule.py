@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
@@ -25,7 +26,7 @@ from pgvow.operations.scheduling.crontab import (
     without_entries,
 )
 from pgvow.operations.scheduling.scheduled import Scheduled
-from pgvow.operations.scheduling.systemd_units import calendar_lines, units_for
+from pgvow.operations.scheduling.systemd_units import calendar_lines, gap_lines, units_for
 from pgvow.settings.configuration import Job
 from pgvow.store import LocalStore
 from tests.support.commands import Commands, settings_for
@@ -202,6 +203,36 @@ def test_what_is_refused(tmp_path: Path, words: tuple[str, ...], complaint: str)
     assert complaint in done.err
 
 
+def elapses(line: str, begin: datetime) -> list[str]:
+    """When systemd says that a calendar line is due, 40 times, in UTC."""
+    done = subprocess.run(
+        ["systemd-analyze", "calendar", "--iterations=40", f"--base-time={begin:%Y-%m-%d} UTC",
+         line],
+        env={**os.environ, "TZ": "UTC", "LC_ALL": "C"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    found = [part.split(": ", 1)[1] for part in done.stdout.splitlines() if ": " in part
+             and part.strip().startswith(("Next elapse", "Iter", "Iteration"))]  # fmt: skip
+    return [text for text in found if text.endswith(" UTC")]  # a day that is over is due "never"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("at", ["0 2 * * *", "15 2 * * *", "30 2 * * *", "0 3 * * *", "45 1 * * *"])
+def test_systemd_at_both_edges(zone: str, at: str) -> None:
+    """By what we install a daily job runs once on each day, also where the clock leaves it out."""
+    for month in (3, 4, 9, 10, 11):
+        begin = datetime(2027, month, 1, tzinfo=UTC)
+        lines = [*calendar_lines(at, zone), *gap_lines(at, zone, 2027)]
+        due = {text for line in lines for text in elapses(line, begin)}
+        moments = sorted(
+            datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC) for text in due
+        )
+        days = [moment.astimezone(ZoneInfo(zone)).date() for moment in moments]
+        days = [day for day in days if begin.date() < day <= begin.date() + timedelta(days=35)]
+        assert [begin.date() + timedelta(days=number) for number in range(1, 36)] == days
+
+
 @pytest.mark.parametrize(
     "at",
     ["0 2 * * *", "*/15 * * * *", "5 4 1,15 * *", "30 3 * * 1-5", "0 0 1 1 *", "7 */6 * 2-11 sun",
@@ -210,18 +241,7 @@ def test_what_is_refused(tmp_path: Path, words: tuple[str, ...], complaint: str)
 def test_systemd_means_the_same(at: str) -> None:
     """systemd-analyze takes our calendar lines, and is due when cron is, 20 times over."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    due = set()
-    for line in calendar_lines(at, "UTC"):
-        done = subprocess.run(
-            ["systemd-analyze", "calendar", "--iterations=40", f"--base-time={begin:%Y-%m-%d} UTC",
-             line],
-            env={**os.environ, "TZ": "UTC", "LC_ALL": "C"}, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert 0 == done.returncode, done.stderr
-        found = [part.split(": ", 1)[1] for part in done.stdout.splitlines() if ": " in part
-                 and part.strip().startswith(("Next elapse", "Iter", "Iteration"))]  # fmt: skip
-        due |= {text for text in found if text[:3].isalpha()}
+    due = {text for line in calendar_lines(at, "UTC") for text in elapses(line, begin)}
     simulated = CronSim(at, begin)
     expected = [f"{next(simulated):%a %Y-%m-%d %H:%M:%S} UTC" for _ in range(20)]
     assert set(expected) <= due

@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.server
 import json
 import re
+import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,51 @@ def test_a_full_disk(
     with server.connect(database) as session:
         session.execute("DROP TABLE noise")
     succeeds(commands, receiver, "--output-dir", small_disk)
+
+
+@needs_root
+def test_a_disk_that_is_full_before_we_begin(
+    server: TestServer, database: str, tmp_path: Path, small_disk: Path, receiver: Receiver
+) -> None:
+    """Not even a line fits: 5, the message and the metric all the same, and no words lost."""
+    configured(tmp_path, receiver)
+    commands = Commands(tmp_path, settings_for(server, database))
+    with (small_disk / "filler").open("wb") as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
+    done = commands.run("--output-dir", small_disk, "--space-factor", "0")
+    assert 5 == done.code, done.err
+    assert any(title.endswith("failed") for title in receiver.messages())
+    assert 1 == metric(commands.cwd, "last_run_failed")
+
+
+def test_a_stop_while_the_hook_runs(
+    server: TestServer, database: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    """The backup was made, and stays so in the history; the run says that it was stopped."""
+    script = tmp_path / "hook"
+    script.write_text(f'#!/bin/sh\ntouch "{tmp_path}/there"\nexec sleep 600\n')
+    script.chmod(0o755)
+    configured(tmp_path, receiver, f'[hooks]\nafter = ["{script}"]')
+    commands = Commands(tmp_path, settings_for(server, database))
+    run = commands.start("--space-factor", "0")
+    wait_until((tmp_path / "there").exists)
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=600)
+    assert 143 == run.returncode
+    (recorded,) = commands.pgvow("history", "--json").json
+    assert "succeeded" == recorded["outcome"]
+    (listed,) = commands.run("--list", "--json").json
+    assert "ok" == listed["status"]
+
+
+def test_a_monitor_is_told_that_nothing_is_known(tmp_path: Path) -> None:
+    """Settings that cannot be read: one line and 3, the plug-ins' word for it."""
+    (tmp_path / "pgvow.toml").write_text("[nonsense]\n")
+    done = Commands(tmp_path).pgvow("status", "--nagios")
+    assert (3, 1) == (done.code, len(done.out.splitlines()))
+    assert done.out.startswith("PGVOW UNKNOWN - ")
 
 
 def test_a_service_that_is_down(

@@ -14,6 +14,7 @@ import pytest
 from pgvow.errors import BackupFailed
 from pgvow.operations.telling.hooks import run_after, run_before
 from pgvow.operations.telling.notify import NAME, State, decide, deliver, masked, notify
+from pgvow.operations.telling.ping import ping_ended
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
 from pgvow.settings.configuration import Event, HooksSection, NotificationsSection
 from tests.support.waiting import wait_until
@@ -202,9 +203,61 @@ def test_secrets_stay_here(tmp_path: Path) -> None:
     environ = {
         "PATH": os.environ["PATH"], "DB_PASSWORD": "s3cr3t", "STAGING_DB_PASSWORD": "s3cr3t",
         "DATABASE_URL": "postgresql://u:s3cr3t@h/d", "PGPASSWORD": "s3cr3t", "KEPT": "yes",
+        "STAGING_URL": "postgresql://u:s3cr3t@h/d",
     }  # fmt: skip
     out = tmp_path / "env"
     run_before(hook("/bin/sh", "-c", f"env > {out}"), {"file": "a.dump"}, environ)
     text = out.read_text()
     assert "s3cr3t" not in text
     assert {"KEPT=yes", "PGVOW_FILE=a.dump"} <= set(text.splitlines())
+
+
+def test_a_hook_that_tells_a_secret() -> None:
+    """It may have found the password elsewhere; what it says of it is not told."""
+    environ = {"PATH": os.environ["PATH"], "DB_PASSWORD": "s3cr3t"}
+    with pytest.raises(BackupFailed, match=r"\*\*\*") as caught:
+        run_before(hook("/bin/sh", "-c", "echo it is s3cr3t; exit 1"), {}, environ)
+    assert "s3cr3t" not in str(caught.value.cause)
+
+
+@pytest.mark.parametrize(
+    "ping", ["http://hc:s3cr3t@127.0.0.1:1/x", "http://127.0.0.1:port/s3cr3t", "http://h /s3cr3t"]
+)
+def test_a_ping_that_cannot_be_sent_tells_no_secret(ping: str) -> None:
+    """Whatever is wrong with the URL, it is a warning, without what is secret in it."""
+    warnings: list[str] = []
+    section = NotificationsSection(ping=ping, timeout=2)
+    ping_ended(run(Outcome.FAILED), section, warnings.append)
+    assert 1 == len(warnings)
+    assert "s3cr3t" not in warnings[0]
+
+
+def test_a_url_that_is_dead_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that works is told once; the dead one is asked once a run, and told when it lives."""
+    asked: list[tuple[str, str]] = []
+    dead = {"json://dead"}
+
+    def answer(url: str, title: str, _body: str, _seconds: float) -> str | None:
+        asked.append((url, title))
+        return "no" if url in dead else None
+
+    monkeypatch.setattr("pgvow.operations.telling.notify.deliver", answer)
+    section = NotificationsSection(urls=("json://alive", "json://dead"), every_time=True)
+    warnings: list[str] = []
+
+    def night(outcome: Outcome) -> None:
+        asked.clear()
+        notify(
+            run(outcome), died=[], alarms=[], section=section, directory=tmp_path, now=_NOW,
+            warn=warnings.append,
+        )  # fmt: skip
+
+    for _ in range(3):
+        night(Outcome.FAILED)
+        assert ["json://alive", "json://dead"] == sorted(url for url, _ in asked)
+    dead.clear()
+    night(Outcome.FAILED)
+    assert 1 == sum(url == "json://alive" for url, _ in asked)
+    assert 4 == sum(url == "json://dead" for url, _ in asked)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,6 @@ from pgvow.store import LocalStore, add_evidence
 from pgvow.store.history import History, new_run
 from tests.support import backups
 from tests.support.commands import Commands
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -100,6 +98,65 @@ def test_an_environment_that_is_scheduled(tmp_path: Path) -> None:
         (one.environment, one.next_run) for one in report.series
     ]
     assert ["no backup"] == kinds(report)
+
+
+def test_a_run_that_was_refused_while_another_worked(tmp_path: Path) -> None:
+    """9 is no verdict, and what ended last counts, not what began last: healthy."""
+    place(tmp_path, timedelta(hours=2))
+    recorded(tmp_path, Outcome.SUCCEEDED, timedelta(hours=2))
+    history = History(tmp_path)
+    refused = replace(
+        new_run(Operation.BACKUP, _NOW - timedelta(hours=1)), outcome=Outcome.FAILED,
+        ended=_NOW - timedelta(hours=1), exit_code=9, environment="prod", database="shop",
+    )  # fmt: skip
+    history.finish(refused)
+    early = replace(refused, id="x", exit_code=7, started=_NOW - timedelta(minutes=50))
+    history.finish(replace(early, ended=_NOW - timedelta(hours=3)))
+    report = look(tmp_path)
+    assert (0, []) == (report.exit_code, kinds(report))
+    text = metrics_text(report, history.read().runs, _NOW)
+    assert 'pgvow_last_run_failed{environment="prod",database="shop"} 0' in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"), [(Operation.RESTORE, 10), (Operation.PROVE, 13), (Operation.EXTRACT, 2)]
+)
+def test_a_refusal_at_the_keyboard_is_no_alarm(
+    tmp_path: Path, operation: Operation, code: int
+) -> None:
+    """Who typed it has seen it; a mistyped environment is none that should have backups."""
+    place(tmp_path, timedelta())
+    for what, number, name in ((operation, code, "prod"), (Operation.BACKUP, 2, "staging")):
+        run = new_run(what, _NOW)
+        History(tmp_path).finish(
+            replace(run, outcome=Outcome.FAILED, ended=_NOW, exit_code=number, environment=name)
+        )
+    assert (0, ["prod"]) == (
+        look(tmp_path).exit_code, [one.environment for one in look(tmp_path).series],
+    )  # fmt: skip
+
+
+def test_one_directory_by_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at once, and no metric stands there twice."""
+    (tmp_path / "b").mkdir()
+    place(tmp_path / "b", timedelta())
+    monkeypatch.chdir(tmp_path)
+    configuration = Configuration(output_dir=Path("b"))
+    report = current_status(configuration, tmp_path / "b", _NOW)
+    assert 1 == len(report.series)
+    doubled = StatusReport(_NOW, (*report.series, *report.series))
+    samples = [line for line in metrics_text(doubled, [], _NOW).splitlines() if line[0] != "#"]
+    assert len(samples) == len({line.rpartition(" ")[0] for line in samples})
+
+
+def test_the_rotation_passes_over_what_cannot_be_checked(tmp_path: Path) -> None:
+    """A backup whose dump is gone would have its turn for ever."""
+    gone, short, good = (place(tmp_path, days * _DAY) for days in (3, 2, 1))
+    gone.unlink()
+    short.write_bytes(b"x")
+    found = longest_unchecked(LocalStore(tmp_path).list(), None)
+    assert found is not None
+    assert good == found.path
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(26, []), (27, ["too old"])])

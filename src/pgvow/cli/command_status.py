@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from pgvow.cli.arguments import Parser
+    from pgvow.errors import PgvowError
     from pgvow.operations.status import StatusReport
 
 _UNKNOWN = 3
@@ -76,12 +77,17 @@ def status(arguments: argparse.Namespace) -> int:
     try:
         report = _report(arguments)
     except PgvowError as error:
-        print(f"PGVOW UNKNOWN - {error.cause.splitlines()[0]}")
-        return _UNKNOWN
+        return unknown(error)
     from pgvow.cli.render.status import nagios_line  # noqa: PLC0415
 
     print(nagios_line(report))
     return _NAGIOS[report.exit_code]
+
+
+def unknown(error: PgvowError) -> int:
+    """Say in a monitor's words that nothing is known."""
+    print(f"PGVOW UNKNOWN - {error.cause.splitlines()[0]}")
+    return _UNKNOWN
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from pgvow.signals import stop_behind
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pgvow.runs import Run
@@ -116,11 +116,11 @@ class Observer:
         self._watch.found(outcome=outcome, exit_code=code)
         if error is not None:
             self._watch.found(title=error.title, cause=error.cause)
-        self._after()
         self._watch.found(ended=datetime.now(UTC))
         run = self._watch.run()
         if run is None:
             return
+        # Before all that may be stopped or hang: a backup that was made has not died.
         with self._harmless("the run is not recorded"):
             if self._history is not None:
                 self._history.finish(run)
@@ -128,6 +128,7 @@ class Observer:
             with self._harmless("nothing is logged"):
                 self._log.ended(run)
         self._ended = True
+        self._after()
         self._tell(run)
 
     def _after(self) -> None:
@@ -152,11 +153,11 @@ class Observer:
                 ping_ended(run, section, self._warn)
 
     def _tell_state(self, run: Run) -> None:
-        from pgvow.operations.status import current_status  # noqa: PLC0415
+        from pgvow.operations.status import current_status, with_run  # noqa: PLC0415
 
-        history: Sequence[Run] = self._history.read().runs if self._history else [run]
+        history = with_run(self._history.read().runs if self._history else [], run)
         now = datetime.now(UTC)
-        report = current_status(self._configuration, self._directory, now)
+        report = current_status(self._configuration, self._directory, now, just_ended=run)
         if self._metrics_file is not None:
             from pgvow.operations.telling.metrics import metrics_text, write_metrics  # noqa: PLC0415
 
@@ -169,7 +170,13 @@ class Observer:
                 notify(
                     run,
                     died=self._died,
-                    alarms=report.alarms,
+                    # Those of other directories are told where they are.
+                    alarms=[
+                        alarm
+                        for one in report.series
+                        if one.directory.resolve() == self._directory.resolve()
+                        for alarm in one.alarms
+                    ],
                     section=self._configuration.notifications,
                     directory=self._directory,
                     now=now,
@@ -191,7 +198,7 @@ class Observer:
         if self._log is not None and self._ended:  # before, it is told at the end
             with suppress(PgvowError):
                 self._log.warned(self._run, message)
-        if not self._quiet:
+        if not self._quiet or self._ended:  # nobody else will tell that nobody was told
             errors().print(styled("!", WARNING), printable(message))
 
 

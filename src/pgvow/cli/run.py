@@ -65,7 +65,14 @@ def dispatch(arguments: argparse.Namespace) -> int:
     from pgvow.cli.configured import configure  # noqa: PLC0415
     from pgvow.cli.observed import observed  # noqa: PLC0415
 
-    configure(arguments)
+    try:
+        configure(arguments)
+    except PgvowError as error:
+        if not getattr(arguments, "nagios", False):
+            raise
+        from pgvow.cli.command_status import unknown  # noqa: PLC0415
+
+        return unknown(error)
     code = observed(arguments, commands.COMMANDS[arguments.command])
     if arguments.watch.unwritten is not None:
         _tell_unwritten(arguments.watch.unwritten)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
-from pgvow.errors import PgvowError
+from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.operations.scheduling.installed import next_installed_backup
 from pgvow.operations.scheduling.times import next_backup
 from pgvow.operations.telling import alarms as look
@@ -86,10 +86,12 @@ def current_status(
     environment: str | None = None,
     max_age: timedelta | None = None,
     installed: Sequence[Entry] = (),
+    just_ended: Run | None = None,
 ) -> StatusReport:
     """Look at a directory, and without ``environment`` at all others that the settings name.
 
-    ``installed`` is what cron and systemd have of ours, for the time of the next backup.
+    ``installed`` is what cron and systemd have of ours, for the time of the next backup;
+    ``just_ended`` a run in ``directory`` that counts though its history may have no room for it.
 
     Raises AccessDenied or PgvowError where one cannot be read.
     """
@@ -98,11 +100,12 @@ def current_status(
         named = (None, *configuration.environments)
         others = [configuration.output_dir_of(name) for name in named]
         directories += [other for other in others if other is not None]
-    series = [
-        one
-        for place in dict.fromkeys(directories)
-        for one in _Directory(place, configuration, now, max_age, installed).series(environment)
-    ]
+    places = {place.resolve(): place for place in reversed(directories)}  # the first spelling stays
+    series: list[SeriesStatus] = []
+    for place in reversed(places.values()):
+        more = just_ended if place == directory else None
+        looked = _Directory(place, configuration, now, max_age, installed, more)
+        series += looked.series(environment)
     return StatusReport(now, tuple(series))
 
 
@@ -116,6 +119,7 @@ class _Directory:
         now: datetime,
         max_age: timedelta | None,
         installed: Sequence[Entry],
+        just_ended: Run | None,
     ) -> None:
         self._path = path
         self._configuration = configuration
@@ -123,7 +127,7 @@ class _Directory:
         self._max_age = max_age
         self._installed = installed
         self._backups = LocalStore(path).list()
-        self._runs = History(path).read().runs
+        self._runs = with_run(History(path).read().runs, just_ended)
         self._free = _free(path)
         self._days = look.days_left(self._runs, self._free, now)
 
@@ -153,7 +157,12 @@ class _Directory:
             for job in self._configuration.schedule.jobs
             if job.job is Job.BACKUP and job.env
         ]
-        tried = [run.environment for run in self._runs if run.operation is Operation.BACKUP]
+        # A mistyped --env is no environment that should have backups.
+        tried = [
+            run.environment
+            for run in self._runs
+            if run.operation is Operation.BACKUP and run.exit_code != ConfigurationError.exit_code
+        ]
         places = {name: self._configuration.output_dir_of(name) for name in scheduled}
         here = [name for name, place in places.items() if place in (None, self._path)]
         return list(dict.fromkeys([*here, *(name for name in tried if name)]))
@@ -219,8 +228,16 @@ class _Directory:
             if run.operation is Operation.BACKUP
             and run.environment in (None, environment)
             and run.outcome in outcomes
+            and run.gave_a_verdict
         ]
-        return found[-1] if found else None
+        return max(found, key=look.ended_at, default=None)
+
+
+def with_run(runs: Sequence[Run], more: Run | None) -> Sequence[Run]:
+    """Add a run that a full disk may have kept out of the history."""
+    if more is None or any(run.id == more.id and run.ended for run in runs):
+        return runs
+    return [*(run for run in runs if run.id != more.id), more]
 
 
 def _free(path: Path) -> int | None:

@@ -15,6 +15,7 @@ from cronsim import CronSim
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.operations.scheduling.crontab import Installed
+from pgvow.operations.scheduling.gaps import made_up
 from pgvow.store import refusals
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ def calendar_lines(at: str, timezone: str | None) -> list[str]:
     return [f"*-{months}-{day} {end}", f"{weekday}*-{months}-* {end}"]
 
 
+def gap_lines(at: str, timezone: str | None, year: int) -> list[str]:
+    """Name the days on which systemd would pass over a job that falls into a gap of the clock."""
+    end = f" {timezone}" if timezone else ""
+    return [f"{moment:%Y-%m-%d %H:%M:%S}{end}" for moment in made_up(at, timezone, year)]
+
+
 def _is_any(at: str, field: int) -> bool:
     """Whether a field begins with ``*``: cron then takes both days together, not either."""
     return at.split()[field].startswith("*")
@@ -87,9 +94,11 @@ def units_for(scheduled: Scheduled) -> dict[str, str]:
     environment = "".join(
         f"Environment={_quoted(f'{key}={value}')}\n" for key, value in scheduled.variables
     )
-    calendar = "".join(
-        f"OnCalendar={line}\n" for line in calendar_lines(scheduled.at, scheduled.timezone)
-    )
+    lines = [
+        *calendar_lines(scheduled.at, scheduled.timezone),
+        *gap_lines(scheduled.at, scheduled.timezone, datetime.now(UTC).year),
+    ]
+    calendar = "".join(f"OnCalendar={line}\n" for line in lines)
     service = (
         f"{_FIRST_LINE}[Unit]\nDescription=pgvow {scheduled.job} {scheduled.env or ''}\n"
         "Wants=network-online.target\nAfter=network-online.target\n\n"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pgvow.settings.configuration import StatusSection
 
 _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
+_BY_ITSELF = frozenset({Operation.BACKUP, Operation.VERIFY, Operation.PROVE, Operation.PRUNE})
 _SECOND = timedelta(seconds=1)
 
 
@@ -34,13 +35,21 @@ def proven_at(backup: Backup) -> datetime | None:
 
 
 def last_runs(runs: Sequence[Run], environment: str | None) -> dict[Operation, Run]:
-    """The last run of each operation that ended by itself, of an environment or of none."""
+    """The run of each operation that was the last to end by itself, of an environment or of none.
+
+    One that gave no verdict (another was running, it cannot be proven here) is passed over.
+    """
     found = {}
-    for run in runs:
+    for run in sorted(runs, key=ended_at):
         is_its = run.environment in (None, environment)
-        if is_its and run.outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):
+        if is_its and run.gave_a_verdict:
             found[run.operation] = run
     return found
+
+
+def ended_at(run: Run) -> datetime:
+    """When it ended; of one that died, when it began."""
+    return run.ended or run.started
 
 
 def age_alarms(good: Sequence[Backup], section: StatusSection, now: datetime) -> Iterator[Alarm]:
@@ -79,9 +88,12 @@ def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
 
 
 def run_alarms(runs: Sequence[Run], environment: str | None) -> Iterator[Alarm]:
-    """Operations whose last run failed; that of a backup is critical."""
+    """Operations that cron runs, whose last run failed; that of a backup is critical.
+
+    Of what a person does at the keyboard, that person has seen how it ended.
+    """
     for operation, run in last_runs(runs, environment).items():
-        if run.outcome in _BAD:
+        if operation in _BY_ITSELF and run.outcome in _BAD:
             when = run.started.strftime("%Y-%m-%d %H:%M UTC")
             message = f"the last {operation}, {when}, {run.outcome}: {_first_line(run)}"
             is_critical = operation is Operation.BACKUP

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pgvow.settings.configuration import HooksSection
 
+_URL_WITH_PASSWORD = re.compile(r"\w://[^/?#\s]*:[^/?#\s]*@")
 _GRACE_SECONDS = 5.0
 _SHOWN_BYTES = 2000
 
@@ -87,12 +89,12 @@ def _run(
             signals.deliver()
             code = process.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            raise _HookFailed(f"did not end within {seconds:g} s{_told(said)}") from error
+            raise _HookFailed(f"did not end within {seconds:g} s{_told(said, environ)}") from error
         finally:
             _end(process)
         if code:
             how = f"ended with {code}" if code > 0 else f"was ended by signal {-code}"
-            raise _HookFailed(how + _told(said))
+            raise _HookFailed(how + _told(said, environ))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -116,23 +118,31 @@ def _signal(group: int, signum: int) -> None:
 
 def _environment(facts: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     """What a hook sees: our own environment without secrets, and the facts as PGVOW_…."""
-    clean = {name: value for name, value in environ.items() if not _is_secret(name)}
+    secret = _secrets(environ)
+    clean = {name: value for name, value in environ.items() if name not in secret}
     told = {f"PGVOW_{name.upper()}": _text(value) for name, value in facts.items()}
     return {**clean, **told}
 
 
-def _is_secret(name: str) -> bool:
-    is_url = name.endswith("DATABASE_URL")  # with a password in it, often
-    return name in SECRET_VARIABLES or name.endswith("_PASSWORD") or is_url
+def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are secrets: by their names, or because a URL in them has a password."""
+    return {name: value for name, value in environ.items() if _is_secret(name, value)}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    is_named = name in SECRET_VARIABLES or name.endswith(("_PASSWORD", "DATABASE_URL"))
+    return is_named or _URL_WITH_PASSWORD.search(value) is not None
 
 
 def _text(value: str) -> str:
     return value.replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
-def _told(said: BinaryIO) -> str:
-    """The last of what it said, for the message."""
+def _told(said: BinaryIO, environ: Mapping[str, str]) -> str:
+    """The last of what it said, for the message, without our secrets."""
     size = said.seek(0, os.SEEK_END)
     said.seek(max(0, size - _SHOWN_BYTES))
     text = said.read().decode("utf-8", "replace").strip()
+    for secret in filter(None, _secrets(environ).values()):
+        text = text.replace(secret, "***")
     return f": {text}" if text else ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
+from pgvow.operations.telling.alarms import ended_at
 from pgvow.runs import Operation
 from pgvow.store import refusals
 
@@ -30,20 +31,20 @@ _MODE = 0o644  # the exporter is another user, and there is no secret in it
 class _Gauge:
     name: str
     help: str
-    samples: list[tuple[dict[str, str], float]] = field(default_factory=list)
+    samples: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict)
 
     def add(self, value: float | None, **labels: str) -> None:
-        """Add a sample; what is not known is left out."""
+        """Add a sample; what is not known is left out, and of the same labels the first stays."""
         if value is not None:
-            self.samples.append((labels, value))
+            self.samples.setdefault(tuple(labels.items()), value)
 
     def lines(self) -> Iterator[str]:
         """Write it, unless it has no samples."""
         if self.samples:
             yield f"# HELP {self.name} {self.help}"
             yield f"# TYPE {self.name} gauge"
-            for labels, value in self.samples:
-                inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+            for labels, value in self.samples.items():
+                inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
                 yield f"{self.name}{{{inside}}} {_number(value)}"
 
 
@@ -85,7 +86,7 @@ def _add_series(gauges: dict[str, _Gauge], one: SeriesStatus) -> None:
     values: dict[str, float | None] = {
         "last_success_timestamp_seconds": success,
         "last_failure_timestamp_seconds": failure,
-        "last_run_failed": float(failure is not None and failure > (success or 0)),
+        "last_run_failed": float(_last_failed(one)),
         "last_proof_timestamp_seconds": one.proven_at.timestamp() if one.proven_at else None,
         "free_bytes": one.free_bytes,
     }
@@ -102,6 +103,16 @@ def _add_series(gauges: dict[str, _Gauge], one: SeriesStatus) -> None:
     for kind in sorted({alarm.kind for alarm in one.alarms}):
         count = sum(alarm.kind == kind for alarm in one.alarms)
         gauges["alarms"].add(count, **labels, kind=str(kind))
+
+
+def _last_failed(one: SeriesStatus) -> bool:
+    """Whether the backup that ended last failed, whichever began first."""
+    if one.last_failure is None:
+        return False
+    if one.last_success is not None:
+        return ended_at(one.last_failure) > ended_at(one.last_success)
+    made = one.newest.timestamp if one.newest else None  # before there was a history
+    return made is None or ended_at(one.last_failure) > made
 
 
 def _add_phases(gauge: _Gauge, history: Sequence[Run]) -> None:

@@ -7,11 +7,12 @@ that fails is a warning, and is tried again by the next run.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -36,12 +37,16 @@ _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell; ``at`` is when it happened."""
+    """One thing to tell; ``at`` is when it happened.
+
+    ``lacking`` are digests of the URLs that have not taken it yet; None: all of them.
+    """
 
     event: Event
     title: str
     body: str
     at: datetime
+    lacking: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -79,6 +84,8 @@ def _subject(run: Run) -> str:
 
 
 def _of_run(state: State, run: Run, section: NotificationsSection) -> Iterator[Message]:
+    if not run.gave_a_verdict:
+        return
     subject = _subject(run)
     name = " ".join(part for part in (run.operation, run.environment, run.database) if part)
     if run.outcome in _BAD:
@@ -162,28 +169,59 @@ def notify(
     with _locked(path) as fd:
         state = _read(fd, warn)
         state.waiting += decide(state, run, alarms, section, now, died=died)
-        _write(fd, state)  # a message is not lost by our death while it is sent
-        state.waiting = [
-            message
-            for message in state.waiting[-_MOST_WAITING:]
-            if now - message.at < _LONGEST_WAIT and not send(message, section, now, warn)
-        ]
+        _keep(fd, state, warn)  # a message is not lost by our death while it is sent
+        post = _Post(section, now, warn)
+        recent = [one for one in state.waiting[-_MOST_WAITING:] if now - one.at < _LONGEST_WAIT]
+        sent = [(message, post.send(message)) for message in recent]
+        state.waiting = [replace(message, lacking=lacking) for message, lacking in sent if lacking]
+        _keep(fd, state, warn)
+
+
+def _keep(fd: int, state: State, warn: Callable[[str], None]) -> None:
+    """Write the state down; a disk that is full is just what a person has to be told of."""
+    try:
         _write(fd, state)
+    except OSError as error:
+        warn(f"what was told is not written down, and may be told again: {error.strerror}")
 
 
-def send(
-    message: Message, section: NotificationsSection, now: datetime, warn: Callable[[str], None]
-) -> bool:
-    """Send a message to every URL; whether all took it. Never raises, never hangs."""
-    late = now - message.at
-    body = message.body
-    if late > timedelta(hours=1):
-        body = f"(This is {told(late)} late: it could not be delivered before.)\n\n{body}"
-    delivered = [deliver(url, message.title, body, section.timeout) for url in section.urls]
-    for url, reason in zip(section.urls, delivered, strict=True):
-        if reason is not None:
-            warn(f"a notification to {masked(url)} failed: {reason}; the next run tries again")
-    return not any(delivered)
+class _Post:
+    """Sends messages; a URL that fails once is not asked again by this run. Never raises."""
+
+    def __init__(
+        self, section: NotificationsSection, now: datetime, warn: Callable[[str], None]
+    ) -> None:
+        self._section = section
+        self._now = now
+        self._warn = warn
+        self._failed: set[str] = set()
+
+    def send(self, message: Message) -> tuple[str, ...]:
+        """Send to every URL that lacks it; returns the digests of those that still do."""
+        late = self._now - message.at
+        body = message.body
+        if late > timedelta(hours=1):
+            body = f"(This is {told(late)} late: it could not be delivered before.)\n\n{body}"
+        lacking = (
+            url
+            for url in self._section.urls
+            if message.lacking is None or _digest(url) in message.lacking
+        )
+        return tuple(_digest(url) for url in lacking if not self._deliver(url, message.title, body))
+
+    def _deliver(self, url: str, title: str, body: str) -> bool:
+        if url in self._failed:
+            return False
+        reason = deliver(url, title, body, self._section.timeout)
+        if reason is None:
+            return True
+        self._failed.add(url)
+        self._warn(f"a notification to {masked(url)} failed: {reason}; the next run tries again")
+        return False
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def deliver(url: str, title: str, body: str, seconds: float) -> str | None:
@@ -251,7 +289,13 @@ def _decoded(found: dict[str, Any]) -> State:
         failed=set(found["failed"]),
         alarms={str(key): str(text) for key, text in found["alarms"].items()},
         waiting=[
-            Message(Event(one["event"]), str(one["title"]), str(one["body"]), _moment(one["at"]))
+            Message(
+                Event(one["event"]),
+                str(one["title"]),
+                str(one["body"]),
+                _moment(one["at"]),
+                None if one.get("lacking") is None else tuple(map(str, one["lacking"])),
+            )
             for one in found["waiting"]
         ],
     )
@@ -274,6 +318,7 @@ def _write(fd: int, state: State) -> None:
                 "title": message.title,
                 "body": message.body,
                 "at": message.at.isoformat(),
+                "lacking": message.lacking,
             }
             for message in state.waiting
         ],

@@ -7,12 +7,15 @@ summary in the body: https://healthchecks.io/docs/http_api/.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pgvow import __version__
+from pgvow.errors import AlreadyRunning
 from pgvow.runs import Outcome
 
 if TYPE_CHECKING:
@@ -53,12 +56,19 @@ def _ping(
 ) -> None:
     if section.ping is None:
         return
-    parts = urlsplit(section.ping)
-    url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix))
+    if run.exit_code == AlreadyRunning.exit_code:
+        return  # the other run says how it ends
+    parts = urlsplit(section.ping.strip())
+    user, _, place = parts.netloc.rpartition("@")
+    path = parts.path.rstrip("/") + suffix
+    url = urlunsplit(parts._replace(netloc=place, path=path))
+    headers = {"User-Agent": f"pgvow/{__version__}", "Content-Type": "application/json"}
+    if user:
+        headers["Authorization"] = "Basic " + b64encode(unquote(user).encode()).decode()
     request = Request(  # noqa: S310 - the settings allow http and https alone
         url,
         data=_summary(run).encode("utf-8", "backslashreplace")[:_LONGEST],
-        headers={"User-Agent": f"pgvow/{__version__}", "Content-Type": "application/json"},
+        headers=headers,
     )
     opener = build_opener(_NoRedirects)
     reason = ""
@@ -68,8 +78,10 @@ def _ping(
                 return
         except HTTPError as error:
             reason = f"HTTP {error.code}"
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, OSError) as error:
             reason = str(getattr(error, "reason", "") or type(error).__name__)
+        except (HTTPException, ValueError) as error:
+            reason = type(error).__name__  # in its words the URL is quoted
     warn(f"the ping to {masked(section.ping)} failed: {reason}")
 
 
