@@ -222,3 +222,9 @@ def test_after_a_backup(server: TestServer, database: str, tmp_path: Path) -> No
     )
     assert 3 == commands.run("--space-factor", "0", DEV_DB_PORT="1").code
     assert 2 == len(LocalStore(tmp_path).list())
+    (tmp_path / "pgvow.toml").write_text(
+        'output_dir = "."\n[retention]\nprune_after_backup = true\n'
+    )
+    done = commands.run("--space-factor", "0")
+    assert (0, True) == (done.code, "prunes nothing" in done.err)
+    assert 3 == len(LocalStore(tmp_path).list())

@@ -104,7 +104,10 @@ def prune_after_backup(arguments: argparse.Namespace, environment: str) -> Prune
     from pgvow.operations.prune import prune as prune_directory  # noqa: PLC0415
 
     section = arguments.configuration.retention_of(environment)
-    if not (section.prune_after_backup and section.rules):
+    if not section.prune_after_backup:
+        return None
+    if not section.rules:
+        arguments.watch.warn("prune_after_backup without any keep_… in [retention] prunes nothing")
         return None
     wanted = PruneOptions(arguments.output_dir, lambda _: section.rules, environment)
     watch = arguments.watch

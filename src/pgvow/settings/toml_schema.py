@@ -70,6 +70,13 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if not number:
+        raise ValueError("is not a number above 0")
+    return number
+
+
 def _share(value: Any) -> float:
     share = _number(value)
     if not 0 < share <= 1:
@@ -207,7 +214,7 @@ NOTIFICATIONS = {
     "ping": Key(
         _text, "none", "a dead-man's switch, as healthchecks.io has it", '"${PGVOW_PING_URL}"'
     ),
-    "timeout": Key(_number, "10", "seconds for each", "10"),
+    "timeout": Key(_positive, "10", "seconds for each", "10"),
 }
 HOOKS = {
     "before": Key(
@@ -216,7 +223,7 @@ HOOKS = {
     "after": Key(
         _command, "none", "run after a backup, whatever became of it", '["/usr/local/bin/resume"]'
     ),
-    "timeout": Key(_number, "300", "seconds for each", "60"),
+    "timeout": Key(_positive, "300", "seconds for each", "60"),
 }
 METRICS = {
     "file": Key(
