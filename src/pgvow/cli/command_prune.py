@@ -107,19 +107,25 @@ def prune_after_backup(arguments: argparse.Namespace, environment: str) -> Prune
     if not section.prune_after_backup:
         return None
     if not section.rules:
-        arguments.watch.warn("prune_after_backup without any keep_… in [retention] prunes nothing")
+        _warn(arguments, "prune_after_backup without any keep_… in [retention] prunes nothing")
         return None
     wanted = PruneOptions(arguments.output_dir, lambda _: section.rules, environment)
-    watch = arguments.watch
     try:
         result = prune_directory(wanted, now=datetime.now(UTC))
     except PgvowError as error:
-        watch.warn(f"nothing was pruned: {error.cause}")
+        _warn(arguments, f"nothing was pruned: {error.cause}")
         return None
     for told in _told(result):
-        watch.warn(f"not pruned: {told}")
-    watch.found(removed=len(result.removed), freed=result.freed_bytes)
+        _warn(arguments, f"not pruned: {told}")
+    arguments.watch.found(removed=len(result.removed), freed=result.freed_bytes)
     return result
+
+
+def _warn(arguments: argparse.Namespace, message: str) -> None:
+    from pgvow.cli.console import WARNING, errors, printable, styled  # noqa: PLC0415
+
+    arguments.watch.warn(message)
+    errors().print(styled("!", WARNING), printable(message))
 
 
 def _told(result: PruneResult) -> list[str]:
