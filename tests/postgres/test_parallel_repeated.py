@@ -141,6 +141,21 @@ def test_errors_of_a_session_that_goes_on(server: TestServer, database: str) -> 
         assert "1" == copy.execute(b"SELECT 1")
 
 
+def test_an_answer_like_a_mark(server: TestServer, database: str) -> None:
+    """The byte that begins a mark is no end where something else follows it."""
+    target = target_of(server, database)
+    with (
+        target.connect("test") as session,
+        CopySession(target, programs_of(server), session, watched=False) as copy,
+    ):
+        copy.prepare()
+        assert "a\v" + "b" * 99 + "\vc" == copy.execute(
+            rb"SELECT E'a\013' || repeat('b', 99) || E'\013c'"
+        )
+        copy.send(copy.command(rb"COPY (SELECT E'a\013b') TO STDOUT"))
+        assert [b"a\\vb\n"] == [bytes(piece) for piece in copy.receive(_PIECE)]
+
+
 @pytest.mark.majors(18)
 def test_long_statements_with_long_answers(
     server: TestServer, database: str, tmp_path: Path

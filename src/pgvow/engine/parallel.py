@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow.archive import ArchiveError, ArchiveWriter, encoder_for, read_toc
+from pgvow.engine.batch import batch
 from pgvow.engine.failure import dump_failure
 from pgvow.engine.filled import Filled
 from pgvow.engine.flow import Flow
@@ -84,7 +85,11 @@ class Parallel:
         AccessDenied.
         """
         try:
-            with self._sessions() as sessions, self._snapshot(sessions, deadline) as (held, locks):
+            with (
+                batch(),
+                self._sessions() as sessions,
+                self._snapshot(sessions, deadline) as (held, locks),
+            ):
                 head = read_head(self._command, held)
                 with _opened(archive) as file:
                     writer = ArchiveWriter(file, head, self._encoder)
