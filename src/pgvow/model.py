@@ -339,11 +339,15 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What a server says of itself and of one database."""
+    """What a server says of itself and of one database.
+
+    ``identity`` is the same for all who are connected to this database of this running server.
+    """
 
     version: str
     version_num: int
     database: str
+    identity: str
     database_size: int
     user: str
     is_superuser: bool

@@ -289,6 +289,26 @@ def test_9_two_runs_at_once(commands: Commands, server: TestServer, database: st
     assert first.returncode == 0, err
 
 
+def test_9_one_database_in_two_environments(
+    commands: Commands, server: TestServer, database: str
+) -> None:
+    """Settings of prod that name dev's database: 9 as well (T053); of another one, they run."""
+    production = Commands(commands.cwd, settings_for(server, database, environment="prod"))
+    other = Commands(commands.cwd, settings_for(server, "postgres", environment="prod"))
+    with locked(server, database):
+        first = commands.start("--lock-wait-timeout", "3600")
+        wait_until(lambda: any("source" in name for name in files(commands)))
+        second = production.run("--env", "prod")
+        assert second.code == 9, second.err
+        assert str(first.pid) in second.err
+        third = other.run("--env", "prod")
+        assert third.code == 0, third.err
+    _, err = first.communicate(timeout=600)
+    assert first.returncode == 0, err
+    again = production.run("--env", "prod")
+    assert again.code == 0, again.err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(
     number: signal.Signals, code: int, commands: Commands, server: TestServer, database: str

@@ -106,6 +106,16 @@ def test_a_run_killed_while_publishing_is_all_or_nothing(
     assert left == backups.contents(tmp_path) - {_LOCK}
 
 
+def test_the_lock_of_a_database_that_a_killed_run_left(tmp_path: Path) -> None:
+    """It goes with the next run, whichever database's; a live run's stays, and a stranger's."""
+    store = LocalStore(tmp_path)
+    (tmp_path / ".source-123-5.lock").touch()
+    (tmp_path / ".source-somebody.lock").touch()
+    with store.lock_source("123-6"):
+        store.recover()
+        assert {".source-123-6.lock", ".source-somebody.lock"} == backups.contents(tmp_path)
+
+
 @pytest.mark.parametrize("done", _STEPS)
 def test_the_next_run_after_a_kill_succeeds(tmp_path: Path, done: int) -> None:
     """T043: running it again is always safe: it recovers, and makes a backup of its own."""

@@ -128,6 +128,7 @@ def make_backup(
         )  # fmt: skip
         _warn_of_versions(run)
         lock = stack.enter_context(store.lock(server.database, settings.environment))
+        stack.enter_context(store.lock_source(server.identity))
         recovered = tuple(store.recover(holding=lock))
         for left in recovered:
             if left.complaint:

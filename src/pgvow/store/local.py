@@ -56,6 +56,10 @@ class LocalStore:
         """Return the lock of this database's backups here, not taken yet (T053)."""
         return RunLock(self.directory, names.group(database, environment), operation=operation)
 
+    def lock_source(self, identity: str) -> RunLock:
+        """Return the lock of whatever is backed up: two environments may name one database."""
+        return RunLock(self.directory, names.source_group(identity))
+
     def begin(self, database: str, environment: str, now: datetime) -> Draft:
         """Start a backup named for ``now``, or for the next second that is free (T009, T010).
 

@@ -17,12 +17,15 @@ GLOBALS = ".globals.sql"
 PROOF = ".proof.json"
 PARTIAL = ".partial"
 REMOVING = ".removing"
+_LOCK = ".lock"
+_SOURCE = "source-"  # a group has a "_"
 
 SUFFIXES = (DUMP, METADATA, GLOBALS, PROOF)
 
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _KEPT_FIRST = _KEPT - frozenset(b".-")  # a hidden file, an option of some command line
 _ENVIRONMENT = re.compile(r"[a-z0-9-]+")
+_IDENTITY = re.compile(r"[0-9-]+")
 _STEM = re.compile(
     r"(?P<safe>[A-Za-z0-9_.%-]+)_(?P<environment>[a-z0-9-]+)_"
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})T(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})Z"
@@ -63,6 +66,20 @@ def group(database: str, environment: str) -> str:
     if not is_environment(environment):
         raise ValueError(f"not an environment's name: {environment!r}")
     return f"{safe_name(database)}_{environment}"
+
+
+def source_group(identity: str) -> str:
+    """Name what one database's backups have in common whatever they are called; no group's name."""
+    if not _IDENTITY.fullmatch(identity):
+        raise ValueError(f"not a database's identity: {identity!r}")
+    return f"{_SOURCE}{identity}"
+
+
+def locked_source(name: str) -> str | None:
+    """Return the ``source_group`` whose lock a file of this name is, if it is one's."""
+    group_name = name.removeprefix(".").removesuffix(_LOCK)
+    is_one = _IDENTITY.fullmatch(group_name.removeprefix(_SOURCE))
+    return group_name if is_one and name == lock_name(group_name) else None
 
 
 def is_environment(text: str) -> bool:
@@ -112,4 +129,4 @@ def proof_name(dump_name: str) -> str:
 
 def lock_name(group_name: str) -> str:
     """Name a group's lock; hidden, as no safe name is, so that it never meets a backup's file."""
-    return f".{group_name}.lock"
+    return f".{group_name}{_LOCK}"

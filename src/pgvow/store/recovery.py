@@ -7,6 +7,7 @@ that what another run is writing is never touched.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -56,6 +57,7 @@ def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovere
     Groups with a live run are passed over, and a missing directory has none. One stem's trouble is
     told in its ``complaint`` and stops no other. Doing it again is harmless.
     """
+    _remove_dead_locks(directory)
     return [
         done
         for group in sorted({_group(stem) for stem in [*_stems(directory), *begun(directory)]})
@@ -74,18 +76,33 @@ def abandoned(directory: Path) -> list[Path]:
     return [path for stem in dead for path in _partials(Files(directory, stem))]
 
 
+def _remove_dead_locks(directory: Path) -> None:
+    """Remove the locks that killed runs left of databases: no later run may have their names.
+
+    That of a group is taken again by the group's next run.
+    """
+    for group in filter(None, map(names.locked_source, _names_in(directory))):
+        with suppress(PgvowError):
+            if not is_running(directory, group):
+                with RunLock(directory, group, operation=CLEAN_UP):
+                    pass  # whoever leaves it removes it
+
+
 def _partials(files: Files) -> tuple[Path, ...]:
     return tuple(partial(path) for path in files.published if exists(partial(path)))
 
 
 def _stems(directory: Path) -> list[str]:
     """Find the stems that have something half-made, and only those that are ours by name."""
+    return sorted(set(_ours(_names_in(directory))))
+
+
+def _names_in(directory: Path) -> list[str]:
     with refusals("read the directory", directory):
         try:
-            found = os.listdir(directory)  # noqa: PTH208 - names are what is needed
+            return os.listdir(directory)  # noqa: PTH208 - names are what is needed
         except FileNotFoundError:
             return []
-    return sorted(set(_ours(found)))
 
 
 def _ours(found: list[str]) -> Iterator[str]:
