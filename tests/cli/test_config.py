@@ -41,16 +41,19 @@ def shown(commands: Commands, *words: str | Path, **more: str) -> dict[str, tupl
 def test_show_says_what_holds_and_where_it_comes_from(tmp_path: Path) -> None:
     """Each setting with its line; defaults are called so; no secret is printed, text or JSON."""
     (tmp_path / "pgvow.toml").write_text(_FILE)
-    (tmp_path / ".env").write_text("TOKEN=s3cr3t\n")
+    (tmp_path / ".env").write_text("TOKEN=s3cr3t\nDB_NAME=shop\nDB_USER=u\nDB_PASSWORD=pa55\n")
     commands = Commands(tmp_path)
     found = shown(commands)
     assert "gzip:1" == found["backup.compress"][0]
     assert "pgvow.toml line 3" == found["backup.compress"][1]
     assert ("1", "default") == found["backup.jobs"]
     assert ("1", "pgvow.toml line 12") == found["environments.staging.retention.keep_last"]
+    assert ("shop", "DB_NAME from .env line 2") == found["connection.prod.dbname"]
+    assert ("set, not shown", "DB_PASSWORD from .env line 4") == found["connection.prod.password"]
+    assert not [name for name in found if name.startswith("connection.dev")]  # it has no name
     said = commands.pgvow("config", "show")
     assert 0 == said.code
-    for secret in ("hunter2", "s3cr3t"):
+    for secret in ("hunter2", "s3cr3t", "pa55"):
         assert secret not in said.out + said.err + str(found)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow.cli import options
@@ -22,9 +24,9 @@ def add_config(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     config = commands.add_parser(
         "config",
-        help="show or check pgvow.toml",
-        description="show: every setting that is in force and where it comes from, secrets masked."
-        " check: whether the file can be used, exit code 0 or 2.",
+        help="show the settings, or check pgvow.toml",
+        description="show: every setting that is in force and where it comes from, those of .env"
+        " files too, secrets masked. check: whether pgvow.toml can be used, exit code 0 or 2.",
     )
     config.add_argument("what", choices=("show", "check"))
     options.add_report(config)
@@ -48,7 +50,7 @@ def config(arguments: argparse.Namespace) -> int:
             lambda: Text(printable(text)),
         )
         return 0
-    found = list(_effective(configuration, arguments.origins))
+    found = [*_connections(configuration), *_effective(configuration, arguments.origins)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Setting", "Value", "From"):
         table.add_column(heading, overflow="fold")
@@ -63,6 +65,30 @@ def config(arguments: argparse.Namespace) -> int:
         lambda: table,
     )
     return 0
+
+
+def _connections(configuration: Configuration) -> Iterator[tuple[str, str, str]]:
+    """Yield the settings of each database that is set up; of others ``doctor`` says what lacks."""
+    from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
+    from pgvow.errors import ConfigurationError  # noqa: PLC0415
+    from pgvow.model import DEV, PROD  # noqa: PLC0415
+
+    more = configuration.environments
+    for name in dict.fromkeys((DEV, PROD, *more)):
+        try:
+            found = settings.load(env=name, environ=os.environ, directory=Path(), environments=more)
+        except ConfigurationError:
+            continue
+        connection = found.connection
+        values = {
+            "host": connection.host,
+            "port": connection.ports,
+            "dbname": connection.dbname,
+            "user": connection.user,
+            "password": None if connection.password is None else "set, not shown",
+        }
+        for key, value in values.items():
+            yield f"connection.{name}.{key}", value or "-", found.origins[key]
 
 
 def _effective(
