@@ -17,6 +17,7 @@ from pgvow.retention import Rules
 from pgvow.store import LocalStore, add_evidence, being_read, removal
 from tests.support import backups, prune_and_die
 from tests.support.commands import ROOT, Commands, settings_for
+from tests.support.privileges import bound_by_permissions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +186,35 @@ def test_the_command(tmp_path: Path) -> None:
     assert (0, "", "") == _plain(commands.pgvow(*words, "--quiet"))
     runs = commands.pgvow("history", "--output-dir", ".", "--json").json
     assert [0, 3, 0] == [run["removed"] for run in runs]
+
+
+def test_the_command_meets_a_reader(tmp_path: Path) -> None:
+    """A backup that is in use goes another time: 0, and it is told and recorded."""
+    _, old = fill(tmp_path, 2)
+    commands = Commands(tmp_path)
+    words = ("prune", "--output-dir", ".", "--keep-last", "1")
+    with being_read(old):
+        done = commands.pgvow(*words)
+    assert (0, "") == (done.code, done.err)
+    assert f"! {old.name} is left: it is being read" in done.out
+    (run,) = commands.pgvow("history", "--output-dir", ".", "--json").json
+    assert "succeeded" == run["outcome"]
+    assert [old.name] == [warning.split(":")[0] for warning in run["warnings"]]
+    assert 1 == len(commands.pgvow(*words, "--json").json["removed"])
+
+
+def test_the_command_is_refused(tmp_path: Path) -> None:
+    """What the file system does not let go fails the run: 1, with the reason."""
+    _, old = fill(tmp_path, 2)
+    commands = Commands(tmp_path, prefix=tuple(bound_by_permissions([])))
+    tmp_path.chmod(0o500)
+    try:
+        done = commands.pgvow("prune", "--output-dir", ".", "--keep-last", "1")
+    finally:
+        tmp_path.chmod(0o700)
+    assert old.exists()
+    assert done.code in (1, 4)
+    assert "ermission denied" in done.out + done.err
 
 
 def _plain(done: object) -> tuple[int, str, str]:

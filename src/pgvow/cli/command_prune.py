@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pgvow.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pgvow.cli.arguments import Parser
-    from pgvow.operations.prune import PruneResult
+    from pgvow.operations.prune import Left, PruneResult
     from pgvow.retention import Rules
 
 _TEXT = """\
@@ -90,11 +90,13 @@ def prune(arguments: argparse.Namespace) -> int:
         arguments,
         lambda: pruned_object(result, dry_run=wanted.dry_run),
         lambda: pruned_text(result, wanted),
-        good=not result.left,
+        good=not result.refused,
     )
-    if result.left:
-        arguments.watch.differs(PgvowError.title, _told(result))
-    return PgvowError.exit_code if result.left else 0
+    for busy in _told([left for left in result.left if left.is_busy]):
+        arguments.watch.warn(busy)
+    if result.refused:
+        arguments.watch.differs(PgvowError.title, _told(result.refused))
+    return PgvowError.exit_code if result.refused else 0
 
 
 def prune_after_backup(arguments: argparse.Namespace, environment: str) -> PruneResult | None:
@@ -115,7 +117,7 @@ def prune_after_backup(arguments: argparse.Namespace, environment: str) -> Prune
     except PgvowError as error:
         _warn(arguments, f"nothing was pruned: {error.cause}")
         return None
-    for told in _told(result):
+    for told in _told(result.left):
         _warn(arguments, f"not pruned: {told}")
     arguments.watch.found(removed=len(result.removed), freed=result.freed_bytes)
     return result
@@ -128,8 +130,8 @@ def _warn(arguments: argparse.Namespace, message: str) -> None:
     errors().print(styled("!", WARNING), printable(message))
 
 
-def _told(result: PruneResult) -> list[str]:
-    return [f"{left.path.name}: {left.reason}" for left in result.left]
+def _told(all_left: Sequence[Left]) -> list[str]:
+    return [f"{left.path.name}: {left.reason}" for left in all_left]
 
 
 def _rules(arguments: argparse.Namespace, chosen: str | None) -> Callable[[str], Rules]:

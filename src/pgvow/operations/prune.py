@@ -43,10 +43,14 @@ class PruneOptions:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What was to be removed and is still there, and why."""
+    """What was to be removed and is still there, and why.
+
+    ``is_busy``: it is in use, and the next prune takes it.
+    """
 
     path: Path
     reason: str
+    is_busy: bool = False
 
 
 @dataclass
@@ -66,6 +70,11 @@ class PruneResult:
     def kept(self) -> tuple[Backup, ...]:
         """The backups that some reason keeps."""
         return tuple(verdict.backup for verdict in self.verdicts if verdict.keep)
+
+    @property
+    def refused(self) -> tuple[Left, ...]:
+        """What could not be removed, and will not go by itself either."""
+        return tuple(left for left in self.left if not left.is_busy)
 
     @property
     def to_remove(self) -> tuple[Backup, ...]:
@@ -96,7 +105,7 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
         except AlreadyRunning as error:
             for backup in result.to_remove:
                 if _group(backup) == (database, environment):
-                    result.left.append(Left(backup.path, error.cause))
+                    result.left.append(Left(backup.path, error.cause, is_busy=True))
     return result
 
 
@@ -154,7 +163,8 @@ def _prune_group(
             result.left.append(Left(backup.path, error.cause))
             continue
         if freed is None:
-            result.left.append(Left(backup.path, "it is being read, or has just been"))
+            reason = "it is being read, or has just been"
+            result.left.append(Left(backup.path, reason, is_busy=True))
         else:
             result.removed.append(backup)
             result.freed_bytes += freed

@@ -90,5 +90,5 @@ def _outcome(result: PruneResult, options: PruneOptions) -> Iterator[Text]:
         yield Text(f"finished the removal of {printable(stem)}, which an earlier run had begun")
     for left in result.left:
         yield Text(f"! {printable(left.path.name)} is left: {printable(left.reason)}", WARNING)
-    style = BAD if result.left and not result.removed else ""
+    style = BAD if result.refused and not result.removed else ""
     yield Text(f"{len(result.removed)} removed, {size(result.freed_bytes)} freed", style)
