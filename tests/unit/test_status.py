@@ -269,6 +269,24 @@ def test_other_directories(tmp_path: Path) -> None:
     assert [tmp_path / "a", tmp_path / "b"] == [one.directory for one in report.series]
 
 
+def test_the_default_directory_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One environment has a directory of its own, the others the default: seen where it is used."""
+    monkeypatch.chdir(tmp_path)
+    default = Path("db/backups")
+    for directory in (tmp_path / "b", default):
+        directory.mkdir(parents=True)
+    section = EnvironmentSection("staging", "S_DB", "S_URL", output_dir=tmp_path / "b")
+    configuration = Configuration(environments={"staging": section})
+    place(tmp_path / "b", timedelta())
+    report = current_status(configuration, tmp_path / "b", _NOW)
+    assert [tmp_path / "b"] == [one.directory for one in report.series]
+    place(default, timedelta())
+    report = current_status(configuration, tmp_path / "b", _NOW)
+    assert [tmp_path / "b", default] == [one.directory for one in report.series]
+
+
 def test_whose_turn_it_is(tmp_path: Path) -> None:
     """Verifications go round: the one whose last check is oldest is next."""
     old, new = place(tmp_path, 2 * _DAY), place(tmp_path, _DAY)

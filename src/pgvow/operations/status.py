@@ -97,16 +97,26 @@ def current_status(
     """
     directories = [directory]
     if environment is None:
-        named = (None, *configuration.environments)
-        others = [configuration.output_dir_of(name) for name in named]
-        directories += [other for other in others if other is not None]
-    places = {place.resolve(): place for place in reversed(directories)}  # the first spelling stays
+        directories += _places(configuration)
+    places: dict[Path, Path] = {}
+    for place in directories:
+        places.setdefault(place.resolve(), place)  # the first spelling stays
     series: list[SeriesStatus] = []
-    for place in reversed(places.values()):
+    for place in places.values():
         more = just_ended if place == directory else None
         looked = _Directory(place, configuration, now, max_age, installed, more)
         series += looked.series(environment)
     return StatusReport(now, tuple(series))
+
+
+def _places(configuration: Configuration) -> Iterator[Path]:
+    """Yield where the settings have backups; the default only where some are to be seen there."""
+    for name in (None, *configuration.environments):
+        place = configuration.output_dir_of(name)
+        if place is not None:
+            yield place
+        elif configuration.environments and LocalStore(default := Path(DEFAULT_DIRECTORY)).list():
+            yield default
 
 
 class _Directory:
