@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -134,6 +135,26 @@ def test_a_mark_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(NoSpace):
         History(tmp_path).begin(new_run(Operation.VERIFY, _NOW))
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_mark_that_is_buried_before_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a mark's making and its lock somebody may bury it: then another is made."""
+    lock, others = fcntl.flock, [History(tmp_path)]
+
+    def late(fd: int, how: int) -> None:
+        if others and how == fcntl.LOCK_EX:
+            others.pop().bury()
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    history, run = History(tmp_path), new_run(Operation.BACKUP, _NOW)
+    history.begin(run)
+    assert [] == others
+    assert [] == history.bury()
+    (found,) = History(tmp_path).read().runs
+    assert (run.id, Outcome.RUNNING) == (found.id, found.outcome)
 
 
 def test_many_at_once(tmp_path: Path) -> None:

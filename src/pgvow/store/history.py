@@ -75,10 +75,7 @@ class History:
         """Leave the mark of a live run, for as long as this process lives or until its end."""
         path = self._mark(run.id)
         with refusals("write", path), SignalsKeptBack() as signals:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
-            self._marks[run.id] = fd
-            # Nobody buries a mark that says nothing yet.
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._marks[run.id] = fd = _locked(path)
             try:
                 os.pwrite(fd, _line(run), 0)
                 durable.sync(fd)
@@ -169,6 +166,16 @@ class History:
         finally:
             os.close(fd)
         return True
+
+
+def _locked(path: Path) -> int:
+    """Make a mark and lock it, anew where somebody has taken it for a dead one's in between."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if _is_named(os.fstat(fd), path):
+            return fd
+        os.close(fd)
 
 
 def _is_named(about: os.stat_result, path: Path) -> bool:
