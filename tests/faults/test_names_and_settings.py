@@ -86,14 +86,23 @@ def test_two_names_that_differ_in_bytes_alone(
         assert rows_by_key(server, fresh) == expected
 
 
-@pytest.mark.parametrize("timeout", ["soon", ""])
-def test_a_connect_timeout_that_is_no_number(
-    timeout: str, server: TestServer, database: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("PGCONNECT_TIMEOUT", "soon", "connect_timeout"),
+        ("PGCONNECT_TIMEOUT", "", "connect_timeout"),
+        ("PGSSLMODE", "yes", "sslmode"),
+        ("PGCHANNELBINDING", "maybe", "channel_binding"),
+    ],
+)
+def test_a_variable_of_libpq_that_is_mistyped(
+    variable: str, value: str, named: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """libpq's own variable, refused by our driver before any server is asked: still 3."""
-    done = Commands(tmp_path, settings_for(server, database)).run(PGCONNECT_TIMEOUT=timeout)
-    assert done.code == 3
-    assert "connect_timeout" in done.err
+    """Refused before any server is asked: a matter of settings, 2, that names the one."""
+    done = Commands(tmp_path, settings_for(server, database)).run(**{variable: value})
+    assert done.code == 2, done.err
+    assert named in done.err
+    assert "libpq's own variables" in done.err
 
 
 @pytest.mark.parametrize("place", ["process", "file", "URL"])

@@ -10,10 +10,17 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from pgvow.errors import AccessDenied, BackupFailed, ConnectionFailed, PgvowError
+from pgvow.errors import (
+    AccessDenied,
+    BackupFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    PgvowError,
+)
 from pgvow.postgres.hints import (
     NO_CONNECT_RIGHT,
     connection_steps,
+    is_mistyped,
     is_understood,
     query_steps,
 )
@@ -125,7 +132,9 @@ class Target:
         if sqlstate is None and not is_understood(cause):
             sqlstate = sqlstate_of_refusal(make_conninfo("", **self._with_password("pgvow check")))
         denied = sqlstate == NO_CONNECT_RIGHT or "permission denied for database" in cause
-        kind = AccessDenied if denied else ConnectionFailed
+        kind: type[PgvowError] = AccessDenied if denied else ConnectionFailed
+        if is_mistyped(cause):
+            kind = ConfigurationError
         steps = connection_steps(cause, self.connection, sqlstate)
         return kind(cause, facts=self.facts, steps=steps)
 

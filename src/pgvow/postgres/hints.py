@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _CONFLICT = "conflict with recovery"
+_MISTYPED = re.compile(r"\bbad value for |\binvalid (?:integer value|\w+ value:) ")
 NO_CONNECT_RIGHT = "42501"
 """The SQLSTATE with which a server refuses a role that may not enter the database."""
 
@@ -24,6 +26,8 @@ def connection_steps(cause: str, connection: Connection, sqlstate: str | None = 
     The server's words may be in any language; where they are not English the SQLSTATE serves, if
     it is known.
     """
+    if is_mistyped(cause):
+        return _mistyped()
     for needle, steps in _REFUSALS:
         if needle in cause:
             return steps(connection)
@@ -116,6 +120,13 @@ def _tls(connection: Connection) -> list[str]:
     ]
 
 
+def _mistyped() -> list[str]:
+    return [
+        "Check libpq's own variables (PGSSLMODE, PGCONNECT_TIMEOUT, …), and the connection URL",
+        "See everything that is set and from where: pgvow doctor",
+    ]
+
+
 def _too_many(_: Connection) -> list[str]:
     return [
         "Use fewer workers: --jobs 1 needs three connections, each worker one more",
@@ -154,6 +165,11 @@ _BY_SQLSTATE: dict[str | None, Callable[[Connection], list[str]]] = {
     "28000": _no_entry,
     "3D000": _no_such_database,
 }
+
+
+def is_mistyped(cause: str) -> bool:
+    """Whether libpq complains of a setting, and asked no server: of PGSSLMODE, say."""
+    return _MISTYPED.search(cause) is not None
 
 
 def is_understood(cause: str) -> bool:
