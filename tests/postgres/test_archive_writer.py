@@ -14,9 +14,9 @@ from pgvow.archive import (
     Compression,
     Contents,
     Encoder,
+    Head,
     copy_text,
     encoder_for,
-    head_of,
     read_archive,
     read_toc,
 )
@@ -58,20 +58,12 @@ def dump(server: TestServer, database: str, compression: Compression, *options: 
     return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout
 
 
-def head_by_and_by(raw: bytes) -> bytes:
-    """Cut the head off as whoever reads a pipe does, from prefixes that double."""
-    size = 512
-    while (head := head_of(raw[:size])) is None:
-        size *= 2
-    return head
-
-
 def rewrite(raw: bytes, encoder: Encoder, target: Path) -> Contents:
     """Write an archive of pg_dump's anew, table by table, with our own pieces."""
     source = io.BytesIO(raw)
     theirs = read_toc(source)
     with target.open("wb") as file:
-        writer = ArchiveWriter(file, head_by_and_by(raw), encoder)
+        writer = ArchiveWriter(file, Head.read(io.BytesIO(raw)), encoder)
         for entry in theirs.with_data:
             if entry.is_large_objects:
                 writer.add_large_objects(entry.dump_id, source, entry)
@@ -175,7 +167,7 @@ def test_frames_that_span_chunks_are_read(
     encoder = encoder_for(Compression.ZSTD, None)
     (tmp_path / "theirs").write_bytes(raw)
     with (tmp_path / "ours").open("wb") as file:
-        writer = ArchiveWriter(file, head_by_and_by(raw), encoder)
+        writer = ArchiveWriter(file, Head.read(io.BytesIO(raw)), encoder)
         writer.begin_table(entry.dump_id)
         for text in (rows[:-1000], rows[-1000:]):
             writer.add(text, encoder.encode(text))
@@ -194,7 +186,7 @@ def test_the_judge_sees_a_difference(server: TestServer, database: str, tmp_path
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     theirs.write_bytes(raw)
     with ours.open("wb") as file:
-        writer = ArchiveWriter(file, head_by_and_by(raw), encoder)
+        writer = ArchiveWriter(file, Head.read(io.BytesIO(raw)), encoder)
         writer.begin_table(writer.toc.table_data[0].dump_id)
         text = b"1\n2\n3\n4\n5\n6\n7\n8\n"
         writer.add(text, encoder.encode(text))

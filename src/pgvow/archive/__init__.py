@@ -17,6 +17,7 @@ from pgvow.archive.database_locale import database_locale
 from pgvow.archive.definitions import definitions_archive
 from pgvow.archive.encodings import codec_for
 from pgvow.archive.errors import ArchiveError, IncompleteArchive
+from pgvow.archive.head import Head
 from pgvow.archive.header import Header, LocalTime
 from pgvow.archive.pieces import Encoder, Piece, encoder_for
 from pgvow.archive.primitives import OffsetState
@@ -26,7 +27,7 @@ from pgvow.archive.rows import CopyDigest, CopyFacts, count_rows
 from pgvow.archive.sequences import SequencePosition, sequence_positions
 from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
 from pgvow.archive.unordered import UnorderedDigest
-from pgvow.archive.write import ArchiveWriter, head_of
+from pgvow.archive.write import ArchiveWriter
 from pgvow.model import Compression
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Encoder",
     "Entry",
     "Examination",
+    "Head",
     "Header",
     "IncompleteArchive",
     "LargeObjectContents",
@@ -64,7 +66,6 @@ __all__ = [
     "definitions_archive",
     "encoder_for",
     "examine_archive",
-    "head_of",
     "read_archive",
     "read_toc",
     "roles_named",

@@ -12,19 +12,18 @@ import xxhash
 from pgvow.archive.blocks import kind_of
 from pgvow.archive.contents import Contents, LargeObjectContents, Stored, TableContents
 from pgvow.archive.copying import Layout, copy_large_objects
-from pgvow.archive.errors import ArchiveError, IncompleteArchive
-from pgvow.archive.header import read_header
+from pgvow.archive.errors import ArchiveError
 from pgvow.archive.pieces import ADLER_OF_NOTHING, closing, combined_adler32, opening
-from pgvow.archive.primitives import ByteReader, OffsetState, integer_field
+from pgvow.archive.primitives import OffsetState, integer_field
 from pgvow.archive.rows import TERMINATOR, CopyDigest
-from pgvow.archive.toc import TableOfContents, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+    from pgvow.archive.head import Head
     from pgvow.archive.pieces import Encoder, Piece
-    from pgvow.archive.toc import Entry
+    from pgvow.archive.toc import Entry, TableOfContents
 
 # pg_restore allocates as much as the largest chunk has. pg_dump's own have 4 to 128 KB.
 CHUNK = 256 * 1024
@@ -32,30 +31,17 @@ CHUNK = 256 * 1024
 _BATCH = 16 * CHUNK
 
 
-def head_of(prefix: bytes) -> bytes | None:
-    """Cut header and table of contents off the front of what pg_dump writes to a pipe.
-
-    None where ``prefix`` ends before they do; raises ArchiveError where it is no archive.
-    """
-    reader = ByteReader(io.BytesIO(prefix))
-    try:
-        read_entries(reader, read_header(reader))
-    except IncompleteArchive:
-        return None
-    return prefix[: reader.position]
-
-
 class ArchiveWriter:
     """Lays an archive into an empty file, block by block.
 
     ``file`` is seekable, takes all it is given at once (a buffered one does), and nobody else's
-    meanwhile; ``head`` is what ``head_of`` cut off. The blocks lie in the order of the calls. After
-    an error, one of the file included, nothing but to throw the file away is possible. Raises
-    ArchiveError where the head is damaged, or of another compression than the encoder's.
+    meanwhile. The blocks lie in the order of the calls. After an error, one of the file included,
+    nothing but to throw the file away is possible. Raises ArchiveError where the head is of another
+    compression than the encoder's.
     """
 
-    def __init__(self, file: BinaryIO, head: bytes, encoder: Encoder) -> None:
-        self._head = _Head(head)
+    def __init__(self, file: BinaryIO, head: Head, encoder: Encoder) -> None:
+        self._head = head
         self._compression = self._head.toc.header.compression
         if encoder.compression is not self._compression:
             raise ArchiveError(
@@ -70,8 +56,8 @@ class ArchiveWriter:
         self._usable = True
         self._file = file
         file.seek(0)
-        file.write(head)
-        self._body = _Body(file, len(head), self._head.toc.header.int_size)
+        file.write(head.raw)
+        self._body = _Body(file, len(head.raw), self._head.toc.header.int_size)
 
     @property
     def toc(self) -> TableOfContents:
@@ -193,9 +179,9 @@ class ArchiveWriter:
     def _write_offsets(self) -> TableOfContents:
         offsets = {n: table.stored.offset for n, table in self._tables.items()}
         offsets |= {n: found.stored.offset for n, found in self._large_objects.items()}
-        head, toc = self._head.with_offsets(offsets)
+        raw, toc = self._head.with_offsets(offsets)
         self._file.seek(0)
-        self._file.write(head)
+        self._file.write(raw)
         self._file.seek(0, io.SEEK_END)
         self._file.flush()
         return toc
@@ -265,47 +251,6 @@ class _Table:
         return TableContents(
             _placed(self.entry, stored), facts.rows, facts.size, facts.fingerprint, stored
         )
-
-
-class _Head:
-    """Header and table of contents, and where in them the offsets stand."""
-
-    def __init__(self, head: bytes) -> None:
-        reader = _OffsetFinder(io.BytesIO(head))
-        header = read_header(reader)
-        entries, encoding = read_entries(reader, header)
-        if reader.position != len(head):
-            raise ArchiveError("something follows the table of contents", offset=reader.position)
-        self.toc = TableOfContents(header, entries, encoding, len(head), reader.digest())
-        self._bytes = head
-        self._places = reader.places
-
-    def with_offsets(self, offsets: dict[int, int]) -> tuple[bytes, TableOfContents]:
-        """Return it, as bytes and as what they say, with the offset of each entry with data."""
-        head, size = bytearray(self._bytes), self.toc.header.offset_size
-        entries = list(self.toc.entries)
-        for number, (entry, place) in enumerate(zip(entries, self._places, strict=True)):
-            offset = offsets.get(entry.dump_id)
-            if offset is not None:
-                head[place : place + 1 + size] = bytes([OffsetState.SET]) + offset.to_bytes(
-                    size, "little"
-                )
-                entries[number] = replace(entry, data_state=OffsetState.SET, data_offset=offset)
-        written = bytes(head)
-        digest = xxhash.xxh3_128_hexdigest(written)
-        return written, replace(self.toc, entries=tuple(entries), digest=digest)
-
-
-class _OffsetFinder(ByteReader):
-    """Remembers where the offsets stand that it was asked for: there is one to every entry."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file)
-        self.places: list[int] = []
-
-    def offset(self) -> tuple[OffsetState, int]:
-        self.places.append(self.position)
-        return super().offset()
 
 
 def _placed(entry: Entry, stored: Stored) -> Entry:

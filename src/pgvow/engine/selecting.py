@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import time
 from subprocess import PIPE
 from typing import TYPE_CHECKING
 
-from pgvow.archive import head_of, read_toc
+from pgvow.archive import Head, IncompleteArchive
 from pgvow.engine.failure import dump_failure
 from pgvow.errors import NothingMatches
 from pgvow.postgres.process import Tool
@@ -17,28 +16,20 @@ if TYPE_CHECKING:
     from pgvow.engine.command import DumpCommand
     from pgvow.postgres.snapshot import HeldSnapshot
 
-_FIRST_READ = 1 << 16
 _PAUSES = (0.1, 0.3)
 _TABLES = {"TABLE", "TABLE DATA", "FOREIGN TABLE"}
 
 
-def read_head(command: DumpCommand, held: HeldSnapshot | None) -> bytes:
+def read_head(command: DumpCommand, held: HeldSnapshot | None) -> Head:
     """Have pg_dump write its table of contents, and no more.
 
     Raises BeginAnewError, LockTableFullError, BackupFailed, AccessDenied, ArchiveError.
     """
     with Tool(command.argv(held), env=command.environment(held), stdout=PIPE) as tool:
-        read = bytearray()
-        wanted = _FIRST_READ
-        while True:
-            more = tool.stdout.read(wanted - len(read))
-            read += more
-            head = head_of(bytes(read)) if read else None
-            if head is not None:
-                return head
-            if not more:
-                raise dump_failure(tool.wait(), command)
-            wanted *= 2
+        try:
+            return Head.read(tool.stdout)
+        except IncompleteArchive:
+            raise dump_failure(tool.wait(), command) from None
 
 
 def choose_tables(command: DumpCommand) -> Chosen:
@@ -56,7 +47,7 @@ def choose_tables(command: DumpCommand) -> Chosen:
 
 
 def _chosen(command: DumpCommand) -> Chosen:
-    toc = read_toc(io.BytesIO(read_head(command, None)))
+    toc = read_head(command, None).toc
     return Chosen(
         locked=frozenset(entry.oid for entry in toc.entries if entry.desc in _TABLES),
         copied=frozenset(entry.oid for entry in toc.table_data),

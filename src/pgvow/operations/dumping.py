@@ -117,7 +117,8 @@ class Dumping:
         """Dump once, and see that the archive has what was counted."""
         try:
             filled = engine.dump(archive, deadline=deadline)
-            same_tables(filled.facts, self._whole_toc(archive))
+            toc = filled.contents.toc if filled.contents else self._whole_toc(archive)
+            same_tables(filled.facts, toc)
         except (NothingMatches, TablesDifferError) as differ:
             if self.options.selection:  # chosen before the locks: it has grown old meanwhile
                 raise BeginAnewError(differ.cause) from None

@@ -18,12 +18,12 @@ from pgvow.archive import (
     Compression,
     Contents,
     Encoder,
+    Head,
     IncompleteArchive,
     OffsetState,
     TableContents,
     copy_text,
     encoder_for,
-    head_of,
     read_archive,
     read_toc,
 )
@@ -69,11 +69,9 @@ class Original:
         return cls(writer.archive(), parts, Compression(spec.compression))
 
     @property
-    def head(self) -> bytes:
+    def head(self) -> Head:
         """Header and table of contents."""
-        head = head_of(self.raw)
-        assert head is not None
-        return head
+        return Head.read(io.BytesIO(self.raw))
 
     @property
     def encoder(self) -> Encoder:
@@ -123,7 +121,7 @@ def written(whole: Original, order: list[int] | None = None) -> tuple[bytes, Con
         add(writer, whole, dump_id)
     contents = writer.finish()
     raw = file.getvalue()
-    assert xxhash.xxh3_128_hexdigest(raw[len(whole.head) :]) == writer.body_digest
+    assert xxhash.xxh3_128_hexdigest(raw[len(whole.head.raw) :]) == writer.body_digest
     return raw, contents
 
 
@@ -148,7 +146,7 @@ def test_only_offsets_and_data_differ_from_pg_dump(version: int, compression: Co
         for table in (*contents.tables, *contents.large_object_entries)
     }
     peer = Writer(spec)
-    assert peer.header() + peer.toc(places) == raw[: len(whole.head)]
+    assert peer.header() + peer.toc(places) == raw[: len(whole.head.raw)]
 
 
 texts = st.lists(st.text("ab\\\t1", max_size=30).map(lambda row: row.encode() + b"\n")).map(
@@ -202,7 +200,7 @@ def test_blocks_lie_in_the_order_of_the_calls() -> None:
     found = (*contents.tables, *contents.large_object_entries)
     places = sorted((one.stored.offset, one.entry.dump_id) for one in found)
     assert order == [dump_id for _, dump_id in places]
-    assert len(whole.head) == places[0][0]
+    assert len(whole.head.raw) == places[0][0]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
@@ -243,11 +241,15 @@ def test_rows_that_are_known_are_not_counted() -> None:
 
 
 def test_the_head_is_cut_off() -> None:
-    """It is nothing until it is whole, and from then on the same."""
+    """Each beginning of it is incomplete; what follows it makes no difference."""
     whole = original()
-    head, size = whole.head, len(whole.head)
-    assert [None] * size == [head_of(head[:length]) for length in range(size)]
-    assert [head, head] == [head_of(head), head_of(whole.raw)]
+    raw = whole.head.raw
+    for length in range(len(raw)):
+        with pytest.raises(IncompleteArchive):
+            Head.read(io.BytesIO(raw[:length]))
+    assert whole.raw.startswith(raw)
+    assert whole.head == Head.read(io.BytesIO(raw))
+    assert read_toc(io.BytesIO(whole.raw)) == whole.head.toc
     assert {OffsetState.NOT_SET, OffsetState.NO_DATA} == {
         entry.data_state for entry in whole.writer().toc.entries
     }
@@ -257,33 +259,25 @@ def test_the_head_is_cut_off() -> None:
 def test_what_is_no_archive_has_no_head(prefix: bytes) -> None:
     """An ArchiveError at once, instead of asking for more for ever."""
     with pytest.raises(ArchiveError):
-        head_of(prefix)
+        Head.read(io.BytesIO(prefix))
 
 
 @given(st.binary(max_size=400), st.integers(0, 600))
-def test_a_hostile_head_is_refused_or_wants_more(noise: bytes, place: int) -> None:
-    """Whatever the bytes: a head that is their beginning, None, or an ArchiveError."""
+def test_a_hostile_head_is_refused(noise: bytes, place: int) -> None:
+    """Whatever the bytes: a head that is their beginning, or an ArchiveError."""
     raw = original().raw
     prefix = raw[:place] + noise
     try:
-        head = head_of(prefix)
+        head = Head.read(io.BytesIO(prefix))
     except ArchiveError:
         return
-    assert head is None or prefix.startswith(head)
+    assert prefix.startswith(head.raw)
 
 
 def test_another_compression_is_refused() -> None:
     """The head says how its data is to be read: it must not lie."""
     with pytest.raises(ArchiveError, match="the head says gzip, and the data is zstd"):
         ArchiveWriter(io.BytesIO(), original().head, encoder_for(Compression.ZSTD, None))
-
-
-@pytest.mark.parametrize("change", [-1, 1])
-def test_a_head_that_is_none_is_refused(change: int) -> None:
-    """Cut short, or with something behind it."""
-    whole = original()
-    with pytest.raises(ArchiveError):
-        ArchiveWriter(io.BytesIO(), whole.raw[: len(whole.head) + change], whole.encoder)
 
 
 def test_an_entry_without_a_block_is_noticed() -> None:
@@ -426,7 +420,7 @@ def test_damaged_large_objects_are_not_copied(compression: str) -> None:
     whole = original(compression=compression, parts=(objects,))
     entry = read_toc(io.BytesIO(whole.raw)).with_data[0]
     sound = whole.writer().add_large_objects(7, io.BytesIO(whole.raw), entry)
-    start = len(whole.head)
+    start = len(whole.head.raw)
     cuts = [whole.raw[:size] for size in range(start, len(whole.raw))]
     for source in cuts:
         with pytest.raises(IncompleteArchive):
