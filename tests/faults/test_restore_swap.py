@@ -225,16 +225,30 @@ def test_production_wants_to_be_sure(live: Live) -> None:
 
 
 @pytest.mark.majors(18)
-def test_the_name_is_typed_in_production(live: Live) -> None:
-    """On a terminal the database's name is asked for: mistyped it is a refusal, typed a swap."""
+@pytest.mark.parametrize("part", [["--table", "versions"], ["--schema-only"]])
+def test_a_part_takes_no_databases_place(live: Live, part: list[str]) -> None:
+    """Some tables, or none of their rows, under the name of a database in use: refused, 2."""
+    commands = Commands(live.dump.parent, settings_for(live.server, "postgres"))
+    done = commands.pgvow("restore", live.dump, "--to", live.name, "--swap", *part)
+    assert 2 == done.code, done.err
+    assert f"{part[0]} without --swap" in done.err
+    assert ("old", 7) == live.contents()
+
+
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("environment", ["prod", "staging"])
+def test_the_name_is_typed(live: Live, environment: str) -> None:
+    """Of all but development the database's name is asked for: mistyped a refusal, typed a swap."""
     environ = settings_for(live.server, "postgres", environment="prod")
+    if environment == "staging":
+        (live.dump.parent / "pgvow.toml").write_text('[environments.staging]\nprefix = "DB_"\n')
     for typed, code, contents in (("yes", 10, ("old", 7)), (live.name, 0, ("new", _ROWS))):
         ours, theirs = os.openpty()
         os.write(ours, f"{typed}\n".encode())
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pgvow", "restore", live.dump, "--to", live.name),
-                *("--env", "prod", "--swap"),
+                *("--env", environment, "--swap"),
             ],
             cwd=live.dump.parent,
             env={**clean_environment(), **environ},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pgvow.cli.arguments import Parser, path
 if TYPE_CHECKING:
     import argparse
 
+    from pgvow.operations.restoring.run import RestoreOptions
     from pgvow.settings import Settings
 
 _TEXT = """\
@@ -98,7 +100,9 @@ def _add_swap(restore: argparse.ArgumentParser) -> None:
         help="end the sessions connected to the old database at the moment of the swap",
     )
     restore.add_argument(
-        "--yes", action="store_true", help="swap on production without typing the database's name"
+        "--yes",
+        action="store_true",
+        help="swap without typing the database's name, which is asked for but in development",
     )
 
 
@@ -131,8 +135,8 @@ def restore(arguments: argparse.Namespace) -> int:
         no_tablespaces=arguments.no_tablespaces,
         swap=arguments.swap,
         terminate=arguments.terminate,
-        confirmed=_confirmed(arguments, chosen),
     )
+    wanted = replace(wanted, confirmed=arguments.yes or _is_typed(chosen, wanted))
     arguments.watch.found(
         environment=chosen.environment, database=arguments.to, file=arguments.file.name
     )
@@ -143,20 +147,18 @@ def restore(arguments: argparse.Namespace) -> int:
     return 0 if result.not_compared is None else CannotBeProven.exit_code
 
 
-def _confirmed(arguments: argparse.Namespace, chosen: Settings) -> bool:
+def _is_typed(chosen: Settings, wanted: RestoreOptions) -> bool:
     """Let the database's name be typed before one is replaced that is not for development."""
     from pgvow.cli.console import errors, printable  # noqa: PLC0415
-    from pgvow.model import DEV  # noqa: PLC0415
+    from pgvow.operations.restoring.checks import is_asked_for  # noqa: PLC0415
 
-    if arguments.yes or not arguments.swap or chosen.environment == DEV:
-        return bool(arguments.yes)
-    if not sys.stdin.isatty():
+    if not is_asked_for(chosen, wanted) or not sys.stdin.isatty():
         return False
     server = f"{chosen.connection.host}:{chosen.connection.ports}"
     where = printable(f"{server} ({chosen.environment})")
     errors().print(
-        f"This replaces the database {printable(arguments.to)} on {where}.\n"
+        f"This replaces the database {printable(wanted.database)} on {where}.\n"
         "Type its name to go on: ",
         end="",
     )
-    return bool(sys.stdin.readline().rstrip("\n") == arguments.to)
+    return bool(sys.stdin.readline().rstrip("\n") == wanted.database)

@@ -21,6 +21,7 @@ from pgvow.operations.restoring.checks import (
     require_name,
     require_roles,
     require_tablespaces,
+    require_whole,
     verified,
 )
 from pgvow.operations.restoring.database import analyze, apply_definition, apply_left_out
@@ -61,6 +62,7 @@ def restore_backup(
     """
     started = time.monotonic()
     require_name(options)
+    require_whole(options)
     require_confirmation(settings, options)
     with being_read(options.file):
         return _restore(settings, options, environ, progress, started)

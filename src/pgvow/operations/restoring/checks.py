@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
-from pgvow.model import PROD
+from pgvow.model import DEV
 from pgvow.operations.restoring.list import database_definition, select
 from pgvow.operations.restoring.owners import is_given_away, mapped
 from pgvow.operations.restoring.run import Run
@@ -45,7 +45,13 @@ _TEMPLATES = frozenset({"template0", "template1"})
 
 def require_name(options: RestoreOptions) -> None:
     """Raise ConfigurationError where PostgreSQL would cut the name off, or not take it."""
-    size = len(options.database.encode("utf-8", "surrogateescape"))
+    try:
+        size = len(options.database.encode())
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            "the name of the database is not UTF-8",
+            steps=["Choose another name: --to DATABASE"],
+        ) from None
     if not 0 < size <= LONGEST_NAME or "\0" in options.database:
         raise ConfigurationError(
             f"a database's name has 1 to {LONGEST_NAME} bytes, not {size}",
@@ -58,12 +64,28 @@ def require_name(options: RestoreOptions) -> None:
         )
 
 
+def require_whole(options: RestoreOptions) -> None:
+    """Raise ConfigurationError where a part of a backup would take the place of a database."""
+    part = "--table" if options.tables else "--schema-only" if options.schema_only else None
+    if options.swap and part is not None:
+        raise ConfigurationError(
+            f"--swap puts a whole database in the place of another, and {part} is a part of one",
+            steps=[f"Restore the part under a name of its own: {part} without --swap"],
+        )
+
+
+def is_asked_for(settings: Settings, options: RestoreOptions) -> bool:
+    """Whether a swap has to be confirmed: everywhere but in development."""
+    return options.swap and settings.environment != DEV
+
+
 def require_confirmation(settings: Settings, options: RestoreOptions) -> None:
-    """Raise RestoreFailed where a production database would be replaced, and nobody said so."""
-    if not options.swap or settings.environment != PROD or options.confirmed:
+    """Raise RestoreFailed where more than a database for development goes, and nobody said so."""
+    if options.confirmed or not is_asked_for(settings, options):
         return
     raise RestoreFailed(
-        f"a swap replaces the production database {options.database}, and was not confirmed",
+        f"a swap replaces the database {options.database} of environment"
+        f" {settings.environment}, and was not confirmed",
         facts=settings.connection.facts(),
         steps=["Say that this is what you want: --yes"],
     )
