@@ -6,25 +6,30 @@ import secrets
 import signal
 import subprocess
 import sys
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pgvow.errors import CannotBeProven, NoSpace
+from pgvow.errors import CannotBeProven, ConfigurationError, NoSpace
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.proving import place as prove_place
+from pgvow.operations.restoring.tool import open_restored
+from pgvow.postgres.connection import Target
+from pgvow.postgres.databases import Databases
 from pgvow.postgres.proof_site import ProofSite
 from pgvow.postgres.scratch_database import GivenServer, open_session
 from pgvow.progress import Silent
+from pgvow.settings import load
 from pgvow.store import proof_path
-from tests.support.commands import clean_environment
+from tests.support.commands import clean_environment, settings_for
 from tests.support.inprocess import back_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.conftest import MakeDatabase
     from tests.support.servers import TestServer
@@ -195,6 +200,47 @@ def test_no_right_to_make_databases_is_no_verdict(
     pg18.psql("postgres", f"ALTER ROLE {user} NOCREATEDB")
     with pytest.raises(CannotBeProven, match="permission denied to create database"):
         _prove_as(creator, pg18, plain_dump)
+
+
+def test_time_limits_of_the_role_are_not_ours(pg18: TestServer, creator: str) -> None:
+    """Our sessions wait while others work, longer than a role or database may be let wait."""
+    user = psycopg.conninfo.conninfo_to_dict(creator)["user"]
+    limits = ("statement_timeout", "lock_timeout", "idle_session_timeout", "transaction_timeout")
+    for limit in limits:
+        pg18.psql("postgres", f"ALTER ROLE {user} SET {limit} = '3s'")
+    assert isinstance(user, str)
+    settings = {**settings_for(pg18, "postgres"), "DEV_DB_USER": user, "DEV_DB_PASSWORD": "secret"}
+    target = Target(load(env="dev", environ=settings, directory=Path()).connection, {}, settings)
+    with (
+        closing(open_session(GivenServer(creator), "postgres")) as proof,
+        closing(open_restored(target, "postgres")) as restored,
+        Databases.connect(target, avoiding="x") as databases,
+    ):
+        for session in (proof, restored, databases.session):
+            found = [session.execute(f"SHOW {limit}".encode()).fetchone() for limit in limits]
+            assert [("0",)] * len(limits) == found
+
+
+@pytest.mark.parametrize("secret", ["sslpassword", "scram_client_key"])
+def test_a_secret_that_tools_take_on_their_command_line_alone(secret: str) -> None:
+    """It would be read there by everybody: refused, with another way."""
+    with pytest.raises(ConfigurationError, match=secret) as caught:
+        GivenServer(f"host=/tmp password=x {secret}=hunter2")
+    assert "hunter2" not in str(caught.value)
+    assert "service=NAME" in caught.value.steps[0]
+
+
+def test_a_session_that_the_server_ended(pg18: TestServer, plain_dump: Path) -> None:
+    """What a proof made on the server is cleared away all the same."""
+    place = GivenServer(pg18.conninfo("postgres"))
+    with closing(open_session(place, "postgres")) as session:
+        site = ProofSite(session, place, lasting=True)
+        with suppress(psycopg.OperationalError), site:
+            assert site.find_locale(encoding="UTF8", locale={"LOCALE": "C"}) is None
+            made = site.database(encoding="UTF8")
+            pg18.psql("postgres", f"SELECT pg_terminate_backend({session.info.backend_pid})")
+            session.execute("SELECT 1")
+    assert made not in _left(pg18)
 
 
 def test_a_disk_that_is_too_small(

@@ -249,6 +249,33 @@ def test_clearing_ends_a_server_that_outlived_its_owner(temporary: Path) -> None
     assert gone(processes)
 
 
+@pytest.mark.skipif(not _AS_ROOT, reason="only root could end the processes of others")
+@pytest.mark.parametrize("kind", ["link", "socket"])
+def test_clearing_ends_nobody_elses_process(temporary: Path, kind: str) -> None:
+    """What a hostile dump leaves in the directory of its server leads to no other process."""
+    abandoned = temporary / "pgvow-a"
+    abandoned.mkdir()
+    (abandoned / "owner.lock").touch()
+    door = abandoned / ".s.PGSQL.5432"
+    place = temporary / "elsewhere" if kind == "link" else door
+    listening = f"""
+import socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind({str(place)!r}); server.listen(); print("ready", flush=True); sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", listening], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        if kind == "link":
+            door.symlink_to(place)
+        clear_abandoned()
+        assert other.poll() is None
+        assert (kind == "socket") == abandoned.exists()  # whose server lives, it stays
+        other.kill()
+
+
 def test_clearing_leaves_what_is_not_ours(temporary: Path) -> None:
     """Directories with our prefix stay: without owner file, with a link or another's file for it.
 

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from pgvow.errors import AccessDenied, ConnectionFailed, PgvowError, RestoreFailed
-from pgvow.postgres.connection import translate, watch_for_our_death
+from pgvow.postgres.connection import take_your_time, translate, watch_for_our_death
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
 
@@ -321,9 +321,12 @@ def _first(target: Target, names: Iterable[str]) -> Session:
     refusal: PgvowError | None = None
     for name in dict.fromkeys(names):
         try:
-            return on_database(target, name).open("restore")
+            session = on_database(target, name).open("restore")
         except (ConnectionFailed, AccessDenied) as error:
             refusal = refusal or error
+        else:
+            take_your_time(session)
+            return session
     raise refusal or ConnectionFailed("there is no database to connect to", facts=target.facts)
 
 

@@ -9,7 +9,7 @@ the next proof there.
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Self
 
 import psycopg
@@ -54,6 +54,7 @@ class ProofSite:
     def __init__(self, session: Session, place: Place, *, lasting: bool) -> None:
         self.session = session
         self._place = place
+        self._dbname = session.info.dbname  # a session that was ended does not tell it
         self._lasting = lasting
         self._mark = _PREFIX + secrets.token_hex(6)
         self._databases: list[str] = []
@@ -83,11 +84,15 @@ class ProofSite:
                 raise
 
     def _clear(self) -> None:
-        if self.session.info.transaction_status != pq.TransactionStatus.IDLE:
-            # An interruption left a statement under way; that session cannot be used again.
-            dbname = self.session.info.dbname
-            self.session.close()
-            self.session = open_session(self._place, dbname)
+        if self.session.info.transaction_status == pq.TransactionStatus.IDLE:
+            self._drop_all()
+            return
+        # An interruption left a statement under way; that session cannot be used again.
+        self.session.close()
+        with closing(open_session(self._place, self._dbname)) as self.session:
+            self._drop_all()
+
+    def _drop_all(self) -> None:
         for name in self._databases:
             self._drop(name)
         if self._has_roles:

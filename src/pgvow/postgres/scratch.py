@@ -273,6 +273,9 @@ def _end_server(path: Path) -> bool:
 def _listener(path: Path) -> int | None:
     for name in path.glob(SOCKET_NAME.format(port="*")):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            # A link would lead to the socket of somebody else's.
+            if not stat.S_ISSOCK(name.lstat().st_mode):
+                continue
             client.settimeout(_PATIENCE)
             client.connect(str(name))
             return _peer(client)
@@ -280,14 +283,15 @@ def _listener(path: Path) -> int | None:
 
 
 def _peer(client: socket.socket) -> int:
-    """Process id of the other end; _UNKNOWN in another pid namespace, or where nothing tells."""
+    """Process id of the other end; _UNKNOWN where nothing tells, or it is no server of ours."""
     if sys.platform == "darwin":
         return client.getsockopt(_DARWIN_SOL_LOCAL, _DARWIN_LOCAL_PEERPID)
     if not hasattr(socket, "SO_PEERCRED"):
         return _UNKNOWN
     shape = struct.Struct("3i")
     answer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, shape.size)
-    return int(shape.unpack(answer)[0])
+    pid, uid, _ = shape.unpack(answer)  # the pid is 0 in another namespace
+    return int(pid) if uid == server_account().uid else _UNKNOWN
 
 
 def _remove(path: Path) -> bool:

@@ -8,6 +8,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgvow.errors import ConfigurationError, ConnectionFailed
+from pgvow.postgres.connection import take_your_time
+from pgvow.settings.masking import SECRET_PARAMETERS
 
 if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
@@ -25,12 +27,20 @@ class GivenServer:
 
     def __init__(self, dsn: str) -> None:
         try:
-            self.database = str(conninfo_to_dict(dsn).get("dbname") or "postgres")
+            given = conninfo_to_dict(dsn)
         except psycopg.ProgrammingError as error:
             raise ConfigurationError(
                 f"--on is no connection string: {str(error).strip()}",
                 steps=["For example: --on 'host=/run/postgresql user=postgres'"],
             ) from error
+        # The password alone has a variable that the tools read it from.
+        if secrets := sorted(SECRET_PARAMETERS.intersection(given) - {"password"}):
+            raise ConfigurationError(
+                f"--on has {', '.join(secrets)}, which would stand on the command lines of pg_dump"
+                " and pg_restore, where everybody can read it",
+                steps=["Keep it in a service file: --on service=NAME"],
+            )
+        self.database = str(given.get("dbname") or "postgres")
         self._dsn = dsn
 
     def conninfo(self, dbname: str) -> str:
@@ -50,8 +60,10 @@ def open_session(place: Place, dbname: str) -> Session:
     """Open an autocommit session; raises ConnectionFailed."""
     try:
         conninfo = place.conninfo(dbname)
-        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        session: Session = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise ConnectionFailed(
             str(error).strip(), steps=["Check the connection string given with --on"]
         ) from error
+    take_your_time(session)
+    return session

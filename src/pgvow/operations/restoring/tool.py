@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import NoSpace, RestoreFailed, ToolUnsuitable
 from pgvow.postgres.binaries import install_steps
-from pgvow.postgres.connection import watch_for_our_death
+from pgvow.postgres.connection import take_your_time, watch_for_our_death
 from pgvow.postgres.databases import on_database
 from pgvow.postgres.restoring import restore
 
@@ -169,5 +169,6 @@ def open_restored(target: Target, name: str) -> Session:
     """Open a session in a database that was restored; the server notices if we die."""
     session = on_database(target, name).open("restore")
     watch_for_our_death(session)
+    take_your_time(session)
     session.execute("SET client_encoding TO UTF8")
     return session
