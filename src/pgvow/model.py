@@ -265,7 +265,7 @@ class Proof:
 
     @property
     def restore_seconds(self) -> float | None:
-        """The time that a recovery takes, as last measured; None where none was."""
+        """What a recovery takes at least, as last measured; None where it never was."""
         return self.passed[-1].restore_seconds if self.level is Level.PROVEN else None
 
     def after(self, evidence: Evidence) -> Proof:

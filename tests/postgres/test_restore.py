@@ -351,9 +351,14 @@ def test_schema_only(server: TestServer, shop: str, fresh: str, tmp_path: Path) 
 
 @pytest.mark.majors(15, 18)
 def test_single_tables(server: TestServer, shop: str, fresh: str, tmp_path: Path) -> None:
-    """--table brings what the table needs and what hangs on it, and no other table."""
+    """--table brings what the table needs and what hangs on it, and no other table.
+
+    What it loses for want of another is named.
+    """
     dump = back_up(server, shop, tmp_path).backup.path
     result = restore(server, dump, fresh, tables=("orders",))
+    (warning,) = result.warnings
+    assert warning.endswith("not chosen: FK CONSTRAINT public.orders orders_customer_fkey")
     assert {"orders": 2000} == rows_by_key(server, fresh)
     assert result.comparison is not None
     assert (1, 2000) == (result.comparison.tables, result.comparison.rows)
@@ -391,6 +396,18 @@ def test_a_partitioned_table_comes_with_its_partitions(
     restore(server, dump, fresh, tables=("events",))
     assert {"events_1": 50, "events_2": 50} == rows_by_key(server, fresh)
     assert "100\n" == server.psql(fresh, "SELECT count(*) FROM events")
+
+
+@pytest.mark.majors(15)
+@pytest.mark.parametrize("name", ['"Orders.2"', 'public."Orders.2"', "Orders.2"])
+def test_a_table_by_its_quoted_name(
+    name: str, server: TestServer, database: str, fresh: str, tmp_path: Path
+) -> None:
+    """Written as SQL has it, as ``extract`` takes it, or as ``list`` shows it."""
+    server.psql(database, 'CREATE TABLE "Orders.2" (); CREATE TABLE orders ()')
+    dump = back_up(server, database, tmp_path).backup.path
+    assert () == restore(server, dump, fresh, tables=(name,)).warnings
+    assert {'"Orders.2"': 0} == rows_by_key(server, fresh)
 
 
 @pytest.mark.majors(15)

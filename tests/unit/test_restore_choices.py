@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from pgvow.errors import RestoreFailed, ToolUnsuitable
 from pgvow.operations.restoring.globals import Known, wanted
 from pgvow.operations.restoring.swap import Names
 from pgvow.operations.restoring.tool import choose_pg_restore, major_of
 from pgvow.postgres.binaries import Installation
-from pgvow.postgres.databases import shortened
+from pgvow.postgres.databases import dropdb, psql, shortened
 from pgvow.postgres.statements import written
 
 _GLOBALS = """\
@@ -71,6 +73,16 @@ def test_no_pg_restore_fits(majors: tuple[int, ...], server: int, made_by: int) 
     """One that sets transaction_timeout for an old server, or cannot read the archive, is none."""
     with pytest.raises(ToolUnsuitable):
         choose_pg_restore(installed(*majors), server_major=server, made_by=made_by)
+
+
+@pytest.mark.parametrize("name", ["shop", "my shop", "it's", "-x", "a=b", "postgresql://x"])
+def test_what_is_to_be_typed_means_the_database(name: str) -> None:
+    """Whatever it is called: for the shell, for the tool's options, and for libpq."""
+    words = shlex.split(dropdb(name))
+    assert ["dropdb", name] == [word for word in words if word != "--"]
+    assert name.startswith("-") == ("--" in words)
+    _, option, connection = shlex.split(psql(name))
+    assert ("-d", {"dbname": name}) == (option, conninfo_to_dict(connection))
 
 
 def test_an_older_server_is_refused() -> None:

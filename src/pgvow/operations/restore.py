@@ -32,8 +32,9 @@ from pgvow.operations.restoring.run import RestoreResult
 from pgvow.operations.restoring.swap import Names, put_in_place, set_aside
 from pgvow.operations.restoring.tool import PgRestore, open_restored
 from pgvow.postgres.connection import Target
-from pgvow.postgres.databases import Databases, refused
+from pgvow.postgres.databases import Databases, dropdb, psql, refused
 from pgvow.postgres.restoring import TargetTools
+from pgvow.postgres.statements import quoted
 from pgvow.progress import Step
 from pgvow.store import being_read
 
@@ -252,9 +253,9 @@ def _differs(run: Run, names: Names, differences: Sequence[Difference]) -> Resto
     else:
         set_aside(run.databases, names)
         steps = [
-            f"Look at what was restored: psql -d {names.differs}",
-            f"If it serves all the same: ALTER DATABASE … RENAME TO {names.final}",
-            f"If it does not: dropdb {names.differs}",
+            f"Look at what was restored: {psql(names.differs)}",
+            f"If it serves all the same: ALTER DATABASE … RENAME TO {quoted(names.final)}",
+            f"If it does not: {dropdb(names.differs)}",
         ]
     return RestoreFailed(cause, facts=run.target.facts, steps=steps)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import class_row
 
 from pgvow.errors import AccessDenied, ConnectionFailed, PgvowError, RestoreFailed
@@ -328,6 +330,16 @@ def _first(target: Target, names: Iterable[str]) -> Session:
             take_your_time(session)
             return session
     raise refusal or ConnectionFailed("there is no database to connect to", facts=target.facts)
+
+
+def dropdb(name: str) -> str:
+    """Say what to type to drop a database, whatever it is called."""
+    return shlex.join(["dropdb", *(["--"] if name.startswith("-") else []), name])
+
+
+def psql(name: str) -> str:
+    """Say what to type to look at a database, whatever it is called."""
+    return shlex.join(["psql", "-d", make_conninfo("", dbname=name)])
 
 
 def shortened(name: str, suffix: str) -> str:

@@ -220,11 +220,13 @@ def run(argv: Sequence[str], *, env: Mapping[str, str]) -> Output:
     return Output(ended, data)
 
 
-def run_quietly(argv: Sequence[str], *, env: Mapping[str, str]) -> Ended:
+def run_quietly(
+    argv: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int] = ()
+) -> Ended:
     """Run a program for its exit status and its complaints alone."""
     sink = os.open(os.devnull, os.O_WRONLY)
     try:
-        with Tool(argv, env=env, stdout=sink) as tool:
+        with Tool(argv, env=env, stdout=sink, pass_fds=pass_fds) as tool:
             ended = tool.wait()
     finally:
         os.close(sink)

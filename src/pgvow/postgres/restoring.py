@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pgvow.archive import Section
@@ -18,6 +17,8 @@ from pgvow.postgres.scratch_database import tool_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
 
     from pgvow.archive import Entry
     from pgvow.postgres.binaries import Installation
@@ -118,16 +119,20 @@ def restore(
             when_rows_are_there()
         if number and not wave:
             continue
-        with _list_of(wave) as listed:
+        with _list_of(wave) as number_of_list:
             argv = [
                 *(str(tools.installation.program("pg_restore")), "--exit-on-error"),
-                *("--no-password", f"--use-list={listed}", f"--dbname={connection}"),
+                *(
+                    "--no-password",
+                    f"--use-list=/dev/fd/{number_of_list}",
+                    f"--dbname={connection}",
+                ),
                 *(["--schema-only"] if schema_only else in_order),
                 *(["--no-owner"] if no_owner else []),
                 *([] if tablespaces else ["--no-tablespaces"]),
                 str(dump.absolute()),
             ]
-            ended = _watched(argv, environment, tick)
+            ended = _watched(argv, environment, tick, number_of_list)
         if ended.returncode != 0:
             return _error(ended)
         for line in ended.stderr.splitlines():
@@ -170,20 +175,22 @@ def _indexes_alone(late: Sequence[Entry]) -> dict[int, Entry]:
     return indexes
 
 
-def dump_schema(tools: ToolsFor, dbname: str, file: Path) -> None:
-    """Dump a database's schema into an archive; raises PgvowError with pg_dump's words."""
+def dump_schema(tools: ToolsFor, dbname: str, file: BinaryIO) -> None:
+    """Dump a database's schema into a file without a name; raises PgvowError, pg_dump's words."""
     connection, environment = tools.reach(dbname)
     argv = [
         *(str(tools.installation.program("pg_dump")), "-Fc", "--schema-only", "--no-password"),
-        *("--compress=0", f"--file={file}", f"--dbname={connection}"),
+        *("--compress=0", f"--file=/dev/fd/{file.fileno()}", f"--dbname={connection}"),
     ]
-    ended = run_quietly(argv, env=environment)
+    ended = run_quietly(argv, env=environment, pass_fds=[file.fileno()])
     if ended.returncode != 0:
         raise PgvowError(f"the restored schema could not be dumped: {ended.stderr}")
 
 
-def _watched(argv: list[str], env: Mapping[str, str], tick: Callable[[], None]) -> Ended:
-    with Tool(argv, env=env, stdout=subprocess.DEVNULL) as tool:
+def _watched(
+    argv: list[str], env: Mapping[str, str], tick: Callable[[], None], passed: int
+) -> Ended:
+    with Tool(argv, env=env, stdout=subprocess.DEVNULL, pass_fds=[passed]) as tool:
         tick()
         while (ended := tool.poll(_TICK)) is None:
             tick()
@@ -201,9 +208,13 @@ def _error(ended: Ended) -> RestoreError:
 
 
 @contextmanager
-def _list_of(entries: Iterable[Entry]) -> Iterator[Path]:
-    """Write a list of entries as pg_restore reads it: a number, a semicolon, a line."""
-    with tempfile.NamedTemporaryFile("w", prefix="pgvow-list-", encoding="ascii") as file:
+def _list_of(entries: Iterable[Entry]) -> Iterator[int]:
+    """Write a list of entries as pg_restore reads it: a number, a semicolon, a line.
+
+    The file has no name, so that it goes when we do, however that is; its number is yielded.
+    """
+    with tempfile.TemporaryFile("w", encoding="ascii") as file:
         file.writelines(f"{entry.dump_id};\n" for entry in entries)
         file.flush()
-        yield Path(file.name)
+        file.seek(0)
+        yield file.fileno()

@@ -46,7 +46,7 @@ def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
     yield "Backup of", moment(result.metadata.backup_timestamp)
     yield "Server", f"PostgreSQL {printable(proof.server_version or '?')}"
     yield "Compared", f"{proof.tables:,} tables, {proof.rows:,} rows"
-    yield "Restore", f"{duration(proof.restore_seconds or 0)} (the time a recovery takes)"
+    yield "Restore", f"{duration(proof.restore_seconds or 0)} (a recovery takes that at least)"
     yield "Took", duration(proof.seconds)
     if result.proof is not None:
         yield "Level", result.level.value if result.level else "listed"

@@ -9,6 +9,7 @@ from rich.text import Text
 from pgvow.cli.console import GOOD, WARNING, mark, printable, styled
 from pgvow.cli.render.as_json import plain
 from pgvow.cli.render.units import duration, moment
+from pgvow.postgres.databases import dropdb
 
 if TYPE_CHECKING:
     from pgvow.operations.restoring.run import RestoreResult
@@ -26,7 +27,8 @@ def restored_text(result: RestoreResult) -> Text:
         text.append(f"{name + ':':<12} {printable(value)}\n")
     text.append(f"{'Compared:':<12} ").append(mark(good=good)).append(f" {_compared(result)}")
     if result.kept_as is not None:
-        text.append(f"\n\nWhen the old database is no longer needed: dropdb {result.kept_as}")
+        command = printable(dropdb(result.kept_as))
+        text.append(f"\n\nWhen the old database is no longer needed: {command}")
     return text
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.archive import read_toc
@@ -58,11 +57,10 @@ def compare_schemas(
 
 def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
     """Dump the schema of a database; raises PgvowError with pg_dump's words."""
-    with tempfile.TemporaryDirectory(prefix="pgvow-schema-") as folder:
-        file = Path(folder) / "schema.dump"
+    with tempfile.TemporaryFile() as file:
         dump_schema(tools, dbname, file)
-        with file.open("rb") as opened:
-            return read_toc(opened)
+        file.seek(0)
+        return read_toc(file)
 
 
 def _is_compared(entry: Entry) -> bool:

@@ -38,6 +38,10 @@ _LOCKS_OF_CONNECTIONS = (
     100  # max_connections' default: the lock table has so many times its setting
 )
 _LEAST_LOCKS = 64
+_CONNECTIONS = "max_connections"
+_LEAST_CONNECTIONS = 100
+# Each worker restores, compares, and dumps a schema for reference; and then there is us.
+_CONNECTIONS_A_WORKER = 3
 _MOST_JOBS = 8
 _LEAST_JOBS = 2  # a serial pg_restore refills the free space of earlier pages: another order
 
@@ -96,6 +100,7 @@ def chosen_place(
         **_SETTINGS,
         **_locks(toc),
         **_helpers(options.workers),
+        _CONNECTIONS: str(_LEAST_CONNECTIONS + _CONNECTIONS_A_WORKER * options.workers),
         **lent_vectors(installation, environ),
     }
     # libpq's variables are the user's, and mean another server.

@@ -132,7 +132,8 @@ def prepared(
     with options.file.open("rb") as file:
         toc = mapped(read_toc(file), options.owner_map)
     definition = database_definition(toc)
-    return Run(
+    selection = select(toc, options.tables, superuser=server.is_superuser)
+    run = Run(
         options=options,
         progress=progress,
         target=databases.target,
@@ -141,9 +142,13 @@ def prepared(
         installation=installation,
         metadata=metadata,
         toc=toc,
-        selection=select(toc, options.tables, superuser=server.is_superuser),
+        selection=selection,
         definition=definition.without_tablespace() if options.no_tablespaces else definition,
     )
+    if selection.cut_off:
+        names = ", ".join(f"{entry.desc} {entry.name}" for entry in selection.cut_off)
+        run.warn(f"left out, for it needs a table that was not chosen: {names}")
+    return run
 
 
 def require_roles(run: Run) -> None:

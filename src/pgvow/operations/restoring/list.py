@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pgvow.errors import ConfigurationError, VerificationFailed
+from pgvow.errors import VerificationFailed
+from pgvow.operations.table_names import TableNames
 from pgvow.postgres.restoring import fails_harmlessly
 from pgvow.postgres.statements import setting_of, statements, without_setting
 
@@ -30,6 +31,8 @@ _HANGS_ON = frozenset(
         "STATISTICS DATA", "TABLE ATTACH", "TABLE DATA", "TRIGGER",
     }
 )  # fmt: skip
+# Whose tag is the table's name, a space, and their own.
+_NAMED_BY_TABLE = frozenset({"CONSTRAINT", "FK CONSTRAINT", "POLICY", "RULE", "TRIGGER"})
 _RELATIONS = _TABLES | {"VIEW"}
 _TABLESPACE = "TABLESPACE"
 
@@ -60,11 +63,13 @@ class DatabaseDefinition:
 class Selection:
     """What pg_restore restores, in the archive's order, and what we run after it.
 
-    ``left_out`` are the entries that would fail harmlessly.
+    ``left_out`` are the entries that would fail harmlessly; ``cut_off`` are those of the chosen
+    tables that need another, which was not chosen.
     """
 
     entries: tuple[Entry, ...]
     left_out: tuple[Entry, ...]
+    cut_off: tuple[Entry, ...] = ()
 
 
 def database_definition(toc: TableOfContents) -> DatabaseDefinition:
@@ -95,9 +100,9 @@ def _all_statements(entries: Iterable[Entry]) -> Iterator[Statement]:
 
 
 def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool) -> Selection:
-    """Choose everything, or only tables by their keys, with what they need and what hangs on them.
+    """Choose everything, or only tables by name, with what they need and what hangs on them.
 
-    Raises ConfigurationError where a table is not in the archive.
+    Raises UnknownTable where a name is not that of one table of the archive.
     """
     on_database = {entry.dump_id for entry in toc.entries if entry.desc in _OF_DATABASE}
     candidates = [
@@ -107,30 +112,23 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
         and entry.dump_id not in on_database
         and on_database.isdisjoint(entry.dependencies)
     ]
+    cut_off: tuple[Entry, ...] = ()
     if tables:
         chosen = _Chosen(candidates)
         chosen.take(_find(candidates, tables))
+        cut_off = chosen.cut_off()
         candidates = [entry for entry in candidates if entry.dump_id in chosen.ids]
     fails = {one.dump_id for one in candidates if fails_harmlessly(one, superuser=superuser)}
     return Selection(
         entries=tuple(entry for entry in candidates if entry.dump_id not in fails),
         left_out=tuple(entry for entry in candidates if entry.dump_id in fails),
+        cut_off=cut_off,
     )
 
 
 def _find(candidates: Sequence[Entry], tables: Sequence[str]) -> list[Entry]:
-    known = {entry.key: entry for entry in candidates if entry.desc in _TABLES}
-    known |= {entry.name: entry for entry in known.values()}
-    missing = [name for name in tables if name not in known]
-    if missing:
-        raise ConfigurationError(
-            f"the archive has no table {', '.join(missing)}",
-            steps=[
-                "Write schema.table where the table is not in public",
-                "See what is in the backup: pgvow show FILE",
-            ],
-        )
-    return [known[name] for name in tables]
+    known = TableNames(tuple(entry for entry in candidates if entry.desc in _TABLES))
+    return [known.find(name) for name in tables]
 
 
 class _Chosen:
@@ -155,6 +153,25 @@ class _Chosen:
             hanging = self._hanging()
             grown = not hanging <= self.ids
             self.ids |= hanging
+
+    def cut_off(self) -> tuple[Entry, ...]:
+        """What belongs to the tables that are taken, and is not."""
+        tables = {
+            (entry.namespace, entry.tag)
+            for entry in map(self._by_id.__getitem__, self.ids)
+            if entry.desc in _RELATIONS
+        }
+        return tuple(
+            entry
+            for entry in self._candidates
+            if entry.dump_id not in self.ids
+            and entry.desc in _NAMED_BY_TABLE
+            and any(
+                (entry.namespace, entry.tag[:end]) in tables
+                for end, letter in enumerate(entry.tag)
+                if letter == " "
+            )
+        )
 
     def _with_partitions(self, tables: Iterable[Entry]) -> Iterator[Entry]:
         waiting = list(tables)

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pgvow.errors import AccessDenied, RestoreFailed
-from pgvow.postgres.databases import Renaming, shortened
+from pgvow.postgres.databases import Renaming, dropdb, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ def claim(databases: Databases, database: str, *, warn: Callable[[str], None]) -
         else:
             warn(
                 f"{left.name} was left by a restore into {database} that died, and somebody has"
-                f" taken it up; if it is nobody's: dropdb {left.name}"
+                f" taken it up; if it is nobody's: {dropdb(left.name)}"
             )
 
 
