@@ -18,7 +18,7 @@ from pgvow.progress import Silent
 from pgvow.store import LocalStore, decode_proof, metadata_name, proof_path
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
-from tests.support.scenarios import SCENARIOS, Scenario, load, pairs
+from tests.support.scenarios import SCENARIOS, Scenario, jobs_by_turns, load, pairs
 from tests.support.servers import programs
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def backed_up(server: TestServer, scenario: Scenario, tmp_path: Path) -> Path:
 def _backup_of(server: TestServer, scenario: Scenario, folder: Path) -> Path:
     name = load(server, scenario)
     try:
-        return back_up(server, name, folder).backup.path
+        jobs = jobs_by_turns(server, scenario)
+        return back_up(server, name, folder, jobs=jobs).backup.path
     finally:
         server.drop_database(name)
 

@@ -14,7 +14,7 @@ from tests.support.commands import clean_environment, settings_for
 from tests.support.inprocess import back_up
 from tests.support.restored import rows_by_key
 from tests.support.restoring import databases
-from tests.support.scenarios import Scenario, load, pairs
+from tests.support.scenarios import Scenario, jobs_by_turns, load, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,8 @@ def test_scenario(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command ends well, finds nothing that differs, and every table has the source's rows."""
-    dump = back_up(server, loaded, tmp_path).backup.path
+    jobs = jobs_by_turns(server, scenario)
+    dump = back_up(server, loaded, tmp_path, jobs=jobs).backup.path
     restored = f"{loaded}_restored"
     for name in os.environ.keys() - clean_environment():
         monkeypatch.delenv(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pgvow.operations.backup import BackupOptions, make_backup
+from pgvow.operations.dumping import DumpOptions
 from pgvow.progress import Silent
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
@@ -17,10 +18,19 @@ if TYPE_CHECKING:
 
 
 def back_up(
-    server: TestServer, database: str, directory: Path, *, bin_dir: Path | None = None
+    server: TestServer,
+    database: str,
+    directory: Path,
+    *,
+    bin_dir: Path | None = None,
+    jobs: int = 1,
 ) -> BackupResult:
-    """Back up one database of a test server into ``directory/backups``."""
+    """Back up one database of a test server into ``directory/backups``; by pg_dump with one job."""
     environ = {**clean_environment(), **settings_for(server, database, bin_dir=bin_dir)}
     settings = load(env="dev", environ=environ, directory=directory)
-    options = BackupOptions(output_dir=directory / "backups", space_factor=0)
+    options = BackupOptions(
+        output_dir=directory / "backups",
+        space_factor=0,
+        dump=DumpOptions(parallel=jobs > 1, jobs=jobs),
+    )
     return make_backup(settings, options, environ=environ, progress=Silent())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,11 @@ def _usual(turn: int) -> tuple[int, ...]:
     if "PGVOW_TEST_ALL" in os.environ:
         return MAJORS
     return (MAJORS[0], between[turn % len(between)], MAJORS[-1])
+
+
+def jobs_by_turns(server: TestServer, scenario: Scenario) -> int:
+    """How many workers a backup has whose own engine is not what is tested: 1 to 3."""
+    return 1 + zlib.crc32(f"{scenario.name}/{server.major}".encode()) % 3
 
 
 def load(server: TestServer, scenario: Scenario) -> str:
