@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.held import workers_stopped_midway
 from tests.support.restored import restore_fresh, rows_by_key
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,6 +127,60 @@ def test_migrations_against_the_start_of_backups(
     after = commands.run("--json", *engine)
     assert after.code == 0, after.err
     assert after.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
+
+
+_LARGE = """
+CREATE TABLE {} AS
+SELECT n, md5(n::text) || md5((-n)::text) AS text FROM generate_series(1, 150000) AS n
+"""
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'relation'
+"""
+
+
+def fingerprints(report: Any) -> dict[str, str]:
+    """The fingerprint of each table's rows, from what a backup printed."""
+    return {table["name"]: table["fingerprint"] for table in report["metadata"]["tables"]}
+
+
+@pytest.mark.majors(15, 18)
+def test_locks_last_to_the_last_row(server: TestServer, database: str, tmp_path: Path) -> None:
+    """What comes amid the copying waits for the end of it; what was dumped is as it was before."""
+    tables = ("truncated", "dropped", "retyped", "clustered")
+    with server.connect(database) as session:
+        for table in tables:
+            session.execute(_LARGE.format(table))
+        session.execute("CREATE INDEX clustered_text ON clustered (text)")
+    commands = Commands(tmp_path, settings_for(server, database))
+    statements = (
+        "TRUNCATE truncated",
+        "DROP TABLE dropped",
+        "ALTER TABLE retyped ALTER COLUMN n TYPE text",
+        "CLUSTER clustered USING clustered_text",
+    )
+    expected = fingerprints(commands.run("--json", "--space-factor", "0").json)
+    run = commands.start(
+        *("--json", "--jobs", "2", "--compress", "gzip:9", "--space-factor", "0"),
+        *("--output-dir", "second"),
+    )
+    with (
+        ThreadPoolExecutor(len(statements)) as pool,
+        server.connect(database) as session,
+        ExitStack() as stack,
+    ):
+        with workers_stopped_midway(run, tmp_path / "second"):
+            changing = [
+                pool.submit(stack.enter_context(server.connect(database)).execute, text)
+                for text in statements
+            ]
+            wait_until(lambda: (len(statements),) == session.execute(_WAITING).fetchone())
+        out, err = run.communicate(timeout=600)
+        assert 0 == run.returncode, err
+        for change in changing:
+            change.result()
+    assert len(tables) == len(expected)
+    assert expected == fingerprints(json.loads(out))
 
 
 @pytest.mark.majors(18)
