@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
-from tests.support.engines import dump_by_pg_dump, script_of
+from tests.support.engines import dump_by_pg_dump, dump_in_parallel, script_of
 from tests.support.held import programs_with
 from tests.support.pooler import pgbouncer
 from tests.support.restored import restore_fresh, rows_by_key
@@ -82,6 +82,24 @@ def test_sizes_that_were_never_gathered(server: TestServer, database: str, tmp_p
     assert {"unknown": 100000, "beside": 1} == metadata["table_counts"]
     (table,) = [one for one in metadata["tables"] if one["name"] == "unknown"]
     assert table["segment_blocks"] < table["blocks"]
+
+
+@pytest.mark.majors(15, 18)
+def test_a_filtered_table_of_several_segments(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """An extension's configuration table keeps its filter, however large it is."""
+    server.psql(
+        database,
+        "CREATE EXTENSION pgvow_conf;"
+        "INSERT INTO pgvow_conf.filtered SELECT n, repeat(md5(n::text), 8), n % 2 = 0"
+        " FROM generate_series(1001, 60000) AS n",
+    )
+    filled = dump_in_parallel(server, database, tmp_path / "dump")
+    (facts,) = [facts for facts in filled.facts.values() if facts.name == "filtered"]
+    assert (29500, 0) == (facts.rows, facts.segment_blocks)
+    reference = dump_by_pg_dump(server, database, tmp_path / "reference")
+    assert script_of(server, reference) == script_of(server, tmp_path / "dump")
 
 
 def peak_of(run: subprocess.Popen[str]) -> int:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgvow.engine.plan import SHARED_LOCKS, Dispatcher, Relation, Work, share_out, tasks
+from pgvow.engine.plan import (
+    SHARED_LOCKS,
+    Dispatcher,
+    Relation,
+    Work,
+    measured,
+    share_out,
+    tasks,
+)
 from pgvow.postgres.snapshot import Table
 
 if TYPE_CHECKING:
@@ -81,6 +89,19 @@ def test_segments_are_a_power_of_two(relation: Relation) -> None:
         return
     assert 1 == step.bit_count()
     assert 1 == step or step * relation.bytes <= (6 << 20) * relation.blocks
+
+
+def test_a_filtered_table_is_copied_whole() -> None:
+    """However large: its filter cannot be joined to a range. Its neighbour is cut."""
+    known = [
+        Table(1, "s", "filtered", True, "WHERE NOT standard", 0),  # noqa: FBT003
+        Table(2, "s", "plain", True, "", 0),  # noqa: FBT003
+    ]
+    facts = (5000, 5000 * _BLOCK, 7, True)
+    found = measured(known, {1: facts, 2: facts})
+    assert Relation(2, *facts) == found[2]
+    assert [None] == [task.blocks for task in planned(found[1])]
+    assert len(planned(found[2])) > 1
 
 
 @given(relation=relations(), more=st.integers(0, 50))

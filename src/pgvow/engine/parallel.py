@@ -20,7 +20,7 @@ from pgvow.engine.batch import batch
 from pgvow.engine.failure import dump_failure
 from pgvow.engine.filled import Filled
 from pgvow.engine.flow import Flow
-from pgvow.engine.plan import Dispatcher, Relation, Work, share_out, tasks
+from pgvow.engine.plan import Dispatcher, Work, measured, share_out, tasks
 from pgvow.engine.selecting import read_head
 from pgvow.engine.worker import Worker
 from pgvow.errors import BackupFailed
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import Contents, Encoder
     from pgvow.engine.command import DumpCommand
-    from pgvow.engine.plan import Task
+    from pgvow.engine.plan import Relation, Task
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
     from pgvow.progress import Progress
@@ -147,7 +147,7 @@ class Parallel:
         *,
         folder: Path,
     ) -> Filled:
-        relations = {oid: Relation(oid, *facts) for oid, facts in locks.relations.items()}
+        relations = measured(held.tables, locks.relations)
         copied = {entry.oid: entry for entry in writer.toc.table_data}
         self._see_that_they_are_locked(copied, relations)
         todo = tasks(list(copied), relations)

@@ -47,6 +47,21 @@ class Relation:
         return 1 << ((wanted * 4 // 3).bit_length() - 1)
 
 
+def measured(
+    tables: Sequence[Table], facts: Mapping[int, tuple[int, int, int, bool]]
+) -> dict[int, Relation]:
+    """Join what the server says of relations, in the order of Relation's fields, to their tables.
+
+    A filter of an extension's is SQL of whatever form: such a table is copied whole through it, as
+    pg_dump does, and not by ranges.
+    """
+    filtered = {table.oid for table in tables if table.filter}
+    return {
+        oid: Relation(oid, blocks, size, filenode, by_blocks and oid not in filtered)
+        for oid, (blocks, size, filenode, by_blocks) in facts.items()
+    }
+
+
 class Work(StrEnum):
     """What there is to do with a table."""
 
