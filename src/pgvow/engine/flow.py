@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -37,16 +38,19 @@ class Part:
 class Flow:
     """Takes parts of numbered segments from many threads, and yields them in order in one.
 
-    Whoever is ahead of the segment that is being written waits while more than ``most`` bytes of
-    text are on their way; whoever brings that very segment never waits.
+    Whoever brings a part waits while more than ``most`` bytes of text are on their way. For the
+    segment that is being written ``awaited`` bytes of its own are always let in, and one part of
+    any size: others cannot keep it from being finished, and the writer takes what it waits for.
     """
 
-    def __init__(self, numbers: list[int], most: int) -> None:
+    def __init__(self, numbers: list[int], most: int, *, awaited: int) -> None:
         self._queues: dict[int, SimpleQueue[Part | None]] = {
             number: SimpleQueue() for number in numbers
         }
         self._most = most
-        self._on_the_way = 0
+        self._awaited = awaited
+        self._on_the_way: Counter[int] = Counter()  # bytes by segment
+        self._in_all = 0
         self._current = -1
         self._moved = threading.Condition()
         self._failure: BaseException | None = None
@@ -59,7 +63,7 @@ class Flow:
             self._moved.wait_for(lambda: self._stopped or self._has_room(number, size))
             if self._stopped:
                 raise StoppedError
-            self._on_the_way += size
+            self._count(number, size)
         self._queues[number].put(part)
 
     def end(self, number: int) -> None:
@@ -75,9 +79,9 @@ class Flow:
         while (part := self._next(queue)) is not None:
             yield part
             with self._moved:
-                self._on_the_way -= len(part.text)
+                self._count(number, -len(part.text))
                 self._moved.notify_all()
-        del self._queues[number]
+        del self._queues[number], self._on_the_way[number]
 
     def fail(self, error: BaseException) -> None:
         """Call it off; the first reason counts."""
@@ -99,7 +103,14 @@ class Flow:
             raise self._failure
 
     def _has_room(self, number: int, size: int) -> bool:
-        return number == self._current or self._on_the_way + size <= self._most
+        if self._in_all + size <= self._most:
+            return True
+        own = self._on_the_way[number]
+        return number == self._current and (not own or own + size <= self._awaited)
+
+    def _count(self, number: int, size: int) -> None:
+        self._on_the_way[number] += size
+        self._in_all += size
 
     def _next(self, queue: SimpleQueue[Part | None]) -> Part | None:
         while True:

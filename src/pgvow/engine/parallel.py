@@ -22,7 +22,7 @@ from pgvow.engine.filled import Filled
 from pgvow.engine.flow import Flow
 from pgvow.engine.plan import Dispatcher, Work, measured, share_out, tasks
 from pgvow.engine.selecting import read_head
-from pgvow.engine.worker import Worker
+from pgvow.engine.worker import PIECE_BYTES, Worker
 from pgvow.errors import BackupFailed
 from pgvow.model import PARALLEL, TableFacts
 from pgvow.postgres.connection import translate
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
 
 _AHEAD_BYTES = 12 << 20
-"""How much text a worker may have on its way to the file, beyond what is being written."""
+"""How much text a worker may have on its way to the file, on an average."""
 _JOIN_SECONDS = 5.0
 
 
@@ -151,7 +151,11 @@ class Parallel:
         copied = {entry.oid: entry for entry in writer.toc.table_data}
         self._see_that_they_are_locked(copied, relations)
         todo = tasks(list(copied), relations)
-        flow = Flow([task.number for task in todo], _AHEAD_BYTES * self._workers)
+        flow = Flow(
+            [task.number for task in todo],
+            _AHEAD_BYTES * self._workers,
+            awaited=PIECE_BYTES * (self._workers + 2),
+        )
         dispatcher = Dispatcher(todo, locks.shares)
         tables = {table.oid: table for table in held.tables}
         with ThreadPoolExecutor(self._workers, thread_name_prefix="compress") as pool:
