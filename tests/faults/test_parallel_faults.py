@@ -15,6 +15,7 @@ from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
 from tests.support.disks import needs_root
 from tests.support.held import workers_stopped_midway
+from tests.support.pooler import commands_through, pgbouncer
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ _SESSIONS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'pgvow%'
 """
+_OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_ENDS_WITHIN = 2.0
 # One whose psql is stopped: it cannot end before it is told to.
 _COPYING = """
 SELECT pid FROM pg_stat_activity
@@ -146,13 +152,51 @@ def test_a_workers_copy_is_ended(
 def test_it_is_interrupted(
     signum: int, code: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """Workers end at once, even stopped ones, and so do their sessions."""
+    """Within two seconds workers end, even stopped ones, and so do their sessions."""
     run = commands.start(*_SLOW)
     with workers_stopped_midway(run, tmp_path) as workers:
+        begin = time.monotonic()
         run.send_signal(signum)
         err = ended(run, tmp_path, workers)
+        wait_for_no_session(server, noise)
+    assert time.monotonic() - begin < _ENDS_WITHIN
     assert code == run.returncode, err
-    wait_for_no_session(server, noise)
+
+
+@pytest.mark.majors(18)
+def test_it_is_interrupted_while_it_connects(
+    server: TestServer, noise: str, tmp_path: Path
+) -> None:
+    """Two seconds are the bound here too, however many workers a pooler lets wait."""
+    with pgbouncer(server, pool_mode="session", default_pool_size=3) as pooler:
+        run = commands_through(pooler, noise, tmp_path).start("--jobs", "6", *_SLOW[2:])
+        with server.connect(noise) as session:
+            wait_until(lambda: (3,) == session.execute(_OTHERS).fetchone())
+        process = psutil.Process(run.pid)
+        workers = wait_until(
+            lambda: [one for one in process.children() if one.name() == "psql"][5:]
+        )
+        workers = [one for one in process.children() if one.name() == "psql"]
+        time.sleep(0.5)  # those that are let in become ready
+        begin = time.monotonic()
+        run.send_signal(signal.SIGTERM)
+        err = ended(run, tmp_path, workers)
+        assert time.monotonic() - begin < _ENDS_WITHIN
+    assert 143 == run.returncode, err
+
+
+@pytest.mark.majors(18)
+def test_a_pooler_that_has_no_session_to_give(
+    server: TestServer, noise: str, tmp_path: Path
+) -> None:
+    """A worker that is let in and then gets no answer is waited for, but not for ever: 3."""
+    with pgbouncer(server, pool_mode="session", default_pool_size=3) as pooler:
+        commands = commands_through(pooler, noise, tmp_path)
+        done = commands.run("--jobs", "6", *_SLOW[2:], PGCONNECT_TIMEOUT="4")
+    assert 3 == done.code, done.err
+    assert "not ready within 8 seconds" in done.err
+    assert "--jobs 1" in done.err
+    assert [] == left_in(tmp_path / "db/backups")
 
 
 @pytest.mark.majors(18)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
-from tests.support.pooler import Pooler, pgbouncer
+from tests.support.pooler import Pooler, commands_through, pgbouncer
 from tests.support.restored import restore_fresh, rows_by_key
 
 if TYPE_CHECKING:
@@ -29,12 +28,6 @@ UNION ALL SELECT 'cursor', name FROM pg_cursors
 UNION ALL SELECT 'listening', channel FROM pg_listening_channels() AS channel
 ORDER BY 1, 2
 """
-
-
-def commands_through(pooler: Pooler, database: str, cwd: Path) -> Commands:
-    """A user's shell that points at the pooler."""
-    settings = settings_for(pooler.server, database)
-    return Commands(cwd, {**settings, "DEV_DB_HOST": pooler.host, "DEV_DB_PORT": str(pooler.port)})
 
 
 def make_tables(server: TestServer, database: str) -> None:

@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.postgres.process import die_with_parent
 from pgvow.postgres.scratch import server_account
+from tests.support.commands import Commands, settings_for
 from tests.support.programs import system_program
 from tests.support.waiting import wait_until
 
@@ -55,6 +56,12 @@ class Pooler:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def commands_through(pooler: Pooler, database: str, cwd: Path) -> Commands:
+    """A user's shell that points at the pooler."""
+    settings = settings_for(pooler.server, database)
+    return Commands(cwd, {**settings, "DEV_DB_HOST": pooler.host, "DEV_DB_PORT": str(pooler.port)})
 
 
 @contextlib.contextmanager

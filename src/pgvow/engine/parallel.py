@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from pgvow.engine.worker import PIECE_BYTES, Worker
 from pgvow.errors import BackupFailed
 from pgvow.model import PARALLEL, TableFacts
 from pgvow.postgres.connection import translate
-from pgvow.postgres.copy_session import CopySession
+from pgvow.postgres.copy_session import CopySession, prepared
 from pgvow.postgres.process import Tool
 from pgvow.postgres.shared_locks import SharedLocks
 from pgvow.postgres.snapshot import (
@@ -42,6 +42,7 @@ from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import BinaryIO
 
@@ -105,24 +106,15 @@ class Parallel:
                 steps=["Use the reference engine: --engine pg_dump", "And please report it"],
             ) from error
 
-    @contextmanager
-    def _sessions(self) -> Iterator[Sequence[CopySession]]:
+    def _sessions(self) -> AbstractContextManager[Sequence[CopySession]]:
         watched = watchable(self._session)
-        with ExitStack() as stack:
-            sessions = [
-                stack.enter_context(
-                    CopySession(
-                        self._command.target,
-                        self._command.installation,
-                        self._session,
-                        watched=watched,
-                    )
-                )
-                for _ in range(self._workers)
-            ]
-            for session in sessions:
-                session.prepare()
-            yield sessions
+
+        def start() -> CopySession:
+            return CopySession(
+                self._command.target, self._command.installation, self._session, watched=watched
+            )
+
+        return prepared(start, self._workers)
 
     @contextmanager
     def _snapshot(

@@ -89,6 +89,13 @@ class Target:
         }
         return {**defaults, **given, "application_name": application_name}
 
+    @property
+    def connect_seconds(self) -> int | None:
+        """How long a connection may take to be made; None: as long as it likes."""
+        given = self.parameters("pgvow").get("connect_timeout")
+        seconds = int(given or self.environ.get("PGCONNECT_TIMEOUT", "0"))
+        return seconds if seconds > 0 else None
+
     def conninfo(self, application_name: str, *, notice_our_death: bool = False) -> str:
         """Compose the connection string for a tool's command line: everything but secrets."""
         parameters = self.parameters(application_name)

@@ -12,20 +12,23 @@ import fcntl
 import os
 import re
 import secrets
+import select
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import psycopg
 
+from pgvow.errors import ConnectionFailed
 from pgvow.postgres.connection import carried
 from pgvow.postgres.process import Tool
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from psycopg.sql import Composable
@@ -43,6 +46,7 @@ _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, Linux
 _ANSWER_BYTES = 1 << 16
 _COMPLAINT_WITHIN = 2.0
 _GOODBYE_WITHIN = 1.0
+_GOODBYE_AT_ERRORS_WITHIN = 0.3
 # "ERROR:  57014: canceling statement", where psql puts its own name in front of some.
 _COMPLAINT = re.compile(r"(?:psql:(?:<stdin>:\d+:)? )?(?:\w+: +)?(?:([0-9A-Z]{5}): )?(.*)")
 _NO_COMPLAINTS = ("WARNING:", "NOTICE:", "LOG:", "DETAIL:", "HINT:", "LOCATION:")
@@ -88,6 +92,7 @@ class CopySession:
         self._rest = b""
         self._spare = bytearray()
         self._killed = False
+        self._ready_by: float | None = None
         self.backend = 0
 
     def __enter__(self) -> Self:
@@ -99,27 +104,32 @@ class CopySession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._killed:
-            self._take_leave()
-        self._tool.stop()
+        end_all([self], within=_GOODBYE_WITHIN)
 
     def kill(self) -> None:
         """End psql at once; whoever reads from it meets the end of its output."""
         self._killed = True
         self._tool.kill()
 
-    def prepare(self) -> None:
+    def prepare(self, *, started: float | None = None) -> None:
         """Wait until the session stands, and set in it what pg_dump sets in its own.
 
-        Raises ConnectionFailed, AccessDenied where psql is not let in, and psycopg's errors.
+        libpq gives up a server that is silent, but not a pooler that lets in and then has no
+        session to give: twice what a connection may take, since ``started``, is as long as we
+        wait. Raises ConnectionFailed, AccessDenied where psql is not let in, and psycopg's errors.
         """
+        if patience := self._target.connect_seconds:
+            self._ready_by = (started or time.monotonic()) + 2 * patience
         try:
             self.execute(query("session_settings").encode())
+        except psycopg.errors.ConnectionTimeout:
+            raise _not_ready(self._target, 2 * (patience or 0)) from None
         except psycopg.OperationalError as error:
             if error.sqlstate is None:
                 raise self._target.refused(error) from error
             raise
         self.backend = int(self.execute(b"SELECT pg_catalog.pg_backend_pid()"))
+        self._ready_by = None
         self._tool.take_complaints()  # a server greets with warnings that are nobody's failure
 
     def end_at_errors(self) -> None:
@@ -216,6 +226,8 @@ class CopySession:
         return buffer
 
     def _read(self, into: memoryview) -> int:
+        if self._ready_by is not None and not _readable(self._output, self._ready_by):
+            raise psycopg.errors.ConnectionTimeout
         count = os.readv(self._output, [into])
         if not count:
             raise self._ended()
@@ -240,14 +252,69 @@ class CopySession:
             time.sleep(0.01)
         return ""
 
-    def _take_leave(self) -> None:
+    def take_leave(self) -> None:
         """Let psql end by itself: of a session that is just gone a server's log complains."""
+        if self._killed:
+            return
         try:
+            os.set_blocking(self._tool.stdin.fileno(), False)  # a full pipe is nothing to wait for
             self._tool.stdin.write(b"ROLLBACK;\n")
             self._tool.stdin.close()
         except (OSError, ValueError):
-            return
-        self._tool.poll(_GOODBYE_WITHIN)
+            self.kill()
+
+    def stop(self, *, deadline: float) -> None:
+        """End psql, by force from a moment on."""
+        if not self._killed and not self._tool.poll(max(0.0, deadline - time.monotonic())):
+            self.kill()
+        self._tool.stop()
+
+
+def end_all(sessions: Sequence[CopySession], *, within: float) -> None:
+    """End sessions, all in the same few tenths of a second; repeating it is harmless."""
+    for session in sessions:
+        session.take_leave()
+    deadline = time.monotonic() + within
+    for session in sessions:
+        session.stop(deadline=deadline)
+
+
+@contextmanager
+def prepared(start: Callable[[], CopySession], count: int) -> Iterator[Sequence[CopySession]]:
+    """Start so many sessions, and end them together, at once where something has failed.
+
+    Raises what ``CopySession.prepare`` does.
+    """
+    sessions: list[CopySession] = []
+    patience = _GOODBYE_AT_ERRORS_WITHIN
+    started = time.monotonic()
+    try:
+        while len(sessions) < count:
+            sessions.append(start())
+        for session in sessions:
+            session.prepare(started=started)
+        yield sessions
+        patience = _GOODBYE_WITHIN
+    finally:
+        end_all(sessions, within=patience)
+
+
+def _readable(pipe: int, deadline: float) -> bool:
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    return bool(waiting.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def _not_ready(target: Target, seconds: float) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"a worker's session was not ready within {seconds:.0f} seconds",
+        facts=target.facts,
+        steps=[
+            "Use fewer workers: --jobs 1 needs three connections, each worker one more",
+            "Or allow more where a pooler stands between: pool_size, default_pool_size",
+            f"Or give it more time, twice PGCONNECT_TIMEOUT: that is {seconds / 2:.0f} now",
+        ],
+    )
 
 
 def _first_complaint(complaints: str) -> tuple[str, str] | None:
