@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import uuid
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.support.servers import TestServer
 
+_SETTING = re.compile(rb"^ALTER DATABASE (?:\w+|\"[^\"\n]+\") SET (.+;)$", re.MULTILINE)
 _TABLES = """
 SELECT n.nspname, c.relname, coalesce(f.condition, '')
 FROM pg_class AS c
@@ -38,9 +40,12 @@ WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_sche
 def restore_fresh(server: TestServer, dump: Path) -> Iterator[str]:
     """Restore a dump into a new database of the same encoding; yields its name, drops it after."""
     name = f"restored_{uuid.uuid4().hex[:12]}"
-    encoding = _encoding(server, dump)
-    server.create_database(name, encoding=encoding, locale="C")
+    script = _script(server, dump)
+    server.create_database(name, encoding=_encoding(script), locale="C")
     try:
+        # As by pg_restore -C, which knows no other name than the source's.
+        for setting in _SETTING.findall(script):
+            server.psql("postgres", f"ALTER DATABASE {name} SET {setting.decode()}")
         # The schema public is there already; everything else has to restore without an error.
         subprocess.run(
             [server.bin / "pg_restore", "--exit-on-error", "--no-password", "-d", name, dump],
@@ -53,13 +58,16 @@ def restore_fresh(server: TestServer, dump: Path) -> Iterator[str]:
         server.drop_database(name)
 
 
-def _encoding(server: TestServer, dump: Path) -> str:
-    script = subprocess.run(
-        [server.bin / "pg_restore", "-f", "-", "--schema-only", dump],
+def _script(server: TestServer, dump: Path) -> bytes:
+    return subprocess.run(
+        [server.bin / "pg_restore", "-f", "-", "--create", "--schema-only", dump],
         env=server.environment("postgres"),
         check=True,
         capture_output=True,
     ).stdout
+
+
+def _encoding(script: bytes) -> str:
     for line in script.splitlines():
         if line.startswith(b"SET client_encoding"):
             return line.split(b"'")[1].decode()

@@ -16,8 +16,10 @@ import psycopg
 from psycopg import errors, pq, sql
 
 from pgvow.errors import CannotBeProven, ConnectionFailed, PgvowError
+from pgvow.postgres.database_settings import setting_name
 from pgvow.postgres.scratch_database import open_session
 from pgvow.postgres.sql import query
+from pgvow.postgres.statements import for_database, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from pgvow.postgres.connection import Session
     from pgvow.postgres.scratch_database import Place
+    from pgvow.postgres.statements import Statement
 
 _PREFIX = "pgvow_proof_"
 _LOCALE_OPTIONS: dict[str, LiteralString] = {
@@ -61,6 +64,7 @@ class ProofSite:
         self._has_roles = False
         self._locale: Mapping[str, str] | None = None
         self._unused: str | None = None
+        self.refused_settings: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         if self._lasting:
@@ -110,12 +114,30 @@ class ProofSite:
         found = self.session.execute(query("stand_ins")).fetchall()
         return cleared + self._drop_roles({proof for _, proof, has_ended in found if has_ended})
 
-    def database(self, *, encoding: str) -> str:
-        """Give an empty database, in the locale found, by its name."""
-        if self._unused is not None:
-            name, self._unused = self._unused, None
-            return name
-        return self._create(encoding, self._locale or _FALLBACK)
+    def database(self, *, encoding: str, settings: Iterable[Statement] = ()) -> str:
+        """Give an empty database, in the locale found and with these settings, by its name.
+
+        What the server refuses of the settings is told in ``refused_settings``, and left out: it
+        may be that nothing depends on it.
+        """
+        name, self._unused = self._unused, None
+        if name is None:
+            name = self._create(encoding, self._locale or _FALLBACK)
+        if wanted := tuple(settings):
+            self._set(name, wanted)
+        return name
+
+    def _set(self, name: str, settings: Iterable[Statement]) -> None:
+        # From inside: their texts are kept in the encoding of the database that they are given in.
+        with open_session(self._place, name) as session:
+            session.execute("SET client_encoding TO UTF8")
+            for statement in settings:
+                try:
+                    session.execute(written(for_database(statement, name)))
+                except psycopg.Error as error:
+                    if session.closed:
+                        raise
+                    self.refused_settings[setting_name(statement) or ""] = str(error).strip()
 
     def _create(self, encoding: str, locale: Mapping[str, str]) -> str:
         name = f"{self._mark}_{len(self._databases)}"

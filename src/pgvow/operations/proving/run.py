@@ -6,14 +6,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from pgvow.archive import database_locale, roles_named, superusers_named
+from pgvow.errors import CannotBeProven
 from pgvow.operations.comparing.database import compare_database
 from pgvow.operations.comparing.schema import compare_schemas, schema_of
 from pgvow.operations.proving.obstacles import refuse_missing_extensions, restore_difference
+from pgvow.postgres.database_settings import settings_for_restore
 from pgvow.postgres.proof_site import ProofSite
 from pgvow.postgres.restoring import RestoreError, fails_harmlessly, restore
 from pgvow.postgres.scratch_database import open_session
@@ -79,12 +82,19 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
             run.warn(f"the source's collation is not to be had here, proving with C: {lacking}")
         site.stand_in(roles_named(run.toc), superusers=superusers)
         entries = _wanted(run.toc, session)
-        restored = site.database(encoding=run.toc.encoding)
+        make = partial(
+            site.database,
+            encoding=run.toc.encoding,
+            settings=settings_for_restore(run.toc.entries),
+        )
+        restored = make()
+        for name, complaint in site.refused_settings.items():
+            run.warn(f"the database's own setting {name} is not to be had here: {complaint}")
         proving = _Proving(run, chosen, entries, lacking, site)
         if chosen.is_throwaway:
-            return proving.run(restored, lambda: site.database(encoding=run.toc.encoding))
+            return proving.run(restored, make)
         # What an interruption has to drop is there, or is not: nothing is being made.
-        reference = site.database(encoding=run.toc.encoding)
+        reference = make()
         return proving.run(restored, lambda: reference)
 
 
@@ -189,6 +199,13 @@ class _Proving:
             lacking=self.lacking,
             selection=self.proof.metadata.selection,
         )
+        if refused := self.site.refused_settings:
+            raise CannotBeProven(
+                f"{difference.found}\nsettings of the database that are not to be had here:"
+                f" {', '.join(sorted(refused))}",
+                facts={"Object": difference.name},
+                steps=["Prove it where a superuser may set them: pgvow prove FILE --on DSN"],
+            )
         return Outcome((difference,), None, seconds)
 
     def _stop_comparing(self, dbname: str) -> None:

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from pgvow.errors import RestoreFailed
+from pgvow.postgres.database_settings import needed_by_restore
 from pgvow.postgres.databases import refused
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, statements, written
@@ -25,19 +26,22 @@ def apply_definition(
 ) -> None:
     """Give a database the owner, settings and grants that the archive has for its own.
 
-    Without ``keep`` all but the owner is only tried: whatever is refused is better known before the
-    hours that a restore takes. Raises psycopg.Error.
+    Without ``keep`` all but the owner is tried, for whatever is refused is better known before the
+    hours that a restore takes, and only those settings stay that the restore needs. Raises
+    psycopg.Error.
     """
+    quoted = sql.Identifier(name)
     if definition.owner and not no_owner:
         # Kept in any case: as owner of the database a role may have tables in its schema public.
-        session.execute(
-            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
-                sql.Identifier(name), sql.Identifier(definition.owner)
-            )
-        )
+        owner = sql.Identifier(definition.owner)
+        session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(quoted, owner))
     with session.transaction(force_rollback=not keep):
+        # In the archive's order, which a later dump would have too.
+        session.execute(sql.SQL("ALTER DATABASE {} RESET ALL").format(quoted))
         for statement in definition.properties:
             session.execute(written(for_database(statement, name)))
+    for statement in () if keep else needed_by_restore(definition.properties):
+        session.execute(written(for_database(statement, name)))
 
 
 def apply_left_out(

@@ -1,0 +1,154 @@
+"""What a restore computes anew hangs on settings of the database itself: it has to have them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pgvow.errors import CannotBeProven
+from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.progress import Silent
+from tests.support.commands import clean_environment
+from tests.support.inprocess import back_up
+from tests.support.restoring import databases, restore
+from tests.support.scenarios import SCENARIOS, load
+from tests.support.servers import programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import TestServer
+
+_HANGING = """
+CREATE TABLE visits (
+  at timestamptz, day date CHECK (day = at::date),
+  tenant integer CHECK (tenant = current_setting('app.tenant')::integer)
+);
+INSERT INTO visits SELECT at, at::date, 7
+FROM generate_series(timestamptz '2024-01-01 UTC', '2024-01-05 02:00 UTC', '1 h') AS at;
+CREATE MATERIALIZED VIEW per_day AS SELECT at::date AS day, count(*) FROM visits GROUP BY 1;
+CREATE FUNCTION day_of(timestamptz) RETURNS date IMMUTABLE LANGUAGE sql AS 'SELECT $1::date';
+CREATE INDEX ON visits (day_of(at));
+"""
+_COMPUTED = """
+SELECT * FROM per_day ORDER BY day;
+SET enable_seqscan TO off;
+SELECT count(*) FROM visits WHERE day_of(at) = '2024-01-05';
+"""
+_SETTINGS = """
+SELECT unnest(setconfig) FROM pg_db_role_setting
+WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = '{}') ORDER BY 1
+"""
+
+
+@pytest.fixture
+def fresh(server: TestServer) -> Iterator[str]:
+    """Name a database that is not there, and drop all that begin like it after the test."""
+    name = server.unique_name("fresh")
+    yield name
+    for each in databases(server):
+        if each.startswith(name):
+            server.drop_database(each)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_restore_has_them(server: TestServer, fresh: str, tmp_path: Path, jobs: int) -> None:
+    """Checks, indexes and materialized views are computed under them.
+
+    Those that would stop a restore follow when all is done.
+    """
+    source = f"{fresh}_source"
+    server.create_database(source)
+    server.psql(
+        "postgres",
+        f"""ALTER DATABASE {source} SET timezone TO 'Asia/Tokyo';
+        ALTER DATABASE {source} SET "app.tenant" TO '7';""",
+    )
+    server.psql(source, _HANGING)
+    server.psql(
+        "postgres",
+        f"""ALTER DATABASE {source} SET default_transaction_read_only TO on;
+        ALTER DATABASE {source} SET default_transaction_isolation TO serializable;
+        ALTER DATABASE {source} SET session_replication_role TO replica;
+        ALTER DATABASE {source} SET temp_file_limit TO 0;
+        ALTER DATABASE {source} SET search_path TO nowhere;""",
+    )
+    result = restore(server, back_up(server, source, tmp_path).backup.path, fresh, jobs=jobs)
+    assert result.comparison is not None
+    assert result.comparison.equal
+    computed = server.psql(source, f"SET search_path TO public;{_COMPUTED}")
+    assert "2024-01-05|12\n" in computed
+    assert computed == server.psql(fresh, f"SET search_path TO public;{_COMPUTED}")
+    settings = server.psql("postgres", _SETTINGS.format(source))
+    assert "default_transaction_read_only=on\n" in settings
+    assert settings == server.psql("postgres", _SETTINGS.format(fresh))
+
+
+def test_a_proof_has_them(pg15: TestServer, tmp_path: Path) -> None:
+    """What is computed in a proof, on a newer server too, is what was computed at the source."""
+    scenario = next(one for one in SCENARIOS if one.name == "database_settings")
+    source = load(pg15, scenario)
+    days = "SELECT day::text, visits, said FROM own.per_day ORDER BY 1"
+    seen: list[list[tuple[object, ...]]] = []
+
+    def look(conninfo: str) -> None:
+        with psycopg.connect(conninfo) as session:
+            seen.append(session.execute(days).fetchall())
+
+    try:
+        look(pg15.conninfo(source))
+        dump = back_up(pg15, source, tmp_path).backup.path
+    finally:
+        pg15.drop_database(source)
+    result = prove_backup(
+        dump,
+        ProveOptions(jobs=2),
+        pg_bin=programs(18),
+        environ=clean_environment(),
+        progress=Silent(),
+        between=look,
+    )
+    assert () == result.warnings
+    assert result.proven
+    expected, found = seen
+    assert expected == found
+
+
+@pytest.fixture
+def prover(pg18: TestServer) -> Iterator[str]:
+    """The connection string of a role that may act for the superuser, and is none."""
+    name = pg18.unique_name("prover")
+    pg18.psql("postgres", f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD 'secret'")
+    pg18.psql("postgres", f"GRANT {pg18.superuser} TO {name}")
+    yield make_conninfo(pg18.conninfo("postgres"), user=name, password="secret")
+    pg18.psql("postgres", f"DROP ROLE {name}")
+
+
+def test_what_a_server_refuses_is_no_verdict(
+    pg18: TestServer, make_database: MakeDatabase, prover: str, tmp_path: Path
+) -> None:
+    """A setting that is not to be had is told; what fails without it says nothing of the backup."""
+    source = make_database(pg18)
+    pg18.psql(source, f"""ALTER DATABASE {source} SET "app.tenant" TO '7'""")
+    pg18.psql(source, "CREATE TABLE t (n integer)")
+
+    def prove() -> tuple[str, ...]:
+        dump = back_up(pg18, source, tmp_path).backup.path
+        options = ProveOptions(on=prover, jobs=2)
+        result = prove_backup(
+            dump, options, pg_bin=pg18.bin, environ=clean_environment(), progress=Silent()
+        )
+        assert result.proven
+        return result.warnings
+
+    (warning,) = prove()
+    assert "app.tenant is not to be had here: permission denied" in warning
+    pg18.psql(source, "ALTER TABLE t ADD CHECK (n = current_setting('app.tenant')::integer)")
+    pg18.psql(source, "INSERT INTO t VALUES (7)")
+    with pytest.raises(CannotBeProven, match=r"not to be had here: app\.tenant"):
+        prove()
