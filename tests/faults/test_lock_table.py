@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from pgvow.engine.command import DumpCommand
+from pgvow.operations.dumping import Dumping, DumpOptions
 from pgvow.postgres.connection import Target
 from pgvow.postgres.snapshot import Deadline, hold_snapshot
 from pgvow.postgres.witness import count_rows
+from pgvow.progress import Silent
 from pgvow.settings import load
 from tests.support.commands import Commands, clean_environment, settings_for
+from tests.support.engines import programs_of, target_of
+from tests.support.held import workers_stopped_midway
 from tests.support.restored import restore_fresh, rows_by_key
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 _SMALL = {"max_locks_per_transaction": "10", "max_connections": "20"}
 _TABLES = 900
 """More than twice as many as the lock table holds, and fewer than once: see the first test."""
+_BRIEFLY = 2.0
 
 
 def make_tables(server: TestServer, count: int) -> None:
@@ -135,3 +142,108 @@ def test_counting_keeps_no_locks_on_indexes(
             " WHERE lock.pid = pg_backend_pid() AND namespace.nspname = 'public'"
         ).fetchall()
     assert locked == [("r",)]
+
+
+_INDEXED = """
+DO $$ BEGIN FOR n IN 1..40 LOOP
+  EXECUTE format('CREATE TABLE a%s (id int PRIMARY KEY, a int UNIQUE)', n);
+  EXECUTE format('INSERT INTO a%s VALUES (1, 1), (2, 2)', n);
+END LOOP; END $$;
+CREATE TABLE z AS
+SELECT n, md5(n::text) || md5((-n)::text) AS bytes FROM generate_series(1, 700000) AS n;
+CREATE INDEX ON z (n);
+"""
+_LOCKED = """
+SELECT DISTINCT class.relname, class.relkind::text
+FROM pg_locks AS lock
+JOIN pg_stat_activity AS activity ON activity.pid = lock.pid
+JOIN pg_class AS class ON class.oid = lock.relation
+WHERE activity.application_name = 'pgvow copy' AND class.relnamespace = 'public'::regnamespace
+AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+@pytest.mark.majors(15, 18)
+def test_workers_keep_no_locks_on_indexes(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Of tables that were counted and copied only the tables themselves stay locked."""
+    server.psql(database, _INDEXED)
+    commands = Commands(tmp_path, settings_for(server, database))
+    run = commands.start("--json", "--space-factor", "0", "--jobs", "2", "--compress", "gzip:9")
+    with workers_stopped_midway(run, tmp_path), server.connect(database) as session:
+        locked = session.execute(_LOCKED).fetchall()
+        session.execute("SET lock_timeout = '2s'")
+        session.execute("REINDEX INDEX a7_pkey")
+    out, err = run.communicate(timeout=600)
+    assert 0 == run.returncode, err
+    assert '"engine": "parallel"' in out
+    tables = {"z", *(f"a{n}" for n in range(1, 41))}
+    assert tables == {name for name, kind in locked if kind == "r"}
+    assert {name for name, kind in locked if kind == "i"} <= {"z_n_idx"}
+
+
+def test_tables_with_indexes_that_the_lock_table_has_no_room_for(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """Where the tables have room for each of us, the workers do it, however many indexes."""
+    server = start_server(18, **_SMALL)
+    with server.connect("postgres") as session:
+        for number in range(300):
+            columns = ", ".join(f"c{column} int UNIQUE" for column in range(6))
+            session.execute(f"CREATE TABLE t{number} ({columns})")
+            session.execute(f"INSERT INTO t{number} VALUES (1)")  # noqa: S608
+    commands = Commands(tmp_path, settings_for(server, "postgres"))
+    done = commands.run("--json", "--space-factor", "0", "--jobs", "2")
+    assert 0 == done.code, done.err
+    assert ([], "parallel") == (done.json["warnings"], done.json["metadata"]["engine"])
+
+
+class _LocksAtTheFallback(Silent):
+    """At the first warning somebody has just locked a table, and keeps it for a moment."""
+
+    def __init__(self, server: TestServer) -> None:
+        super().__init__()
+        self._server = server
+        self.locking: list[threading.Thread] = []
+
+    def warn(self, message: str) -> None:
+        """Come late, as after a long dump that was thrown away, and lock the first table."""
+        super().warn(message)
+        if self.locking:
+            return
+        time.sleep(_BRIEFLY)
+        locked = threading.Event()
+        self.locking.append(threading.Thread(target=self._lock, args=[locked]))
+        self.locking[0].start()
+        locked.wait()
+
+    def _lock(self, locked: threading.Event) -> None:
+        with self._server.connect("postgres") as session, session.transaction():
+            session.execute("LOCK TABLE t0 IN ACCESS EXCLUSIVE MODE")
+            locked.set()
+            time.sleep(_BRIEFLY / 2)
+
+
+def test_a_late_fallback_has_its_own_time_for_locks(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """What the workers took of it before they were given up does not count."""
+    server = start_server(18, **_SMALL)
+    make_tables(server, _TABLES)
+    target = target_of(server, "postgres")
+    progress = _LocksAtTheFallback(server)
+    archive = tmp_path / "dump"
+    archive.touch()
+    with target.connect("test") as session:
+        dumping = Dumping(
+            DumpCommand(target, programs_of(server)),
+            session,
+            DumpOptions(parallel=True, jobs=2),
+            lock_wait_timeout=_BRIEFLY,
+            free_bytes=lambda: 1 << 40,
+            progress=progress,
+        )
+        dumped = dumping.run(archive)
+    progress.locking[0].join()
+    assert ("pg_dump", _TABLES) == (dumped.engine, len(dumped.filled.facts))

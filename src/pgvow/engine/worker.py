@@ -27,6 +27,10 @@ PIECE_BYTES = 2 << 20
 """Text is compressed in pieces of so many bytes: always cut at the same places of a segment."""
 _AHEAD_BATCHES = 2
 _SMALL = 1 << 15  # not worth waking another thread
+# In one message with what it ends: a round trip more for each of 5,000 tables would be felt. The
+# savepoint stays, so it is made but once.
+_SAVEPOINT = b"SAVEPOINT planned;\n"
+_BACK = b"\n\\; ROLLBACK TO SAVEPOINT planned"
 
 
 class Worker:
@@ -71,6 +75,7 @@ class Worker:
     def _work(self) -> None:
         """Do one batch while the commands of the next are already with psql."""
         self._session.end_at_errors()
+        self._session.send(_SAVEPOINT)
         sent: deque[list[Task]] = deque()
         batches = self._batches()
         waiting = next(batches, None)
@@ -117,26 +122,39 @@ class Worker:
         return Part(text, self._pool.submit(self._encoder.encode, text), rows)
 
     def _statement(self, task: Task) -> bytes:
-        table = self._tables[task.oid]
-        if task.work is Work.COUNT:
-            statement = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} {}").format(
-                table.identifier, sql.SQL(table.filter)
-            )
-        else:
-            statement = self._copy(task, table)
-        return self._session.text(statement)
+        """Compose what is to be done.
 
-    def _copy(self, task: Task, table: Table) -> sql.Composed:
-        names = self._columns(task.oid)
-        columns = sql.SQL(", ").join(map(sql.Identifier, names))
-        if task.blocks is None and not table.filter:
-            # As pg_dump does it: whatever a table may be, COPY knows how to read it.
-            listed = sql.SQL("({})").format(columns) if names else sql.SQL("")
-            source = sql.SQL("{} {}").format(table.identifier, listed)
-        else:
-            where = _range(*task.blocks) if task.blocks else sql.SQL(table.filter)
-            source = sql.SQL("(SELECT {} FROM ONLY {} {})").format(columns, table.identifier, where)
+        Planning a query locks the table's indexes, to the end of the transaction: so many entries
+        in a lock table that is everybody's, and a REINDEX that waits for one makes the table's
+        readers wait behind it. What is planned is therefore rolled back at once, as pg_dump never
+        opens an index; the table's own lock is older than the savepoint, and stays.
+        """
+        table = self._tables[task.oid]
+        if task.work is Work.COPY and task.blocks is None and not table.filter:
+            return self._session.text(self._copy(self._whole(table)))
+        query = self._counted(table) if task.work is Work.COUNT else self._selected(task, table)
+        return self._session.text(self._copy(query)) + _BACK
+
+    def _copy(self, source: sql.Composed) -> sql.Composed:
         return sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(source, self._encoding)
+
+    def _whole(self, table: Table) -> sql.Composed:
+        """As pg_dump does it: whatever a table may be, COPY knows how to read it; unplanned."""
+        names = self._columns(table.oid)
+        columns = sql.SQL(", ").join(map(sql.Identifier, names))
+        listed = sql.SQL("({})").format(columns) if names else sql.SQL("")
+        return sql.SQL("{} {}").format(table.identifier, listed)
+
+    def _counted(self, table: Table) -> sql.Composed:
+        # By COPY as well: a psql before 15 prints no other result than the last of a message.
+        return sql.SQL("(SELECT pg_catalog.count(*) FROM ONLY {} {})").format(
+            table.identifier, sql.SQL(table.filter)
+        )
+
+    def _selected(self, task: Task, table: Table) -> sql.Composed:
+        columns = sql.SQL(", ").join(map(sql.Identifier, self._columns(task.oid)))
+        where = _range(*task.blocks) if task.blocks else sql.SQL(table.filter)
+        return sql.SQL("(SELECT {} FROM ONLY {} {})").format(columns, table.identifier, where)
 
     def _columns(self, oid: int) -> tuple[str, ...]:
         target = copy_target(self._entries[oid].copy_stmt or "")

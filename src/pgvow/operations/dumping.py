@@ -105,6 +105,8 @@ class Dumping:
                     " (max_locks_per_transaction): using pg_dump alone"
                 )
                 parallel = False
+                # It may come late, and the first lock that is refused is then no reason to end.
+                deadline = Deadline.after(self.lock_wait_timeout)
             except BeginAnewError as queued:
                 if deadline.passed:
                     raise LockNotGranted(
