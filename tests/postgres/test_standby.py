@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import Commands, settings_for
+from tests.support.engines import target_of
 from tests.support.held import pg_dump_stopped_midway, workers_stopped_midway
 from tests.support.restored import restore_fresh, rows_by_key
 from tests.support.servers import TestServer
 from tests.support.waiting import wait_until
+from tests.support.written_late import facts_while_written, pages_are_newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,3 +110,24 @@ def test_backing_up_a_standby(
     assert "conflict with recovery" in err
     assert "max_standby_streaming_delay" in err
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("major", [15, 18])
+def test_pages_that_are_replayed_after_the_snapshot_are_newer_than_it(
+    major: int, start_server: StartServer
+) -> None:
+    """A standby's own position is recorded, and before it has its snapshot."""
+    primary = start_server(major)
+    with primary.connect("postgres") as session, standby_of(primary) as standby:
+        session.execute("SET synchronous_commit = on")  # written is then what was committed
+        session.execute("CREATE EXTENSION pageinspect")
+        session.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 50) AS n")
+        wait_until(lambda: caught_up(primary, standby))
+
+        def write() -> None:
+            session.execute("INSERT INTO t VALUES (51)")
+            wait_until(lambda: caught_up(primary, standby))
+
+        facts = facts_while_written(target_of(standby, "postgres"), write)
+        with standby.connect("postgres") as there:
+            assert {True} == pages_are_newer(there, facts)

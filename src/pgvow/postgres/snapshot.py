@@ -281,6 +281,7 @@ def lock_steps() -> list[str]:
 
 
 def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | None) -> HeldSnapshot:
+    position = _wal_position(session)
     tables = read_tables(session, chosen)
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     try:
@@ -301,9 +302,8 @@ def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | Non
     sized = tuple(
         replace(table, size_bytes=sizes.get(table.oid, table.size_bytes)) for table in seen
     )
-    return HeldSnapshot(
-        row[0], session, sized, not isinstance(locks, NoLocks), watched, _snapshot_facts(session)
-    )
+    facts = _snapshot_facts(session, position)
+    return HeldSnapshot(row[0], session, sized, not isinstance(locks, NoLocks), watched, facts)
 
 
 def lock_statement(tables: Sequence[Table]) -> sql.Composed:
@@ -321,11 +321,26 @@ def read_tables(session: Session, chosen: Chosen | None = None) -> tuple[Table, 
     return tables if chosen is None else chosen.of(tables)
 
 
-def _snapshot_facts(session: Session) -> SnapshotFacts | None:
+def _wal_position(session: Session) -> str | None:
+    """Ask how far the WAL is, before there is a snapshot; None where the role may not.
+
+    Asked afterwards it would be behind changes that the snapshot does not see, and a page that has
+    them would pass for unchanged.
+    """
+    try:
+        row = session.execute(query("wal_position")).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    return None if row is None else row[0]
+
+
+def _snapshot_facts(session: Session, position: str | None) -> SnapshotFacts | None:
     """Ask what a later backup may want to know; None where the role may not."""
+    if position is None:
+        return None
     try:
         with session.transaction(), session.cursor(row_factory=class_row(SnapshotFacts)) as cursor:
-            return cursor.execute(query("snapshot_facts")).fetchone()
+            return cursor.execute(query("snapshot_facts"), {"wal_position": position}).fetchone()
     except psycopg.errors.InsufficientPrivilege:
         return None
 
