@@ -102,6 +102,35 @@ def test_a_filtered_table_of_several_segments(
     assert script_of(server, reference) == script_of(server, tmp_path / "dump")
 
 
+@pytest.mark.majors(15, 18)
+def test_settings_that_are_bad_for_ranges(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """A database's own planner settings do not make each range a scan of the whole table."""
+    server.psql(
+        database,
+        "CREATE TABLE t AS SELECT n, repeat(md5(n::text), 20) AS text"
+        " FROM generate_series(1, 60000) AS n",
+    )
+    server.psql(database, f'ALTER DATABASE "{database}" SET enable_tidscan = off')
+    filled = dump_in_parallel(server, database, tmp_path / "dump")
+    (facts,) = filled.facts.values()
+    assert facts.segment_blocks
+    ranges = (facts.blocks or 0) // facts.segment_blocks
+    assert ranges > 5
+    with server.connect(database) as session:
+        wait_until(lambda: (0,) == session.execute(_OURS).fetchone())  # who ends tells of it
+        # The count; what made the table; perhaps statistics were gathered.
+        assert session.execute(_SCANS).fetchone() in [(1,), (2,), (3,)]
+
+
+_OURS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'pgvow%'
+"""
+_SCANS = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 't'"
+
+
 def peak_of(run: subprocess.Popen[str]) -> int:
     """The most memory that a run of ours itself had, in bytes."""
     process, peak = psutil.Process(run.pid), 0

@@ -1,4 +1,6 @@
 -- Set what pg_dump sets in its own sessions, so that we read what it reads; one row a setting.
+-- The last four are for queries of ours, which pg_dump has no like of: with enable_tidscan off each
+-- range of a table's blocks would be a scan of the whole table.
 -- Settings that this server does not know (transaction_timeout before 17) are passed over.
 SELECT pg_catalog.set_config(wanted.name, wanted.value, false)
 FROM (
@@ -16,7 +18,10 @@ FROM (
     ('idle_session_timeout', '0'),
     ('transaction_timeout', '0'),
     ('restrict_nonsystem_relation_kind', 'view, foreign-table'),
-    ('max_parallel_workers_per_gather', '0')
+    ('max_parallel_workers_per_gather', '0'),
+    ('enable_tidscan', 'on'),
+    ('enable_seqscan', 'on'),
+    ('jit', 'off')
 ) AS wanted (name, value)
 WHERE EXISTS (
   SELECT FROM pg_catalog.pg_settings AS known
