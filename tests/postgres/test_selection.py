@@ -169,3 +169,15 @@ def test_a_table_without_its_schema(server: TestServer, database: str, commands:
     assert 13 == proven.code, proven.out + proven.err
     assert 'schema "audit" does not exist' in proven.err
     assert "only a part was backed up: --table=audit.log" in proven.err
+
+
+@ENGINES
+def test_a_client_encoding_that_cannot_hold_all_names(
+    engine: tuple[str, str], server: TestServer, database: str, commands: Commands
+) -> None:
+    """Which tables there are is asked in the database's own, whatever is set for it."""
+    server.psql(database, 'CREATE TABLE "日本" AS SELECT n FROM generate_series(1, 9) AS n')
+    server.psql(database, f"ALTER DATABASE \"{database}\" SET client_encoding = 'LATIN1'")
+    done = commands.run("--json", *engine, "-n", "public")
+    assert 0 == done.code, done.err
+    assert {**_ORDERS, "日本": 9} == done.json["metadata"]["table_counts"]

@@ -28,12 +28,16 @@ _DEFAULT = Compress()
 
 @dataclass(frozen=True, slots=True)
 class DumpCommand:
-    """pg_dump of an installation, for a target; ``selection`` are its options of what to dump."""
+    """pg_dump of an installation, for a target; ``selection`` are its options of what to dump.
+
+    ``encoding`` is the database's own, for a run without a snapshot of ours.
+    """
 
     target: Target
     installation: Installation
     compress: Compress = _DEFAULT
     selection: Sequence[str] = ()
+    encoding: str | None = None
 
     def argv(self, held: HeldSnapshot | None, *extra: str) -> list[str]:
         """Compose its arguments for a snapshot; None is one of its own."""
@@ -45,7 +49,8 @@ class DumpCommand:
             "--no-password",
             *self.selection,
             *extra,
-            *(_in_snapshot(held) if held else ()),
+            *self._in_own_encoding(held),
+            *([f"--snapshot={held.id}"] if held else ()),
             f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}",
             "--dbname=" + self.target.conninfo("pgvow dump", notice_our_death=watched),
         ]
@@ -59,8 +64,9 @@ class DumpCommand:
         """What an error message should say of it."""
         return {**self.target.facts, "pg_dump": self.installation.version}
 
-
-def _in_snapshot(held: HeldSnapshot) -> list[str]:
-    # The database's own encoding: a client_encoding set for it or its role cannot hold everything.
-    encoding = held.session.info.parameter_status("server_encoding")
-    return [*([f"--encoding={encoding}"] if encoding else []), f"--snapshot={held.id}"]
+    def _in_own_encoding(self, held: HeldSnapshot | None) -> list[str]:
+        # A client_encoding set for the database or its role cannot hold everything, names included.
+        encoding = self.encoding
+        if held:
+            encoding = held.session.info.parameter_status("server_encoding")
+        return [f"--encoding={encoding}"] if encoding else []

@@ -287,7 +287,9 @@ def _dump(run: _Run, draft: Draft) -> Dumped:
     draft.open_dump().close()  # made by us, so that it is 0600 and nobody else's from the start
     how = run.options.dump
     dumping = Dumping(
-        command=DumpCommand(run.target, run.installation, how.compress, how.selection),
+        command=DumpCommand(
+            run.target, run.installation, how.compress, how.selection, run.server.encoding
+        ),
         session=run.session,
         options=how,
         lock_wait_timeout=run.options.lock_wait_timeout,
