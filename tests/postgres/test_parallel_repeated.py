@@ -128,6 +128,22 @@ def test_a_copy_that_fails_midway(server: TestServer, database: str) -> None:
 
 
 @pytest.mark.majors(15, 18)
+def test_an_error_among_notices(server: TestServer, database: str) -> None:
+    """What a server tells whoever wants to know all is not taken for what went wrong."""
+    target = target_of(server, database)
+    failing = rb"""DO $$ BEGIN RAISE NOTICE E'two\nlines'; RAISE INFO 'i'; RAISE DEBUG 'd';
+        RAISE EXCEPTION 'this' USING HINT = 'that'; END $$"""
+    with (
+        target.connect("test") as session,
+        CopySession(target, programs_of(server), session, watched=False) as copy,
+    ):
+        copy.prepare()
+        copy.execute(b"SET client_min_messages = debug1")
+        with pytest.raises(psycopg.errors.RaiseException, match=r"^this\nHINT:  that$"):
+            copy.execute(failing)
+
+
+@pytest.mark.majors(15, 18)
 def test_errors_of_a_session_that_goes_on(server: TestServer, database: str) -> None:
     """Until then an error ends nothing: a lock that was not granted is tried again."""
     target = target_of(server, database)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import secrets
 import select
 import shutil
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 
 from pgvow.errors import ConnectionFailed
+from pgvow.postgres.complaints import first_complaint
 from pgvow.postgres.connection import carried
 from pgvow.postgres.process import Tool
 from pgvow.postgres.sql import query
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composable
 
     from pgvow.postgres.binaries import Installation
+    from pgvow.postgres.complaints import Complaint
     from pgvow.postgres.connection import Session, Target
 
 _SUCCESS = b"00000"
@@ -45,11 +46,9 @@ _BUFFERED = ("-o", "64K")
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, Linux
 _ANSWER_BYTES = 1 << 16
 _COMPLAINT_WITHIN = 2.0
+_REST_WITHIN = 0.2
 _GOODBYE_WITHIN = 1.0
 _GOODBYE_AT_ERRORS_WITHIN = 0.3
-# "ERROR:  57014: canceling statement", where psql puts its own name in front of some.
-_COMPLAINT = re.compile(r"(?:psql:(?:<stdin>:\d+:)? )?(?:\w+: +)?(?:([0-9A-Z]{5}): )?(.*)")
-_NO_COMPLAINTS = ("WARNING:", "NOTICE:", "LOG:", "DETAIL:", "HINT:", "LOCATION:")
 AHEAD_BYTES = 32 << 10
 """Statements of at most so many bytes may be sent while others are still being answered.
 
@@ -235,8 +234,8 @@ class CopySession:
 
     def _ended(self) -> psycopg.Error:
         ended = self._tool.poll(_COMPLAINT_WITHIN)
-        if complaint := _first_complaint(self._tool.take_complaints()):
-            return _failed(*complaint)
+        if complaint := first_complaint(self._tool.take_complaints()):
+            return _failed(complaint.state, str(complaint))
         if ended and ended.returncode < 0:
             return psycopg.OperationalError(
                 f"psql was ended by {signal.Signals(-ended.returncode).name}"
@@ -244,13 +243,20 @@ class CopySession:
         return psycopg.OperationalError("psql ended")
 
     def _complaint(self) -> str:
-        """The first thing that psql complained of; it comes by another pipe than the mark."""
+        """The first error that psql told; it comes by another pipe than the mark."""
         deadline = time.monotonic() + _COMPLAINT_WITHIN
+        said = ""
+        complaint: Complaint | None = None
         while time.monotonic() < deadline:
-            if complaint := _first_complaint(self._tool.take_complaints()):
-                return complaint[1]
+            said += self._tool.take_complaints() + "\n"
+            found = first_complaint(said)
+            if found and found.whole:
+                return str(found)
+            if found and not complaint:
+                deadline = time.monotonic() + _REST_WITHIN
+            complaint = found
             time.sleep(0.01)
-        return ""
+        return str(complaint or "")
 
     def take_leave(self) -> None:
         """Let psql end by itself: of a session that is just gone a server's log complains."""
@@ -315,15 +321,6 @@ def _not_ready(target: Target, seconds: float) -> ConnectionFailed:
             f"Or give it more time, twice PGCONNECT_TIMEOUT: that is {seconds / 2:.0f} now",
         ],
     )
-
-
-def _first_complaint(complaints: str) -> tuple[str, str] | None:
-    """Find the first line that is one, and split it into SQLSTATE, where it has one, and text."""
-    for line in complaints.splitlines():
-        if line and not line.startswith(_NO_COMPLAINTS):
-            state, text = _COMPLAINT.fullmatch(line.strip()).groups()  # type: ignore[union-attr]
-            return state or "", text
-    return None
 
 
 def _failed(state: str, complaint: str) -> psycopg.Error:
