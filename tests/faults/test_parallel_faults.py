@@ -38,6 +38,13 @@ _SESSIONS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'pgvow%'
 """
+# Of all that we select, only the filter of a configuration table runs code of others.
+_OUT_OF_MEMORY = """
+CREATE EXTENSION pgvow_conf;
+CREATE FUNCTION public.fails() RETURNS boolean LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'out of memory' USING ERRCODE = '53200'; END $$;
+UPDATE pg_extension SET extcondition[1] = 'WHERE public.fails()' WHERE extname = 'pgvow_conf'
+"""
 _OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -286,6 +293,19 @@ def log_of(server: TestServer, begin: int) -> list[str]:
     with server.log_path.open(encoding="utf-8", errors="replace") as file:
         file.seek(begin)
         return file.readlines()
+
+
+@pytest.mark.majors(15, 18)
+def test_the_servers_memory_runs_out(server: TestServer, database: str, tmp_path: Path) -> None:
+    """It has the SQLSTATE of a full lock table, and is none: 7, and nothing is begun anew."""
+    with server.connect(database) as session:
+        session.execute(_OUT_OF_MEMORY)
+    done = Commands(tmp_path, settings_for(server, database)).run("--jobs", "2")
+    assert 7 == done.code, done.err
+    assert "out of memory" in done.err
+    assert "The server ran out of memory" in done.err
+    assert "lock table" not in done.err
+    assert "max_locks_per_transaction" not in done.err
 
 
 @pytest.mark.majors(18)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from pgvow.postgres.hints import connection_steps, query_steps
+from pgvow.postgres.hints import connection_steps, is_lock_table_full, query_steps
 from pgvow.settings import Connection, Origin, load
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_a_user_that_is_left_to_libpq_is_not_made_up() -> None:
         (psycopg.errors.InsufficientPrivilege, "GRANT pg_read_all_data"),
         (psycopg.errors.InsufficientPrivilege, "BYPASSRLS"),
         (psycopg.errors.SerializationFailure, "max_standby_streaming_delay"),
-        (psycopg.errors.OutOfMemory, "max_locks_per_transaction"),
+        (psycopg.errors.OutOfMemory, "ran out of memory"),
         (psycopg.errors.DiskFull, "server's log"),
         (psycopg.OperationalError, "server's log"),
     ],
@@ -122,3 +122,18 @@ def test_a_user_that_is_left_to_libpq_is_not_made_up() -> None:
 def test_steps_for_a_refused_statement(error: type[psycopg.Error], words: str) -> None:
     """By SQLSTATE, for the words may be in any language."""
     assert words in "\n".join(query_steps(error("¿cómo?")))
+
+
+@pytest.mark.parametrize(
+    ("words", "full"),
+    [
+        ("out of shared memory", True),
+        ("kein Speicher\nHINT:  You might need to increase max_locks_per_transaction.", True),
+        ("out of memory\nDETAIL:  Failed on request of size 8 in memory context", False),
+    ],
+)
+def test_two_kinds_of_memory(words: str, *, full: bool) -> None:
+    """Locks or the server's own memory: one SQLSTATE, and not the same to do."""
+    error = psycopg.errors.OutOfMemory(words)
+    assert full == is_lock_table_full(error)
+    assert full == any("max_locks_per_transaction" in step for step in query_steps(error))

@@ -27,6 +27,7 @@ from pgvow.errors import BackupFailed
 from pgvow.model import PARALLEL, TableFacts
 from pgvow.postgres.connection import translate
 from pgvow.postgres.copy_session import CopySession, prepared
+from pgvow.postgres.hints import is_lock_table_full
 from pgvow.postgres.process import Tool
 from pgvow.postgres.shared_locks import SharedLocks
 from pgvow.postgres.snapshot import (
@@ -95,9 +96,9 @@ class Parallel:
                 with _opened(archive) as file:
                     writer = ArchiveWriter(file, head, self._encoder)
                     return self._fill(writer, held, locks, sessions, folder=archive.parent)
-        except psycopg.errors.OutOfMemory as error:
-            raise LockTableFullError(str(error).strip()) from error
         except psycopg.Error as error:
+            if is_lock_table_full(error):
+                raise LockTableFullError(str(error).strip()) from error
             raise translate(error, self._command.target.facts) from error
         except ArchiveError as error:
             raise BackupFailed(

@@ -177,6 +177,17 @@ def is_understood(cause: str) -> bool:
     return any(needle in cause for needle, _ in _REFUSALS)
 
 
+def is_lock_table_full(error: psycopg.Error) -> bool:
+    """Whether it is the server's lock table that has no room, and not its memory.
+
+    Both are 53200. The message may be in any language; the setting that the hint names is not.
+    """
+    said = str(error)
+    return isinstance(error, psycopg.errors.OutOfMemory) and (
+        "max_locks_per_transaction" in said or "out of shared memory" in said
+    )
+
+
 def query_steps(error: psycopg.Error) -> list[str]:
     """Steps for a statement that was refused, by its SQLSTATE: those do not depend on language."""
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
@@ -193,6 +204,12 @@ def query_steps(error: psycopg.Error) -> list[str]:
             ),
             "Or back up the primary instead",
         ]
-    if isinstance(error, psycopg.errors.OutOfMemory):
+    if is_lock_table_full(error):
         return ["Raise max_locks_per_transaction on the server (a restart is needed)"]
+    if isinstance(error, psycopg.errors.OutOfMemory):
+        return [
+            "The server ran out of memory: see its log, and what else runs there",
+            "Use fewer workers: --jobs 1",
+            "Then run it again: earlier backups are untouched",
+        ]
     return ["Look into the server's log for the moment of the failure", "Then run it again"]
