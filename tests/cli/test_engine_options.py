@@ -9,6 +9,7 @@ import pytest
 from pgvow.archive import read_toc
 from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
+from tests.support.held import programs_with
 from tests.support.restored import restore_fresh, rows_by_key
 
 if TYPE_CHECKING:
@@ -52,6 +53,25 @@ def test_zstd_is_refused_with_programs_that_cannot_read_it(
     done = commands.run("--jobs", jobs, "--compress", "zstd:3")
     assert 6 == done.code, done.err
     assert "--compress gzip" in done.err
+    assert [] == left_in(tmp_path / "db/backups")
+
+
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_zstd_is_refused_by_programs_that_were_built_without(
+    server: TestServer, commands: Commands, jobs: str, tmp_path: Path
+) -> None:
+    """6 as well, although only pg_dump can tell: its version does not."""
+    script = (
+        'case "$*" in *zstd*) echo "pg_dump: error: this build does not support compression with'
+        f' ZSTD" >&2; exit 1;; esac; exec {server.bin}/pg_dump "$@"'
+    )
+    programs = programs_with(server.bin, tmp_path, "pg_dump", script)
+    done = commands.run("--jobs", jobs, "--compress", "zstd", PGVOW_PG_BIN=str(programs))
+    assert 6 == done.code, done.err
+    assert "does not support compression with ZSTD" in done.err
+    assert "--compress gzip" in done.err
+    assert "pg_isready" not in done.err
     assert [] == left_in(tmp_path / "db/backups")
 
 

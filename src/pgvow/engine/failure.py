@@ -12,7 +12,9 @@ from pgvow.errors import (
     NoSpace,
     NothingMatches,
     PgvowError,
+    ToolUnsuitable,
 )
+from pgvow.postgres.binaries import install_steps
 from pgvow.postgres.hints import connection_steps
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 
@@ -26,6 +28,7 @@ _LONGEST_LINE = 500  # pg_dump quotes its LOCK TABLE with the names of thousands
 # pg_dump's and libpq's own words: their language is ours to set, the server's is not.
 _NOTHING_MATCHES = "error: no matching "
 _NOT_CONNECTED = "error: connection to server "
+_NOT_BUILT_WITH = "this build does not support compression"
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")
 _FILE_TOO_LARGE = "File too large"
 
@@ -42,14 +45,30 @@ def dump_failure(ended: Ended, command: DumpCommand, *, directory: Path | None =
         return LockTableFullError(text)
     if _NOTHING_MATCHES in text:
         return NothingMatches(text, facts=facts, steps=["Check the patterns: -n, -t and the like"])
-    if _NOT_CONNECTED in text:
-        steps = connection_steps(text, command.target.connection)
-        return ConnectionFailed(text, facts=facts, steps=steps)
+    if cause := _before_any_statement(text, command):
+        return cause
     denied = "permission denied" in text
     if "LOCK TABLE" in text and not denied:
         return BeginAnewError(text)
     kind: type[PgvowError] = AccessDenied if denied else BackupFailed
     return kind(text, facts=facts, steps=_failure_steps(text))
+
+
+def _before_any_statement(text: str, command: DumpCommand) -> PgvowError | None:
+    facts = command.facts()
+    if _NOT_BUILT_WITH in text:
+        return ToolUnsuitable(text, facts=facts, steps=_other_build_steps(command))
+    if _NOT_CONNECTED in text:
+        steps = connection_steps(text, command.target.connection)
+        return ConnectionFailed(text, facts=facts, steps=steps)
+    return None
+
+
+def _other_build_steps(command: DumpCommand) -> list[str]:
+    return [
+        "Use gzip: --compress gzip",
+        f"Or install programs that have it: {install_steps(command.installation.major)[0]}",
+    ]
 
 
 def _full(ended: Ended, text: str, directory: Path | None) -> NoSpace | None:
