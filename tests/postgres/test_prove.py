@@ -43,6 +43,14 @@ CREATE TABLE hashed (id integer, kind kind) PARTITION BY HASH (kind);
 CREATE TABLE hashed_0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO hashed SELECT n, (enum_range(NULL::kind))[n % 4 + 1] FROM generate_series(1, 100) AS n;
+CREATE TABLE placed (place text, kind kind, id integer) PARTITION BY LIST (place);
+CREATE TABLE north PARTITION OF placed FOR VALUES IN ('north') PARTITION BY HASH (kind);
+CREATE TABLE north_0 PARTITION OF north FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE north_1 PARTITION OF north FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE placed_south PARTITION OF placed FOR VALUES IN ('south');
+INSERT INTO placed
+SELECT (ARRAY['north', 'south'])[n % 2 + 1], (enum_range(NULL::kind))[n % 4 + 1], n
+FROM generate_series(1, 100) AS n;
 CREATE INDEX by_body ON items (body);
 CREATE SEQUENCE tickets;
 SELECT setval('tickets', 41);
@@ -63,6 +71,13 @@ _SABOTAGE = {
     "emptied": ("TRUNCATE lines", "rows", "lines"),
     "table gone": ("DROP TABLE lines", "table missing", "lines"),
     "table more": ("CREATE TABLE more (id integer)", "table extra", "more"),
+    "leaf more": (
+        "CREATE TABLE more PARTITION OF placed FOR VALUES IN ('west')",
+        "table extra",
+        "more",
+    ),
+    "row less in a leaf": ("DELETE FROM placed_south WHERE id = 1", "rows", "placed_south"),
+    "row less in a leaf by hash": ("DELETE FROM placed WHERE id = 2", "rows", "placed"),
     "sequence moved": ("SELECT setval('tickets', 42)", "sequence", "tickets"),
     "sequence not called": ("SELECT setval('tickets', 41, false)", "sequence", "tickets"),
     "sequence gone": ("DROP SEQUENCE tickets", "sequence", "tickets"),

@@ -37,13 +37,15 @@ _LARGE_OBJECTS_AT_ONCE = 100
 class RestoredTable:
     """A table as it came back; names are as the session carries them, see ``connection.readable``.
 
-    ``filter`` is an extension's own WHERE clause for a configuration table of its, or empty.
+    ``root`` is the oid of a partition's root, above all branches. ``filter`` is an extension's own
+    WHERE clause for a configuration table of its, or empty.
     """
 
     oid: int
     schema: str
     name: str
     is_partitioned: bool
+    root: int | None
     filter: str
     is_member: bool
 
@@ -101,7 +103,7 @@ def copy_rows(
 ) -> Iterator[bytes]:
     """Yield the COPY text of a table's rows, without terminator, in pieces of some size.
 
-    The rows are its own alone, but for a partitioned one, which has those of all its partitions.
+    The rows are its own alone: a partitioned one has none, and its leaves are read one by one.
     ``encoding`` is PostgreSQL's name of the text's. ``make_pipe`` makes a pipe that the server can
     write into, if it is on this machine and we are its superuser. Raises psycopg.Error.
     """
@@ -168,10 +170,9 @@ def _await_more(session: Session) -> None:
 def _statement(table: RestoredTable, columns: Sequence[str]) -> sql.Composed:
     name = sql.Identifier(table.schema, table.name)
     listed = sql.SQL(", ").join(map(sql.Identifier, columns))
-    if table.filter or table.is_partitioned:
-        only = sql.SQL("" if table.is_partitioned else "ONLY ")
-        return sql.SQL("COPY (SELECT {} FROM {}{} {})").format(
-            listed, only, name, sql.SQL(table.filter)
+    if table.filter:
+        return sql.SQL("COPY (SELECT {} FROM ONLY {} {})").format(
+            listed, name, sql.SQL(table.filter)
         )
     return sql.SQL("COPY {} ({})" if columns else "COPY {}").format(name, listed)
 

@@ -29,3 +29,16 @@ CREATE TABLE logs_now PARTITION OF logs FOR VALUES FROM ('2024-01-01') TO ('2025
 CREATE FOREIGN TABLE logs_old PARTITION OF logs
     FOR VALUES FROM ('2023-01-01') TO ('2024-01-01') SERVER nowhere;
 INSERT INTO logs_now SELECT date '2024-01-01' + n, 'line ' || n FROM generate_series(0, 300) AS n;
+
+-- Beside leaves that are loaded through the root, for an enum's hash decides between them.
+CREATE TYPE colour AS ENUM ('red', 'green', 'blue');
+CREATE TABLE parts (at date, colour colour) PARTITION BY RANGE (at);
+CREATE TABLE parts_now PARTITION OF parts
+    FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY HASH (colour);
+CREATE TABLE coloured_0 PARTITION OF parts_now FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE coloured_1 PARTITION OF parts_now FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE FOREIGN TABLE parts_old PARTITION OF parts
+    FOR VALUES FROM ('2023-01-01') TO ('2024-01-01') SERVER nowhere;
+INSERT INTO parts_now
+SELECT date '2024-01-01' + n, (enum_range(NULL::colour))[n % 3 + 1]
+FROM generate_series(0, 300) AS n;

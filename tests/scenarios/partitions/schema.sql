@@ -45,6 +45,20 @@ CREATE TABLE coloured_2 PARTITION OF coloured FOR VALUES WITH (MODULUS 3, REMAIN
 INSERT INTO coloured
 SELECT n, (enum_range(NULL::colour))[n % 7 + 1] FROM generate_series(1, 3000) AS n;
 
+-- Of one root's leaves some are loaded through it, and some as any other table; columns in another
+-- order than the root's.
+CREATE TABLE placed (place text, colour colour, id integer) PARTITION BY LIST (place);
+CREATE TABLE coloured_north PARTITION OF placed FOR VALUES IN ('north') PARTITION BY HASH (colour);
+CREATE TABLE coloured_north_0 PARTITION OF coloured_north
+    FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE coloured_north_1 (id integer, colour colour, place text);
+ALTER TABLE coloured_north ATTACH PARTITION coloured_north_1
+    FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE placed_south PARTITION OF placed FOR VALUES IN ('south');
+INSERT INTO placed
+SELECT (ARRAY['north', 'south'])[n % 2 + 1], (enum_range(NULL::colour))[n % 7 + 1], n
+FROM generate_series(1, 1000) AS n;
+
 CREATE TABLE hashed (id bigint, body text) PARTITION BY HASH (id);
 SELECT format('CREATE TABLE hashed_%s PARTITION OF hashed FOR VALUES WITH (MODULUS 4, REMAINDER %s)',
               n, n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import chain
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,13 @@ from pgvow.archive import (
 )
 from pgvow.errors import CannotBeProven, PgvowError
 from pgvow.model import Difference, DifferenceKind, table_key
-from pgvow.operations.comparing.expected import Expected, by_root, completed, size_of
+from pgvow.operations.comparing.expected import (
+    Expected,
+    by_root,
+    completed,
+    is_through_root,
+    size_of,
+)
 from pgvow.postgres.connection import carried, readable
 from pgvow.postgres.copy_out import (
     copy_rows,
@@ -31,7 +38,7 @@ from pgvow.postgres.copy_out import (
 from pgvow.progress import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -138,10 +145,16 @@ class _Comparing:
             prepare_to_compare(session, self.metadata.settings)
         restored = {(one.schema, one.name): one for one in restored_tables(self.session)}
         expected = tuple(self._expected())
-        found = self._read_all(by_root(expected), restored)
+        groups = by_root(expected)
+        places = self._places(groups, restored)
+        found = self._read_all(groups, places)
         self.differences += [difference for one in found for difference in one.differences]
         compared = {self._carried(one.entry.namespace, one.entry.tag) for one in expected}
-        self._extra(one for name, one in restored.items() if name not in compared)
+        tables = (entry for entry in self.toc.entries if entry.desc == "TABLE")
+        known = {self._carried(entry.namespace, entry.tag) for entry in tables}
+        read = {(one.schema, one.name) for tables in places.values() for one in tables}
+        compared |= read & known
+        self._extra((one for name, one in restored.items() if name not in compared), known)
         self._sequences()
         self._large_objects()
         return Comparison(
@@ -160,10 +173,38 @@ class _Comparing:
             else:
                 yield Expected(facts, entry, copy_target(entry.copy_stmt))
 
-    def _read_all(
+    def _places(
         self,
         groups: Mapping[Target, list[Expected]],
         restored: Mapping[Target, RestoredTable],
+    ) -> dict[Target, tuple[RestoredTable, ...]]:
+        """Find the tables in which the rows of each group are; none where they are not there.
+
+        Rows that came through a root are in its leaves, but not in those that are compared by
+        themselves: of one root's leaves pg_dump loads those below a hash of an enum through it, and
+        the others as any table. Foreign ones are none of the tables here.
+        """
+        alone = {
+            self._carried(*name) for name, parts in groups.items() if not is_through_root(parts)
+        }
+        leaves: dict[int | None, list[RestoredTable]] = {}
+        for name, one in restored.items():
+            if not one.is_partitioned and name not in alone:
+                leaves.setdefault(one.root, []).append(one)
+        places: dict[Target, tuple[RestoredTable, ...]] = {}
+        for target, parts in groups.items():
+            there = restored.get(self._carried(*target))
+            if there is None:
+                places[target] = ()
+            else:
+                through = leaves.get(there.oid, ()) if is_through_root(parts) else (there,)
+                places[target] = tuple(through)
+        return places
+
+    def _read_all(
+        self,
+        groups: Mapping[Target, list[Expected]],
+        places: Mapping[Target, tuple[RestoredTable, ...]],
     ) -> list[_Found]:
         """Compare every table, as many at a time as there are sessions; in the order of groups."""
         free: SimpleQueue[Session] = SimpleQueue()
@@ -172,13 +213,7 @@ class _Comparing:
         with ThreadPoolExecutor(1 + len(self.more), thread_name_prefix="compare") as pool:
             try:
                 jobs = {
-                    target: pool.submit(
-                        self._read,
-                        free,
-                        target,
-                        groups[target],
-                        restored.get(self._carried(*target)),
-                    )
+                    target: pool.submit(self._read, free, target, groups[target], places[target])
                     for target in sorted(groups, key=lambda target: -size_of(groups[target]))
                 }
                 self._follow(set(jobs.values()))
@@ -200,22 +235,19 @@ class _Comparing:
         free: SimpleQueue[Session],
         target: Target,
         parts: list[Expected],
-        restored: RestoredTable | None,
+        restored: tuple[RestoredTable, ...],
     ) -> _Found:
-        """Compare one table; what is loaded through a root is compared there.
-
-        What decides on a row's partition may be another in each database: hashes of enums are.
-        """
-        is_root = any(part.is_loaded_through_root for part in parts)
+        """Compare one table, or all the leaves whose rows are loaded through one root."""
+        is_root = is_through_root(parts)
         found = _Found(table_key(*target) if is_root else parts[0].facts.key, tables=len(parts))
         rows = sum(part.facts.rows for part in parts)
-        if restored is None:
+        if not restored:
             found.tables = 0
             found.differ(DifferenceKind.TABLE_MISSING, f"{rows} rows", "no table")
             return found
         session = free.get()
         try:
-            if is_root or not self._is_same(session, found, parts[0], restored):
+            if is_root or not self._is_same(session, found, parts[0], restored[0]):
                 self._without_order(session, found, parts, restored)
         finally:
             free.put(session)
@@ -233,11 +265,16 @@ class _Comparing:
         return facts.fingerprint == part.facts.fingerprint
 
     def _without_order(
-        self, session: Session, found: _Found, parts: list[Expected], restored: RestoredTable
+        self,
+        session: Session,
+        found: _Found,
+        parts: list[Expected],
+        restored: tuple[RestoredTable, ...],
     ) -> None:
         """Compare rows by the count and the sum of their hashes, and note if they differ."""
         columns = parts[0].target.columns
-        facts = _digest(UnorderedDigest(), self._rows_of(session, restored, columns))
+        pieces = (self._rows_of(session, table, columns) for table in restored)
+        facts = _digest(UnorderedDigest(), chain.from_iterable(pieces))
         found.rows = facts.rows
         rows = sum(part.facts.rows for part in parts)
         wanted = sum(self._archived(found, part, columns) for part in parts) % (1 << 128)
@@ -265,10 +302,8 @@ class _Comparing:
             found.differ(DifferenceKind.VALUES, wanted, f"{fingerprint} in the dump")
         return int(unordered.facts().fingerprint, 16)
 
-    def _extra(self, others: Iterable[RestoredTable]) -> None:
+    def _extra(self, others: Iterable[RestoredTable], known: Container[Target]) -> None:
         """Note tables that the backup does not have, and rows in those that it has no rows of."""
-        tables = (entry for entry in self.toc.entries if entry.desc == "TABLE")
-        known = {self._carried(entry.namespace, entry.tag) for entry in tables}
         for table in others:
             if table.is_partitioned:
                 continue  # it has no rows of its own

@@ -1,11 +1,13 @@
 -- One row a table whose rows can be compared with a dump's, by schema and name: oid, schema, name,
--- whether it is the root or a branch of partitions, the filter of an extension's configuration table
--- (else ''), and whether it belongs to an extension. tables.sql has why which tables are left out.
+-- whether it is the root or a branch of partitions, its root's oid where it is a partition (else
+-- NULL), the filter of an extension's configuration table (else ''), and whether it belongs to an
+-- extension. tables.sql has why which tables are left out.
 SELECT
   class.oid,
   namespace.nspname AS schema,
   class.relname AS name,
   class.relkind = 'p' AS is_partitioned,
+  CASE WHEN class.relispartition THEN pg_catalog.pg_partition_root(class.oid)::oid END AS root,
   COALESCE(config.condition, '') AS filter,
   membership.refobjid IS NOT NULL AS is_member
 FROM pg_catalog.pg_class AS class
