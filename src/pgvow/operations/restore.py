@@ -14,6 +14,7 @@ import psycopg
 from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
 from pgvow.model import LargeObjectFacts, TocFacts
 from pgvow.operations.comparing.database import compare_database
+from pgvow.operations.recorded_tables import with_tables
 from pgvow.operations.restoring.checks import (
     claim_name,
     prepared,
@@ -194,9 +195,10 @@ def _run_pg_restore(run: Run, name: str) -> None:
 
 def _expected(run: Run) -> Metadata:
     """What of the metadata is to be found again."""
-    options, metadata = run.options, run.metadata
+    options = run.options
     if not (options.tables or options.schema_only):
-        return metadata
+        return run.metadata
+    metadata = with_tables(run.metadata, run.toc.entries)
     positions = {
         (entry.namespace, entry.tag)
         for entry in run.selection.entries

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import Entry
 
-_PUBLIC = "public"
+PUBLIC = "public"
 _PARTS = re.compile(r'(?:(?P<schema>"(?:[^"]|"")+"|[^".]+)\.)?(?P<name>"(?:[^"]|"")+"|[^".]+)')
 _SHOWN = 8
 # difflib takes a second for some ten thousand names.
@@ -61,17 +61,12 @@ class TableNames:
 
     @staticmethod
     def _by_parts(name: str) -> Callable[[Entry], bool]:
-        match = _PARTS.fullmatch(name)
-        if match is None:
-            return lambda _: False
-        wanted = _unquoted(match["schema"] or _PUBLIC), _unquoted(match["name"])
+        wanted = parts_of(name)
         return lambda entry: (entry.namespace, entry.tag) == wanted
 
     @staticmethod
     def _bare(name: str) -> Callable[[Entry], bool]:
-        return lambda entry: (
-            entry.name == name or (entry.namespace == _PUBLIC and entry.tag == name)
-        )
+        return lambda entry: entry.name == name or (entry.namespace == PUBLIC and entry.tag == name)
 
     def _unknown(self, name: str) -> UnknownTable:
         close = _close(name, self.entries)
@@ -82,6 +77,14 @@ class TableNames:
                 steps=["A partitioned table has none of its own: name its partitions"],
             )
         return UnknownTable(f"the archive has no table {name}", close=close)
+
+
+def parts_of(name: str) -> tuple[str, str] | None:
+    """Take a key of ``table_counts`` apart: schema and name; None where it is none."""
+    match = _PARTS.fullmatch(name)
+    if match is None:
+        return None
+    return _unquoted(match["schema"] or PUBLIC), _unquoted(match["name"])
 
 
 def _close(name: str, entries: Iterable[Entry]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import ArchiveError, examine_archive
 from pgvow.operations.inspect import large_object_facts, toc_facts
+from pgvow.operations.recorded_tables import with_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,7 @@ def decode_and_compare(path: Path, metadata: Metadata, progress: Progress) -> De
     except ArchiveError as error:
         return DeepCheck((), (str(error),), 0, complete=metadata.toc is not None)
     contents = examination.contents
+    metadata = with_tables(metadata, contents.toc.entries)
     tables = tuple(_tables(metadata, contents))
     differences = (
         *(str(error) for error in examination.damage),
@@ -104,7 +106,7 @@ def _tables(metadata: Metadata, contents: Contents) -> Iterator[TableCheck]:
         for table in contents.tables
     }
     for recorded in metadata.tables:
-        key = (recorded.schema, recorded.name)
+        key = (readable(recorded.schema), readable(recorded.name))
         yield _check(*key, recorded, found.pop(key, None))
     for (schema, name), table in found.items():
         yield _check(schema, name, None, table)

@@ -24,6 +24,7 @@ from pgvow.operations.comparing.expected import (
     by_root,
     completed,
     is_through_root,
+    refuse_unknown_text,
     size_of,
 )
 from pgvow.postgres.connection import carried, readable
@@ -93,7 +94,7 @@ def compare_database(
         with dump.open("rb") as file:
             toc = read_toc(file)
             known = completed(metadata, file)
-        return _Comparing(session, more, known, dump, toc, progress, make_pipe).run()
+        found = _Comparing(session, more, known, dump, toc, progress, make_pipe).run()
     except psycopg.errors.InsufficientPrivilege as error:
         raise CannotBeProven(
             f"the restored database may not be read: {str(error).strip()}",
@@ -105,6 +106,9 @@ def compare_database(
             facts={"Dump": str(dump)},
             steps=["See the server's log for what happened there"],
         ) from error
+    if not metadata.settings:
+        refuse_unknown_text(found.differences)
+    return found
 
 
 @dataclass
@@ -282,7 +286,7 @@ class _Comparing:
             found.differ(DifferenceKind.ROWS, str(rows), str(facts.rows))
         elif facts.fingerprint != f"{wanted:032x}":
             found.differ(DifferenceKind.VALUES, f"{wanted:032x}", facts.fingerprint)
-        elif len(parts) == 1:
+        elif len(parts) == 1 and parts[0].facts.fingerprint is not None:
             found.reordered.append(found.key)
 
     def _archived(self, found: _Found, part: Expected, columns: Sequence[str]) -> int:
@@ -297,9 +301,9 @@ class _Comparing:
                 ordered.update(piece)
                 unordered.update(piece)
         fingerprint = ordered.facts().fingerprint
-        if fingerprint != part.facts.fingerprint:
-            wanted = part.facts.fingerprint or "nothing"
-            found.differ(DifferenceKind.VALUES, wanted, f"{fingerprint} in the dump")
+        wanted = part.facts.fingerprint
+        if wanted not in (None, fingerprint):
+            found.differ(DifferenceKind.VALUES, str(wanted), f"{fingerprint} in the dump")
         return int(unordered.facts().fingerprint, 16)
 
     def _extra(self, others: Iterable[RestoredTable], known: Container[Target]) -> None:

@@ -6,23 +6,28 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgvow.archive import read_archive
+from pgvow.errors import CannotBeProven
+from pgvow.model import DifferenceKind
 from pgvow.operations.inspect import large_object_facts, sequence_facts, toc_facts
+from pgvow.operations.recorded_tables import with_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import BinaryIO
 
     from pgvow.archive import CopyTarget, Entry
-    from pgvow.model import Metadata, TableFacts
+    from pgvow.model import Difference, Metadata, TableFacts
 
 Target = tuple[str, str]
+_MOST_NAMED = 5
 
 
 def completed(metadata: Metadata, file: BinaryIO) -> Metadata:
-    """Fill in what a backup without inspection did not record."""
+    """Fill in what a backup without inspection, or of the contract's keys alone, did not record."""
     if metadata.toc is not None:
         return metadata
     contents = read_archive(file)
+    metadata = with_tables(metadata, contents.toc.entries)
     found = {(one.entry.namespace, one.entry.tag): one for one in contents.tables}
     tables = (
         replace(table, bytes=one.size, fingerprint=one.fingerprint)
@@ -69,6 +74,17 @@ def is_through_root(parts: Iterable[Expected]) -> bool:
     What decides on a row's partition may be another in each database: hashes of enums are.
     """
     return any(part.is_loaded_through_root for part in parts)
+
+
+def refuse_unknown_text(differences: Sequence[Difference]) -> None:
+    """Raise CannotBeProven where rows may be other text for the source's TimeZone alone."""
+    if differences and all(one.kind is DifferenceKind.VALUES for one in differences):
+        raise CannotBeProven(
+            f"the rows of {', '.join(one.name for one in differences[:_MOST_NAMED])} read otherwise"
+            " than in the dump, and its metadata do not tell the settings of the source, such as"
+            " TimeZone, which may be all there is to it",
+            steps=["Prove it on a server with the source's settings: pgvow prove FILE --on DSN"],
+        )
 
 
 def size_of(parts: Iterable[Expected]) -> int:

@@ -1,0 +1,43 @@
+"""The tables of metadata that tell of rows alone."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from pgvow.archive import read_toc
+from pgvow.model import TableFacts
+from pgvow.operations.recorded_tables import with_tables
+from tests.support.archives import Spec, Table, build
+from tests.support.backups import metadata
+
+_TABLES = (Table("orders"), Table("log", schema="audit"), Table("a.b", schema='c"d'))
+_TOC = read_toc(io.BytesIO(build(Spec(parts=_TABLES))))
+
+
+def test_counts_become_tables() -> None:
+    """Each count is of the entry whose key it is, whatever has to be quoted in that."""
+    counts = {"orders": 3, "audit.log": 0, '"c""d"."a.b"': 7}
+    nine = replace(metadata(), tables=(), table_counts=counts)
+    expected = (
+        TableFacts("public", "orders", 3, 0),
+        TableFacts("audit", "log", 0, 0),
+        TableFacts('c"d', "a.b", 7, 0),
+    )
+    assert expected == with_tables(nine, _TOC.entries).tables
+
+
+def test_a_count_without_an_entry_stays() -> None:
+    """A table that only the counts have is missed, by its own name; one of neither is not made."""
+    nine = replace(metadata(), tables=(), table_counts={'x."y z"': 1, "gone": 2, "": 3})
+    expected = (
+        TableFacts("x", "y z", 1, 0),
+        TableFacts("public", "gone", 2, 0),
+        TableFacts("public", "", 3, 0),
+    )
+    assert expected == with_tables(nine, _TOC.entries).tables
+
+
+def test_what_is_recorded_stays() -> None:
+    """Metadata of ours are not touched."""
+    assert metadata() == with_tables(metadata(), _TOC.entries)
