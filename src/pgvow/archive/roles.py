@@ -16,8 +16,9 @@ _NAMING = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
 _TOKEN = re.compile(r"""(?P<name>"(?:[^"]|"")*")|'(?:[^']|'')*'|(?P<word>[^\s"'(),;]+)|[(),;]""")
 # Words behind which a role's name stands, in statements of the kinds above.
 _BEFORE_ROLE = frozenset({"TO", "FROM", "FOR", "ROLE", "AUTHORIZATION"})
+# What is no role where it stands without quotes. A user mapping says "FOR public".
 _NO_ROLE = frozenset(
-    {"PUBLIC", "CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "DEFAULT", "ROLE", "USER"}
+    {"PUBLIC", "public", "CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "DEFAULT", "ROLE", "USER"}
     | {"ALL", "SELECT", "INSERT", "UPDATE", "DELETE"}  # a policy is FOR one of these
 )
 

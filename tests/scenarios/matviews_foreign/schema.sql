@@ -16,6 +16,7 @@ CREATE EXTENSION postgres_fdw;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER postgres_fdw
     OPTIONS (host '/nonexistent', dbname 'no "one" is''here', port '1');
 CREATE USER MAPPING FOR CURRENT_USER SERVER nowhere OPTIONS (user 'nobody', password 'pass''word');
+CREATE USER MAPPING FOR PUBLIC SERVER nowhere OPTIONS (user 'anybody');
 CREATE FOREIGN TABLE remote (id integer NOT NULL, body text OPTIONS (column_name 'b o d y'))
     SERVER nowhere OPTIONS (schema_name 'a', table_name 'b');
 CREATE EXTENSION file_fdw;

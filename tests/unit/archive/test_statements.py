@@ -107,6 +107,7 @@ def test_another_statement_is_refused(statement: str) -> None:
             {"x y"},
         ),
         ("USER MAPPING", "CREATE USER MAPPING FOR PUBLIC SERVER s;", set()),
+        ("USER MAPPING", "CREATE USER MAPPING FOR public SERVER s;", set()),
         ("FUNCTION", "CREATE FUNCTION f() AS 'GRANT a TO b';", set()),
     ],
 )
