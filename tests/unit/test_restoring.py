@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from pgvow.archive import read_toc
 from pgvow.postgres.restoring import waves
 from tests.support.archives import Schema, Spec, Table, build
@@ -48,3 +50,17 @@ def test_rows_come_first_where_they_are_read_next() -> None:
     assert ["ENCODING ENCODING", "TABLE t", "TABLE DATA t"] == rows
     assert ["INDEX i", "INDEX of i"] == indexes
     assert ["CONSTRAINT k", "INDEX of k", "ACL t"] == others
+
+
+@pytest.mark.parametrize("rows_first", [False, True])
+def test_event_triggers_come_last(*, rows_first: bool) -> None:
+    """Nothing is made after an event trigger but others, and what is said of them."""
+    *_, before, last = _names(
+        Schema("e", "EVENT TRIGGER", section=4),
+        Schema("EVENT TRIGGER e", "COMMENT", depends_on=(7,), section=4),
+        Schema("f", "EVENT TRIGGER", section=4),
+        Schema("t", "ACL", section=1),
+        rows_first=rows_first,
+    )
+    assert "ACL t" == before[-1]
+    assert ["EVENT TRIGGER e", "COMMENT EVENT TRIGGER e", "EVENT TRIGGER f"] == last

@@ -27,14 +27,18 @@ from pgvow.operations.restoring.checks import (
 )
 from pgvow.operations.restoring.database import analyze, apply_definition, apply_left_out
 from pgvow.operations.restoring.globals import restore_globals
-from pgvow.operations.restoring.owners import give_to_owners, without_roles
+from pgvow.operations.restoring.owners import (
+    give_to_owners,
+    restore_definitions,
+    without_roles,
+)
 from pgvow.operations.restoring.progress import RowsWatch
 from pgvow.operations.restoring.run import RestoreResult
 from pgvow.operations.restoring.swap import Names, put_in_place, set_aside
 from pgvow.operations.restoring.tool import PgRestore, open_restored
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
-from pgvow.postgres.restoring import TargetTools
+from pgvow.postgres.restoring import TargetTools, event_triggers
 from pgvow.postgres.statements import quoted
 from pgvow.progress import Step
 from pgvow.store import being_read
@@ -168,7 +172,9 @@ def _fill(run: Run, names: Names) -> float:
 
 
 def _run_pg_restore(run: Run, name: str) -> None:
-    options, entries = run.options, run.selection.entries
+    options = run.options
+    later = {entry.dump_id for entry in event_triggers(run.selection.entries)}
+    entries = [entry for entry in run.selection.entries if entry.dump_id not in later]
     with open_restored(run.target, name) as session:
         watch = RowsWatch(
             session,
@@ -177,20 +183,42 @@ def _run_pg_restore(run: Run, name: str) -> None:
             one_by_one=options.jobs == 1,
             progress=run.progress,
         )
-        pg_restore = PgRestore(
-            TargetTools(run.installation, run.target),
-            name,
-            watch,
-            options.jobs,
-            schema_only=options.schema_only,
-            no_owner=options.no_owner,
-            tablespaces=not options.no_tablespaces,
-        )
+        pg_restore = replace(_pg_restore(run, name), tick=watch.look, jobs=options.jobs)
         if not options.owner_map:
             pg_restore.run(options.file, entries)
             return
         replace(pg_restore, no_owner=True).run(options.file, without_roles(entries))
         give_to_owners(pg_restore, options.file, run.toc, entries)
+
+
+def _pg_restore(run: Run, name: str) -> PgRestore:
+    """Prepare a pg_restore that has one connection, and is not watched."""
+    return PgRestore(
+        TargetTools(run.installation, run.target),
+        name,
+        tick=lambda: None,
+        warn=run.progress.warn,
+        jobs=1,
+        schema_only=run.options.schema_only,
+        no_owner=run.options.no_owner,
+        tablespaces=not run.options.no_tablespaces,
+    )
+
+
+def _make_event_triggers(run: Run, name: str) -> None:
+    """Make what acts on every later statement or session: on ours too, so there must be no more.
+
+    An audit trigger would write down what we do, and the rows would differ; one that forbids
+    would forbid it to us. Before 17 nothing else keeps them quiet.
+    """
+    entries = event_triggers(run.selection.entries)
+    if not entries:
+        return
+    pg_restore = _pg_restore(run, name)
+    if run.options.owner_map:
+        restore_definitions(pg_restore, run.options.file, run.toc, entries)
+    else:
+        pg_restore.run(run.options.file, entries)
 
 
 def _expected(run: Run) -> Metadata:
@@ -259,6 +287,8 @@ def _differs(run: Run, names: Names, differences: Sequence[Difference]) -> Resto
             f"If it serves all the same: ALTER DATABASE … RENAME TO {quoted(names.final)}",
             f"If it does not: {dropdb(names.differs)}",
         ]
+        if event_triggers(run.selection.entries):
+            steps.append("Its event triggers have not been made yet: pg_restore --list names them")
     return RestoreFailed(cause, facts=run.target.facts, steps=steps)
 
 
@@ -267,6 +297,8 @@ def _publish(run: Run, names: Names) -> int:
     options, definition = run.options, run.definition
     run.update(Step("settings"))
     with open_restored(run.target, names.temporary) as session, refused(run.target):
+        # In this order, and in this session: a setting may forbid to write, a trigger to connect.
+        _make_event_triggers(run, names.temporary)
         apply_definition(session, definition, names.temporary, no_owner=options.no_owner, keep=True)
     run.update(Step("naming"))
     ended = put_in_place(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _TICK = 0.1
 _ENTRY = re.compile(r"from TOC entry (\d+);")
+_EVENT_TRIGGER = "EVENT TRIGGER"
+_SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})
 _ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
 
 
@@ -44,16 +46,23 @@ class ToolsFor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The programs for one server, how to reach it, and the environment they are run in."""
+    """The programs for one server, how to reach it, and the environment they are run in.
+
+    ``options`` are settings for the server beside those that the connection has: ``-c name=value``.
+    """
 
     installation: Installation
     place: Place
     environ: Mapping[str, str]
+    options: str = ""
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
         """Compose what a tool gets: a connection string without secrets, and its environment."""
-        connection, secret = tool_connection(self.place, dbname)
-        return connection, self.installation.environment({**self.environ, **secret})
+        connection, secret = tool_connection(self.place, dbname, options=self.options)
+        environ = {**self.environ, **secret}
+        if self.options:
+            environ["PGOPTIONS"] = f"{environ.get('PGOPTIONS', '')} {self.options}".strip()
+        return connection, self.installation.environment(environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,30 @@ def waves(entries: Sequence[Entry], *, rows_first: bool = False) -> tuple[Sequen
     With ``rows_first`` there are three: all rows, indexes, and the rest. To build an index and to
     read the table go together; a constraint waits until nobody reads, and has the table's indexes
     wait as well.
+
+    Event triggers come last of all, or they would act on what is still to be made.
     """
+    last = event_triggers(entries)
+    numbers = {entry.dump_id for entry in last}
+    first = _waves([one for one in entries if one.dump_id not in numbers], rows_first=rows_first)
+    return (*first, last) if last else first
+
+
+def event_triggers(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Choose the event triggers, with what is said of them.
+
+    The server fires none for these statements themselves.
+    """
+    triggers = {entry.dump_id for entry in entries if entry.desc == _EVENT_TRIGGER}
+    return tuple(
+        entry
+        for entry in entries
+        if entry.dump_id in triggers
+        or (entry.desc in _SAID_OF_IT and not triggers.isdisjoint(entry.dependencies))
+    )
+
+
+def _waves(entries: Sequence[Entry], *, rows_first: bool) -> tuple[Sequence[Entry], ...]:
     early = (Section.PRE_DATA, Section.DATA)
     rows = [entry for entry in entries if entry.section in early]
     late = [entry for entry in entries if entry.section not in early]

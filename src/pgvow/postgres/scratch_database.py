@@ -48,9 +48,14 @@ class GivenServer:
         return make_conninfo(self._dsn, dbname=dbname)
 
 
-def tool_connection(place: Place, dbname: str) -> tuple[str, dict[str, str]]:
-    """Split a connection string for a tool: what its command line has, and its environment."""
+def tool_connection(place: Place, dbname: str, *, options: str = "") -> tuple[str, dict[str, str]]:
+    """Split a connection string for a tool: what its command line has, and its environment.
+
+    ``options`` are added where it has some, for they would hide those of PGOPTIONS.
+    """
     parameters = conninfo_to_dict(place.conninfo(dbname))
+    if options and "options" in parameters:
+        parameters["options"] = f"{parameters['options']} {options}".strip()
     password = parameters.pop("password", None)
     secret = {"PGPASSWORD": str(password)} if password else {}
     return make_conninfo("", **parameters), secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from pgvow.operations.comparing.schema import compare_schemas, schema_of
 from pgvow.operations.proving.obstacles import refuse_missing_extensions, restore_difference
 from pgvow.postgres.database_settings import settings_for_restore
 from pgvow.postgres.proof_site import ProofSite
-from pgvow.postgres.restoring import RestoreError, fails_harmlessly, restore
+from pgvow.postgres.restoring import RestoreError, event_triggers, fails_harmlessly, restore
 from pgvow.postgres.scratch_database import open_session
 from pgvow.postgres.sql import query
 from pgvow.progress import Step
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.restoring import Tools
     from pgvow.progress import Progress
+
+_LOGIN_TRIGGERS_SINCE = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
         restored = make()
         for name, complaint in site.refused_settings.items():
             run.warn(f"the database's own setting {name} is not to be had here: {complaint}")
+        chosen = replace(chosen, tools=_undisturbed(chosen.tools, entries, session))
         proving = _Proving(run, chosen, entries, lacking, site)
         if chosen.is_throwaway:
             return proving.run(restored, make)
@@ -102,6 +105,17 @@ def _wanted(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
     """Return what is restored: all but what is known to fail, and harmless where it does."""
     above = session.info.parameter_status("is_superuser") == "on"
     return tuple(one for one in toc.entries if not fails_harmlessly(one, superuser=above))
+
+
+def _undisturbed(tools: Tools, entries: Sequence[Entry], session: Session) -> Tools:
+    """Keep event triggers from acting on our own sessions, where there are some that could.
+
+    Only from 17 on they act on those who connect, and can be switched off, by a superuser.
+    """
+    above = session.info.parameter_status("is_superuser") == "on"
+    if above and tools.installation.major >= _LOGIN_TRIGGERS_SINCE and event_triggers(entries):
+        return replace(tools, options="-c event_triggers=off")
+    return tools
 
 
 @contextmanager

@@ -105,12 +105,18 @@ def give_to_owners(
     pg_restore: PgRestore, dump: Path, toc: TableOfContents, restored: Sequence[Entry]
 ) -> None:
     """Give what was restored to its owners, and grant what was granted; raises RestoreFailed."""
-    entries = _ownership(restored)
+    if not pg_restore.schema_only:
+        _give_large_objects(pg_restore, restored)
+    restore_definitions(pg_restore, dump, toc, _ownership(restored))
+
+
+def restore_definitions(
+    pg_restore: PgRestore, dump: Path, toc: TableOfContents, entries: Sequence[Entry]
+) -> None:
+    """Restore entries as they are here, by an archive of our own; raises RestoreFailed."""
     special = [entry for entry in toc.entries if entry.desc in _SPECIAL]
     with dump.open("rb") as file:
         archive = definitions_archive(file, [*special, *entries], toc.encoding)
-    if not pg_restore.schema_only:
-        _give_large_objects(pg_restore, restored)
     with tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
         path = Path(folder) / "owners.dump"
         path.write_bytes(archive)

@@ -13,11 +13,10 @@ from pgvow.postgres.databases import on_database
 from pgvow.postgres.restoring import restore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from pgvow.archive import Entry
-    from pgvow.operations.restoring.progress import RowsWatch
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
     from pgvow.postgres.restoring import RestoreError, TargetTools
@@ -76,11 +75,15 @@ def _speaks_alike(newer: int, server_major: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PgRestore:
-    """Restores into one database, in a way that keeps the order of rows."""
+    """Restores into one database, in a way that keeps the order of rows.
+
+    ``tick`` is called several times a second, ``warn`` with what pg_restore had to say.
+    """
 
     tools: TargetTools
     database: str
-    watch: RowsWatch
+    tick: Callable[[], None]
+    warn: Callable[[str], None]
     jobs: int
     schema_only: bool = False
     no_owner: bool = False
@@ -97,8 +100,8 @@ class PgRestore:
             schema_only=self.schema_only,
             no_owner=self.no_owner,
             tablespaces=self.tablespaces,
-            tick=self.watch.look,
-            warn=self.watch.progress.warn,
+            tick=self.tick,
+            warn=self.warn,
         )
         if error is not None:
             raise self._failure(error, entries)
