@@ -285,6 +285,43 @@ def test_roles_that_stay_are_told(
     server.psql("postgres", f"DROP ROLE {owner}; DROP ROLE {reader}")
 
 
+@pytest.mark.majors(15, 18)
+def test_roles_of_the_database_itself(
+    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+) -> None:
+    """Who has settings or grants of the database itself is asked for, before anything is made.
+
+    With --no-owner a missing role's settings are left out, and that is said; grants are kept.
+    """
+    tuned, granted = role("LOGIN"), role("LOGIN")
+    source = f"{fresh}_source"
+    server.create_database(source)
+    server.psql(source, f"{_TWO} ALTER ROLE {tuned} IN DATABASE {source} SET work_mem TO '9MB'")
+    alone = back_up(server, source, tmp_path / "alone").backup.path
+    server.psql(source, f"GRANT CONNECT ON DATABASE {source} TO {granted}")
+    both = back_up(server, source, tmp_path / "both").backup.path
+    server.drop_database(source)
+    server.psql("postgres", f"DROP ROLE {tuned}; DROP ROLE {granted}")
+    with pytest.raises(RestoreFailed, match="does not have: ") as caught:
+        restore(server, both, fresh)
+    assert ", ".join(sorted((tuned, granted))) in caught.value.cause
+    assert any("--globals" in step for step in caught.value.steps)
+    with pytest.raises(RestoreFailed, match=f"does not have: {granted}$") as caught:
+        restore(server, both, fresh, no_owner=True)
+    assert not any("--no-owner" in step for step in caught.value.steps)
+    assert fresh not in databases(server)
+    result = restore(server, alone, fresh, no_owner=True)
+    assert any(tuned in warning for warning in result.warnings)
+    mapped = {tuned: server.superuser, granted: server.superuser}
+    restore(server, both, f"{fresh}_mapped", owner_map=mapped)
+    restore(server, both, f"{fresh}_globals", with_globals=True)
+    settings = "SELECT setrole::regrole FROM pg_db_role_setting WHERE setdatabase = {}"
+    here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    assert "" == server.psql(fresh, settings.format(here))
+    assert f"{server.superuser}\n" == server.psql(f"{fresh}_mapped", settings.format(here))
+    assert f"{tuned}\n" == server.psql(f"{fresh}_globals", settings.format(here))
+
+
 @pytest.mark.majors(18)
 def test_globals_are_made_all_or_none(
     server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path

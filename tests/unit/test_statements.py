@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from pgvow.postgres.statements import (
     for_database,
     quoted,
+    role_set,
+    roles_in,
     setting_of,
     statements,
     with_roles,
@@ -99,6 +101,26 @@ def test_any_name(old: str, new: str, value: str) -> None:
 def test_other_roles(text: str, expected: str) -> None:
     """Roles are renamed where roles stand, and tables, columns and texts of that name are not."""
     assert [expected] == mapped(text, {"app": "x", "_1": "y"})
+
+
+@pytest.mark.parametrize(
+    ("text", "roles", "set_for"),
+    [
+        ("ALTER ROLE app IN DATABASE d SET work_mem TO '9MB'", {"app"}, "app"),
+        ('ALTER ROLE "The App" IN DATABASE "TO x" SET a TO \'b\'', {"The App"}, "The App"),
+        ("ALTER DATABASE d SET search_path TO 'own', 'app'", set(), None),
+        ("ALTER DATABASE role CONNECTION LIMIT = 7", set(), None),
+        ("GRANT CONNECT ON DATABASE d TO app WITH GRANT OPTION", {"app"}, None),
+        ("REVOKE CONNECT,TEMPORARY ON DATABASE d FROM PUBLIC", set(), None),
+        ("SET SESSION AUTHORIZATION app", {"app"}, None),
+        ("SECURITY LABEL FOR provider ON DATABASE d IS 'secret'", set(), None),
+    ],
+)
+def test_roles_of_the_database_itself(text: str, roles: set[str], set_for: str | None) -> None:
+    """Whom a statement about a database names, and for whom it sets something."""
+    (statement,) = statements(f"{text};")
+    assert roles == roles_in(statement)
+    assert set_for == role_set(statement)
 
 
 def test_bytes_that_are_no_text_go_back_as_they_came() -> None:

@@ -137,6 +137,29 @@ def with_roles(statement: Statement, renamed: Callable[[str], str]) -> Statement
     return tuple(result)
 
 
+def roles_in(statement: Statement) -> frozenset[str]:
+    """Every role that a statement names; what labels an object names its provider, and no role."""
+    found: set[str] = set()
+
+    def note(name: str) -> str:
+        found.add(name)
+        return name
+
+    said = words(statement)
+    if said and said[0].keyword != "SECURITY":
+        with_roles(statement, note)
+    return frozenset(found)
+
+
+def role_set(statement: Statement) -> str | None:
+    """The role that ``ALTER ROLE … SET`` sets something for; None where it is another statement."""
+    said = words(statement)
+    match [token.keyword for token in said]:
+        case ["ALTER", "ROLE", _, *_]:
+            return said[2].name
+    return None
+
+
 def setting_of(statement: Statement, keyword: str) -> str | None:
     """Find the name that stands behind ``keyword =``; None where it does not."""
     place = _setting(statement, keyword)

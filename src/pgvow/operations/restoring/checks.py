@@ -29,6 +29,7 @@ from pgvow.operations.verify import verify_backup
 from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
 from pgvow.postgres.server import server_facts
+from pgvow.postgres.statements import role_set, roles_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,20 +158,36 @@ def require_roles(run: Run) -> None:
     RestoreFailed where the server lacks it, AccessDenied where nothing may be given to it by us:
     pg_restore would find that out in the middle.
     """
+    there = run.databases.role_names()
+    if run.options.no_owner:
+        _leave_out_settings(run, there)
     restored = (*run.selection.entries, *run.selection.left_out)
     owner = run.definition.owner
     if run.options.no_owner:
         restored, owner = tuple(replace(entry, owner="") for entry in restored), ""
     needed = roles_named(replace(run.toc, entries=restored)) | ({owner} - {""})
-    missing = sorted(needed - run.databases.role_names())
+    missing = sorted(needed.union(*map(roles_in, run.definition.properties)) - there)
     if missing:
         raise RestoreFailed(
             f"the archive names roles that this server does not have: {', '.join(missing)}",
             facts=run.target.facts,
-            steps=role_steps(),
+            steps=role_steps(no_owner=run.options.no_owner),
         )
     if not (run.options.no_owner or run.server.is_superuser):
         _require_membership(run)
+
+
+def _leave_out_settings(run: Run, there: frozenset[str]) -> None:
+    """Leave out what the database sets for roles that are not there: nobody can come as one."""
+    of_roles = {one: role_set(one) for one in run.definition.properties}
+    missing = {role for role in of_roles.values() if role is not None} - there
+    if missing:
+        kept = tuple(one for one, role in of_roles.items() if role not in missing)
+        run.definition = replace(run.definition, properties=kept)
+        run.warn(
+            "left out the database's settings for roles that this server does not have:"
+            f" {', '.join(sorted(missing))}"
+        )
 
 
 def _require_membership(run: Run) -> None:

@@ -143,13 +143,16 @@ def _steps(cause: str) -> list[str]:
     ]
 
 
-def role_steps() -> list[str]:
-    """Steps when a role that the archive names is not there."""
-    return [
+def role_steps(*, no_owner: bool = False) -> list[str]:
+    """Steps when a role that the archive names is not there, though ``no_owner`` was asked for."""
+    steps = [
         "Create the roles that were kept beside the dump: --globals",
-        "Or give what they own to other roles: --owner-map FILE, a line old=new each",
-        "Or let everything belong to the role that restores: --no-owner (grants are kept)",
+        "Or give what is theirs to other roles: --owner-map FILE, a line old=new each",
     ]
+    if not no_owner:
+        whose = "Or let everything belong to the role that restores: --no-owner (grants are kept)"
+        steps.append(whose)
+    return steps
 
 
 def tablespace_steps() -> list[str]:
