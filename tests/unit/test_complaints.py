@@ -1,70 +1,64 @@
-"""What is an error among all that psql writes to its standard error, and what is none."""
+"""Of what a program says, that is kept which tells why it failed."""
 
 from __future__ import annotations
 
-import pytest
+from pgvow.postgres.complaints import Complaints, without_statement
 
-from pgvow.postgres.complaints import Complaint, first_complaint
-
-_ERROR = "ERROR:  57014: canceling statement\nLOCATION:  ProcessInterrupts, postgres.c:3353\n"
-_CANCELED = Complaint("57014", "canceling statement", whole=True)
-
-
-@pytest.mark.parametrize(
-    "before",
-    [
-        "WARNING:  01000: psql is older\nLOCATION:  x, y.c:1\n",
-        "psql:<stdin>:12: WARNING:  01000: psql is older\n",
-        "NOTICE:  00000: two\nlines\nLOCATION:  x, y.c:1\n",
-        "DEBUG:  00000: rehashing catalog cache\nLOCATION:  x, y.c:1\n",
-        "INFO:  00000: it went on\nDETAIL:  well\nCONTEXT:  PL/pgSQL function f()\nSQL statement\n",
-        "LOG:  00000: duration: 3 ms\nSTATEMENT:  SELECT 1\n",
-        "HINWEIS:  00000: Tabelle fehlt\nLOCATION:  x, y.c:1\n",
-        "WARNUNG:  01000: Vorsicht\n",
-        "LOCATION:  of a message that was taken before\n",
-    ],
-)
-def test_what_is_no_error_is_passed_over(before: str) -> None:
-    """Alone it is none, and before an error it does not hide that."""
-    assert first_complaint(before) is None
-    assert first_complaint(before + _ERROR) == _CANCELED
+_COLUMNS = [f"c{number} text,\n" for number in range(1000)]
+_REFUSED = [
+    "pg_restore: while PROCESSING TOC:\n",
+    "pg_restore: from TOC entry 215; 1259 16390 TABLE wide postgres\n",
+    'pg_restore: error: could not execute query: ERROR:  type "public.kind" does not exist\n',
+    "LINE 2:     k public.kind,\n",
+    "            ^\n",
+]
 
 
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        (_ERROR + "ERROR:  22012: another\n", _CANCELED),
-        ("psql:<stdin>:3: " + _ERROR, _CANCELED),
-        ("FEHLER:  57014: canceling statement\nLOCATION:  x\n", _CANCELED),
-        ("ERROR:  01000: raised so\n", Complaint("01000", "raised so")),
-        ("FATAL:  sorry\n", Complaint("", "sorry")),
-        (
-            "psql: error: connection to server failed: FATAL:  too many\n",
-            Complaint("", "connection to server failed: FATAL:  too many", whole=True),
-        ),
-        (
-            "server closed the connection\n\tThis probably means\nconnection to server was lost\n",
-            Complaint("", "server closed the connection", whole=True),
-        ),
-    ],
-)
-def test_the_first_error_is_found(said: str, expected: Complaint) -> None:
-    """By its severity, whatever its language; of a lost connection the first line."""
-    assert expected == first_complaint(said)
+def _said(*lines: str) -> Complaints:
+    complaints = Complaints()
+    for line in lines:
+        complaints.add(line)
+    return complaints
 
 
-def test_what_helps_belongs_to_it() -> None:
-    """A hint is kept, as psycopg has it behind its own messages."""
-    found = first_complaint(
-        "ERROR:  53200: out of shared memory\n"
-        "HINT:  You might need to increase max_locks_per_transaction.\nLOCATION:  x, y.c:1\n"
-    )
-    assert "out of shared memory\nHINT:  You might need to increase max_locks_per_transaction." == (
-        str(found)
-    )
+def test_a_long_statement() -> None:
+    """The server's words stay, the beginning of what they are of, and what follows."""
+    ended = "pg_restore: error: a worker process died unexpectedly\n"
+    text = _said(*_REFUSED, "Command was: CREATE TABLE wide (\n", *_COLUMNS, ended).text()
+    kept = [*_REFUSED, "Command was: CREATE TABLE wide (\n", *_COLUMNS[:9], "…\n", ended]
+    assert "".join(kept).strip() == text
 
 
-def test_an_error_may_still_be_coming() -> None:
-    """Until its last line has come it is not whole."""
-    found = first_complaint("ERROR:  53200: out of shared memory\n")
-    assert Complaint("53200", "out of shared memory", whole=False) == found
+def test_of_pg_dump_as_well() -> None:
+    """pg_dump calls a statement a query, and a detail."""
+    query = "pg_dump: detail: Query was: SELECT\n"
+    text = _said("pg_dump: error: query failed: ERROR:  no\n", query, *_COLUMNS).text()
+    assert 12 == len(text.splitlines())
+    assert text.startswith("pg_dump: error: query failed: ERROR:  no\n")
+
+
+def test_many_notices_before() -> None:
+    """However many lines come first, the server's words are among the last."""
+    notices = ["NOTICE:  here\n"] * 5000
+    text = _said(*notices, *_REFUSED, "Command was: CREATE TABLE\n", *_COLUMNS).text()
+    assert "".join(_REFUSED) in text
+
+
+def test_many_lines_behind() -> None:
+    """And among the first where a function's text comes behind them."""
+    assert _said(*_REFUSED, *_COLUMNS).text().startswith("".join(_REFUSED))
+
+
+def test_what_is_taken_is_gone() -> None:
+    """Twice the same is never told."""
+    complaints = _said("one\n", "two\n")
+    assert ["one\ntwo", "", ""] == [complaints.take(), complaints.take(), complaints.text()]
+    complaints.add("three\n")
+    assert "three" == complaints.take()
+
+
+def test_without_the_statement() -> None:
+    """What the server said, and nothing that it was told."""
+    words = "".join(_REFUSED).strip()
+    assert words == without_statement("".join([*_REFUSED, "Command was: CREATE\n", "TABLE x\n"]))
+    assert "no statement" == without_statement("no statement")

@@ -1,4 +1,4 @@
-"""Programs that we start: what they said last is kept, and none of them outlives us."""
+"""Programs that we start: what they said is kept, and none of them outlives us."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_a_program_for_its_status_alone() -> None:
     )
 
 
-def test_the_last_of_what_it_complained_of() -> None:
-    """The end tells why; however much there is, it takes neither memory nor the program's time."""
+def test_the_first_and_last_of_what_it_complained_of() -> None:
+    """Either may tell why; however much there is, it takes neither memory nor time."""
     code = "[print(n, 'y' * 500, file=sys.stderr) for n in range(20000)]"
     ended = run_quietly(python(code), env=_ENVIRONMENT)
-    numbers = [int(line.split()[0]) for line in ended.stderr.splitlines()]
-    assert list(range(19800, 20000)) == numbers
+    numbers = [line.split()[0] for line in ended.stderr.splitlines()]
+    assert [*map(str, range(100)), "…", *map(str, range(19800, 20000))] == numbers
 
 
 def test_bytes_that_are_no_text() -> None:

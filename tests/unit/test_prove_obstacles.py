@@ -73,6 +73,16 @@ def test_what_is_not_the_backup_s_fault(
         restore_difference(RestoreError(dump_id, complaint), _TOC, lacking=lacking)
 
 
+def test_what_a_statement_says_is_not_what_the_server_says() -> None:
+    """Only the server's words decide, not those of the statement that it refused."""
+    complaint = (
+        'could not execute query: ERROR:  type "kind" does not exist\n'
+        "Command was: CREATE FUNCTION f(k kind) AS 'RAISE \"permission denied\"';"
+    )
+    difference = restore_difference(RestoreError(_TABLE, complaint), _TOC, lacking=None)
+    assert complaint == difference.found
+
+
 def test_with_the_right_collation_a_row_without_partition_is_a_difference() -> None:
     """Only where another collation had to do can it be the reason."""
     error = RestoreError(_TABLE, 'no partition of relation "t" found for row')

@@ -1,82 +1,77 @@
-"""What psql complained of: the first error among what it wrote to its standard error."""
+"""What a program writes to its standard error, as much of it as tells why it failed."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import deque
+from threading import Lock
 
-_PREFIX = r"(?:psql:(?:<stdin>:\d+:)? )?"
-# "ERROR:  57014: canceling statement", where some psql put their own name in front.
-_FROM_SERVER = re.compile(_PREFIX + r"(\w+): +(?:([0-9A-Z]{5}): )?(.*)")
-_FROM_PSQL = re.compile(_PREFIX + r"(?:error|fatal): (.*)")
-_ERRORS = frozenset({"ERROR", "FATAL", "PANIC"})
-_OTHERS = frozenset({"WARNING", "NOTICE", "LOG", "INFO", "DEBUG"})
-_CLASSES_OF_OTHERS = ("00", "01", "02")
-_HINT = "HINT:  "
-_LAST = "LOCATION:"
-_LABELS = re.compile(r"\s|LINE \d+:|DETAIL:|HINT:|QUERY:|CONTEXT:|STATEMENT:|LOCATION:")
+_FIRST_LINES = 100
+_LAST_LINES = 200
+_LINES_OF_A_STATEMENT = 10
+_LEFT_OUT = "…\n"
+# PostgreSQL's programs quote the statement that failed behind the server's words, all of it.
+_STATEMENT = re.compile(r"(?:pg_\w+: (?:detail|error): )?(?:Command|Query) was: ")
+_OF_THE_PROGRAM = re.compile(r"(?:pg_\w+|psql): ")
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """An error: its SQLSTATE, where it has one; ``whole`` tells that no more of it can come."""
+class Complaints:
+    """The first lines and the last, and of a statement that is quoted its beginning.
 
-    state: str
-    text: str
-    hint: str = ""
-    whole: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.text}\n{_HINT}{self.hint}" if self.hint else self.text
-
-
-def first_complaint(said: str) -> Complaint | None:
-    """Find the first error, by its severity: notices and warnings, however long, are none.
-
-    Of lines that nobody's form fits (libpq's own, of a connection that is gone) the first counts
-    where there is no error.
+    A server's words stand before the statement they are of, and that may be a table of a thousand
+    columns: its end alone says nothing. Safe for one thread that adds and one that takes.
     """
-    unknown: Complaint | None = None
-    passing = False  # through a message that is no error
-    lines = said.splitlines()
-    for number, line in enumerate(lines):
-        if line.startswith(_LAST):
-            passing = False
-        elif error := _error(line):
-            return _with_hint(error, lines[number + 1 :])
-        elif _begins(line):
-            passing = True
-        elif line and not (passing or unknown or _LABELS.match(line)):
-            unknown = Complaint("", line.strip(), whole=True)
-    return unknown
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._first: list[str] = []
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._dropped = False
+        self._quoted: int | None = None
+
+    def add(self, line: str) -> None:
+        """Add a line, with its end."""
+        with self._lock:
+            if _STATEMENT.match(line):
+                self._quoted = 0
+            elif _OF_THE_PROGRAM.match(line):
+                self._quoted = None
+            if self._quoted is not None:
+                self._quoted += 1
+            if self._quoted is None or self._quoted <= _LINES_OF_A_STATEMENT:
+                self._keep(line)
+            elif self._quoted == _LINES_OF_A_STATEMENT + 1:
+                self._keep(_LEFT_OUT)
+
+    def _keep(self, line: str) -> None:
+        if len(self._first) < _FIRST_LINES:
+            self._first.append(line)
+            return
+        self._dropped = self._dropped or len(self._last) == _LAST_LINES
+        self._last.append(line)
+
+    def text(self) -> str:
+        """Return what is kept."""
+        with self._lock:
+            return self._text()
+
+    def take(self) -> str:
+        """Return what is kept, and forget it."""
+        with self._lock:
+            text = self._text()
+            self._clear()
+            return text
+
+    def _text(self) -> str:
+        between = [_LEFT_OUT] if self._dropped else []
+        return "".join([*self._first, *between, *self._last]).strip()
 
 
-def _error(line: str) -> Complaint | None:
-    if own := _FROM_PSQL.fullmatch(line):
-        return Complaint("", own[1], whole=True)
-    found = _FROM_SERVER.fullmatch(line)
-    if found and _is_error(found[1], found[2] or ""):
-        return Complaint(found[2] or "", found[3])
-    return None
-
-
-def _is_error(severity: str, state: str) -> bool:
-    """By the severity; where the server says it in another language, by the SQLSTATE's class."""
-    if severity in _ERRORS or severity in _OTHERS or not state:
-        return severity in _ERRORS
-    return not state.startswith(_CLASSES_OF_OTHERS)
-
-
-def _begins(line: str) -> bool:
-    found = _FROM_SERVER.fullmatch(line)
-    return found is not None and (found[2] is not None or found[1] in _OTHERS)
-
-
-def _with_hint(error: Complaint, behind: list[str]) -> Complaint:
-    hint = ""
-    for line in behind:
-        if line.startswith(_LAST) or _begins(line) or _error(line):
-            return Complaint(error.state, error.text, hint, whole=True)
-        if line.startswith(_HINT):
-            hint = line.removeprefix(_HINT)
-    return Complaint(error.state, error.text, hint, whole=error.whole)
+def without_statement(complaint: str) -> str:
+    """Return the words of a program and a server without the statement that they are of."""
+    lines = complaint.splitlines(keepends=True)
+    end = next((n for n, line in enumerate(lines) if _STATEMENT.match(line)), len(lines))
+    return "".join(lines[:end]).strip()

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 
 from pgvow.errors import ConnectionFailed
-from pgvow.postgres.complaints import first_complaint
 from pgvow.postgres.connection import carried
 from pgvow.postgres.process import Tool
+from pgvow.postgres.psql_complaints import first_complaint
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from psycopg.sql import Composable
 
     from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.complaints import Complaint
     from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.psql_complaints import Complaint
 
 _SUCCESS = b"00000"
 _MARK = b"\v"

@@ -1,4 +1,4 @@
-"""Run PostgreSQL's programs: no shell, no orphans, and the end of what they had to say."""
+"""Run PostgreSQL's programs: no shell, no orphans, and what they had to say."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Self
 
 from pgvow.errors import ToolUnsuitable
+from pgvow.postgres.complaints import Complaints
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _PR_SET_PDEATHSIG = 1
 _LINUX = sys.platform.startswith("linux")
 # Loaded once, here: between fork and exec nothing may allocate more than it must.
 _LIBC = ctypes.CDLL(None, use_errno=True) if _LINUX else None
-_TAIL_LINES = 200
 _PATIENCE = 2.0
 """Seconds a program has to obey SIGTERM before it is killed."""
 
@@ -52,7 +51,7 @@ def _pidfd(pid: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended: its exit status (negative: a signal) and the last of its stderr."""
+    """How a program ended: its exit status (negative: a signal) and what it complained of."""
 
     returncode: int
     stderr: str
@@ -72,7 +71,7 @@ class Tool:
     ) -> None:
         self._argv = argv
         self._pass_fds = pass_fds
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._complaints = Complaints()
         with SignalsKeptBack() as signals:
             self._process = self._start(env, stdout, stdin)
             self._reader = threading.Thread(target=self._read_stderr, name="stderr", daemon=True)
@@ -136,11 +135,8 @@ class Tool:
         return self._process.stdin
 
     def take_complaints(self) -> str:
-        """Take the last of what it has written to its stderr since the last time."""
-        taken = []
-        while self._tail:
-            taken.append(self._tail.popleft())
-        return "".join(taken).strip()
+        """Take what it has written to its stderr since the last time."""
+        return self._complaints.take()
 
     def poll(self, seconds: float) -> Ended | None:
         """Wait for the end, at most so many seconds; None while it still runs."""
@@ -164,7 +160,7 @@ class Tool:
         """Wait for the end."""
         returncode = self._process.wait()
         self._reader.join(_PATIENCE)
-        return Ended(returncode, "".join(self._tail).strip())
+        return Ended(returncode, self._complaints.text())
 
     def terminate(self) -> None:
         """Ask the program to end, without waiting for it."""
@@ -201,7 +197,7 @@ class Tool:
         # grandchild may hold the other end for as long as it likes.
         with pipe:
             for line in pipe:
-                self._tail.append(line.decode(errors="replace"))
+                self._complaints.add(line.decode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)

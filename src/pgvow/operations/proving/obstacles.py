@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import CannotBeProven, NoSpace, RestoreFailed
 from pgvow.model import Difference, DifferenceKind
+from pgvow.postgres.complaints import without_statement
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -64,15 +65,16 @@ def restore_difference(
     NoSpace, and RestoreFailed where it was not the server that refused something.
     """
     entry = next((one for one in toc.entries if one.dump_id == error.dump_id), None)
-    if _FULL.search(error.complaint):
+    words = without_statement(error.complaint)
+    if _FULL.search(words):
         raise NoSpace(error.complaint, steps=["Name a larger disk: TMPDIR=/path pgvow prove FILE"])
-    if _is_lacking(error, entry) or (lacking and _OF_COLLATION.search(error.complaint)):
+    if _is_lacking(words, entry) or (lacking and _OF_COLLATION.search(words)):
         raise CannotBeProven(
             error.complaint + (f"\nthe source's collation: {lacking}" if lacking else ""),
             facts={"Object": _shown(entry)} if entry else None,
             steps=["Prove it on a server like the source's: pgvow prove FILE --on DSN"],
         )
-    if selection and _LEFT_OUT.search(error.complaint):
+    if selection and _LEFT_OUT.search(words):
         raise CannotBeProven(
             f"{error.complaint}\nonly a part was backed up: {' '.join(selection)}",
             facts={"Object": _shown(entry)} if entry else None,
@@ -81,15 +83,15 @@ def restore_difference(
                 "To have it proven, back up whole schemas: --schema PATTERN instead of --table",
             ],
         )
-    if entry is None and not _REFUSED.search(error.complaint):
+    if entry is None and not _REFUSED.search(words):
         raise RestoreFailed(error.complaint, steps=["Run it again; then look at the server's log"])
     name = _shown(entry) if entry else "an object"
     return Difference(DifferenceKind.RESTORE, name, "restored", error.complaint)
 
 
-def _is_lacking(error: RestoreError, entry: Entry | None) -> bool:
+def _is_lacking(words: str, entry: Entry | None) -> bool:
     kind = entry.desc if entry else ""
-    return kind in _OF_THE_MACHINE or bool(_LACKING.search(error.complaint))
+    return kind in _OF_THE_MACHINE or bool(_LACKING.search(words))
 
 
 def _shown(entry: Entry) -> str:
