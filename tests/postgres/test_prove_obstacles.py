@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.postgres.throwaway import embedded_bin
 from pgvow.store import proof_path
 from tests.support.commands import Commands, settings_for
 
@@ -31,3 +32,65 @@ def test_a_long_statement_is_told_with_its_cause(
     assert 'type "public.kind" does not exist' in done.err
     assert "c299" not in done.err
     assert not proof_path(dump).exists()
+
+
+def _is_no_verdict(
+    server: TestServer, database: str, folder: Path, *words: str | Path, bin_dir: Path | None = None
+) -> str:
+    """Back up, prove, and return what is said of why it cannot be."""
+    commands = Commands(folder, settings_for(server, database))
+    dump = folder / commands.pgvow("backup", "--env", "dev", "--json").json["backup_path"]
+    done = commands.pgvow("prove", dump, *words, PGVOW_PG_BIN=str(bin_dir or server.bin))
+    assert 13 == done.code, done.err
+    assert not proof_path(dump).exists()
+    return done.err
+
+
+@pytest.mark.majors(18)
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ("CREATE TABLE t (body text COMPRESSION lz4)", "compression method lz4 not supported"),
+        ("CREATE TABLE t AS SELECT xml '<a/>' AS body", "unsupported XML feature"),
+    ],
+)
+def test_a_server_that_was_built_with_less(
+    server: TestServer, database: str, tmp_path: Path, schema: str, words: str
+) -> None:
+    """The embedded server has neither lz4 nor libxml, which says nothing of a backup."""
+    server.psql(database, schema)
+    assert words in _is_no_verdict(server, database, tmp_path, bin_dir=embedded_bin())
+
+
+@pytest.mark.majors(15, 18)
+def test_a_dictionary_whose_file_is_elsewhere(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """A file of stop words is on the source's machine, and in no backup."""
+    server.psql(database, "CREATE TEXT SEARCH DICTIONARY ours (TEMPLATE = simple)")
+    server.psql(
+        database,
+        "UPDATE pg_ts_dict SET dictinitoption = $$stopwords = 'ours'$$ WHERE dictname = 'ours'",
+    )
+    assert "could not open stop-word file" in _is_no_verdict(server, database, tmp_path)
+
+
+@pytest.mark.majors(18)
+def test_the_server_speaks_english_to_us(server: TestServer, database: str, tmp_path: Path) -> None:
+    """What it refuses is read: a superuser's server is asked for messages that can be."""
+    password = f"PASSWORD '{server.password}'"
+    server.psql(
+        database,
+        "CREATE TABLE t (id integer); INSERT INTO t VALUES (1);"
+        " CREATE FUNCTION f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
+        " ALTER TABLE t ADD CHECK (f(id));"
+        " CREATE OR REPLACE FUNCTION f(integer) RETURNS boolean LANGUAGE plpgsql AS"
+        " $$BEGIN RAISE 'permission denied in %', current_setting('lc_messages'); END$$;",
+    )
+    server.psql(database, f"CREATE ROLE speaker SUPERUSER LOGIN {password}")
+    server.psql(database, "ALTER ROLE speaker SET lc_messages = 'POSIX'")
+    on = f"{server.conninfo('postgres')} user=speaker"
+    try:
+        assert "permission denied in C" in _is_no_verdict(server, database, tmp_path, "--on", on)
+    finally:
+        server.psql("postgres", "DROP ROLE speaker")

@@ -28,6 +28,47 @@ _TOC = read_toc(
     )
 )
 
+# In the words of PostgreSQL's own sources.
+_OF_THE_MACHINE = (
+    "compression method lz4 not supported",
+    "unsupported XML feature\nDETAIL:  This functionality requires the server to be built with x.",
+    *(
+        f'could not open {kind} file "/share/tsearch_data/ours.{end}": No such file or directory'
+        for kind, end in (
+            ("stop-word", "stop"),
+            ("dictionary", "dict"),
+            ("affix", "affix"),
+            ("synonym", "syn"),
+            ("thesaurus", "ths"),
+            ("unaccent", "rules"),
+        )
+    ),
+    'could not open file "/srv/prices.csv" for reading: No such file or directory',
+    'could not find function "f" in file "/usr/lib/postgresql/ours.so"',
+    'incompatible library "/usr/lib/postgresql/ours.so": version mismatch',
+    'security label provider "anon" is not loaded',
+    "no security label providers have been loaded",
+    'could not connect to server "elsewhere"',
+    "only superuser can define a leakproof function",
+    "must have CREATEROLE privilege",
+)
+# And of what a backup's own rows and definitions can be.
+_OF_THE_BACKUP = (
+    'invalid input value for enum kind: "zstd"',
+    'relation "server" does not exist',
+    'check constraint "t_check" of relation "t" is violated by some row',
+    'value too long\nCONTEXT:  COPY t, line 1, column body: "permission denied"',
+    'violates check constraint "c"\nDETAIL:  Failing row contains (1, permission denied).',
+    'could not open file "base/5/16384": Input/output error',
+)
+
+
+@pytest.mark.parametrize("words", _OF_THE_BACKUP)
+def test_what_a_backup_can_be_blamed_for(words: str) -> None:
+    """Nothing of the machine is named: it is a difference."""
+    error = RestoreError(None, f"could not execute query: ERROR:  {words}\nCommand was: x")
+    assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
+
 
 def test_a_statement_that_fails_is_a_difference() -> None:
     """An object that cannot be made is told by its name, in the server's words."""
@@ -59,6 +100,15 @@ def test_a_worker_does_not_say_which_entry() -> None:
         (_TABLE, "ICU is not supported in this build", None, CannotBeProven),
         (_TABLE, 'could not access file "$libdir/mine": No such file', None, CannotBeProven),
         (_TABLE, "permission denied for schema x", None, CannotBeProven),
+        *(
+            (
+                None,
+                f"could not execute query: ERROR:  {words}\nCommand was: x",
+                None,
+                CannotBeProven,
+            )
+            for words in _OF_THE_MACHINE
+        ),
         (_TABLE, 'no partition of relation "t" found for row', "no de_DE", CannotBeProven),
         (None, "this build does not support compression with zstd", None, CannotBeProven),
         (_TABLE, "could not extend file: No space left on device", None, NoSpace),

@@ -23,7 +23,10 @@ class Place(Protocol):
 
 
 class GivenServer:
-    """The server that a connection string of the user's leads to."""
+    """The server that a connection string of the user's leads to.
+
+    ``options`` are what its databases are asked for at the start, instead of the string's own.
+    """
 
     def __init__(self, dsn: str) -> None:
         try:
@@ -42,10 +45,11 @@ class GivenServer:
             )
         self.database = str(given.get("dbname") or "postgres")
         self._dsn = dsn
+        self.options: str | None = None
 
     def conninfo(self, dbname: str) -> str:
         """Compose the connection string for one of its databases."""
-        return make_conninfo(self._dsn, dbname=dbname)
+        return make_conninfo(self._dsn, dbname=dbname, options=self.options)
 
 
 def tool_connection(place: Place, dbname: str, *, options: str = "") -> tuple[str, dict[str, str]]:

@@ -20,12 +20,24 @@ if TYPE_CHECKING:
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 # What only the programs or the system of this machine can lack; kinds of entries first.
 _OF_THE_MACHINE = frozenset({"EXTENSION", "COLLATION", "PROCEDURAL LANGUAGE"})
+# The server's messages for 0A000, 58P01, 42501 and the like: pg_restore does not tell SQLSTATEs.
 _LACKING = re.compile(
-    r"collation .* does not exist|ICU is not supported|could not access file"
-    r"|could not load library|must be loaded via|does not support compression"
-    r"|permission denied|must be (?:superuser|owner|a superuser|member|able to SET ROLE)",
+    # how the server was built
+    r"ICU is not supported|does not support compression|compression method .* not supported"
+    r"|unsupported XML feature|requires the server to be built with"
+    # what lies beside it on its machine: libraries, dictionaries, files of file_fdw
+    r"|could not access file|could not load library|incompatible library|must be loaded via"
+    r"|could not find function .* in file|could not open (?:[\w-]+ )?file .*: No such file"
+    r"|security label provider|collation .* does not exist|time zone .* not recognized"
+    # who is there to be asked
+    r"|could not connect to server \""
+    # what its role may do
+    r"|permission denied|only superusers? can|must have CREATEROLE"
+    r"|must be (?:superuser|owner|a superuser|member|able to SET ROLE)",
     re.IGNORECASE,
 )
+# Where a server quotes the rows that it was at.
+_QUOTED = re.compile(r"^(?:CONTEXT: |DETAIL:  Failing row).*", re.DOTALL | re.MULTILINE)
 # What pg_dump's -t and -n leave out although something leans on it.
 _LEFT_OUT = re.compile(r"(?:does|do) not exist")
 # What a server refused; the workers of a parallel restore do not say of which entry.
@@ -65,7 +77,7 @@ def restore_difference(
     NoSpace, and RestoreFailed where it was not the server that refused something.
     """
     entry = next((one for one in toc.entries if one.dump_id == error.dump_id), None)
-    words = without_statement(error.complaint)
+    words = _QUOTED.sub("", without_statement(error.complaint))
     if _FULL.search(words):
         raise NoSpace(error.complaint, steps=["Name a larger disk: TMPDIR=/path pgvow prove FILE"])
     if _is_lacking(words, entry) or (lacking and _OF_COLLATION.search(words)):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pgvow.archive import TableOfContents
     from pgvow.model import Metadata
     from pgvow.postgres.binaries import Installation
+    from pgvow.postgres.connection import Session
 
 _SETTINGS = {
     # No checkpoint comes between: what the server writes need not survive it.
@@ -164,6 +165,7 @@ def _given(
     with open_session(place, place.database) as session:
         version = session.info.parameter_status("server_version") or ""
         host = session.info.host
+        _ask_for_english(session, place)
     made_by = toc.header.pg_dump_version
     if _major(version) < _major(made_by):
         raise CannotBeProven(
@@ -178,6 +180,17 @@ def _given(
         description=f"PostgreSQL {version} at {host}",
         is_throwaway=False,
     )
+
+
+def _ask_for_english(session: Session, place: GivenServer) -> None:
+    """Have the server speak English to the tools, where we may: what it refuses is read.
+
+    Only a superuser may; for anybody else the option would refuse the connection.
+    """
+    if session.info.parameter_status("is_superuser") != "on":
+        return
+    given = next((one.val for one in session.pgconn.info if one.keyword == b"options"), None) or b""
+    place.options = f"{given.decode()} -c lc_messages=C".strip()
 
 
 def _of_major(major: int, pg_bin: Path | None, environ: Mapping[str, str]) -> Installation:
