@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive.errors import ArchiveError
-from pgvow.archive.primitives import INT_SIZES, OFFSET_SIZES
+from pgvow.archive.primitives import INT_SIZES, MAX_NAME, OFFSET_SIZES
 from pgvow.model import Compression
 
 if TYPE_CHECKING:
@@ -149,4 +149,4 @@ def _read_time(reader: ByteReader) -> LocalTime:
 
 
 def _read_text(reader: ByteReader) -> str:
-    return (reader.string() or b"").decode("utf-8", "surrogateescape")
+    return (reader.string(MAX_NAME) or b"").decode("utf-8", "surrogateescape")

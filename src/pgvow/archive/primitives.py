@@ -1,7 +1,9 @@
 """The format's three primitives, integers, strings and offsets, read with hard bounds.
 
-A length in a damaged or hostile file can say anything. Nothing here allocates what a length
-claims: bytes are read in pieces of at most ``PIECE``, and a file that ends early ends the read.
+A length in a damaged or hostile file can say anything, and a file with holes is as long as it
+likes for nothing. Nothing here allocates what a length claims: bytes are read in pieces of at most
+``PIECE``, a file that ends early ends the read, and what is kept is bounded whatever the file: a
+name to ``MAX_NAME``, a text to ``MAX_TEXT``, all that comes before the data to ``MAX_CONTENTS``.
 """
 
 from __future__ import annotations
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
 
 # How much is read at a time: pg_dump's own chunks are a few KB.
 PIECE = 256 * 1024
-# No text of PostgreSQL's is longer than 1 GiB, so no string of its dump can be.
-MAX_STRING = 1 << 30
+# A name has 63 bytes, but that of a function has the types of up to 100 arguments.
+MAX_NAME = 1 << 20
+# A view's or a function's definition of many megabytes passes.
+MAX_TEXT = 64 << 20
+# More than a million objects: 10,000 tables with keys take some 10 MB.
+MAX_CONTENTS = 512 << 20
 
 INT_SIZES = (4, 8)
 OFFSET_SIZES = (4, 8)
@@ -107,14 +113,18 @@ class ByteReader:
         magnitude = int.from_bytes(field[1:], "little")
         return -magnitude if field[0] else magnitude
 
-    def string(self) -> bytes | None:
-        """Return the next string, or None for NULL."""
+    def string(self, most: int = MAX_TEXT) -> bytes | None:
+        """Return the next string, or None for NULL; of more than ``most`` bytes none is taken."""
         start = self.position
         length = self.integer()
         if length == -1:
             return None
-        if not 0 <= length <= MAX_STRING:
+        if not 0 <= length <= most:
             raise ArchiveError(f"a text has the impossible length {length}", offset=start)
+        if start + length > MAX_CONTENTS:
+            raise ArchiveError(
+                f"the table of contents is longer than {MAX_CONTENTS >> 20} MiB", offset=start
+            )
         return self.take(length)
 
     def offset(self) -> tuple[OffsetState, int]:

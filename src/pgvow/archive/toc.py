@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pgvow.archive import encodings
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.header import read_header
-from pgvow.archive.primitives import ByteReader, OffsetState
+from pgvow.archive.primitives import MAX_NAME, MAX_TEXT, ByteReader, OffsetState
 from pgvow.model import table_key
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ LARGE_OBJECTS = ("BLOBS",)
 MAX_OID = (1 << 32) - 1
 MAX_DUMP_ID = (1 << 31) - 1
 MAX_DIGITS = 10
+MAX_FLAG = 5  # "false"
 MAX_RELKIND = 127
 TABLE_AM_SINCE = (1, 14)
 RELKIND_SINCE = (1, 16)
@@ -164,7 +165,7 @@ class _EntryReader:
             has_data=self._flag(),
             table_oid=self._number(MAX_OID),
             oid=self._number(MAX_OID),
-            tag=self._text(),
+            tag=self._text(MAX_NAME),
             desc=self._name(),
             section=self._section(),
             defn=self._text(),
@@ -216,27 +217,27 @@ class _EntryReader:
         """Return the owner, and pass over the field behind it: WITH OIDS, gone since 12."""
         owner = self._name()
         start = self._reader.position
-        if self._reader.string() not in (b"false", b"true"):
+        if self._reader.string(MAX_FLAG) not in (b"false", b"true"):
             raise ArchiveError("an entry is malformed behind its owner", offset=start)
         return owner
 
     def _dependencies(self) -> tuple[int, ...]:
         found: list[int] = []
         start = self._reader.position
-        while (digits := self._reader.string()) is not None:
+        while (digits := self._reader.string(MAX_DIGITS)) is not None:
             found.append(_parse_number(digits, MAX_DUMP_ID, start))
             start = self._reader.position
         return tuple(found)
 
     def _number(self, most: int) -> int:
         start = self._reader.position
-        return _parse_number(self._reader.string() or b"", most, start)
+        return _parse_number(self._reader.string(MAX_DIGITS) or b"", most, start)
 
-    def _text(self) -> str:
-        return (self._reader.string() or b"").decode(self._codec, "surrogateescape")
+    def _text(self, most: int = MAX_TEXT) -> str:
+        return (self._reader.string(most) or b"").decode(self._codec, "surrogateescape")
 
     def _name(self) -> str:
-        raw = self._reader.string() or b""
+        raw = self._reader.string(MAX_NAME) or b""
         name = self._names.get(raw)
         if name is None:
             name = self._names[raw] = raw.decode(self._codec, "surrogateescape")
@@ -257,7 +258,7 @@ def _check_offset(entry: Entry, start: int) -> None:
 
 
 def _parse_number(digits: bytes, most: int, start: int) -> int:
-    # isdigit first: int() also takes blanks, signs and underscores, and is slow on long texts.
-    if not digits.isdigit() or len(digits) > MAX_DIGITS or int(digits) > most:
+    # isdigit first: int() also takes blanks, signs and underscores.
+    if not digits.isdigit() or int(digits) > most:
         raise ArchiveError("a number written in digits is malformed", offset=start)
     return int(digits)

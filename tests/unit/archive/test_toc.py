@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tracemalloc
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,8 @@ from pgvow.archive import (
     TableOfContents,
     read_toc,
 )
+from pgvow.archive.primitives import MAX_TEXT
+from tests.support import children
 from tests.support.archives import (
     COMBINATIONS,
     VERSIONS,
@@ -29,6 +32,9 @@ from tests.support.archives import (
     Writer,
     build,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PARTS = (
     Schema("orders", defn="CREATE TABLE public.orders (a text);\n", depends_on=(1, 3, 2147483647)),
@@ -189,6 +195,23 @@ def test_what_is_no_such_archive_is_told_apart(place: int, value: bytes, expecte
 
 W = Writer(Spec())
 GOOD = W.entry(3, "t", "TABLE DATA", data=1)
+# What an entry has of texts, in their order.
+_TEXTS = (
+    *("1259", "16384", "the tag", "the kind", "the definition", "the COPY", "the schema"),
+    *("heap", "owner", "false"),
+)
+_IN_LITTLE_MEMORY = """
+    import resource, sys
+    from pathlib import Path
+    from pgvow.archive import ArchiveError, read_toc
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+    with Path(sys.argv[1]).open("rb") as file:
+        try:
+            read_toc(file)
+        except ArchiveError as error:
+            print(error)
+"""
 
 
 def tampered(*entries: bytes, count: int | None = None) -> bytes:
@@ -214,18 +237,22 @@ def tampered(*entries: bytes, count: int | None = None) -> bytes:
             "a number written in digits is malformed",
         ),
         (
-            (GOOD.replace(W.string("16384"), W.string("1" * 5000)),),
-            "a number written in digits is malformed",
+            (GOOD.replace(W.string("16384"), W.string("1" * 11)),),
+            "a text has the impossible length 11",
         ),
         ((GOOD.replace(b"false", b"maybe"),), "an entry is malformed behind its owner"),
+        (
+            (GOOD.replace(W.string("false"), W.integer(6)),),
+            "a text has the impossible length 6",
+        ),
         ((GOOD[:-9] + b"\x04" + bytes(8),), "an offset has the unknown state 4"),
         (
             (GOOD.replace(W.string("t"), W.integer(-2)),),
             "a text has the impossible length -2",
         ),
         (
-            (GOOD.replace(W.string("t"), W.integer((1 << 30) + 1)),),
-            "a text has the impossible length 1073741825",
+            (GOOD.replace(W.string("t"), W.integer((1 << 20) + 1)),),
+            "a text has the impossible length 1048577",
         ),
         (
             (GOOD.replace(W.string("TABLE DATA") + W.integer(3), W.string("X") + W.integer(5)),),
@@ -264,16 +291,45 @@ def test_a_file_that_ends_early_is_incomplete(version: int) -> None:
     assert end == toc_of(raw[:end]).end
 
 
-@pytest.mark.parametrize("length", [1 << 20, 1 << 30, (1 << 30) - 1])
-def test_a_hostile_length_takes_no_memory(length: int) -> None:
-    """A text that claims to be a gigabyte long costs what the file really has."""
-    raw = tampered(GOOD.replace(W.string("t"), W.integer(length) + b"t"))
+def test_a_hostile_length_takes_no_memory() -> None:
+    """A text that claims to be as long as one may be costs what the file really has."""
+    entry = W.entry(3, "v", "VIEW", defn="the definition", data=3)
+    raw = tampered(entry.replace(W.string("the definition"), W.integer(MAX_TEXT) + b"t"))
     tracemalloc.start()
     with pytest.raises(IncompleteArchive):
         toc_of(raw)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("text", _TEXTS)
+def test_a_long_file_of_holes_takes_no_memory(text: str, tmp_path: Path) -> None:
+    """Whichever text claims a gigabyte that the file seems to have, it is refused in 200 MB."""
+    _, _, tag, desc, defn, copy_stmt, schema, *_ = _TEXTS
+    entry = W.entry(3, tag, desc, data=3, defn=defn, copy_stmt=copy_stmt, schema=schema)
+    raw = tampered(entry)
+    path = tmp_path / "hollow.dump"
+    with path.open("wb") as file:
+        file.write(raw[: raw.index(W.string(text))] + W.integer(1 << 30))
+        file.truncate(3 << 30)
+    done = children.run(children.command(_IN_LITTLE_MEMORY, path))
+    assert "a text has the impossible length 1073741824" in done.stdout, done.stderr
+
+
+def test_long_texts_end_with_the_contents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many texts that are long enough each are refused where they are too much together."""
+    texts = [W.entry(number, "t", "VIEW", defn="x" * 1000, data=3) for number in range(1, 30)]
+    raw = tampered(*texts)
+    assert 29 == len(toc_of(raw).entries)
+    monkeypatch.setattr("pgvow.archive.primitives.MAX_CONTENTS", 20 << 10)
+    assert complaint(raw) == "the table of contents is longer than 0 MiB"
+
+
+def test_a_definition_of_many_megabytes_passes() -> None:
+    """What PostgreSQL takes for a view is taken here."""
+    defn = "CREATE VIEW v AS SELECT " + "1, " * (10 << 20) + "1;"
+    assert defn == toc_of(tampered(W.entry(3, "v", "VIEW", defn=defn, data=3))).entries[0].defn
 
 
 def test_a_hostile_count_takes_no_time() -> None:
