@@ -69,6 +69,45 @@ def test_a_client_encoding_set_for_the_database(
         assert server.psql(fresh, "SELECT text FROM letters") == "ü € 漢 🐘\n"
 
 
+@pytest.mark.parametrize("encoding", ["EUC_TW", "MULE_INTERNAL"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_encoding_that_python_cannot_read(
+    encoding: str,
+    jobs: str,
+    server: TestServer,
+    make_database: MakeDatabase,
+    tmp_path: Path,
+) -> None:
+    """2 before anything is made, with the command that backs it up; doctor says the same."""
+    database = make_database(server, encoding=encoding, locale="C")
+    commands = Commands(tmp_path, settings_for(server, database))
+    # The server itself could send EUC_TW as UTF8; and it says what it cannot.
+    for client in {encoding, "UTF8"} if encoding == "EUC_TW" else {encoding}:
+        done = commands.run("--json", "--jobs", jobs, PGCLIENTENCODING=client)
+        assert 2 == done.code, done.err
+        assert f"encoding is {encoding}" in done.json["error"]["cause"]
+        assert any("pg_dump -Fc" in step for step in done.json["error"]["steps"])
+        assert "PGVOW_DEBUG" not in done.err
+    examined = commands.pgvow("doctor")  # and without the variable
+    assert 12 == examined.code, examined.err
+    assert f"encoding is {encoding}" in " ".join(examined.out.split())
+    assert not list(tmp_path.rglob("*.dump*"))
+
+
+def test_a_client_encoding_that_python_cannot_read(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """2 with the variable that helps; with it all is well."""
+    server.psql(database, f"ALTER DATABASE \"{database}\" SET client_encoding = 'EUC_TW'")
+    commands = Commands(tmp_path, settings_for(server, database))
+    done = commands.run("--json", "--space-factor", "0")
+    assert 2 == done.code, done.err
+    assert "client_encoding is set to EUC_TW" in done.json["error"]["cause"]
+    assert any("PGCLIENTENCODING=UTF8" in step for step in done.json["error"]["steps"])
+    helped = commands.run("--json", "--space-factor", "0", "--jobs", "2", PGCLIENTENCODING="UTF8")
+    assert 0 == helped.code, helped.err
+
+
 def test_two_names_that_differ_in_bytes_alone(
     server: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:

@@ -19,10 +19,12 @@ from pgvow.errors import (
 )
 from pgvow.postgres.hints import (
     NO_CONNECT_RIGHT,
+    client_encoding_steps,
     connection_steps,
     is_mistyped,
     is_understood,
     query_steps,
+    unreadable_steps,
 )
 from pgvow.postgres.refusal import sqlstate_of_refusal
 from pgvow.postgres.sql import query
@@ -41,6 +43,9 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _CHECK_CLIENT_EVERY = "5s"
 """How often a server looks whether we still live, while it works or waits for us."""
 _NOTICE = f"-c client_connection_check_interval={_CHECK_CLIENT_EVERY}"
+
+_WITHOUT_CODEC = {b"EUC_TW", b"MULE_INTERNAL"}
+"""Encodings that a database may have and Python does not know: its names could not be read."""
 
 # A server, and a firewall between, must notice that the other end is gone; libpq's defaults leave
 # that to the kernel's two hours. What the user sets wins.
@@ -114,13 +119,20 @@ class Target:
         return result
 
     def open(self, purpose: str) -> Session:
-        """Open an autocommit session, as yet untouched; raises ConnectionFailed, AccessDenied."""
+        """Open an autocommit session, as yet untouched.
+
+        Raises ConnectionFailed, AccessDenied, and ConfigurationError for an unreadable encoding.
+        """
         parameters = self._with_password(f"pgvow {purpose}")
         try:
             # Nothing is prepared: behind a pooler it would stay in a session that is not ours.
-            return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
+            session = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
         except psycopg.Error as error:  # PGCONNECT_TIMEOUT=soon is no OperationalError
             raise self.refused(error) from error
+        if unreadable := self._unreadable(session):
+            session.close()
+            raise unreadable
+        return session
 
     def connect(self, purpose: str) -> Session:
         """Open an autocommit session prepared like pg_dump's."""
@@ -144,6 +156,27 @@ class Target:
             kind = ConfigurationError
         steps = connection_steps(cause, self.connection, sqlstate)
         return kind(cause, facts=self.facts, steps=steps)
+
+    def _unreadable(self, session: Session) -> ConfigurationError | None:
+        """Say so where texts of this session could not be read, by any statement."""
+        # Not by session.info: that reads it by the client's encoding.
+        encoding = session.pgconn.parameter_status(b"server_encoding")
+        if encoding in _WITHOUT_CODEC:
+            return ConfigurationError(
+                f"the database's encoding is {encoding.decode()}, which Python cannot read",
+                facts=self.facts,
+                steps=unreadable_steps(self.connection),
+            )
+        try:
+            _ = session.info.encoding
+        except psycopg.NotSupportedError:
+            encoding = session.pgconn.parameter_status(b"client_encoding") or b""
+            return ConfigurationError(
+                f"client_encoding is set to {encoding.decode()}, which Python cannot read",
+                facts=self.facts,
+                steps=client_encoding_steps(self.connection),
+            )
+        return None
 
     def _with_password(self, application_name: str) -> dict[str, Any]:
         parameters: dict[str, Any] = self.parameters(application_name)

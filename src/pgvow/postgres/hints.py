@@ -40,10 +40,30 @@ def connection_steps(cause: str, connection: Connection, sqlstate: str | None = 
     ]
 
 
+def unreadable_steps(connection: Connection) -> list[str]:
+    """Steps for a database in an encoding that Python has no codec for."""
+    return [
+        f"Back it up by hand: {_by_hand(connection, 'pg_dump', '-Fc', '-f', 'FILE')}",
+        "Or move it into a database whose encoding is UTF8: restore that dump into one",
+    ]
+
+
+def client_encoding_steps(connection: Connection) -> list[str]:
+    """Steps where a client_encoding is set that Python has no codec for."""
+    return [
+        "Set another for us: export PGCLIENTENCODING=UTF8",
+        f"See where it is set: {_psql(connection)} -c '\\drds'",
+    ]
+
+
 def _psql(connection: Connection, dbname: str | None = None) -> str:
+    return _by_hand(connection, "psql", dbname=dbname)
+
+
+def _by_hand(connection: Connection, program: str, *options: str, dbname: str | None = None) -> str:
     user = ["-U", connection.user] if connection.user else []
     place = ["-h", connection.host, "-p", connection.ports]
-    return shlex.join(["psql", *place, *user, "-d", dbname or connection.dbname])
+    return shlex.join([program, *options, *place, *user, "-d", dbname or connection.dbname])
 
 
 def _no_such_database(connection: Connection) -> list[str]:
