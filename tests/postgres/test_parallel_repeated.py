@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import fcntl
+import sys
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+from pgvow.postgres import copy_session
 from pgvow.postgres.copy_session import CopySession
+from pgvow.postgres.process import Tool
 from tests.support.engines import (
     dump_by_pg_dump,
     dump_in_parallel,
@@ -17,6 +21,7 @@ from tests.support.engines import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pgvow.engine.filled import Filled
@@ -32,6 +37,7 @@ INSERT INTO wide SELECT n, repeat(md5(n::text), 1000) FROM generate_series(1, 40
 CREATE TABLE empty (n integer);
 CREATE TABLE small AS SELECT n FROM generate_series(1, 10) AS n;
 """
+_F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, Linux
 _PIECE = 2 << 20
 
 
@@ -170,6 +176,34 @@ def test_an_answer_like_a_mark(server: TestServer, database: str) -> None:
         )
         copy.send(copy.command(rb"COPY (SELECT E'a\013b') TO STDOUT"))
         assert [b"a\\vb\n"] == [bytes(piece) for piece in copy.receive(_PIECE)]
+
+
+class _ToolWithSmallPipes(Tool):
+    """One whose pipes have a page each, as those of somebody who has too many already."""
+
+    def __init__(self, argv: Sequence[str], **options: Any) -> None:
+        super().__init__(argv, **options)
+        for pipe in (self.stdin, self.stdout):
+            fcntl.fcntl(pipe, _F_SETPIPE_SZ, 4096)
+
+
+@pytest.mark.majors(18)
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes have no size elsewhere")
+def test_pipes_of_one_page(
+    server: TestServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent ahead that psql could not read: neither side waits for ever."""
+    server.psql(
+        database,
+        "DO $do$ BEGIN FOR n IN 1..200 LOOP"
+        " EXECUTE format('CREATE TABLE small_%s AS SELECT repeat(''x'', 9000) AS text', n);"
+        " END LOOP; END $do$",
+    )
+    monkeypatch.setattr(copy_session, "Tool", _ToolWithSmallPipes)
+    monkeypatch.setattr(copy_session, "_widen", lambda _: None)
+    filled = dump_in_parallel(server, database, tmp_path / "dump")
+    assert [1] * 200 == [facts.rows for facts in filled.facts.values()]
 
 
 @pytest.mark.majors(18)

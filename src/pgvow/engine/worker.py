@@ -11,7 +11,6 @@ from psycopg import sql
 from pgvow.archive import copy_target, count_rows
 from pgvow.engine.flow import Part, StoppedError
 from pgvow.engine.plan import Work
-from pgvow.postgres.copy_session import AHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,13 +75,12 @@ class Worker:
         """Do one batch while the commands of the next are already with psql."""
         self._session.end_at_errors()
         self._session.send(_SAVEPOINT)
+        ahead = self._session.ahead_bytes
         sent: deque[list[Task]] = deque()
         batches = self._batches()
         waiting = next(batches, None)
         while sent or waiting:
-            if waiting and (
-                not sent or (len(sent) < _AHEAD_BATCHES and len(waiting[1]) <= AHEAD_BYTES)
-            ):
+            if waiting and (not sent or (len(sent) < _AHEAD_BATCHES and len(waiting[1]) <= ahead)):
                 self._session.send(waiting[1])
                 sent.append(waiting[0])
                 waiting = next(batches, None)
@@ -100,7 +98,7 @@ class Worker:
             commands = b""
             for task in tasks:
                 command = self._session.command(self._statement(task))
-                if batch and len(commands) + len(command) > AHEAD_BYTES:
+                if batch and len(commands) + len(command) > self._session.ahead_bytes:
                     yield batch, commands
                     batch, commands = [], b""
                 batch.append(task)

@@ -44,16 +44,13 @@ _PIPE_BYTES = 1 << 20
 # psql writes 4 KiB at a time; with this it took three quarters of the time.
 _BUFFERED = ("-o", "64K")
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, Linux
+_F_GETPIPE_SZ = 1032
 _ANSWER_BYTES = 1 << 16
 _COMPLAINT_WITHIN = 2.0
 _REST_WITHIN = 0.2
 _GOODBYE_WITHIN = 1.0
 _GOODBYE_AT_ERRORS_WITHIN = 0.3
-AHEAD_BYTES = 32 << 10
-"""Statements of at most so many bytes may be sent while others are still being answered.
-
-psql does not read while it writes: what it has not read yet must fit into the pipe (64 KiB).
-"""
+_AHEAD_BYTES = 32 << 10
 
 
 class CopySession:
@@ -93,6 +90,11 @@ class CopySession:
         self._killed = False
         self._ready_by: float | None = None
         self.backend = 0
+        self.ahead_bytes = _ahead_bytes(self._tool.stdin.fileno())
+        """Statements of at most so many bytes may be sent while others are still being answered.
+
+        psql does not read while it writes: twice as much must fit into its pipe.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -335,6 +337,15 @@ def _failed(state: str, complaint: str) -> psycopg.Error:
 def _buffered() -> list[str]:
     stdbuf = shutil.which("stdbuf")
     return [stdbuf, *_BUFFERED] if stdbuf else []
+
+
+def _ahead_bytes(pipe: int) -> int:
+    """All or nothing: who has many pipes, and no privilege, gets them of one page or two."""
+    try:
+        room: int = fcntl.fcntl(pipe, _F_GETPIPE_SZ)
+    except OSError:
+        return 0  # not Linux: nobody tells
+    return _AHEAD_BYTES if room >= 2 * _AHEAD_BYTES else 0
 
 
 def _widen(pipe: int) -> None:
