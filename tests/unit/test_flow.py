@@ -24,7 +24,7 @@ def texts(flow: Flow, number: int) -> list[bytes]:
 
 def test_segments_come_in_order_whoever_was_first() -> None:
     """What was brought for the second segment waits until the first has been taken."""
-    flow = Flow([1, 2], most=100, awaited=10)
+    flow = Flow(most=100, awaited=10)
     flow.put(2, part(b"second"))
     flow.end(2)
     flow.put(1, part(b"fir"))
@@ -36,7 +36,7 @@ def test_segments_come_in_order_whoever_was_first() -> None:
 
 def test_who_is_ahead_waits_and_who_is_awaited_does_not() -> None:
     """Beyond the limit the second segment's reader waits; the first one has room of its own."""
-    flow = Flow([1, 2], most=10, awaited=50)
+    flow = Flow(most=10, awaited=50)
     flow.put(2, part(b"x" * 10))
     ahead = threading.Thread(target=flow.put, args=(2, part(b"y")), daemon=True)
     ahead.start()
@@ -56,7 +56,7 @@ def test_who_is_ahead_waits_and_who_is_awaited_does_not() -> None:
 
 def test_who_is_awaited_waits_too_once_its_own_room_is_full() -> None:
     """What is read faster than it is compressed does not pile up, and goes on when it is taken."""
-    flow = Flow([1], most=10, awaited=20)
+    flow = Flow(most=10, awaited=20)
     brought: list[int] = []
 
     def bring() -> None:
@@ -77,7 +77,7 @@ def test_who_is_awaited_waits_too_once_its_own_room_is_full() -> None:
 
 def test_what_was_brought_ahead_counts_when_its_turn_comes() -> None:
     """A segment that fills the room before it is awaited gets no more of it then."""
-    flow = Flow([1, 2], most=20, awaited=20)
+    flow = Flow(most=20, awaited=20)
     flow.put(2, part(b"x" * 20))
     reader = threading.Thread(target=flow.put, args=(2, part(b"y" * 10)), daemon=True)
     reader.start()
@@ -92,14 +92,14 @@ def test_what_was_brought_ahead_counts_when_its_turn_comes() -> None:
 
 def test_a_part_larger_than_the_limit_goes_through_in_its_turn() -> None:
     """The limit is for those who are ahead; nothing is too large to be written."""
-    flow = Flow([1], most=1, awaited=1)
+    flow = Flow(most=1, awaited=1)
     threading.Thread(target=lambda: (flow.put(1, part(b"large")), flow.end(1))).start()
     assert [b"large"] == texts(flow, 1)
 
 
 def test_the_first_failure_is_the_one_that_counts() -> None:
     """Whoever waits to bring something is told to stop; the writer gets the first reason."""
-    flow = Flow([1, 2], most=1, awaited=1)
+    flow = Flow(most=1, awaited=1)
     flow.put(2, part(b"a"))
     stopped: list[str] = []
 
@@ -121,7 +121,7 @@ def test_the_first_failure_is_the_one_that_counts() -> None:
 
 def test_after_the_writer_has_stopped_no_reason_of_a_reader_counts() -> None:
     """Readers that fail because they were ended are not what went wrong."""
-    flow = Flow([1], most=1, awaited=1)
+    flow = Flow(most=1, awaited=1)
     flow.stop()
     flow.fail(ValueError("a consequence"))
     flow.check()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgvow.engine.flow import Flow
 from pgvow.engine.plan import (
     SHARED_LOCKS,
     Dispatcher,
     Relation,
+    Tasks,
     Work,
     measured,
     share_out,
-    tasks,
 )
 from pgvow.postgres.snapshot import Table
 
@@ -49,10 +51,10 @@ def tables(sizes: Sequence[int]) -> list[Table]:
 
 def planned(relation: Relation) -> list[Task]:
     """What is to be copied of one table."""
-    found = tasks([relation.oid], {relation.oid: relation})
+    found = list(Tasks([relation.oid], {relation.oid: relation}))
     assert (Work.COUNT, 0) == (found[0].work, found[0].bytes)
     assert {Work.COPY} == {task.work for task in found[1:]}
-    return list(found[1:])
+    return found[1:]
 
 
 @given(relation=relations())
@@ -119,7 +121,7 @@ def test_every_task_is_handed_out_once(
     relations: list[Relation], workers: int, turns: list[int], data: st.DataObject
 ) -> None:
     """To somebody who may do it, in increasing order to each, whoever asks when."""
-    todo = tasks([one.oid for one in relations], {one.oid: one for one in relations})
+    todo = Tasks([one.oid for one in relations], {one.oid: one for one in relations})
     shares = [set[int]() for _ in range(workers)]
     for one in relations:
         owner = data.draw(st.integers(-1, workers - 1), "owner, or all")
@@ -137,6 +139,34 @@ def test_every_task_is_handed_out_once(
     for share, some in zip(shares, taken, strict=True):
         assert {task.oid for task in some} <= share
         assert [task.number for task in some] == sorted(task.number for task in some)
+
+
+@given(relations=databases(), data=st.data())
+def test_numbers_are_the_same_whoever_asks(relations: list[Relation], data: st.DataObject) -> None:
+    """One after the other over all tables; those of some tables are a part of them."""
+    todo = Tasks([one.oid for one in relations], {one.oid: one for one in relations})
+    everything = list(todo)
+    assert list(range(len(everything))) == [task.number for task in everything]
+    some = data.draw(st.sets(st.sampled_from([0, *(one.oid for one in relations)])), "tables")
+    assert [task for task in everything if task.oid in some] == list(todo.of(some))
+
+
+def test_a_plan_takes_no_memory_for_its_segments() -> None:
+    """A hundred terabytes are planned and handed out in as little as one."""
+    table = Relation(1, 100 << 27, 100 << 40, 1, True)  # noqa: FBT003
+    tracemalloc.start()
+    try:
+        todo = Tasks([1], {1: table})
+        dispatcher = Dispatcher(todo, [frozenset({1})] * 2)
+        taken = [dispatcher.take(number % 2) for number in range(1000)]
+        flow = Flow(1 << 20, awaited=1 << 20)
+        flow.end(1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert list(range(1000)) == [task.number for batch in taken for task in batch][:1000]
+    assert 100 << 40 == todo.bytes()
+    assert peak < 2 << 20
 
 
 @settings(max_examples=25)

@@ -43,10 +43,8 @@ class Flow:
     any size: others cannot keep it from being finished, and the writer takes what it waits for.
     """
 
-    def __init__(self, numbers: list[int], most: int, *, awaited: int) -> None:
-        self._queues: dict[int, SimpleQueue[Part | None]] = {
-            number: SimpleQueue() for number in numbers
-        }
+    def __init__(self, most: int, *, awaited: int) -> None:
+        self._queues: dict[int, SimpleQueue[Part | None]] = {}  # of segments that somebody has
         self._most = most
         self._awaited = awaited
         self._on_the_way: Counter[int] = Counter()  # bytes by segment
@@ -64,18 +62,18 @@ class Flow:
             if self._stopped:
                 raise StoppedError
             self._count(number, size)
-        self._queues[number].put(part)
+        self._queue(number).put(part)
 
     def end(self, number: int) -> None:
         """Say that a segment has no more parts."""
-        self._queues[number].put(None)
+        self._queue(number).put(None)
 
     def parts(self, number: int) -> Iterator[Part]:
         """Yield the parts of the segment whose turn it is; raises what a reader has failed with."""
         with self._moved:
             self._current = number
             self._moved.notify_all()
-        queue = self._queues[number]
+        queue = self._queue(number)
         while (part := self._next(queue)) is not None:
             yield part
             with self._moved:
@@ -101,6 +99,10 @@ class Flow:
         """Raise what a reader has failed with, if one has."""
         if self._failure is not None:
             raise self._failure
+
+    def _queue(self, number: int) -> SimpleQueue[Part | None]:
+        with self._moved:
+            return self._queues.setdefault(number, SimpleQueue())
 
     def _has_room(self, number: int, size: int) -> bool:
         if self._in_all + size <= self._most:

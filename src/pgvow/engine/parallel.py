@@ -20,7 +20,7 @@ from pgvow.engine.batch import batch
 from pgvow.engine.failure import dump_failure
 from pgvow.engine.filled import Filled
 from pgvow.engine.flow import Flow
-from pgvow.engine.plan import Dispatcher, Work, measured, share_out, tasks
+from pgvow.engine.plan import Dispatcher, Tasks, Work, measured, share_out
 from pgvow.engine.selecting import read_head
 from pgvow.engine.worker import PIECE_BYTES, Worker
 from pgvow.errors import BackupFailed
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import Contents, Encoder
     from pgvow.engine.command import DumpCommand
-    from pgvow.engine.plan import Relation, Task
+    from pgvow.engine.plan import Relation
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
     from pgvow.progress import Progress
@@ -143,12 +143,8 @@ class Parallel:
         relations = measured(held.tables, locks.relations)
         copied = {entry.oid: entry for entry in writer.toc.table_data}
         self._see_that_they_are_locked(copied, relations)
-        todo = tasks(list(copied), relations)
-        flow = Flow(
-            [task.number for task in todo],
-            _AHEAD_BYTES * self._workers,
-            awaited=PIECE_BYTES * (self._workers + 2),
-        )
+        todo = Tasks(list(copied), relations)
+        flow = Flow(_AHEAD_BYTES * self._workers, awaited=PIECE_BYTES * (self._workers + 2))
         dispatcher = Dispatcher(todo, locks.shares)
         tables = {table.oid: table for table in held.tables}
         with ThreadPoolExecutor(self._workers, thread_name_prefix="compress") as pool:
@@ -220,11 +216,11 @@ class Parallel:
         self,
         writer: ArchiveWriter,
         flow: Flow,
-        todo: Sequence[Task],
+        todo: Tasks,
         names: Mapping[int, str],
     ) -> None:
         """Lay down every table's parts in order."""
-        total = sum(task.bytes for task in todo)
+        total = todo.bytes()
         done = 0
         numbers = {entry.oid: entry.dump_id for entry in writer.toc.table_data}
         current = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pgvow.postgres.snapshot import Table
 
@@ -104,19 +103,38 @@ def share_out(tables: Sequence[Table], workers: int) -> tuple[tuple[Table, ...],
     return tuple(tuple(share) for share in shares)
 
 
-def tasks(order: Sequence[int], relations: Mapping[int, Relation]) -> tuple[Task, ...]:
-    """List what is to be done, in the archive's order of the tables, which ``order`` has by oid.
+class Tasks:
+    """What is to be done, in the archive's order of the tables; made one by one when asked for.
 
-    A table is counted just before it is copied: whoever comes second finds it in memory.
+    A terabyte has a quarter of a million: nobody keeps them. A table is counted just before it is
+    copied: whoever comes second finds it in memory.
     """
-    found: list[Task] = []
-    for oid in order:
-        relation = relations[oid]
-        found.append(Task(len(found), Work.COUNT, oid, 0))
-        for blocks in _ranges(relation):
-            share = _share(relation, blocks)
-            found.append(Task(len(found), Work.COPY, oid, share, blocks))
-    return tuple(found)
+
+    def __init__(self, order: Sequence[int], relations: Mapping[int, Relation]) -> None:
+        self._relations = [relations[oid] for oid in order]
+
+    def __iter__(self) -> Iterator[Task]:
+        return self.of(None)
+
+    def of(self, oids: Collection[int] | None) -> Iterator[Task]:
+        """Yield those of some tables, or of all; each has the same number whoever asks."""
+        number = 0
+        for relation in self._relations:
+            if oids is None or relation.oid in oids:
+                yield Task(number, Work.COUNT, relation.oid, 0)
+                for at, blocks in enumerate(_ranges(relation), number + 1):
+                    share = _share(relation, blocks)
+                    yield Task(at, Work.COPY, relation.oid, share, blocks)
+            number += 1 + _segments(relation)
+
+    def bytes(self) -> int:
+        """Add up what is to be copied."""
+        return sum(relation.bytes for relation in self._relations)
+
+
+def _segments(relation: Relation) -> int:
+    step = relation.segment_blocks
+    return max(1, -(-relation.blocks // step)) if step else 1
 
 
 def _ranges(relation: Relation) -> Iterator[tuple[int, int | None] | None]:
@@ -144,15 +162,11 @@ class Dispatcher:
     others: whoever is ahead may be made to wait for it.
     """
 
-    def __init__(self, todo: Sequence[Task], shares: Sequence[frozenset[int]]) -> None:
+    def __init__(self, todo: Tasks, shares: Sequence[frozenset[int]]) -> None:
         self._lock = threading.Lock()
         everybodys: frozenset[int] = frozenset.intersection(*shares) if shares else frozenset()
-        self._common = deque(task for task in todo if task.oid in everybodys)
-        self._own: list[deque[Task]] = [deque() for _ in shares]
-        owner = {oid: n for n, share in enumerate(shares) for oid in share - everybodys}
-        for task in todo:
-            if task.oid not in everybodys:
-                self._own[owner[task.oid]].append(task)
+        self._common = _Ahead(todo.of(everybodys))
+        self._own = [_Ahead(todo.of(share - everybodys)) for share in shares]
 
     def take(self, worker: int) -> list[Task]:
         """Take the next of a worker's tasks, several where they are small; none: all are taken."""
@@ -160,10 +174,29 @@ class Dispatcher:
         size = 0
         with self._lock:
             while size < _BATCH_BYTES and len(taken) < _BATCH_TASKS:
-                queues = [queue for queue in (self._common, self._own[worker]) if queue]
-                if not queues:
+                lists = [one for one in (self._common, self._own[worker]) if one.next]
+                if not lists:
                     break
-                task = min(queues, key=lambda queue: queue[0].number).popleft()
+                task = min(lists, key=_next_number).take()
                 taken.append(task)
                 size += task.bytes
         return taken
+
+
+class _Ahead:
+    """Tasks of which the next one can be looked at before it is taken; None: there is none."""
+
+    def __init__(self, todo: Iterator[Task]) -> None:
+        self._todo = todo
+        self.next = next(todo, None)
+
+    def take(self) -> Task:
+        """Take it."""
+        if self.next is None:
+            raise IndexError
+        task, self.next = self.next, next(self._todo, None)
+        return task
+
+
+def _next_number(tasks: _Ahead) -> int:
+    return tasks.next.number if tasks.next else 0
