@@ -75,6 +75,20 @@ def test_zstd_is_refused_by_programs_that_were_built_without(
     assert [] == left_in(tmp_path / "db/backups")
 
 
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_pg_dump_warns_of_is_passed_on(
+    server: TestServer, database: str, commands: Commands, jobs: str, tmp_path: Path
+) -> None:
+    """Once, however often it is run, and nothing of how it was ended."""
+    server.psql(database, "SELECT lo_from_bytea(0, 'large')")
+    script = f'echo "pg_dump: warning: look out" >&2; exec {server.bin}/pg_dump "$@"'
+    programs = programs_with(server.bin, tmp_path, "pg_dump", script)
+    done = commands.run("--jobs", jobs, "--json", PGVOW_PG_BIN=str(programs))
+    assert 0 == done.code, done.err
+    assert ["pg_dump: warning: look out"] == done.json["warnings"]
+
+
 @pytest.mark.parametrize(
     "words",
     [

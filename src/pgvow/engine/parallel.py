@@ -78,6 +78,7 @@ class Parallel:
         self._progress = progress
         self._workers = workers
         self._chosen = chosen
+        self._warnings: list[str] = []
         self._encoder: Encoder = encoder_for(command.compress.algorithm, command.compress.level)
 
     def dump(self, archive: Path, *, deadline: Deadline) -> Filled:
@@ -92,10 +93,10 @@ class Parallel:
                 self._sessions() as sessions,
                 self._snapshot(sessions, deadline) as (held, locks),
             ):
-                head = read_head(self._command, held)
+                head, self._warnings = read_head(self._command, held)
                 with _opened(archive) as file:
                     writer = ArchiveWriter(file, head, self._encoder)
-                    return self._fill(writer, held, locks, sessions, folder=archive.parent)
+                    filled = self._fill(writer, held, locks, sessions, folder=archive.parent)
         except psycopg.Error as error:
             if is_lock_table_full(error):
                 raise LockTableFullError(str(error).strip()) from error
@@ -106,6 +107,9 @@ class Parallel:
                 facts=self._command.facts(),
                 steps=["Use the reference engine: --engine pg_dump", "And please report it"],
             ) from error
+        for line in self._warnings:
+            self._progress.warn(line)
+        return filled
 
     def _sessions(self) -> AbstractContextManager[Sequence[CopySession]]:
         watched = watchable(self._session)
@@ -275,6 +279,8 @@ class Parallel:
                 self._progress.update(Step("dump"))
         if ended.returncode != 0:
             raise dump_failure(ended, self._command, directory=folder)
+        said = ended.stderr.splitlines()
+        self._warnings += [line for line in said if line not in self._warnings]
         file.seek(0)
 
 

@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from pgvow.postgres.snapshot import HeldSnapshot
 
 _PAUSES = (0.1, 0.3)
+_ITS_END = ("pg_dump: terminated", "pg_dump: error")
 _TABLES = {"TABLE", "TABLE DATA", "FOREIGN TABLE"}
 
 
-def read_head(command: DumpCommand, held: HeldSnapshot | None) -> Head:
-    """Have pg_dump write its table of contents, and no more.
+def read_head(command: DumpCommand, held: HeldSnapshot | None) -> tuple[Head, list[str]]:
+    """Have pg_dump write its table of contents, and no more; with what it warned of, by lines.
 
     Raises BeginAnewError, LockTableFullError, BackupFailed, AccessDenied, ArchiveError.
     """
     with Tool(command.argv(held), env=command.environment(held), stdout=PIPE) as tool:
         try:
-            return Head.read(tool.stdout)
+            head = Head.read(tool.stdout)
         except IncompleteArchive:
             raise dump_failure(tool.wait(), command) from None
+    said = tool.take_complaints().splitlines()  # of its end, too, which is our doing
+    return head, [line for line in said if not line.startswith(_ITS_END)]
 
 
 def choose_tables(command: DumpCommand) -> Chosen:
@@ -47,7 +50,7 @@ def choose_tables(command: DumpCommand) -> Chosen:
 
 
 def _chosen(command: DumpCommand) -> Chosen:
-    toc = read_head(command, None).toc
+    toc = read_head(command, None)[0].toc
     return Chosen(
         locked=frozenset(entry.oid for entry in toc.entries if entry.desc in _TABLES),
         copied=frozenset(entry.oid for entry in toc.table_data),
