@@ -64,3 +64,17 @@ def test_event_triggers_come_last(*, rows_first: bool) -> None:
     )
     assert "ACL t" == before[-1]
     assert ["EVENT TRIGGER e", "COMMENT EVENT TRIGGER e", "EVENT TRIGGER f"] == last
+
+
+def test_views_that_row_security_may_hide_rows_from() -> None:
+    """They are filled by themselves, after all that they read and before what would act on it."""
+    views = (
+        Schema("v", "MATERIALIZED VIEW DATA", section=4),
+        Schema("e", "EVENT TRIGGER", section=4),
+        Schema("w", "MATERIALIZED VIEW DATA", depends_on=(7,), section=4),
+    )
+    secured = Schema("t", "ROW SECURITY", section=4)
+    assert 2 == len(_names(*views))
+    _, filled, last = _names(*views, secured)
+    assert ["MATERIALIZED VIEW DATA v", "MATERIALIZED VIEW DATA w"] == filled
+    assert ["EVENT TRIGGER e"] == last

@@ -38,7 +38,7 @@ from pgvow.operations.restoring.swap import Names, put_in_place, set_aside
 from pgvow.operations.restoring.tool import PgRestore, open_restored
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
-from pgvow.postgres.restoring import TargetTools, event_triggers
+from pgvow.postgres.restoring import TargetTools, event_triggers, refreshes
 from pgvow.postgres.statements import quoted
 from pgvow.progress import Step
 from pgvow.store import being_read
@@ -187,8 +187,14 @@ def _run_pg_restore(run: Run, name: str) -> None:
         if not options.owner_map:
             pg_restore.run(options.file, entries)
             return
-        replace(pg_restore, no_owner=True).run(options.file, without_roles(entries))
+        # Filled only as their owners, who may not see all rows.
+        views = refreshes(entries)
+        numbers = {entry.dump_id for entry in views}
+        first = [one for one in without_roles(entries) if one.dump_id not in numbers]
+        replace(pg_restore, no_owner=True).run(options.file, first)
         give_to_owners(pg_restore, options.file, run.toc, entries)
+        if views:
+            pg_restore.run(options.file, views)
 
 
 def _pg_restore(run: Run, name: str) -> PgRestore:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _TICK = 0.1
 _ENTRY = re.compile(r"from TOC entry (\d+);")
 _EVENT_TRIGGER = "EVENT TRIGGER"
+_REFRESH = "MATERIALIZED VIEW DATA"
+_ROW_SECURITY = "ROW SECURITY"
 _SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})
 _ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
 
@@ -126,7 +128,7 @@ def restore(
     for number, wave in enumerate(waves(entries, rows_first=when_rows_are_there is not None)):
         if number == 1 and when_rows_are_there is not None:
             when_rows_are_there()
-        if number and not wave:
+        if not wave:
             continue
         with _list_of(wave) as number_of_list:
             argv = [
@@ -139,6 +141,7 @@ def restore(
                 *(["--schema-only"] if schema_only else in_order),
                 *(["--no-owner"] if no_owner else []),
                 *([] if tablespaces else ["--no-tablespaces"]),
+                *(["--enable-row-security"] if _fills_views(wave) else []),
                 str(dump.absolute()),
             ]
             ended = _watched(argv, environment, tick, number_of_list)
@@ -161,12 +164,29 @@ def waves(entries: Sequence[Entry], *, rows_first: bool = False) -> tuple[Sequen
     read the table go together; a constraint waits until nobody reads, and has the table's indexes
     wait as well.
 
-    Event triggers come last of all, or they would act on what is still to be made.
+    Behind those come materialized views, where row security may hide rows from their owners. Event
+    triggers come last of all, or they would act on what is still to be made.
     """
-    last = event_triggers(entries)
-    numbers = {entry.dump_id for entry in last}
-    first = _waves([one for one in entries if one.dump_id not in numbers], rows_first=rows_first)
-    return (*first, last) if last else first
+    later = [wave for wave in (refreshes(entries), event_triggers(entries)) if wave]
+    numbers = {entry.dump_id for wave in later for entry in wave}
+    first = [entry for entry in entries if entry.dump_id not in numbers]
+    return (*_waves(first, rows_first=rows_first), *later)
+
+
+def refreshes(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Choose what fills materialized views, where the archive has tables with row security.
+
+    A view is filled as its owner, who may be subject to it. Without it, as pg_restore does all else
+    so that nothing is left out unnoticed, the server refuses; with it, it gives what it gave at the
+    source. Nothing but other such views depends on it.
+    """
+    if all(entry.desc != _ROW_SECURITY for entry in entries):
+        return ()
+    return tuple(entry for entry in entries if entry.desc == _REFRESH)
+
+
+def _fills_views(wave: Sequence[Entry]) -> bool:
+    return all(entry.desc == _REFRESH for entry in wave)
 
 
 def event_triggers(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -1,0 +1,117 @@
+"""Materialized views whose owners are subject to row security, which pg_restore cannot fill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.progress import Silent
+from tests.support.commands import clean_environment
+from tests.support.inprocess import back_up
+from tests.support.restoring import databases, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+_SCHEMA = """
+CREATE TABLE accounts (n integer PRIMARY KEY, kind integer);
+INSERT INTO accounts SELECT n, n % 3 FROM generate_series(1, 900) AS n;
+ALTER TABLE accounts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY a_third ON accounts USING (kind = 1);
+ALTER TABLE accounts OWNER TO {owner};
+CREATE MATERIALIZED VIEW few AS SELECT * FROM accounts;
+CREATE UNIQUE INDEX ON few (n);
+ALTER MATERIALIZED VIEW few OWNER TO {owner};
+REFRESH MATERIALIZED VIEW few;
+CREATE MATERIALIZED VIEW fewer AS SELECT count(*) AS count FROM few;
+CREATE MATERIALIZED VIEW whole AS SELECT count(*) AS count FROM accounts;
+"""
+_FOUND = "SELECT (SELECT count(*) FROM few), (SELECT count FROM fewer), (SELECT count FROM whole)"
+_EXPECTED = (300, 300, 900)
+
+
+@pytest.fixture
+def role(server: TestServer) -> Iterator[Callable[[], str]]:
+    """Make roles, which are gone after the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = server.unique_name("role")
+        server.psql("postgres", f"CREATE ROLE {name}")
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        server.psql("postgres", f"DROP ROLE IF EXISTS {name}")
+
+
+@pytest.fixture
+def fresh(server: TestServer, role: Callable[[], str]) -> Iterator[str]:
+    """Name a database that is not there, and drop all that begin like it before the roles."""
+    name = server.unique_name("fresh")
+    yield name
+    for each in databases(server):
+        if each.startswith(name):
+            server.drop_database(each)
+
+
+@pytest.fixture
+def owner(role: Callable[[], str]) -> str:
+    """Who owns the table and the view, and sees a third of the rows."""
+    return role()
+
+
+@pytest.fixture
+def dump(server: TestServer, owner: str, fresh: str, tmp_path: Path) -> Path:
+    """A backup of such views, as they are at the source."""
+    source = f"{fresh}_source"
+    server.create_database(source)
+    server.psql(source, _SCHEMA.format(owner=owner))
+    assert [_EXPECTED] == rows(server.conninfo(source))
+    return back_up(server, source, tmp_path).backup.path
+
+
+def rows(conninfo: str) -> list[tuple[int, ...]]:
+    """How many rows each view has."""
+    with psycopg.connect(conninfo) as session:
+        return session.execute(_FOUND).fetchall()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_they_are_restored(server: TestServer, fresh: str, dump: Path, jobs: int) -> None:
+    """They come back with the rows that their owners see, and no more."""
+    result = restore(server, dump, fresh, jobs=jobs)
+    assert result.comparison is not None
+    assert result.comparison.equal
+    assert [_EXPECTED] == rows(server.conninfo(fresh))
+
+
+def test_with_an_owner_map(
+    server: TestServer, role: Callable[[], str], owner: str, fresh: str, dump: Path
+) -> None:
+    """They are filled as the owners that they are given to."""
+    restore(server, dump, fresh, owner_map={owner: role()})
+    assert [_EXPECTED] == rows(server.conninfo(fresh))
+
+
+def test_they_are_proven(server: TestServer, dump: Path) -> None:
+    """On a throw-away server they have the rows that their owners see."""
+    seen: list[tuple[int, ...]] = []
+    result = prove_backup(
+        dump,
+        ProveOptions(jobs=2),
+        pg_bin=server.bin,
+        environ=clean_environment(),
+        progress=Silent(),
+        between=lambda conninfo: seen.extend(rows(conninfo)),
+    )
+    assert () == result.evidence.differences
+    assert result.proven
+    assert [_EXPECTED] == seen
