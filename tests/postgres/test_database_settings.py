@@ -89,6 +89,29 @@ def test_a_restore_has_them(server: TestServer, fresh: str, tmp_path: Path, jobs
     assert settings == server.psql("postgres", _SETTINGS.format(fresh))
 
 
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_that_the_archive_makes(
+    server: TestServer, fresh: str, tmp_path: Path, jobs: int
+) -> None:
+    """A text search configuration of the database's own is its default before rows come."""
+    source = f"{fresh}_source"
+    server.create_database(source)
+    server.psql(
+        source,
+        f"""CREATE TEXT SEARCH CONFIGURATION own (COPY = pg_catalog.german);
+        ALTER DATABASE {source} SET default_text_search_config TO 'public.own';""",
+    )
+    server.psql(
+        source,
+        """CREATE TABLE t (said text CHECK (to_tsvector(said) @@ 'haus'));
+        INSERT INTO t VALUES ('die Häuser');
+        CREATE MATERIALIZED VIEW words AS SELECT to_tsvector(said) FROM t;""",
+    )
+    restore(server, back_up(server, source, tmp_path).backup.path, fresh, jobs=jobs)
+    assert "'haus':2\n" == server.psql(fresh, "SELECT * FROM words")
+
+
 def test_a_proof_has_them(pg15: TestServer, tmp_path: Path) -> None:
     """What is computed in a proof, on a newer server too, is what was computed at the source."""
     scenario = next(one for one in SCENARIOS if one.name == "database_settings")

@@ -78,3 +78,17 @@ def test_views_that_row_security_may_hide_rows_from() -> None:
     _, filled, last = _names(*views, secured)
     assert ["MATERIALIZED VIEW DATA v", "MATERIALIZED VIEW DATA w"] == filled
     assert ["EVENT TRIGGER e"] == last
+
+
+def test_what_may_be_a_default_is_there_before_rows() -> None:
+    """Rows come by sessions that begin when the database's text search configuration is there."""
+    parts = (
+        Schema("c", "TEXT SEARCH CONFIGURATION"),
+        Schema("t"),
+        Table("t"),
+        Schema("k", "CONSTRAINT", section=4),
+    )
+    made, rest = _names(*parts)
+    assert "TEXT SEARCH CONFIGURATION c" in made
+    assert ["TABLE DATA t", "CONSTRAINT k"] == rest
+    assert "TABLE DATA t" in _names(*parts, rows_first=True)[0]
