@@ -19,12 +19,28 @@ if TYPE_CHECKING:
     from rich.progress import Task
 
 
+_WIDEST_BAR = 40
+_NARROWEST_BAR = 8
+_AROUND = 15 + 20 + 12 + 8 + 4  # the phase, the amount, the rate, the time left, gaps
+_WIDEST_DETAIL = 30
+
+
 class _Amount(DownloadColumn):
-    """A phase's own words, if it has any; else bytes where it counts them."""
+    """Bytes where a phase counts them, and its own words, if it has any, as far as they fit."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(binary_units=True)
+        self._room = room
 
     def render(self, task: Task) -> Text:
-        detail = task.fields.get("detail", "")
-        return super().render(task) if task.total and not detail else Text(detail)
+        detail = Text(task.fields.get("detail", ""), no_wrap=True)
+        if not task.total:
+            return detail
+        amount = super().render(task)
+        if detail and self._room > 1:
+            detail.truncate(self._room, overflow="ellipsis")
+            amount = amount.append("  ").append_text(detail)
+        return amount
 
 
 class _Rate(TransferSpeedColumn):
@@ -36,10 +52,12 @@ class _Rate(TransferSpeedColumn):
 
 def make_bar(console: Console) -> Progress:
     """Make a bar that is gone once it is stopped."""
+    detail = max(0, min(_WIDEST_DETAIL, console.width - _AROUND - _NARROWEST_BAR))
+    bar = min(_WIDEST_BAR, max(_NARROWEST_BAR, console.width - _AROUND - detail))
     return Progress(
         TextColumn("{task.description:<15}"),
-        BarColumn(),
-        _Amount(binary_units=True),
+        BarColumn(bar_width=bar),
+        _Amount(room=detail - 2),
         _Rate(),
         TimeRemainingColumn(),
         console=console,

@@ -22,6 +22,7 @@ from pgvow.engine.filled import Filled
 from pgvow.engine.flow import Flow
 from pgvow.engine.plan import Dispatcher, Tasks, Work, measured, share_out
 from pgvow.engine.selecting import read_head
+from pgvow.engine.telling import Telling
 from pgvow.engine.worker import PIECE_BYTES, Worker
 from pgvow.errors import BackupFailed
 from pgvow.model import PARALLEL, TableFacts
@@ -38,7 +39,6 @@ from pgvow.postgres.snapshot import (
     watchable,
 )
 from pgvow.postgres.sql import query
-from pgvow.progress import Step
 from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
@@ -151,6 +151,11 @@ class Parallel:
         flow = Flow(_AHEAD_BYTES * self._workers, awaited=PIECE_BYTES * (self._workers + 2))
         dispatcher = Dispatcher(todo, locks.shares)
         tables = {table.oid: table for table in held.tables}
+        telling = Telling(
+            self._progress,
+            {oid: relations[oid].bytes for oid in copied},
+            {oid: held.readable(tables[oid].name) for oid in copied},
+        )
         with ThreadPoolExecutor(self._workers, thread_name_prefix="compress") as pool:
             workers = [
                 Worker(
@@ -161,11 +166,9 @@ class Parallel:
                 for number, session in enumerate(sessions)
             ]  # fmt: skip
             with self._running(workers, sessions, flow, pool):
-                self._write(
-                    writer, flow, todo, {oid: held.readable(tables[oid].name) for oid in copied}
-                )
+                self._write(writer, flow, todo, telling)
                 counts = self._counts(workers, flow)
-        self._copy_large_objects(writer, held, folder)
+        self._copy_large_objects(writer, held, folder, telling)
         contents: Contents = writer.finish()
         facts = {oid: _facts(held, tables[oid], relations[oid], counts[oid]) for oid in copied}
         return Filled(facts, contents, writer.body_digest, held.facts)
@@ -221,11 +224,9 @@ class Parallel:
         writer: ArchiveWriter,
         flow: Flow,
         todo: Tasks,
-        names: Mapping[int, str],
+        telling: Telling,
     ) -> None:
         """Lay down every table's parts in order."""
-        total = todo.bytes()
-        done = 0
         numbers = {entry.oid: entry.dump_id for entry in writer.toc.table_data}
         current = None
         for task in todo:
@@ -237,8 +238,7 @@ class Parallel:
                 continue
             for part in flow.parts(task.number):
                 writer.add(part.text, part.wait(), rows=part.rows)
-            done += task.bytes
-            self._progress.update(Step("dump", done, total, names[task.oid]))
+            telling.written(task)
         if current is not None:
             writer.end_table()
 
@@ -251,7 +251,9 @@ class Parallel:
         flow.check()
         return counts
 
-    def _copy_large_objects(self, writer: ArchiveWriter, held: HeldSnapshot, folder: Path) -> None:
+    def _copy_large_objects(
+        self, writer: ArchiveWriter, held: HeldSnapshot, folder: Path, telling: Telling
+    ) -> None:
         """Take their blocks from a second pg_dump in the snapshot, matched by tag and owner."""
         wanted = {
             (entry.tag, entry.owner): entry
@@ -262,21 +264,23 @@ class Parallel:
             return
         # Beside the dump, where there is room; without a name, so that it goes when we do.
         with tempfile.TemporaryFile(dir=folder) as file:
-            self._dump_large_objects(held, file, folder)
+            self._dump_large_objects(held, file, folder, telling)
             toc = read_toc(file)
             for entry in toc.with_data:
                 if entry.is_large_objects and (entry.tag, entry.owner) in wanted:
                     place = wanted[entry.tag, entry.owner]
                     writer.add_large_objects(place.dump_id, file, entry)
 
-    def _dump_large_objects(self, held: HeldSnapshot, file: BinaryIO, folder: Path) -> None:
+    def _dump_large_objects(
+        self, held: HeldSnapshot, file: BinaryIO, folder: Path, telling: Telling
+    ) -> None:
         number = file.fileno()
         # Not the tables: it would wait for their locks behind whoever waits for ours.
         argv = self._command.argv(held, "-b", "--exclude-table=*.*", f"--file=/dev/fd/{number}")
         environment = self._command.environment(held)
         with Tool(argv, env=environment, stdout=DEVNULL, pass_fds=[number]) as tool:
             while (ended := tool.poll(0.1)) is None:
-                self._progress.update(Step("dump"))
+                telling.large_objects()
         if ended.returncode != 0:
             raise dump_failure(ended, self._command, directory=folder)
         said = ended.stderr.splitlines()

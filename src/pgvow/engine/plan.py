@@ -127,10 +127,6 @@ class Tasks:
                     yield Task(at, Work.COPY, relation.oid, share, blocks)
             number += 1 + _segments(relation)
 
-    def bytes(self) -> int:
-        """Add up what is to be copied."""
-        return sum(relation.bytes for relation in self._relations)
-
 
 def _segments(relation: Relation) -> int:
     step = relation.segment_blocks

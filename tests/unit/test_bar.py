@@ -1,0 +1,42 @@
+"""What the bar shows: the amount, whatever a phase has to say besides."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from pgvow.cli.bar import make_bar
+
+_MIB = 1 << 20
+
+
+def drawn(columns: int, detail: str, total: int | None) -> str:
+    """Draw it once, on a terminal of so many columns."""
+    console = Console(width=columns, file=io.StringIO(), force_terminal=True, color_system=None)
+    bar = make_bar(console)
+    bar.add_task("Dumping", total=total, completed=12 * _MIB, detail=detail)
+    with console.capture() as captured:
+        console.print(bar.get_renderable())
+    return captured.get()
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_the_amount_and_the_table(columns: int) -> None:
+    """Both, on one line; of a long name what fits."""
+    lines = drawn(columns, "75 % of a_table_with_quite_a_long_name_for_a_line", 34 * _MIB)
+    assert 1 == lines.count("\n"), lines
+    assert re.search(r"12\.0/34\.0 MiB  75 % of a_.*…", lines), lines
+    assert "0:0" in lines or "-:--:--" in lines
+
+
+def test_a_narrow_terminal() -> None:
+    """The amount comes first."""
+    assert "12.0/34.0 MiB" in drawn(66, "75 % of orders", 34 * _MIB)
+
+
+def test_words_alone() -> None:
+    """Where nothing is counted they are all there is."""
+    assert "1,000 of 20,000 messages" in drawn(100, "1,000 of 20,000 messages", None)
