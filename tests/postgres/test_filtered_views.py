@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.operations.show import show_backup
 from pgvow.progress import Silent
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
@@ -115,3 +118,14 @@ def test_they_are_proven(server: TestServer, dump: Path) -> None:
     assert () == result.evidence.differences
     assert result.proven
     assert [_EXPECTED] == seen
+
+
+@pytest.mark.majors(15, 18)
+def test_by_stock_tools(server: TestServer, fresh: str, dump: Path) -> None:
+    """The commands that show gives for stock tools fill them as well."""
+    commands = show_backup(dump, progress=Silent()).restore.commands[1:]
+    script = "\n".join(re.sub(r"\brestored\b", fresh, command) for command in commands)
+    env = server.environment("postgres")
+    env["PATH"] = f"{server.bin}:{env['PATH']}"
+    subprocess.run(["bash", "-euc", script], env=env, check=True, capture_output=True)
+    assert [_EXPECTED] == rows(server.conninfo(fresh))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -151,7 +152,10 @@ def test_decoding_agrees_with_the_server(server: TestServer, database: str) -> N
     assert lines == [copy_field(value) for value in expected]
 
 
-@pytest.mark.parametrize("name", ["hostile_names", "encoding_latin1", "row_security", "sequences"])
+@pytest.mark.parametrize(
+    "name",
+    ["database_settings", "hostile_names", "encoding_latin1", "row_security", "sequences"],
+)
 @pytest.mark.majors(15, 18)
 def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: Path) -> None:
     """Typed into a shell as they stand, with stock tools alone, they give back every table."""
@@ -164,7 +168,7 @@ def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: 
     shown = show_backup(made.backup.path, progress=Silent())
     restored = server.unique_name("restored")
     script = "\n".join(
-        command.replace(" restored", f" {restored}") for command in shown.restore.commands[1:]
+        re.sub(r"\brestored\b", restored, command) for command in shown.restore.commands[1:]
     )
     env = server.environment("postgres")
     env["PATH"] = f"{server.bin}:{env['PATH']}"

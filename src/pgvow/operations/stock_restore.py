@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive import database_locale
+from pgvow.postgres.database_settings import settings_for_restore
+from pgvow.postgres.restoring import refreshes
+from pgvow.postgres.statements import for_database, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +48,8 @@ def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -
     """
     commands = [
         ["createdb", "--template", "template0", *_options(toc), NEW_DATABASE],
-        ["pg_restore", *_CAREFULLY, "--dbname", NEW_DATABASE, _argument(path)],
+        *(["psql", "--dbname", NEW_DATABASE, "--command", one] for one in _settings(toc)),
+        ["pg_restore", *_CAREFULLY, *_row_security(toc), "--dbname", NEW_DATABASE, _argument(path)],
         ["psql", "--dbname", NEW_DATABASE, "--command", "ANALYZE"],
     ]
     if globals_file is not None:
@@ -54,6 +58,19 @@ def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -
         pg_restore=_READS.get(toc.header.version, _OLDEST),
         commands=tuple(map(shlex.join, commands)),
     )
+
+
+def _settings(toc: TableOfContents) -> list[str]:
+    """What the database is set to, which pg_restore restores only under the old name."""
+    return [
+        written(for_database(one, NEW_DATABASE)).decode("utf-8", "replace")
+        for one in settings_for_restore(toc.entries)
+    ]
+
+
+def _row_security(toc: TableOfContents) -> list[str]:
+    """What pg_restore needs so as to fill views whose owners are subject to row security."""
+    return ["--enable-row-security"] if refreshes(toc.entries) else []
 
 
 def _options(toc: TableOfContents) -> list[str]:
