@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+MOST_JOBS = 64
+"""More workers than that are a slip of the finger: each is a psql and a connection."""
 PARALLEL = "parallel"
 """The name of the engine that knows what it laid into an archive without decoding it again."""
 DEV = "dev"

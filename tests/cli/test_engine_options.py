@@ -103,6 +103,7 @@ def test_what_pg_dump_warns_of_is_passed_on(
         ("--compress", "none:1"),
         ("--compress", ""),
         ("--engine", "turbo"),
+        ("--jobs", "65"),
     ],
     ids=" ".join,
 )

@@ -244,7 +244,12 @@ def count(text: str) -> int:
 
 
 def _jobs(text: str) -> int:
-    return usable_cores() if text == "auto" else count(text)
+    from pgvow.model import MOST_JOBS  # noqa: PLC0415 - --help must not load it
+
+    jobs = usable_cores() if text == "auto" else count(text)
+    if jobs > MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"{text} are more than {MOST_JOBS} workers")
+    return jobs
 
 
 def _compress(text: str) -> Compress:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from pgvow.model import Compress
+from pgvow.model import MOST_JOBS, Compress
 from pgvow.settings.configuration import Event, Job
 from pgvow.settings.durations import parse_duration
 
@@ -58,8 +58,8 @@ def _whole(value: Any) -> int:
 def _jobs(value: Any) -> int | str:
     if value == "auto":
         return "auto"
-    if not _whole(value):
-        raise ValueError("is not a whole number of 1 or more, or auto")
+    if not _whole(value) or value > MOST_JOBS:
+        raise ValueError(f"is not a whole number of 1 to {MOST_JOBS}, or auto")
     return int(value)
 
 
