@@ -13,7 +13,7 @@ from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.progress import Silent
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
-from tests.support.restoring import databases, restore
+from tests.support.restoring import restore
 from tests.support.scenarios import SCENARIOS, load
 from tests.support.servers import programs
 
@@ -44,16 +44,6 @@ _SETTINGS = """
 SELECT unnest(setconfig) FROM pg_db_role_setting
 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = '{}') ORDER BY 1
 """
-
-
-@pytest.fixture
-def fresh(server: TestServer) -> Iterator[str]:
-    """Name a database that is not there, and drop all that begin like it after the test."""
-    name = server.unique_name("fresh")
-    yield name
-    for each in databases(server):
-        if each.startswith(name):
-            server.drop_database(each)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

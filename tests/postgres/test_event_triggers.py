@@ -12,13 +12,13 @@ from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.progress import Silent
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
-from tests.support.restoring import databases, restore
+from tests.support.restoring import restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pgvow.operations.prove import ProofResult
+    from tests.postgres.conftest import MakeRole
     from tests.support.servers import TestServer
 
 _AUDITED = """
@@ -62,32 +62,6 @@ FROM pg_event_trigger ORDER BY 1
 _NOT_FIRING = "-c event_triggers=off"
 
 
-@pytest.fixture
-def role(server: TestServer) -> Iterator[Callable[[str], str]]:
-    """Make roles, which are gone after the test."""
-    made: list[str] = []
-
-    def make(options: str = "") -> str:
-        name = server.unique_name("role")
-        server.psql("postgres", f"CREATE ROLE {name} {options}")
-        made.append(name)
-        return name
-
-    yield make
-    for name in made:
-        server.psql("postgres", f"DROP ROLE IF EXISTS {name}")
-
-
-@pytest.fixture
-def fresh(server: TestServer, role: Callable[[str], str]) -> Iterator[str]:
-    """Name a database that is not there, and drop all that begin like it before the roles."""
-    name = server.unique_name("fresh")
-    yield name
-    for each in databases(server):
-        if each.startswith(name):
-            server.drop_database(each)
-
-
 def _prove(dump: Path, server: TestServer, *, on: bool) -> ProofResult:
     return prove_backup(
         dump,
@@ -101,7 +75,7 @@ def _prove(dump: Path, server: TestServer, *, on: bool) -> ProofResult:
 @pytest.mark.parametrize("is_mapped", [False, True], ids=["owners", "owner-map"])
 def test_they_do_not_act_on_a_restore(
     server: TestServer,
-    role: Callable[..., str],
+    role: MakeRole,
     fresh: str,
     tmp_path: Path,
     *,
@@ -128,7 +102,7 @@ def test_they_do_not_act_on_a_restore(
 
 @pytest.mark.parametrize("on", [False, True], ids=["throw-away", "on"])
 def test_they_do_not_act_on_a_proof(
-    server: TestServer, role: Callable[..., str], fresh: str, tmp_path: Path, *, on: bool
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path, *, on: bool
 ) -> None:
     """Nor on a proof, and they are among what it compares."""
     source = f"{fresh}_source"

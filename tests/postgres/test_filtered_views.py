@@ -14,12 +14,12 @@ from pgvow.operations.show import show_backup
 from pgvow.progress import Silent
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
-from tests.support.restoring import databases, restore
+from tests.support.restoring import restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.postgres.conftest import MakeRole
     from tests.support.servers import TestServer
 
 _SCHEMA = """
@@ -40,33 +40,7 @@ _EXPECTED = (300, 300, 900)
 
 
 @pytest.fixture
-def role(server: TestServer) -> Iterator[Callable[[], str]]:
-    """Make roles, which are gone after the test."""
-    made: list[str] = []
-
-    def make() -> str:
-        name = server.unique_name("role")
-        server.psql("postgres", f"CREATE ROLE {name}")
-        made.append(name)
-        return name
-
-    yield make
-    for name in made:
-        server.psql("postgres", f"DROP ROLE IF EXISTS {name}")
-
-
-@pytest.fixture
-def fresh(server: TestServer, role: Callable[[], str]) -> Iterator[str]:
-    """Name a database that is not there, and drop all that begin like it before the roles."""
-    name = server.unique_name("fresh")
-    yield name
-    for each in databases(server):
-        if each.startswith(name):
-            server.drop_database(each)
-
-
-@pytest.fixture
-def owner(role: Callable[[], str]) -> str:
+def owner(role: MakeRole) -> str:
     """Who owns the table and the view, and sees a third of the rows."""
     return role()
 
@@ -97,7 +71,7 @@ def test_they_are_restored(server: TestServer, fresh: str, dump: Path, jobs: int
 
 
 def test_with_an_owner_map(
-    server: TestServer, role: Callable[[], str], owner: str, fresh: str, dump: Path
+    server: TestServer, role: MakeRole, owner: str, fresh: str, dump: Path
 ) -> None:
     """They are filled as the owners that they are given to."""
     restore(server, dump, fresh, owner_map={owner: role()})

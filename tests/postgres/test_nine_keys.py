@@ -94,8 +94,13 @@ def test_other_rows_than_counted_differ(
 
 @pytest.mark.majors(15)
 def test_other_text_is_no_verdict(server: TestServer, database: str, tmp_path: Path) -> None:
-    """The nine keys do not tell the time zone: that moments read otherwise says nothing."""
-    server.psql(database, f"ALTER DATABASE {database} SET timezone = 'Asia/Tokyo'")
+    """The nine keys do not tell the time zone: that moments read otherwise says nothing.
+
+    It was that of the role here, which is no setting of the database itself.
+    """
+    server.psql(
+        database, f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET timezone = 'Asia/Tokyo'"
+    )
     server.psql(
         database, "CREATE TABLE t (at timestamptz); INSERT INTO t VALUES ('2024-01-01 UTC')"
     )

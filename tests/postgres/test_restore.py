@@ -20,10 +20,10 @@ from tests.support.restored import rows_by_key
 from tests.support.restoring import databases, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import MakeDatabase
+    from tests.postgres.conftest import MakeRole
     from tests.support.servers import TestServer
 
 _SHOP = """
@@ -61,35 +61,6 @@ def shop(server: TestServer, database: str) -> str:
     """Fill a database with what a shop has."""
     server.psql(database, _SHOP)
     return database
-
-
-@pytest.fixture
-def fresh(server: TestServer, role: Callable[[str], str]) -> Iterator[str]:
-    """Name a database that is not there, and drop all that begin like it after the test.
-
-    Asks for ``role`` so as to be torn down before it: what is in databases keeps roles.
-    """
-    name = server.unique_name("fresh")
-    yield name
-    for each in databases(server):
-        if each.startswith(name):
-            server.drop_database(each)
-
-
-@pytest.fixture
-def role(server: TestServer) -> Iterator[Callable[[str], str]]:
-    """Make roles, which are gone after the test with all they were granted."""
-    made: list[str] = []
-
-    def make(stem: str) -> str:
-        name = server.unique_name(stem)
-        server.psql("postgres", f"CREATE ROLE {name}")
-        made.append(name)
-        return name
-
-    yield make
-    for name in made:
-        server.psql("postgres", f"DROP ROLE IF EXISTS {name}")
 
 
 def tables_of(server: TestServer, database: str) -> set[str]:
@@ -151,10 +122,10 @@ def test_into_an_older_server(
 
 
 def test_what_the_database_itself_has(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Owner, settings, grants, limit, comment and locale follow the data to the new name."""
-    app, reader = role("app"), role("reader")
+    app, reader = role(stem="app"), role(stem="reader")
     source = f'{fresh} "shop";'
     server.create_database(source, encoding="LATIN1", locale="C")
     quoted = '"' + source.replace('"', '""') + '"'
@@ -237,11 +208,11 @@ def test_an_unknown_error_leaves_nothing(
 
 @pytest.mark.majors(15)
 def test_missing_roles_are_told_before_anything_is_made(
-    server: TestServer, shop: str, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, shop: str, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """A role that is not there is named at once, with the ways out; --no-owner is one."""
-    owner = role("owner")
-    reader = role("reader")
+    owner = role(stem="owner")
+    reader = role(stem="reader")
     server.psql(shop, f"ALTER TABLE orders OWNER TO {owner}; GRANT SELECT ON audit.log TO {reader}")
     dump = back_up(server, shop, tmp_path).backup.path
     server.psql(
@@ -262,10 +233,10 @@ def test_missing_roles_are_told_before_anything_is_made(
 
 @pytest.mark.majors(15, 18)
 def test_extensions_and_public(
-    server: TestServer, database: str, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, database: str, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Comments on extensions are left to us and come back; so does who owns public."""
-    owner = role("owner")
+    owner = role(stem="owner")
     server.psql(
         database,
         f"""
@@ -287,7 +258,7 @@ def test_extensions_and_public(
 
 @pytest.mark.majors(15)
 def test_a_comment_that_only_the_owner_may_write_is_a_warning(
-    server: TestServer, database: str, role: Callable[[str], str], tmp_path: Path
+    server: TestServer, database: str, role: MakeRole, tmp_path: Path
 ) -> None:
     """Who restores without owning an extension is told, and the restore goes on."""
     server.psql(database, "CREATE EXTENSION citext")
@@ -298,7 +269,7 @@ def test_a_comment_that_only_the_owner_may_write_is_a_warning(
     warnings: list[str] = []
     target = Target(Connection(server.host, server.port, database, server.user, server.password))
     with server.connect(database) as session:
-        session.execute(f"SET SESSION AUTHORIZATION {role('somebody')}")
+        session.execute(f"SET SESSION AUTHORIZATION {role()}")
         apply_left_out(session, left_out, target=target, no_owner=False, warn=warnings.append)
     assert ["the comment on extension citext is the extension's own"] == warnings
 
@@ -422,11 +393,9 @@ def test_a_table_that_is_not_there(
 
 
 @pytest.mark.majors(15, 18)
-def test_globals(
-    server: TestServer, shop: str, role: Callable[[str], str], fresh: str, tmp_path: Path
-) -> None:
+def test_globals(server: TestServer, shop: str, role: MakeRole, fresh: str, tmp_path: Path) -> None:
     """--globals makes the roles that are missing, with what they are, and touches no other."""
-    gone, member, stays = role("gone"), role("member"), role("stays")
+    gone, member, stays = role(stem="gone"), role(stem="member"), role(stem="stays")
     server.psql(
         shop,
         f"""
@@ -488,11 +457,9 @@ WHERE refobjid = '{role}'::regrole AND deptype = '{kind}'
 
 
 @pytest.mark.majors(15, 16, 17, 18)
-def test_owner_map(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
-) -> None:
+def test_owner_map(server: TestServer, role: MakeRole, fresh: str, tmp_path: Path) -> None:
     """What a role that is gone owned or was granted is another's, in every kind of object."""
-    old, new, other = role("old"), role("new"), role("other")
+    old, new, other = role(stem="old"), role(stem="new"), role(stem="other")
     source = f"{fresh}_source"
     server.create_database(source)
     server.psql(source, _OWNED.replace("{old}", old).replace("{other}", other))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pgvow.progress import Step
     from tests.conftest import MakeDatabase, StartServer
+    from tests.postgres.conftest import MakeRole
     from tests.support.servers import TestServer
 
 _TWO = """
@@ -35,32 +36,6 @@ CREATE TABLE a AS SELECT n FROM generate_series(1, 100) AS n;
 CREATE TABLE b (n integer PRIMARY KEY);
 INSERT INTO b SELECT n FROM generate_series(1, 50) AS n;
 """
-
-
-@pytest.fixture
-def role(server: TestServer) -> Iterator[Callable[[str], str]]:
-    """Make roles with a password, which are gone after the test."""
-    made: list[str] = []
-
-    def make(options: str) -> str:
-        name = server.unique_name("role")
-        server.psql("postgres", f"CREATE ROLE {name} PASSWORD 'secret' {options}")
-        made.append(name)
-        return name
-
-    yield make
-    for name in reversed(made):
-        server.psql("postgres", f"DROP ROLE IF EXISTS {name}")
-
-
-@pytest.fixture
-def fresh(server: TestServer, role: Callable[[str], str]) -> Iterator[str]:
-    """Name a database that is not there, and drop all that begin like it after the test."""
-    name = server.unique_name("fresh")
-    yield name
-    for each in databases(server):
-        if each.startswith(name):
-            server.drop_database(each)
 
 
 def as_role(server: TestServer, user: str) -> dict[str, str]:
@@ -74,7 +49,7 @@ def as_role(server: TestServer, user: str) -> dict[str, str]:
 
 @pytest.mark.majors(15, 18)
 def test_a_role_that_only_may_create_databases(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """CREATEDB is enough for what it owns itself, for a swap too, and for all with --no-owner."""
     user = role("LOGIN CREATEDB")
@@ -104,7 +79,7 @@ def test_a_role_that_only_may_create_databases(
 
 @pytest.mark.majors(15, 18)
 def test_a_role_gives_only_to_those_it_is_a_member_of(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """What is another's is given to it by a member that inherits, and refused to any other."""
     owner, user, stranger = role(""), role("LOGIN CREATEDB"), role("LOGIN CREATEDB NOINHERIT")
@@ -122,7 +97,7 @@ def test_a_role_gives_only_to_those_it_is_a_member_of(
 
 @pytest.mark.majors(18)
 def test_rows_that_the_role_may_not_read_back(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Where row security hides rows of it from its owner, it is restored, and said not compared."""
     user = role("LOGIN CREATEDB")
@@ -141,7 +116,7 @@ def test_rows_that_the_role_may_not_read_back(
 
 @pytest.mark.majors(15, 18)
 def test_a_swap_that_would_fail_at_its_end_is_refused_at_once(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Who may not rename the old one, or not end its sessions, is told before anything is made."""
     user = role("LOGIN CREATEDB")
@@ -231,7 +206,7 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S') ORDER
 )
 def test_an_owner_map_of_a_part(
     server: TestServer,
-    role: Callable[[str], str],
+    role: MakeRole,
     fresh: str,
     tmp_path: Path,
     options: dict[str, object],
@@ -260,7 +235,7 @@ def test_an_owner_map_of_a_part(
 @pytest.mark.majors(18)
 def test_roles_that_stay_are_told(
     server: TestServer,
-    role: Callable[[str], str],
+    role: MakeRole,
     fresh: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -287,7 +262,7 @@ def test_roles_that_stay_are_told(
 
 @pytest.mark.majors(15, 18)
 def test_roles_of_the_database_itself(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Who has settings or grants of the database itself is asked for, before anything is made.
 
@@ -324,7 +299,7 @@ def test_roles_of_the_database_itself(
 
 @pytest.mark.majors(18)
 def test_globals_are_made_all_or_none(
-    server: TestServer, role: Callable[[str], str], fresh: str, tmp_path: Path
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """A role that may not be made as it was is not made at all, and neither are the others."""
     above, plain = role("SUPERUSER"), role("")

@@ -33,13 +33,10 @@ _AS_ROOT = os.geteuid() == 0
 _OWNER = """
 import signal, sys
 from pathlib import Path
-from pgvow.errors import Interrupted
 from pgvow.postgres import throwaway
+from pgvow.signals import StopSignals
 
-def stop(signum, frame):
-    raise Interrupted(signum)
-
-signal.signal(signal.SIGTERM, stop)
+StopSignals().obey()  # as the command does: what is raised in a handler can be lost
 if "no parent-death signal" in sys.argv:
     throwaway._LIBC = None
 print("starting", flush=True)
