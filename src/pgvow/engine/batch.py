@@ -19,7 +19,7 @@ def batch() -> Iterator[None]:
     """Have this thread, and what it starts meanwhile, never push another off its processor.
 
     A server sends 8 KB at a time. Who is woken by each and takes the server's processor for it
-    makes both slower: a fifth of the whole time (docs/decisions/0014). SCHED_BATCH takes away
+    makes both slower: a tenth of the whole time (docs/decisions/0014). SCHED_BATCH takes away
     that, and nothing of the share. A policy that somebody has chosen for us stays.
     """
     if _BATCH is None or _ORDINARY is None or os.sched_getscheduler(0) != _ORDINARY:
