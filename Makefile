@@ -22,7 +22,9 @@ $(STAMP): pyproject.toml tools/setup.sh
 demo: setup  ## see it all on a throw-away server
 	@$(BIN)/pgvow demo
 
+# A package that is missing is installed or named, and the tests that need it are skipped.
 test: setup  ## the tests, on real PostgreSQL 15 to 18
+	@sh tools/system_packages.sh || [ "$$CI" != true ]
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: setup

@@ -30,6 +30,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def empty_working_directory(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run each test in an empty directory: the one that pytest was started in may hold backups."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
 def _names(argnames: str | Sequence[str]) -> list[str]:
     """Split the names of a ``parametrize`` as pytest does."""
     if isinstance(argnames, str):

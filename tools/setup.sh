@@ -27,6 +27,8 @@ fi
 
 if ! new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     rm -rf "$venv"
+    # Debian's Python comes without the half of venv that brings pip.
+    "$python" -c 'import ensurepip' 2>/dev/null || sh tools/system_packages.sh python3-venv || true
     if ! log=$("$python" -m venv "$venv" 2>&1); then
         rm -rf "$venv"
         if "$python" -m virtualenv --version >/dev/null 2>&1; then

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from pgvow.operations.scheduling.systemd_units import calendar_lines, gap_lines,
 from pgvow.settings.configuration import Job
 from pgvow.store import LocalStore
 from tests.support.commands import Commands, settings_for
+from tests.support.programs import system_program
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def scheduled(folder: Path, **more: object) -> Scheduled:
 @pytest.fixture
 def commands(tmp_path: Path) -> Commands:
     """A shell in which crontab is the real one, with a spool of the test's own."""
-    assert shutil.which("crontab"), "cron is to be installed: see .ci/run"
+    system_program("crontab", package="cron")
     if os.geteuid() != 0:
         pytest.skip("a spool of its own needs root")
     spool = tmp_path / "spool"
@@ -203,10 +203,14 @@ def test_what_is_refused(tmp_path: Path, words: tuple[str, ...], complaint: str)
     assert complaint in done.err
 
 
+def _systemd_analyze() -> str:
+    return system_program("systemd-analyze", package="systemd")
+
+
 def elapses(line: str, begin: datetime) -> list[str]:
     """When systemd says that a calendar line is due, 40 times, in UTC."""
     done = subprocess.run(
-        ["systemd-analyze", "calendar", "--iterations=40", f"--base-time={begin:%Y-%m-%d} UTC",
+        [_systemd_analyze(), "calendar", "--iterations=40", f"--base-time={begin:%Y-%m-%d} UTC",
          line],
         env={**os.environ, "TZ": "UTC", "LC_ALL": "C"}, capture_output=True, text=True,
         check=False,
@@ -272,7 +276,7 @@ def test_units_are_accepted(tmp_path: Path, name: str) -> None:
     for file, text in units_for(one).items():
         (units / file).write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *map(str, units.iterdir())],
+        [_systemd_analyze(), "verify", "--man=no", *map(str, units.iterdir())],
         capture_output=True, text=True, check=False,
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:/usr/lib/systemd/system"},
     )  # fmt: skip
