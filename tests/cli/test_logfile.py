@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 from tests.support import backups
 from tests.support.commands import Commands
+from tests.support.servers import programs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+_PROGRAMS = {"PGVOW_PG_BIN": str(programs(18))}
+
+
 def test_lines_for_people(tmp_path: Path) -> None:
     """Beginning, warnings and end, appended; the file is its owner's."""
     dump = backups.place(tmp_path, backups.metadata())
-    commands = Commands(tmp_path)
+    commands = Commands(tmp_path, _PROGRAMS)
     log = tmp_path / "log"
     for _ in range(2):
         assert 8 == commands.pgvow("verify", dump, "--log-file", log, "--quiet").code
@@ -30,7 +34,7 @@ def test_lines_for_people(tmp_path: Path) -> None:
 
 def test_lines_for_programs(tmp_path: Path) -> None:
     """One JSON object a line."""
-    commands = Commands(tmp_path)
+    commands = Commands(tmp_path, _PROGRAMS)
     words = ("--log-file", "log", "--log-format", "json")
     assert 3 == commands.run(*words, DEV_DB_HOST="/none", DEV_DB_NAME="x", DEV_DB_USER="x").code
     began, ended = map(json.loads, (tmp_path / "log").read_text().splitlines())
