@@ -188,7 +188,11 @@ def remove_units(directory: Path, identities: Iterable[str]) -> None:
 
 def lingers() -> bool:
     """Whether this user's timers run while he is not logged in: loginctl(1), enable-linger."""
-    return (Path("/var/lib/systemd/linger") / pwd.getpwuid(os.geteuid()).pw_name).exists()
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container there may be no entry for who runs it
+        return False
+    return (Path("/var/lib/systemd/linger") / user).exists()
 
 
 def systemctl(words: list[str], *, system: bool) -> str | None:
