@@ -3,6 +3,8 @@
 ::
 
     PgvowError                 1    anything not below
+    ├── NoVerdict              1    a check that could not be finished: no evidence either way
+    ├── NoResources            1    no memory or no file handles left (7 in a backup)
     ├── ConfigurationError     2    settings or usage; lists every problem at once
     ├── ConnectionFailed       3    no connection, or refused by authentication
     ├── AccessDenied           4    the database or the file system says no
@@ -24,6 +26,8 @@ The codes are an interface (docs/exit-codes.md) and never change meaning. An err
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -31,6 +35,9 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
+
+
+_MORE_MEMORY = "Free memory, or use fewer workers: --jobs 2; see what else runs: free -h"
 
 
 class PgvowError(Exception):
@@ -107,6 +114,18 @@ class ConfigurationError(PgvowError):
         )
 
 
+class NoVerdict(PgvowError):
+    """A check did not come to its end, for a reason that is no evidence about the backup."""
+
+    title = "No verdict on the backup"
+
+
+class NoResources(PgvowError):
+    """The operating system has no memory or no file handles left for us."""
+
+    title = "Out of memory or of file handles"
+
+
 class ConnectionFailed(PgvowError):
     """The server was not reached, or did not let us in."""
 
@@ -180,6 +199,27 @@ class CannotBeProven(PgvowError):
 
     exit_code = 13
     title = "This backup cannot be proven here"
+
+
+_OUT_OF_RESOURCES = {
+    errno.EMFILE: "Allow more open files: ulimit -n 4096",
+    errno.ENFILE: "Allow more open files on this machine: sysctl fs.file-max",
+    errno.ENOMEM: _MORE_MEMORY,
+    errno.EAGAIN: "Allow more processes: ulimit -u",
+}
+
+
+def lack_of_resources(error: BaseException) -> NoResources | None:
+    """Translate a lack of memory, file handles or processes; None for any other error."""
+    if isinstance(error, MemoryError):
+        return NoResources("out of memory", steps=[_MORE_MEMORY])
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return NoResources(str(error), steps=[_OUT_OF_RESOURCES[errno.EAGAIN]])
+    if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
+        facts = {"Path": str(error.filename)} if error.filename else {}
+        cause = os.strerror(error.errno)
+        return NoResources(cause, facts=facts, steps=[_OUT_OF_RESOURCES[error.errno]])
+    return None
 
 
 class Interrupted(PgvowError):

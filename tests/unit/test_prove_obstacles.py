@@ -7,7 +7,14 @@ import io
 import pytest
 
 from pgvow.archive import read_toc
-from pgvow.errors import CannotBeProven, NoSpace, PgvowError, RestoreFailed
+from pgvow.errors import (
+    CannotBeProven,
+    ConnectionFailed,
+    NoResources,
+    NoSpace,
+    NoVerdict,
+    PgvowError,
+)
 from pgvow.model import Difference, DifferenceKind
 from pgvow.operations.proving.obstacles import restore_difference
 from pgvow.postgres.restoring import RestoreError
@@ -52,27 +59,42 @@ _OF_THE_MACHINE = (
     "only superuser can define a leakproof function",
     "must have CREATEROLE privilege",
 )
-# And of what a backup's own rows and definitions can be.
+# And of what a backup's own rows and definitions can be, each with its SQLSTATE.
 _OF_THE_BACKUP = (
-    'invalid input value for enum kind: "zstd"',
-    'relation "server" does not exist',
-    'check constraint "t_check" of relation "t" is violated by some row',
-    'value too long\nCONTEXT:  COPY t, line 1, column body: "permission denied"',
-    'violates check constraint "c"\nDETAIL:  Failing row contains (1, permission denied).',
-    'could not open file "base/5/16384": Input/output error',
+    ("22P02", 'invalid input value for enum kind: "zstd"'),
+    ("42P01", 'relation "server" does not exist'),
+    ("23514", 'check constraint "t_check" of relation "t" is violated by some row'),
+    ("22001", 'value too long\nCONTEXT:  COPY t, line 1, column body: "permission denied"'),
+    (
+        "23514",
+        'violates check constraint "c"\nDETAIL:  Failing row contains (1, permission denied).',
+    ),
+    ("22P02", 'invalid input syntax for type integer: "No space left on device"'),
 )
 
 
-@pytest.mark.parametrize("words", _OF_THE_BACKUP)
-def test_what_a_backup_can_be_blamed_for(words: str) -> None:
-    """Nothing of the machine is named: it is a difference."""
-    error = RestoreError(None, f"could not execute query: ERROR:  {words}\nCommand was: x")
+def _refused(words: str) -> str:
+    return f"could not execute query: ERROR:  {words}\nCommand was: x"
+
+
+@pytest.mark.parametrize(("sqlstate", "words"), _OF_THE_BACKUP)
+def test_what_a_backup_can_be_blamed_for(sqlstate: str, words: str) -> None:
+    """A SQLSTATE about the data, and nothing of the machine: it is a difference."""
+    error = RestoreError(None, _refused(words), sqlstate)
     assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
+
+
+@pytest.mark.parametrize("words", [words for _, words in _OF_THE_BACKUP])
+def test_words_are_no_evidence(words: str) -> None:
+    """The same words without a SQLSTATE are no verdict, whatever they are."""
+    with pytest.raises(PgvowError) as raised:
+        restore_difference(RestoreError(None, _refused(words)), _TOC, lacking=None)
+    assert raised.value.status in {1, 5}
 
 
 def test_a_statement_that_fails_is_a_difference() -> None:
     """An object that cannot be made is told by its name, in the server's words."""
-    error = RestoreError(_TABLE, 'syntax error at or near "tabel"')
+    error = RestoreError(_TABLE, 'syntax error at or near "tabel"', "42601")
     expected = Difference(
         DifferenceKind.RESTORE, "TABLE public.orders", "restored", error.complaint
     )
@@ -81,9 +103,51 @@ def test_a_statement_that_fails_is_a_difference() -> None:
 
 def test_a_worker_does_not_say_which_entry() -> None:
     """What a server refuses a worker of pg_restore is a difference all the same."""
-    error = RestoreError(None, 'COPY failed for table "t": ERROR: value too long')
+    error = RestoreError(None, 'COPY failed for table "t": ERROR: value too long', "22001")
     difference = restore_difference(error, _TOC, lacking=None)
     assert (DifferenceKind.RESTORE, error.complaint) == (difference.kind, difference.found)
+
+
+_NO_EVIDENCE = (
+    ("53100", "could not extend file: Error 28", NoSpace),
+    ("53200", "nicht genug Speicher", NoResources),
+    ("53000", "zu viele offene Dateien", NoResources),
+    ("53300", "zu viele Verbindungen", ConnectionFailed),
+    ("08006", "x", ConnectionFailed),
+    ("25P03", "x", ConnectionFailed),
+    ("57P01", "breche Verbindung ab", ConnectionFailed),
+    ("57P02", "x", ConnectionFailed),
+    ("57P03", "x", ConnectionFailed),
+    ("57P05", "x", ConnectionFailed),
+    ("57014", "storniere Anfrage", NoVerdict),
+    ("55P03", "x", NoVerdict),
+    ("40001", "x", NoVerdict),
+    ("40P01", "x", NoVerdict),
+    ("58030", 'could not read file "base/5/16384": Input/output error', NoVerdict),
+    ("XX000", "x", NoVerdict),
+    ("XX001", "invalid page in block 7", NoVerdict),
+    ("P0001", "raised by a function", NoVerdict),
+    ("42P07", 'relation "t" already exists', NoVerdict),
+    ("42501", "keine Berechtigung", CannotBeProven),
+    ("0A000", "x", CannotBeProven),
+    ("58P01", "x", CannotBeProven),
+    (None, "could not write to file: wrote only 4096 of 8192 bytes", NoSpace),
+    (None, "out of memory", NoResources),
+    (None, "could not open input file: Too many open files", NoResources),
+    (None, "server closed the connection unexpectedly", ConnectionFailed),
+    (None, "connection to server at /tmp failed: FATAL: x", ConnectionFailed),
+    (None, "FATAL: terminating connection due to administrator command", ConnectionFailed),
+    (None, "ERROR: canceling statement due to user request", NoVerdict),
+    (None, "a message of the year 2040", NoVerdict),
+)
+
+
+@pytest.mark.parametrize(("sqlstate", "words", "kind"), _NO_EVIDENCE)
+def test_what_is_no_evidence(sqlstate: str | None, words: str, kind: type[PgvowError]) -> None:
+    """Everything that is not about the data is no verdict, each by its own error and exit code."""
+    with pytest.raises(PgvowError) as raised:
+        restore_difference(RestoreError(_TABLE, _refused(words), sqlstate), _TOC, lacking=None)
+    assert kind is type(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +176,6 @@ def test_a_worker_does_not_say_which_entry() -> None:
         (_TABLE, 'no partition of relation "t" found for row', "no de_DE", CannotBeProven),
         (None, "this build does not support compression with zstd", None, CannotBeProven),
         (_TABLE, "could not extend file: No space left on device", None, NoSpace),
-        (None, "server closed the connection unexpectedly", None, RestoreFailed),
     ],
 )
 def test_what_is_not_the_backup_s_fault(
@@ -129,22 +192,22 @@ def test_what_a_statement_says_is_not_what_the_server_says() -> None:
         'could not execute query: ERROR:  type "kind" does not exist\n'
         "Command was: CREATE FUNCTION f(k kind) AS 'RAISE \"permission denied\"';"
     )
-    difference = restore_difference(RestoreError(_TABLE, complaint), _TOC, lacking=None)
+    difference = restore_difference(RestoreError(_TABLE, complaint, "42704"), _TOC, lacking=None)
     assert complaint == difference.found
 
 
 def test_with_the_right_collation_a_row_without_partition_is_a_difference() -> None:
     """Only where another collation had to do can it be the reason."""
-    error = RestoreError(_TABLE, 'no partition of relation "t" found for row')
+    error = RestoreError(_TABLE, 'no partition of relation "t" found for row', "23514")
     assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
 
 
 def test_what_a_choice_left_out_is_no_verdict() -> None:
     """Only where something was left out, and only of what is not there."""
-    error = RestoreError(_TABLE, 'schema "audit" does not exist')
+    error = RestoreError(_TABLE, 'schema "audit" does not exist', "3F000")
     with pytest.raises(CannotBeProven, match=r"only a part was backed up: --table=audit\.log"):
         restore_difference(error, _TOC, lacking=None, selection=["--table=audit.log"])
     assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
-    other = RestoreError(_TABLE, "value too long")
+    other = RestoreError(_TABLE, "value too long", "22001")
     selected = restore_difference(other, _TOC, lacking=None, selection=["--table=audit.log"])
     assert DifferenceKind.RESTORE is selected.kind

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli.console import send_nowhere
-from pgvow.errors import Interrupted, PgvowError
+from pgvow.errors import Interrupted, PgvowError, lack_of_resources
 from pgvow.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -137,6 +137,9 @@ def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> N
 
 
 def _unexpected(error: BaseException) -> PgvowError:
+    if lack := lack_of_resources(error):
+        lack.__cause__ = error
+        return lack
     wrapped = PgvowError(
         f"{type(error).__name__}: {error}",
         steps=[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,7 +13,14 @@ import psycopg
 from pgvow import __version__
 from pgvow.archive import ArchiveError
 from pgvow.engine.command import DumpCommand
-from pgvow.errors import BackupFailed, NoSpace, VerificationFailed
+from pgvow.errors import (
+    BackupFailed,
+    NoResources,
+    NoSpace,
+    NoVerdict,
+    VerificationFailed,
+    lack_of_resources,
+)
 from pgvow.model import Metadata
 from pgvow.operations.backup_globals import dumping_globals, keep_globals, passwords_kept
 from pgvow.operations.dumping import Dumped, Dumping, DumpOptions
@@ -35,7 +42,7 @@ from pgvow.progress import Step
 from pgvow.store import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pgvow.engine.filled import Filled
@@ -115,6 +122,7 @@ def make_backup(
     installations = find_installations(pg_bin=settings.pg_bin, environ=environ)
     target = Target(settings.connection, settings.libpq_variables, environ)
     with ExitStack() as stack:
+        stack.enter_context(_lack_fails_the_backup())
         session = stack.enter_context(target.open("backup"))
         target = target.pinned(session)
         server = _introduced(target, session)
@@ -140,11 +148,29 @@ def make_backup(
         try:
             return _fill_and_publish(run, draft, started, recovered)
         except OSError as error:
+            if lack_of_resources(error):
+                raise
             raise BackupFailed(
                 f"{error.strerror}: {error.filename}",
                 facts={"Directory": str(options.output_dir)},
                 steps=["See whether something else cleans up there, and run it again"],
             ) from error
+
+
+@contextmanager
+def _lack_fails_the_backup() -> Iterator[None]:
+    """Turn a lack of memory, file handles or processes into BackupFailed: exit code 7.
+
+    So is a pg_restore that was killed while it listed the archive.
+    """
+    try:
+        yield
+    except (NoResources, NoVerdict, MemoryError, OSError, RuntimeError) as error:
+        known = error if isinstance(error, NoResources | NoVerdict) else None
+        lack = known or lack_of_resources(error)
+        if lack is None:
+            raise
+        raise BackupFailed(lack.cause, facts=lack.facts, steps=lack.steps) from error
 
 
 def _introduced(target: Target, session: Session) -> ServerFacts:

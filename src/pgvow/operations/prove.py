@@ -18,6 +18,7 @@ import psycopg
 from pgvow import __version__
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.model import BackupStatus, Evidence, Level, level_reached
+from pgvow.operations.proving.evidence import translated
 from pgvow.operations.proving.file import checked_aside, contents, described, now
 from pgvow.operations.proving.place import ProveOptions, chosen_place, require_space
 from pgvow.operations.proving.run import Run, restore_and_compare
@@ -114,7 +115,7 @@ def _shown(run: Run, pg_bin: Path | None, environ: Mapping[str, str]) -> Evidenc
             require_space(chosen, run.metadata, warn=run.warn)
             outcome = restore_and_compare(run, chosen)
         except psycopg.Error as error:
-            raise PgvowError(str(error).strip(), facts=_facts(run, chosen)) from error
+            raise translated(error, chosen).with_facts(_facts(run, chosen)) from error
         except PgvowError as error:
             raise error.with_facts(_facts(run, chosen)) from None
     return _evidence(chosen, outcome, time.monotonic() - started)

@@ -75,3 +75,12 @@ def without_statement(complaint: str) -> str:
     lines = complaint.splitlines(keepends=True)
     end = next((n for n, line in enumerate(lines) if _STATEMENT.match(line)), len(lines))
     return "".join(lines[:end]).strip()
+
+
+def quoted_statement(complaint: str) -> str | None:
+    """Return the beginning of the statement that a program quotes, as much as was kept of it."""
+    quoted = _STATEMENT.search(complaint)
+    if quoted is None:
+        return None
+    kept, *_ = complaint[quoted.end() :].split(f"\n{_LEFT_OUT}")
+    return re.split(r"\npg_\w+: ", kept)[0].strip()

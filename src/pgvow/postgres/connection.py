@@ -26,6 +26,7 @@ from pgvow.postgres.hints import (
     query_steps,
     unreadable_steps,
 )
+from pgvow.postgres.outcomes import lack_of_system
 from pgvow.postgres.refusal import sqlstate_of_refusal
 from pgvow.postgres.sql import query
 
@@ -42,7 +43,15 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _CHECK_CLIENT_EVERY = "5s"
 """How often a server looks whether we still live, while it works or waits for us."""
-_NOTICE = f"-c client_connection_check_interval={_CHECK_CLIENT_EVERY}"
+# A role or a database may set limits. pg_dump and pg_restore switch off those of a statement and a
+# transaction for themselves, but not that of an idle session, which a tool is while it works here.
+# Both options are known from 14 on; transaction_timeout, of 17, the tools switch off where it is.
+NO_TIME_LIMITS = (
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+    " -c idle_session_timeout=0"
+)
+"""Settings for the sessions of PostgreSQL's tools, on servers from 14 on."""
+_NOTICE = f"-c client_connection_check_interval={_CHECK_CLIENT_EVERY} {NO_TIME_LIMITS}"
 
 _WITHOUT_CODEC = {b"EUC_TW", b"MULE_INTERNAL"}
 """Encodings that a database may have and Python does not know: its names could not be read."""
@@ -147,6 +156,8 @@ class Target:
     def refused(self, error: psycopg.Error) -> PgvowError:
         """Translate a refused connection."""
         cause = str(error).strip()
+        if lack := lack_of_system(cause, facts=self.facts):
+            return lack
         sqlstate = error.sqlstate
         if sqlstate is None and not is_understood(cause):
             sqlstate = sqlstate_of_refusal(make_conninfo("", **self._with_password("pgvow check")))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
+from pgvow.postgres.outcomes import Meaning, lack_of_system, no_verdict
 from pgvow.postgres.process import Tool
 
 if TYPE_CHECKING:
@@ -21,10 +23,19 @@ def start_listing(installation: Installation, archive: Path, environ: Mapping[st
 
 
 def complaint_of(listing: Tool) -> str | None:
-    """Wait for it; None where it succeeds, else what it complains of."""
+    """Wait for it; return None if it succeeds, else what it complains of.
+
+    Raises NoVerdict, NoResources and NoSpace if pg_restore was killed or lacked something itself:
+    that is no complaint about the archive.
+    """
     ended = listing.wait()
     if ended.returncode == 0:
         return None
+    if ended.returncode < 0:
+        name = signal.Signals(-ended.returncode).name
+        raise no_verdict(Meaning.UNKNOWN, f"pg_restore --list was ended by {name}")
+    if lack := lack_of_system(ended.stderr):
+        raise lack
     return ended.stderr or f"pg_restore ended with status {ended.returncode}"
 
 

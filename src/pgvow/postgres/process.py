@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Self
 
-from pgvow.errors import ToolUnsuitable
+from pgvow.errors import ToolUnsuitable, lack_of_resources
 from pgvow.postgres.complaints import Complaints
 from pgvow.signals import SignalsKeptBack
 
@@ -99,6 +99,8 @@ class Tool:
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - see die_with_parent
             )
         except OSError as error:
+            if lack := lack_of_resources(error):
+                raise lack from error
             raise ToolUnsuitable(
                 f"{self._argv[0]} could not be started: {error.strerror}",
                 facts={"Program": self._argv[0]},

@@ -17,6 +17,7 @@ from psycopg import errors, pq, sql
 
 from pgvow.errors import CannotBeProven, ConnectionFailed, PgvowError
 from pgvow.postgres.database_settings import setting_name
+from pgvow.postgres.outcomes import Meaning, meaning_of
 from pgvow.postgres.scratch_database import open_session
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
@@ -41,6 +42,8 @@ _LOCALE_OPTIONS: dict[str, LiteralString] = {
     "BUILTIN_LOCALE": "BUILTIN_LOCALE",
 }
 _FALLBACK = {"LOCALE_PROVIDER": "libc", "LOCALE": "C"}
+# A locale or provider that a server lacks is refused by many codes: 42809, 22023, 0A000, XX000.
+_OF_THE_LOCALE = frozenset({Meaning.DATA, Meaning.LACK, Meaning.UNKNOWN})
 _STEPS = (
     "Give --on a role that may create databases, and roles where the backup names some",
     "Or prove it on a throw-away server: without --on",
@@ -114,6 +117,11 @@ class ProofSite:
         found = self.session.execute(query("stand_ins")).fetchall()
         return cleared + self._drop_roles({proof for _, proof, has_ended in found if has_ended})
 
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The names of the databases made so far, in the order they were made."""
+        return tuple(self._databases)
+
     def database(self, *, encoding: str, settings: Iterable[Statement] = ()) -> str:
         """Give an empty database, in the locale found and with these settings, by its name.
 
@@ -155,9 +163,11 @@ class ProofSite:
         for each in filter(None, (locale, _FALLBACK)):
             try:
                 self._unused = self._create(encoding, each)
-            except errors.InsufficientPrivilege as error:
+            except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
                 raise CannotBeProven(str(error).strip(), steps=_STEPS) from error
             except psycopg.Error as error:
+                if meaning_of(error.sqlstate) not in _OF_THE_LOCALE:
+                    raise
                 refused = str(error).strip()
             else:
                 self._locale = each

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pgvow.archive import Section
 from pgvow.errors import PgvowError
+from pgvow.postgres.connection import NO_TIME_LIMITS
 from pgvow.postgres.databases import on_database
 from pgvow.postgres.process import Tool, run_quietly
 from pgvow.postgres.scratch_database import tool_connection
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.scratch_database import Place
 
 _TICK = 0.1
+_IDLE_SESSION_TIMEOUT_SINCE = 14
 _ENTRY = re.compile(r"from TOC entry (\d+);")
 _EVENT_TRIGGER = "EVENT TRIGGER"
 _REFRESH = "MATERIALIZED VIEW DATA"
@@ -60,10 +62,11 @@ class Tools:
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
         """Compose what a tool gets: a connection string without secrets, and its environment."""
-        connection, secret = tool_connection(self.place, dbname, options=self.options)
+        limits = NO_TIME_LIMITS if self.installation.major >= _IDLE_SESSION_TIMEOUT_SINCE else ""
+        options = f"{limits} {self.options}".strip()
+        connection, secret = tool_connection(self.place, dbname, options=options)
         environ = {**self.environ, **secret}
-        if self.options:
-            environ["PGOPTIONS"] = f"{environ.get('PGOPTIONS', '')} {self.options}".strip()
+        environ["PGOPTIONS"] = f"{environ.get('PGOPTIONS', '')} {options}".strip()
         return connection, self.installation.environment(environ)
 
 
@@ -84,10 +87,14 @@ class TargetTools:
 
 @dataclass(frozen=True, slots=True)
 class RestoreError:
-    """What stopped pg_restore: the entry it was at, where it says so, and its words."""
+    """What stopped pg_restore: the entry it was at, where it says so, and its words.
+
+    ``sqlstate`` is the server's code, None if none is known: pg_restore prints none.
+    """
 
     dump_id: int | None
     complaint: str
+    sqlstate: str | None = None
 
 
 def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pgvow.errors import AccessDenied, NoSpace, PgvowError
+from pgvow.errors import AccessDenied, NoSpace, PgvowError, lack_of_resources
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def translated(error: OSError) -> PgvowError:
         return AccessDenied(cause, facts=facts, steps=["Check the owner and mode of this path"])
     if error.errno == errno.ENOSPC:
         return NoSpace(cause, facts=facts, steps=["Free space, or point TMPDIR at a larger disk"])
-    return PgvowError(cause, facts=facts)
+    return lack_of_resources(error) or PgvowError(cause, facts=facts)
 
 
 def _own(path: Path) -> int:

@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.binaries import Installation, install_steps
+from pgvow.postgres.outcomes import lack_of_system
 from pgvow.postgres.scratch import (
     SOCKET_NAME,
     Scratch,
@@ -28,6 +29,7 @@ from pgvow.postgres.scratch import (
     server_account,
     translated,
 )
+from pgvow.postgres.server_log import LOG_SETTINGS, last_lines
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ _LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUTS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 6.0), (signal.SIGKILL, 6.0))
 _PAUSE = 0.01
-_TAIL_LINES = 20
 # A collation that exists without any language pack, and the one that exists everywhere.
 _LOCALES = {"UTF8": ("C.UTF-8", "C")}
 _DEFAULT_SETTINGS = {
@@ -56,6 +57,7 @@ _DEFAULT_SETTINGS = {
     "autovacuum": "off",
     "log_checkpoints": "off",
     "shared_buffers": "64MB",
+    **LOG_SETTINGS,
     # In the directory, not in /dev/shm: removed with it, and a container's /dev/shm is 64 MB.
     "dynamic_shared_memory_type": "mmap",
 }
@@ -277,6 +279,8 @@ class ThrowawayServer:
         words = [text.strip() for text in (complaint, probe.stderr) if text.strip()]
         # And it shows the statement that sets the password, should that be what fails.
         text = "\n".join(words).replace(self.password, "***")
+        if lack := lack_of_system(text, facts={"Directory": str(self._base)}):
+            return lack
         return ToolUnsuitable(
             text or "initdb failed without a word",
             facts={"Programs": str(self.bin)},
@@ -338,12 +342,11 @@ class ThrowawayServer:
         return True
 
     def _failed(self, what: str) -> PgvowError:
-        lines: list[str] = []
-        with contextlib.suppress(OSError):
-            lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return PgvowError(
-            "\n".join([what, *lines[-_TAIL_LINES:]]),
-            facts={"Programs": str(self.bin), "Directory": str(self._base)},
+        text = "\n".join([what, *last_lines(self.log_path)])
+        facts = {"Programs": str(self.bin), "Directory": str(self._base)}
+        return lack_of_system(text, facts=facts) or PgvowError(
+            text,
+            facts=facts,
             steps=["Read the server's log above", "Try other programs: PGVOW_PG_BIN=/path/to/bin"],
         )
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgvow.errors import AccessDenied, ConfigurationError, NoSpace, PgvowError
+from pgvow.errors import AccessDenied, ConfigurationError, NoSpace, PgvowError, lack_of_resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,9 @@ def translated(error: OSError, *, doing: str, path: str | os.PathLike[str]) -> P
         return _denied(error, cause, place)
     if error.errno in _FULL:
         return _full(error, cause, place)
+    if lack := lack_of_resources(error):
+        lack.cause = cause
+        return lack
     if error.errno == errno.ENOTDIR:
         return ConfigurationError(
             cause,

@@ -68,7 +68,8 @@ class ProveOptions:
 class Chosen:
     """A server that is there, its tools, and a database of it that sessions can be opened to.
 
-    ``folder`` is where a throw-away one has its files; ``make_pipe`` makes one that it writes into.
+    ``folder`` is where a throw-away one has its files, ``log`` its log; ``make_pipe`` makes a pipe
+    that it writes into.
     """
 
     tools: Tools
@@ -78,6 +79,7 @@ class Chosen:
     is_throwaway: bool
     folder: Path | None = None
     make_pipe: Callable[[], Path] | None = None
+    log: Path | None = None
 
 
 @contextmanager
@@ -115,6 +117,7 @@ def chosen_place(
             is_throwaway=True,
             folder=server.data_directory,
             make_pipe=server.make_pipe,
+            log=server.log_path,
         )
 
 

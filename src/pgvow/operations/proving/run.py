@@ -15,6 +15,7 @@ from pgvow.archive import database_locale, roles_named, superusers_named
 from pgvow.errors import CannotBeProven
 from pgvow.operations.comparing.database import compare_database
 from pgvow.operations.comparing.schema import compare_schemas, schema_of
+from pgvow.operations.proving.evidence import with_evidence
 from pgvow.operations.proving.obstacles import refuse_missing_extensions, restore_difference
 from pgvow.postgres.database_settings import settings_for_restore
 from pgvow.postgres.proof_site import ProofSite
@@ -192,8 +193,7 @@ class _Proving:
             error = self._restore(restored, compare if between is None else None)
             seconds = time.monotonic() - started
             if error is not None:
-                self._stop_comparing(restored)
-                return self._refused(error, seconds)
+                return self._not_restored(error, restored, seconds, comparing)
             if between is not None:
                 between(self.tools.place.conninfo(restored))
                 compare()
@@ -202,11 +202,37 @@ class _Proving:
             self.proof.progress.update(Step("comparing schemas"))
             schema = expected.result()
             if isinstance(schema, RestoreError):
-                return self._refused(schema, seconds)
+                return self._refused(schema, self.site.databases[-1], seconds)
             changed = compare_schemas(found.result(), schema, self.entries)
             return Outcome((*comparison.differences, *changed), comparison, seconds)
 
-    def _refused(self, error: RestoreError, seconds: float) -> Outcome:
+    def _not_restored(
+        self, error: RestoreError, dbname: str, seconds: float, comparing: Sequence[_Comparing]
+    ) -> Outcome:
+        """Judge a restore that failed; the rows are compared all the same if all of them came.
+
+        Raises what ``restore_difference`` raises if the failure is no evidence.
+        """
+        try:
+            outcome = self._refused(error, dbname, seconds)
+            if not comparing:
+                return outcome
+            comparison = comparing[0].ended()
+        except BaseException:
+            self._stop_comparing(dbname)
+            raise
+        differences = (*outcome.differences, *comparison.differences)
+        return replace(outcome, differences=differences, comparison=comparison)
+
+    def _refused(self, error: RestoreError, dbname: str, seconds: float) -> Outcome:
+        error = with_evidence(
+            error,
+            chosen=self.chosen,
+            witness=self.site.session,
+            dbname=dbname,
+            dump=self.proof.path,
+            toc=self.proof.toc,
+        )
         difference = restore_difference(
             error,
             self.proof.toc,
