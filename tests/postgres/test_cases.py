@@ -37,7 +37,7 @@ UNION ALL SELECT t.typname, pg_get_userbyid(t.typowner), t.typacl::text FROM pg_
 JOIN pg_namespace AS n ON n.oid = t.typnamespace WHERE n.nspname !~ '^(pg_|information_schema)'
 UNION ALL SELECT nspname, pg_get_userbyid(nspowner), nspacl::text FROM pg_namespace
 WHERE nspname !~ '^pg_'
-ORDER BY 1, 2
+ORDER BY 1, 2, 3
 """
 # One that is restored whole, and the object and words that name what stops another one.
 WHOLE = ("array_nulls", "domain_check", "tenant_code", "tenant_everywhere")

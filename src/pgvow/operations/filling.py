@@ -94,6 +94,19 @@ class Filling:
             error = self._hand_over()
         return error or self._each(divided, _AFTER_OWNERS)
 
+    def release(self) -> None:
+        """Keep nothing for the helper: what the archive names no owner of becomes our own.
+
+        Until then the server fills views, and analyzes, with the helper's rights. Raises
+        psycopg.Error.
+        """
+        if self.helper is None:
+            return
+        role = sql.Identifier(self.helper.name)
+        with self.session() as session:
+            session.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(role))
+            session.execute(sql.SQL("DROP OWNED BY {}").format(role))
+
     def _each(self, divided: Sequence[Wave], stages: tuple[Stage, ...]) -> RestoreError | None:
         for wave in divided:
             if wave.stage not in stages:
@@ -138,11 +151,7 @@ class Filling:
             self._give_back()
         if not (self.manner.schema_only or self.manner.no_owner):
             self._give_large_objects()
-        if error := self.definitions(_ownership(self.entries)):
-            return error
-        if self.helper is not None:
-            self._release(self.helper.name)
-        return None
+        return self.definitions(_ownership(self.entries))
 
     def _give_large_objects(self) -> None:
         """From 17 on an entry has many of them, and pg_restore would make them anew."""
@@ -189,13 +198,6 @@ class Filling:
         with self.session() as session:
             for (kind, schema, name), owner in self._borrowed.items():
                 _own(session, kind, (schema, name), owner)
-
-    def _release(self, name: str) -> None:
-        """Keep nothing for the helper: what the archive names no owner of becomes our own."""
-        role = sql.Identifier(name)
-        with self.session() as session:
-            session.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(role))
-            session.execute(sql.SQL("DROP OWNED BY {}").format(role))
 
 
 def without_roles(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -169,6 +169,8 @@ def _fill(run: Run, names: Names) -> float:
         )
         run.update(Step("analyzing"))
         analyze(session, run.warn)
+    # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
+    _filling(run, name).release()
     return time.monotonic() - started
 
 

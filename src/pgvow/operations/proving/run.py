@@ -263,7 +263,10 @@ class _Proving:
 
         manner = Manner(jobs=self.proof.options.workers, tick=tick)
         filling = self._filling(dbname, manner)
-        return filling.run(when_rows_are_there or _do_nothing)
+        error = filling.run(when_rows_are_there or _do_nothing)
+        if error is None:
+            filling.release()
+        return error
 
     def _filling(self, dbname: str, manner: Manner) -> Filling:
         return Filling(
@@ -280,8 +283,11 @@ class _Proving:
     def _reference(self, make: Callable[[], str]) -> TableOfContents | RestoreError:
         """Restore the schema alone, and read it back."""
         dbname = make()
-        error = self._filling(dbname, Manner(schema_only=True)).run()
-        return error or schema_of(self.tools, dbname)
+        filling = self._filling(dbname, Manner(schema_only=True))
+        if error := filling.run():
+            return error
+        filling.release()
+        return schema_of(self.tools, dbname)
 
     def _begin_to_compare(self, aside: ThreadPoolExecutor, dbname: str) -> _Comparing:
         """Open sessions, one for each worker, and compare by them in a thread, which closes them.
