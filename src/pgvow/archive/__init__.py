@@ -25,6 +25,7 @@ from pgvow.archive.read import Examination, copy_text, examine_archive, read_arc
 from pgvow.archive.roles import roles_named, superusers_named
 from pgvow.archive.rows import CopyDigest, CopyFacts, count_rows
 from pgvow.archive.sequences import SequencePosition, sequence_positions
+from pgvow.archive.superuser import superuser_entries
 from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
 from pgvow.archive.unordered import UnorderedDigest
 from pgvow.archive.write import ArchiveWriter
@@ -70,5 +71,6 @@ __all__ = [
     "read_toc",
     "roles_named",
     "sequence_positions",
+    "superuser_entries",
     "superusers_named",
 ]

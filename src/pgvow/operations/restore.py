@@ -7,6 +7,7 @@ import traceback
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -14,6 +15,7 @@ import psycopg
 from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
 from pgvow.model import LargeObjectFacts, TocFacts
 from pgvow.operations.comparing.database import compare_database
+from pgvow.operations.filling import Filling, Helper
 from pgvow.operations.recorded_tables import with_tables
 from pgvow.operations.restoring.checks import (
     claim_name,
@@ -27,19 +29,16 @@ from pgvow.operations.restoring.checks import (
 )
 from pgvow.operations.restoring.database import analyze, apply_definition, apply_left_out
 from pgvow.operations.restoring.globals import restore_globals
-from pgvow.operations.restoring.owners import (
-    give_to_owners,
-    restore_definitions,
-    without_roles,
-)
 from pgvow.operations.restoring.progress import RowsWatch
+from pgvow.operations.restoring.restorer import as_restorer, restorer_for
 from pgvow.operations.restoring.run import RestoreResult
 from pgvow.operations.restoring.swap import Names, put_in_place, set_aside
-from pgvow.operations.restoring.tool import PgRestore, open_restored
+from pgvow.operations.restoring.tool import open_restored, restore_failure
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
-from pgvow.postgres.restoring import TargetTools, event_triggers, refreshes
+from pgvow.postgres.restoring import Manner, TargetTools
 from pgvow.postgres.statements import quoted
+from pgvow.postgres.waves import Stage, event_triggers
 from pgvow.progress import Step
 from pgvow.store import being_read
 
@@ -48,6 +47,8 @@ if TYPE_CHECKING:
 
     from pgvow.model import Difference, Metadata
     from pgvow.operations.restoring.run import RestoreOptions, Run
+    from pgvow.postgres.connection import Session
+    from pgvow.postgres.restoring import RestoreError
     from pgvow.progress import Progress
     from pgvow.settings import Settings
 
@@ -92,7 +93,7 @@ def _restore(
                 restore_globals(run)
             require_roles(run)
             require_tablespaces(run)
-            with _dropped_on_failure(run, names):
+            with restorer_for(run, names), _dropped_on_failure(run, names):
                 seconds = _fill(run, names)
                 _compare(run, names)
                 ended = _publish(run, names)
@@ -168,47 +169,66 @@ def _fill(run: Run, names: Names) -> float:
         )
         run.update(Step("analyzing"))
         analyze(session, run.warn)
+    # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
+    _filling(run, name).release()
     return time.monotonic() - started
 
 
 def _run_pg_restore(run: Run, name: str) -> None:
     options = run.options
-    later = {entry.dump_id for entry in event_triggers(run.selection.entries)}
-    entries = [entry for entry in run.selection.entries if entry.dump_id not in later]
     with open_restored(run.target, name) as session:
+        filling = _filling(run, name)
         watch = RowsWatch(
             session,
             _expected(run),
-            entries,
+            filling.entries,
             one_by_one=options.jobs == 1,
             progress=run.progress,
         )
-        pg_restore = replace(_pg_restore(run, name), tick=watch.look, jobs=options.jobs)
-        if not options.owner_map:
-            pg_restore.run(options.file, entries)
-            return
-        # Filled only as their owners, who may not see all rows.
-        views = refreshes(entries)
-        numbers = {entry.dump_id for entry in views}
-        first = [one for one in without_roles(entries) if one.dump_id not in numbers]
-        replace(pg_restore, no_owner=True).run(options.file, first)
-        give_to_owners(pg_restore, options.file, run.toc, entries)
-        if views:
-            pg_restore.run(options.file, views)
+        filling = replace(filling, manner=replace(filling.manner, tick=watch.look))
+        _succeed(run, filling.run())
 
 
-def _pg_restore(run: Run, name: str) -> PgRestore:
-    """Prepare a pg_restore that has one connection, and is not watched."""
-    return PgRestore(
-        TargetTools(run.installation, run.target),
-        name,
-        tick=lambda: None,
-        warn=run.progress.warn,
-        jobs=1,
-        schema_only=run.options.schema_only,
-        no_owner=run.options.no_owner,
-        tablespaces=not run.options.no_tablespaces,
+def _filling(run: Run, name: str) -> Filling:
+    """Prepare to fill the database with all but the event triggers."""
+    options = run.options
+    later = {entry.dump_id for entry in event_triggers(run.selection.entries)}
+    return Filling(
+        dump=options.file,
+        dbname=name,
+        toc=run.toc,
+        entries=tuple(one for one in run.selection.entries if one.dump_id not in later),
+        tools=TargetTools(run.installation, run.target),
+        session=partial(_session, run, name),
+        manner=Manner(
+            jobs=options.jobs,
+            schema_only=options.schema_only,
+            no_owner=options.no_owner,
+            tablespaces=not options.no_tablespaces,
+            warn=run.progress.warn,
+        ),
+        helper=_helper(run),
+        owners_later=bool(options.owner_map),
     )
+
+
+def _helper(run: Run) -> Helper | None:
+    if run.restorer is None:
+        return None
+    target = as_restorer(run.target, run.restorer)
+    return Helper(run.restorer.name, TargetTools(run.installation, target))
+
+
+@contextmanager
+def _session(run: Run, name: str) -> Iterator[Session]:
+    with open_restored(run.target, name) as session, refused(run.target):
+        yield session
+
+
+def _succeed(run: Run, error: RestoreError | None) -> None:
+    """Raise RestoreFailed or NoSpace if there is an error."""
+    if error is not None:
+        raise restore_failure(error, run.selection.entries, run.installation, run.target)
 
 
 def _make_event_triggers(run: Run, name: str) -> None:
@@ -217,14 +237,9 @@ def _make_event_triggers(run: Run, name: str) -> None:
     An audit trigger would write down what we do, and the rows would differ; one that forbids
     would forbid it to us. Before 17 nothing else keeps them quiet.
     """
-    entries = event_triggers(run.selection.entries)
-    if not entries:
-        return
-    pg_restore = _pg_restore(run, name)
-    if run.options.owner_map:
-        restore_definitions(pg_restore, run.options.file, run.toc, entries)
-    else:
-        pg_restore.run(run.options.file, entries)
+    if entries := event_triggers(run.selection.entries):
+        filling = _filling(run, name)
+        _succeed(run, filling.definitions(entries, stage=Stage.EVENT_TRIGGERS))
 
 
 def _expected(run: Run) -> Metadata:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive import database_locale
-from pgvow.postgres.database_settings import settings_for_restore
-from pgvow.postgres.restoring import refreshes
+from pgvow.postgres.database_settings import changes_reading, settings_for_restore
 from pgvow.postgres.statements import for_database, written
+from pgvow.postgres.waves import refreshes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.archive import TableOfContents
+    from pgvow.postgres.statements import Statement
 
 NEW_DATABASE = "restored"
 _CAREFULLY = ("--exit-on-error", "--jobs", "4")
@@ -48,8 +49,9 @@ def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -
     """
     commands = [
         ["createdb", "--template", "template0", *_options(toc), NEW_DATABASE],
-        *(["psql", "--dbname", NEW_DATABASE, "--command", one] for one in _settings(toc)),
+        *_settings(toc, of_reading=False),
         ["pg_restore", *_CAREFULLY, *_row_security(toc), "--dbname", NEW_DATABASE, _argument(path)],
+        *_settings(toc, of_reading=True),
         ["psql", "--dbname", NEW_DATABASE, "--command", "ANALYZE"],
     ]
     if globals_file is not None:
@@ -60,12 +62,20 @@ def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -
     )
 
 
-def _settings(toc: TableOfContents) -> list[str]:
-    """What the database is set to, which pg_restore restores only under the old name."""
+def _settings(toc: TableOfContents, *, of_reading: bool) -> list[list[str]]:
+    """Return commands for the database's settings, which pg_restore restores under its old name.
+
+    Those that change how rows are read come when the rows are there.
+    """
     return [
-        written(for_database(one, NEW_DATABASE)).decode("utf-8", "replace")
+        ["psql", "--dbname", NEW_DATABASE, "--command", _text(one)]
         for one in settings_for_restore(toc.entries)
+        if changes_reading(one) is of_reading
     ]
+
+
+def _text(statement: Statement) -> str:
+    return written(for_database(statement, NEW_DATABASE)).decode("utf-8", "replace")
 
 
 def _row_security(toc: TableOfContents) -> list[str]:

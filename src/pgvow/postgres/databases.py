@@ -95,6 +95,7 @@ class Databases:
     def __init__(self, target: Target, session: Session) -> None:
         self.target = target
         self.session = session
+        self.dbname = session.info.dbname  # a session that was ended does not know it
 
     @classmethod
     @contextmanager

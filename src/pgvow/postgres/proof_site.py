@@ -18,16 +18,18 @@ from psycopg import errors, pq, sql
 from pgvow.errors import CannotBeProven, ConnectionFailed, PgvowError
 from pgvow.postgres.database_settings import setting_name
 from pgvow.postgres.outcomes import Meaning, meaning_of
+from pgvow.postgres.restorer import AsRestorer, create_restorer, drop_restorer
 from pgvow.postgres.scratch_database import open_session
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import LiteralString
 
     from pgvow.postgres.connection import Session
+    from pgvow.postgres.restorer import Restorer
     from pgvow.postgres.scratch_database import Place
     from pgvow.postgres.statements import Statement
 
@@ -65,6 +67,7 @@ class ProofSite:
         self._mark = _PREFIX + secrets.token_hex(6)
         self._databases: list[str] = []
         self._has_roles = False
+        self._restorer: str | None = None
         self._locale: Mapping[str, str] | None = None
         self._unused: str | None = None
         self.refused_settings: dict[str, str] = {}
@@ -104,6 +107,8 @@ class ProofSite:
             self._drop(name)
         if self._has_roles:
             self._drop_roles({self._mark})
+        if self._restorer is not None:
+            drop_restorer(self.session, self._restorer)
 
     def clear_abandoned(self) -> list[str]:
         """Drop what proofs left that were killed; returns the names of databases and roles."""
@@ -113,6 +118,10 @@ class ProofSite:
         for (name,) in self.session.execute(query("abandoned_proofs")).fetchall():
             with suppress(psycopg.Error):  # another proof may clear it at the same time
                 self._drop(name)
+                cleared.append(name)
+        for (name,) in self.session.execute(query("abandoned_proof_roles")).fetchall():
+            with suppress(psycopg.Error):
+                drop_restorer(self.session, name)
                 cleared.append(name)
         found = self.session.execute(query("stand_ins")).fetchall()
         return cleared + self._drop_roles({proof for _, proof, has_ended in found if has_ended})
@@ -174,6 +183,27 @@ class ProofSite:
                 return complaint
             complaint = complaint or refused
         raise PgvowError(f"no database of encoding {encoding} can be made: {refused}")
+
+    def restorer(self, *, warn: Callable[[str], None]) -> Restorer | None:
+        """Make the role that restores in a superuser's place, if we are one and it can log in.
+
+        If it cannot, as under peer authentication, ``warn`` is called. Raises psycopg.Error.
+        """
+        if self.session.info.parameter_status("is_superuser") != "on":
+            return None
+        self._restorer = f"{self._mark}_restorer"
+        comment = f"pgvow: restores, made by {self._user()} for {self._mark}"
+        restorer = create_restorer(self.session, self._restorer, comment=comment)
+        try:
+            open_session(AsRestorer(self._place, restorer), self._dbname).close()
+        except (ConnectionFailed, psycopg.Error) as error:
+            warn(
+                f"checks, generated columns and functions of the backup run with the rights of"
+                f" {self._user()}, a superuser: the role made to restore in its place cannot log in"
+                f" here ({str(error).strip()}); see whose they are: pgvow show FILE --code"
+            )
+            return None
+        return restorer
 
     def stand_in(self, names: Iterable[str], *, superusers: Iterable[str] = ()) -> None:
         """Make the roles that are missing, so that nobody can log in as one.

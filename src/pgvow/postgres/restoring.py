@@ -6,18 +6,21 @@ import re
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from pgvow.archive import Section
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
 from pgvow.errors import PgvowError
 from pgvow.postgres.connection import NO_TIME_LIMITS
+from pgvow.postgres.database_settings import options_for
 from pgvow.postgres.databases import on_database
 from pgvow.postgres.process import Tool, run_quietly
 from pgvow.postgres.scratch_database import tool_connection
+from pgvow.postgres.waves import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
@@ -26,14 +29,13 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Target
     from pgvow.postgres.process import Ended
     from pgvow.postgres.scratch_database import Place
+    from pgvow.postgres.waves import Wave
 
 _TICK = 0.1
 _IDLE_SESSION_TIMEOUT_SINCE = 14
 _ENTRY = re.compile(r"from TOC entry (\d+);")
-_EVENT_TRIGGER = "EVENT TRIGGER"
-_REFRESH = "MATERIALIZED VIEW DATA"
-_ROW_SECURITY = "ROW SECURITY"
-_SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})
+_COMMAND = re.compile(r"^Command was: (.+?);?\s*(?=^pg_restore: |\Z)", re.DOTALL | re.MULTILINE)
+_COPY = re.compile(r"^COPY failed for table \"(.*)\": ")
 _ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
 
 
@@ -46,6 +48,9 @@ class ToolsFor(Protocol):
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
         """Compose what a tool gets: a connection string without secrets, and its environment."""
+
+    def with_options(self, options: str) -> ToolsFor:
+        """Add settings for the server, ``-c name=value``; they win over all that is set there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,10 @@ class Tools:
         environ["PGOPTIONS"] = f"{environ.get('PGOPTIONS', '')} {options}".strip()
         return connection, self.installation.environment(environ)
 
+    def with_options(self, options: str) -> Tools:
+        """Add settings for the server, ``-c name=value``; they win over all that is set there."""
+        return replace(self, options=f"{self.options} {options}".strip())
+
 
 @dataclass(frozen=True, slots=True)
 class TargetTools:
@@ -76,24 +85,35 @@ class TargetTools:
 
     installation: Installation
     target: Target
+    options: str = ""
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
         """Compose what a tool gets: a connection string without secrets, and its environment."""
         target = on_database(self.target, dbname)
         environment = target.tool_environment(notice_our_death=True)
-        connection = target.conninfo("pgvow restore", notice_our_death=True)
-        return connection, self.installation.environment(environment)
+        parameters = conninfo_to_dict(target.conninfo("pgvow restore", notice_our_death=True))
+        if self.options:
+            environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {self.options}".strip()
+        if "options" in parameters:  # they would hide those of PGOPTIONS
+            parameters["options"] = f"{parameters['options']} {self.options}".strip()
+        return make_conninfo("", **parameters), self.installation.environment(environment)
+
+    def with_options(self, options: str) -> TargetTools:
+        """Add settings for the server, ``-c name=value``; they win over all that is set there."""
+        return replace(self, options=f"{self.options} {options}".strip())
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreError:
-    """What stopped pg_restore: the entry it was at, where it says so, and its words.
+    """The error that stopped pg_restore: the entry it was at, if it is named, and the words.
 
-    ``sqlstate`` is the server's code, None if none is known: pg_restore prints none.
+    ``stage`` is the stage of the restore that failed, None if that is not known. ``sqlstate`` is
+    the server's code, None if none is known: pg_restore prints none.
     """
 
     dump_id: int | None
     complaint: str
+    stage: Stage | None = None
     sqlstate: str | None = None
 
 
@@ -109,144 +129,53 @@ def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
     return not superuser and entry.desc == "COMMENT" and entry.tag.startswith("EXTENSION ")
 
 
-def restore(
-    tools: ToolsFor,
-    dump: Path,
-    dbname: str,
-    *,
-    entries: Sequence[Entry],
-    jobs: int = 1,
-    schema_only: bool = False,
-    no_owner: bool = False,
-    tablespaces: bool = False,
-    tick: Callable[[], None] = lambda: None,
-    warn: Callable[[str], None] = lambda _: None,
-    when_rows_are_there: Callable[[], None] | None = None,
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How pg_restore is run: ``jobs``, and what of an archive it leaves out.
+
+    ``tick`` is called several times a second, ``warn`` with what pg_restore printed though it
+    succeeded. ``alone`` has one connection that commits each statement, for definitions without
+    rows: one transaction would lock every object.
+    """
+
+    jobs: int = 2
+    schema_only: bool = False
+    no_owner: bool = False
+    tablespaces: bool = False
+    alone: bool = False
+    tick: Callable[[], None] = lambda: None
+    warn: Callable[[str], None] = lambda _: None
+
+
+def restore_wave(
+    tools: ToolsFor, dump: Path, dbname: str, wave: Wave, manner: Manner
 ) -> RestoreError | None:
-    """Restore these entries into an empty database and stop at the first error, which is returned.
+    """Restore the entries of one wave and stop at the first error, which is returned.
 
     Rows keep their order: a plain serial pg_restore moves some, for the free space map has later
-    ones refill earlier pages, so one job is a single transaction. ``tick`` is called several times
-    a second, ``warn`` with what pg_restore had to say though it succeeded. With
-    ``when_rows_are_there`` all rows come first, and it is called before indexes are built.
+    ones refill earlier pages, so one job is a single transaction.
     """
-    connection, environment = tools.reach(dbname)
-    in_order = ["--single-transaction"] if jobs == 1 else [f"--jobs={jobs}"]
-    for number, wave in enumerate(waves(entries, rows_first=when_rows_are_there is not None)):
-        if number == 1 and when_rows_are_there is not None:
-            when_rows_are_there()
-        if not wave:
-            continue
-        with _list_of(wave) as number_of_list:
-            argv = [
-                *(str(tools.installation.program("pg_restore")), "--exit-on-error"),
-                *(
-                    "--no-password",
-                    f"--use-list=/dev/fd/{number_of_list}",
-                    f"--dbname={connection}",
-                ),
-                *(["--schema-only"] if schema_only else in_order),
-                *(["--no-owner"] if no_owner else []),
-                *([] if tablespaces else ["--no-tablespaces"]),
-                *(["--enable-row-security"] if _fills_views(wave) else []),
-                str(dump.absolute()),
-            ]
-            ended = _watched(argv, environment, tick, number_of_list)
-        if ended.returncode != 0:
-            return _error(ended)
-        for line in ended.stderr.splitlines():
-            warn(line)
+    if not wave.entries:
+        return None
+    connection, environment = tools.with_options(options_for(wave.stage)).reach(dbname)
+    in_order = ["--single-transaction"] if manner.jobs == 1 else [f"--jobs={manner.jobs}"]
+    with _list_of(wave.entries) as number_of_list:
+        argv = [
+            *(str(tools.installation.program("pg_restore")), "--exit-on-error", "--no-password"),
+            *(f"--use-list=/dev/fd/{number_of_list}", f"--dbname={connection}"),
+            *([] if manner.schema_only or manner.alone else in_order),
+            *(["--schema-only"] if manner.schema_only else []),
+            *(["--no-owner"] if manner.no_owner else []),
+            *([] if manner.tablespaces else ["--no-tablespaces"]),
+            *(["--enable-row-security"] if wave.stage is Stage.VIEWS else []),
+            str(dump.absolute()),
+        ]
+        ended = _watched(argv, environment, manner.tick, number_of_list)
+    if ended.returncode != 0:
+        return _error(ended, wave)
+    for line in ended.stderr.splitlines():
+        manner.warn(line)
     return None
-
-
-def waves(entries: Sequence[Entry], *, rows_first: bool = False) -> tuple[Sequence[Entry], ...]:
-    """Divide the entries into those restored by one run of pg_restore after the other.
-
-    One run does, but for rows of an extension's own tables: their entries stand alone, without the
-    table's, and so ``pg_restore -j`` does not see that a foreign key to such a table has to wait
-    for its rows. It failed on a busy machine. There all rows come first, and then what is made of
-    them, with comments and privileges, which are of either.
-
-    With ``rows_first`` there are three: all rows, indexes, and the rest. To build an index and to
-    read the table go together; a constraint waits until nobody reads, and has the table's indexes
-    wait as well.
-
-    Behind those come materialized views, where row security may hide rows from their owners. Event
-    triggers come last of all, or they would act on what is still to be made.
-    """
-    later = [wave for wave in (refreshes(entries), event_triggers(entries)) if wave]
-    numbers = {entry.dump_id for wave in later for entry in wave}
-    first = [entry for entry in entries if entry.dump_id not in numbers]
-    divided = _waves(first, rows_first=rows_first)
-    return (*(divided if rows_first else _by_new_sessions(divided)), *later)
-
-
-def _by_new_sessions(waves: tuple[Sequence[Entry], ...]) -> Iterator[Sequence[Entry]]:
-    """Begin again behind the definitions where sessions then begin with another setting.
-
-    A default_text_search_config that the archive makes counts for those who connect when it is
-    there. Workers of a parallel restore do; the one connection of a single transaction did not.
-    """
-    first, *others = waves
-    if any(entry.desc == "TEXT SEARCH CONFIGURATION" for entry in first):
-        yield [entry for entry in first if entry.section is Section.PRE_DATA]
-        first = [entry for entry in first if entry.section is not Section.PRE_DATA]
-    yield first
-    yield from others
-
-
-def refreshes(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Choose what fills materialized views, where the archive has tables with row security.
-
-    A view is filled as its owner, who may be subject to it. Without it, as pg_restore does all else
-    so that nothing is left out unnoticed, the server refuses; with it, it gives what it gave at the
-    source. Nothing but other such views depends on it.
-    """
-    if all(entry.desc != _ROW_SECURITY for entry in entries):
-        return ()
-    return tuple(entry for entry in entries if entry.desc == _REFRESH)
-
-
-def _fills_views(wave: Sequence[Entry]) -> bool:
-    return all(entry.desc == _REFRESH for entry in wave)
-
-
-def event_triggers(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Choose the event triggers, with what is said of them.
-
-    The server fires none for these statements themselves.
-    """
-    triggers = {entry.dump_id for entry in entries if entry.desc == _EVENT_TRIGGER}
-    return tuple(
-        entry
-        for entry in entries
-        if entry.dump_id in triggers
-        or (entry.desc in _SAID_OF_IT and not triggers.isdisjoint(entry.dependencies))
-    )
-
-
-def _waves(entries: Sequence[Entry], *, rows_first: bool) -> tuple[Sequence[Entry], ...]:
-    early = (Section.PRE_DATA, Section.DATA)
-    rows = [entry for entry in entries if entry.section in early]
-    late = [entry for entry in entries if entry.section not in early]
-    if rows_first:
-        indexes = _indexes_alone(late)
-        others = [entry for entry in late if entry.dump_id not in indexes]
-        return rows, list(indexes.values()), others
-    tables = {(one.namespace, one.tag) for one in entries if one.desc == "TABLE"}
-    alone = (one for one in rows if one.is_table_data and (one.namespace, one.tag) not in tables)
-    return (rows, late) if any(alone) else (entries,)
-
-
-def _indexes_alone(late: Sequence[Entry]) -> dict[int, Entry]:
-    """Choose the indexes that need nothing but what comes before all of them, by their numbers."""
-    others = {entry.dump_id for entry in late}
-    indexes: dict[int, Entry] = {}
-    for entry in late:
-        if entry.desc == "INDEX" and others.isdisjoint(entry.dependencies):
-            indexes[entry.dump_id] = entry
-            others.remove(entry.dump_id)
-    return indexes
 
 
 def dump_schema(tools: ToolsFor, dbname: str, file: BinaryIO) -> None:
@@ -271,14 +200,27 @@ def _watched(
     return ended
 
 
-def _error(ended: Ended) -> RestoreError:
+def _error(ended: Ended, wave: Wave) -> RestoreError:
     entry = _ENTRY.search(ended.stderr)
     error = _ERROR.search(ended.stderr)
     said = (error[1] if error else ended.stderr).strip()
     return RestoreError(
-        dump_id=int(entry[1]) if entry else None,
+        dump_id=int(entry[1]) if entry else _entry_at(said, wave),
         complaint=said or f"pg_restore ended with status {ended.returncode}",
+        stage=wave.stage,
     )
+
+
+def _entry_at(said: str, wave: Wave) -> int | None:
+    """Find the entry that failed: workers of a parallel restore name a statement or a table."""
+    command, table = _COMMAND.search(said), _COPY.search(said)
+    found = [
+        entry.dump_id
+        for entry in wave.entries
+        if (command and entry.defn.strip().startswith(command[1].strip()))
+        or (table and entry.is_table_data and entry.tag == table[1])
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 @contextmanager

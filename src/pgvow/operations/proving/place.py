@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pgvow.errors import CannotBeProven, NoSpace, ToolUnsuitable
 from pgvow.operations.server_programs import lent_vectors, programs_for_archive
 from pgvow.postgres.binaries import find_installations, install_steps
+from pgvow.postgres.restorer import ENGLISH
 from pgvow.postgres.restoring import Tools
 from pgvow.postgres.scratch_database import GivenServer, open_session
 from pgvow.postgres.throwaway import ThrowawayServer
@@ -193,7 +194,7 @@ def _ask_for_english(session: Session, place: GivenServer) -> None:
     if session.info.parameter_status("is_superuser") != "on":
         return
     given = next((one.val for one in session.pgconn.info if one.keyword == b"options"), None) or b""
-    place.options = f"{given.decode()} -c lc_messages=C".strip()
+    place.options = f"{given.decode()} {ENGLISH}".strip()
 
 
 def _of_major(major: int, pg_bin: Path | None, environ: Mapping[str, str]) -> Installation:

@@ -15,13 +15,16 @@ from pgvow.archive import database_locale, roles_named, superusers_named
 from pgvow.errors import CannotBeProven
 from pgvow.operations.comparing.database import compare_database
 from pgvow.operations.comparing.schema import compare_schemas, schema_of
+from pgvow.operations.filling import Filling, Helper
 from pgvow.operations.proving.evidence import with_evidence
 from pgvow.operations.proving.obstacles import refuse_missing_extensions, restore_difference
 from pgvow.postgres.database_settings import settings_for_restore
 from pgvow.postgres.proof_site import ProofSite
-from pgvow.postgres.restoring import RestoreError, event_triggers, fails_harmlessly, restore
+from pgvow.postgres.restorer import AsRestorer
+from pgvow.postgres.restoring import Manner, RestoreError, Tools, fails_harmlessly
 from pgvow.postgres.scratch_database import open_session
 from pgvow.postgres.sql import query
+from pgvow.postgres.waves import event_triggers
 from pgvow.progress import Step
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from pgvow.operations.comparing.database import Comparison
     from pgvow.operations.proving.place import Chosen, ProveOptions
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.restoring import Tools
+    from pgvow.postgres.scratch_database import Place
     from pgvow.progress import Progress
 
 _LOGIN_TRIGGERS_SINCE = 17
@@ -84,6 +87,7 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
         if lacking:
             run.warn(f"the source's collation is not to be had here, proving with C: {lacking}")
         site.stand_in(roles_named(run.toc), superusers=superusers)
+        helper = _helper(site, chosen.tools, run.warn)
         entries = _wanted(run.toc, session)
         make = partial(
             site.database,
@@ -94,7 +98,7 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
         for name, complaint in site.refused_settings.items():
             run.warn(f"the database's own setting {name} is not to be had here: {complaint}")
         chosen = replace(chosen, tools=_undisturbed(chosen.tools, entries, session))
-        proving = _Proving(run, chosen, entries, lacking, site)
+        proving = _Proving(run, chosen, entries, lacking, site, helper)
         if chosen.is_throwaway:
             return proving.run(restored, make)
         # What an interruption has to drop is there, or is not: nothing is being made.
@@ -106,6 +110,14 @@ def _wanted(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
     """Return what is restored: all but what is known to fail, and harmless where it does."""
     above = session.info.parameter_status("is_superuser") == "on"
     return tuple(one for one in toc.entries if not fails_harmlessly(one, superuser=above))
+
+
+def _helper(site: ProofSite, tools: Tools, warn: Callable[[str], None]) -> Helper | None:
+    """Make the role that restores in a superuser's place, if there can be one."""
+    restorer = site.restorer(warn=warn)
+    if restorer is None:
+        return None
+    return Helper(restorer.name, replace(tools, place=AsRestorer(tools.place, restorer)))
 
 
 def _undisturbed(tools: Tools, entries: Sequence[Entry], session: Session) -> Tools:
@@ -132,6 +144,18 @@ def _aside() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+@contextmanager
+def _inside(place: Place, dbname: str) -> Iterator[Session]:
+    """Open a session in a database, as whoever proves."""
+    with open_session(place, dbname) as session:
+        session.execute("SET client_encoding TO UTF8")
+        yield session
+
+
+def _do_nothing() -> None:
+    """Go on when rows are there."""
 
 
 @dataclass(slots=True)
@@ -173,6 +197,7 @@ class _Proving:
     entries: tuple[Entry, ...]
     lacking: str | None
     site: ProofSite
+    helper: Helper | None
 
     @property
     def tools(self) -> Tools:
@@ -262,23 +287,33 @@ class _Proving:
             taken = f"{time.monotonic() - started:.0f} s"
             self.proof.progress.update(Step("restoring", detail=taken))
 
-        return restore(
-            self.tools,
-            self.proof.path,
-            dbname,
+        manner = Manner(jobs=self.proof.options.workers, tick=tick)
+        filling = self._filling(dbname, manner)
+        error = filling.run(when_rows_are_there or _do_nothing)
+        if error is None:
+            filling.release()
+        return error
+
+    def _filling(self, dbname: str, manner: Manner) -> Filling:
+        return Filling(
+            dump=self.proof.path,
+            dbname=dbname,
+            toc=self.proof.toc,
             entries=self.entries,
-            jobs=self.proof.options.workers,
-            tick=tick,
-            when_rows_are_there=when_rows_are_there,
+            tools=self.tools,
+            session=partial(_inside, self.tools.place, dbname),
+            manner=manner,
+            helper=self.helper,
         )
 
     def _reference(self, make: Callable[[], str]) -> TableOfContents | RestoreError:
         """Restore the schema alone, and read it back."""
         dbname = make()
-        error = restore(
-            self.tools, self.proof.path, dbname, entries=self.entries, jobs=2, schema_only=True
-        )
-        return error or schema_of(self.tools, dbname)
+        filling = self._filling(dbname, Manner(schema_only=True))
+        if error := filling.run():
+            return error
+        filling.release()
+        return schema_of(self.tools, dbname)
 
     def _begin_to_compare(self, aside: ThreadPoolExecutor, dbname: str) -> _Comparing:
         """Open sessions, one for each worker, and compare by them in a thread, which closes them.

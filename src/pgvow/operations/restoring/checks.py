@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from pgvow.archive import read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import DEV
+from pgvow.operations.filling import is_given_away
 from pgvow.operations.restoring.list import database_definition, select
-from pgvow.operations.restoring.owners import is_given_away, mapped
+from pgvow.operations.restoring.owners import mapped
+from pgvow.operations.restoring.restorer import clear_restorers
 from pgvow.operations.restoring.run import Run
 from pgvow.operations.restoring.swap import (
     claim,
     refuse_connected,
     refuse_existing,
     refuse_unreplaceable,
+    restorers_of,
     told,
 )
 from pgvow.operations.restoring.tool import (
@@ -221,6 +224,8 @@ def claim_name(run: Run) -> None:
     """Take the name, and refuse what must not be touched."""
     database, options = run.options.database, run.options
     claim(run.databases, database, warn=run.warn)
+    if run.server.is_superuser:
+        clear_restorers(run, restorers_of(database))
     if not options.swap:
         refuse_existing(run.databases, database)
     elif run.databases.exists(database):

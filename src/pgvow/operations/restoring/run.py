@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Target
     from pgvow.postgres.databases import ConnectedSession, Databases
+    from pgvow.postgres.restorer import Restorer
     from pgvow.progress import Progress, Step
 
 _LEAST_JOBS = 2
@@ -95,6 +96,7 @@ class Run:
     comparison: Comparison | None = None
     not_compared: str | None = None
     made_roles: tuple[str, ...] = ()
+    restorer: Restorer | None = None
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:

@@ -115,6 +115,11 @@ def claim(databases: Databases, database: str, *, warn: Callable[[str], None]) -
             )
 
 
+def restorers_of(database: str) -> str:
+    """Return a regular expression for the names of roles that restores into a name made."""
+    return f"^(?:{_pattern(database, _marked(database)).pattern})$"
+
+
 def _is_abandoned(databases: Databases, left: DatabaseName, database: str) -> bool:
     """Whether a temporary database is nobody's: nobody is in it, or has said what it is.
 

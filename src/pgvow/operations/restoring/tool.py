@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.errors import NoSpace, RestoreFailed, ToolUnsuitable
 from pgvow.postgres.binaries import install_steps
 from pgvow.postgres.connection import take_your_time, watch_for_our_death
 from pgvow.postgres.databases import on_database
-from pgvow.postgres.restoring import restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from pgvow.archive import Entry
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
-    from pgvow.postgres.restoring import RestoreError, TargetTools
+    from pgvow.postgres.restoring import RestoreError
 
 _LONGEST_CAUSE = 4000
 # From 17 on pg_restore begins with SET transaction_timeout, which older servers do not know.
@@ -73,52 +70,20 @@ def _speaks_alike(newer: int, server_major: int) -> bool:
     return (newer >= since) == (server_major >= since)
 
 
-@dataclass(frozen=True, slots=True)
-class PgRestore:
-    """Restores into one database, in a way that keeps the order of rows.
-
-    ``tick`` is called several times a second, ``warn`` with what pg_restore had to say.
-    """
-
-    tools: TargetTools
-    database: str
-    tick: Callable[[], None]
-    warn: Callable[[str], None]
-    jobs: int
-    schema_only: bool = False
-    no_owner: bool = False
-    tablespaces: bool = True
-
-    def run(self, archive: Path, entries: Sequence[Entry]) -> None:
-        """Restore these entries; raises RestoreFailed at the first error."""
-        error = restore(
-            self.tools,
-            archive,
-            self.database,
-            entries=entries,
-            jobs=self.jobs,
-            schema_only=self.schema_only,
-            no_owner=self.no_owner,
-            tablespaces=self.tablespaces,
-            tick=self.tick,
-            warn=self.warn,
-        )
-        if error is not None:
-            raise self._failure(error, entries)
-
-    def _failure(self, error: RestoreError, entries: Sequence[Entry]) -> RestoreFailed | NoSpace:
-        cause = error.complaint[:_LONGEST_CAUSE]
-        installation = self.tools.installation
-        facts = {
-            **self.tools.target.facts,
-            "pg_restore": f"{installation.version} in {installation.bin}",
-        }
-        entry = next((one for one in entries if one.dump_id == error.dump_id), None)
-        if entry is not None:
-            facts["Object"] = f"{entry.desc} {entry.name}"
-        if _FULL.search(cause):
-            return NoSpace(cause, facts=facts, steps=["See what fills the server's disk: df -h"])
-        return RestoreFailed(cause, facts=facts, steps=_steps(cause))
+def restore_failure(
+    error: RestoreError, entries: Sequence[Entry], installation: Installation, target: Target
+) -> RestoreFailed | NoSpace:
+    """Translate what stopped pg_restore."""
+    cause = error.complaint[:_LONGEST_CAUSE]
+    facts = {**target.facts, "pg_restore": f"{installation.version} in {installation.bin}"}
+    entry = next((one for one in entries if one.dump_id == error.dump_id), None)
+    if entry is not None:
+        facts["Object"] = f"{entry.desc} {entry.name}"
+    if error.stage is not None:
+        facts["Stage"] = error.stage.value
+    if _FULL.search(cause):
+        return NoSpace(cause, facts=facts, steps=["See what fills the server's disk: df -h"])
+    return RestoreFailed(cause, facts=facts, steps=_steps(cause))
 
 
 def _steps(cause: str) -> list[str]:

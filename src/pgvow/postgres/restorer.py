@@ -1,0 +1,76 @@
+"""A role that exists for one restore, so that what the source's roles wrote runs with few rights.
+
+Checks, generated columns, functions of indexes and partition keys run as whoever restores. As a
+superuser's they could run programs and make any role a superuser; SET ROLE is no protection, for a
+function may RESET ROLE. So the role that logs in is none: it may not run programs, read the
+server's files or change roles, and is a member of nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+if TYPE_CHECKING:
+    from pgvow.postgres.connection import Session
+    from pgvow.postgres.scratch_database import Place
+
+ENGLISH = "-c lc_messages=C"
+"""The option of a superuser's sessions that no other role may ask for."""
+_CREATE = (
+    "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS"
+    " PASSWORD {} VALID UNTIL {}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restorer:
+    """The role and its password."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+def create_restorer(session: Session, name: str, *, comment: str) -> Restorer:
+    """Create the role, for a week at most; raises psycopg.Error. The server sees no password."""
+    password = secrets.token_urlsafe(24)
+    quoted = sql.Identifier(name)
+    row = session.execute("SELECT (now() + interval '7 days')::text").fetchone()
+    until = row[0] if row else "infinity"
+    hashed = session.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
+    with session.transaction():
+        statement = sql.SQL(_CREATE).format(
+            quoted, sql.Literal(hashed.decode()), sql.Literal(until)
+        )
+        session.execute(statement)
+        session.execute(sql.SQL("ALTER ROLE {} SET lc_messages TO 'C'").format(quoted))
+        session.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(quoted, sql.Literal(comment)))
+    return Restorer(name, password)
+
+
+def drop_restorer(session: Session, name: str) -> None:
+    """Drop the role with its grants; one that is not there is no error. Raises psycopg.Error."""
+    quoted = sql.Identifier(name)
+    if session.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", [name]).rowcount:
+        session.execute(sql.SQL("DROP OWNED BY {}").format(quoted))
+        session.execute(sql.SQL("DROP ROLE {}").format(quoted))
+
+
+@dataclass(frozen=True, slots=True)
+class AsRestorer:
+    """The same server, reached as the role: a Place."""
+
+    place: Place
+    restorer: Restorer
+
+    def conninfo(self, dbname: str) -> str:
+        """Compose the connection string for one of its databases."""
+        given = conninfo_to_dict(self.place.conninfo(dbname))
+        given.update(user=self.restorer.name, password=self.restorer.password)
+        if "options" in given:
+            given["options"] = str(given["options"]).replace(ENGLISH, "").strip()
+        return make_conninfo("", **given)

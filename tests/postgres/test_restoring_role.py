@@ -1,0 +1,111 @@
+"""The role that restores in a superuser's place: made for it, gone afterwards, and told if not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.errors import RestoreFailed
+from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.operations.restoring.swap import Names
+from pgvow.progress import Silent
+from tests.support.cases import load_case
+from tests.support.commands import clean_environment
+from tests.support.inprocess import back_up
+from tests.support.restoring import restore
+from tests.support.scenarios import SCENARIOS, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import StartServer
+    from tests.support.servers import TestServer
+
+_ROLES = "SELECT rolname FROM pg_roles WHERE rolname ~ '^pgvow|_pgvow_' ORDER BY 1"
+_ONLY_US = "local all postgres scram-sha-256\nlocal all all reject\n"
+_OWNERS = """
+SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 'public'::regnamespace
+"""
+_WARNED = "run with the rights of postgres, a superuser"
+_BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+
+
+@pytest.mark.majors(15, 18)
+def test_it_is_gone_however_a_restore_ends(server: TestServer, fresh: str, tmp_path: Path) -> None:
+    """Neither a restore that succeeds nor one that fails leaves a role."""
+    source = f"{fresh}_source"
+    server.create_database(source)
+    server.psql(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    dump = back_up(server, source, tmp_path / "good").backup.path
+    restore(server, dump, f"{fresh}_1")
+    assert "" == server.psql("postgres", _ROLES)
+    server.psql(
+        source,
+        "CREATE FUNCTION f(int) RETURNS boolean LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN current_user = 'postgres'; END $$;"
+        "ALTER TABLE t ADD CHECK (f(a))",
+    )
+    dump = back_up(server, source, tmp_path / "bad").backup.path
+    with pytest.raises(RestoreFailed, match="violates check constraint"):
+        restore(server, dump, f"{fresh}_2")
+    assert "" == server.psql("postgres", _ROLES)
+
+
+@pytest.mark.majors(15, 18)
+def test_one_that_a_killed_restore_left_is_cleared(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
+    """The next restore into the same name drops it, and says so; others' roles stay."""
+    source = f"{fresh}_source"
+    server.create_database(source)
+    dump = back_up(server, source, tmp_path).backup.path
+    left = Names.at(f"{fresh}_1", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)).temporary
+    server.psql(
+        "postgres",
+        f"""CREATE ROLE "{left}" LOGIN;
+        COMMENT ON ROLE "{left}" IS 'pgvow: restores into {fresh}_1'""",
+    )
+    result = restore(server, dump, f"{fresh}_1")
+    assert [f"dropped the role {left}, left by a restore that died"] == list(result.warnings)
+    assert "" == server.psql("postgres", _ROLES)
+
+
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("name", ["large_objects", "extension_config", "matviews_foreign"])
+def test_without_a_way_to_log_in_it_is_told(
+    start_server: StartServer, server: TestServer, tmp_path: Path, name: str
+) -> None:
+    """If pg_hba.conf lets only us in, we restore as ourselves, with one warning, and all comes."""
+    alone = start_server(server.major)
+    source = load(alone, _BY_NAME[name])
+    dump = back_up(alone, source, tmp_path).backup.path
+    (alone.data_directory / "pg_hba.conf").write_text(_ONLY_US)
+    alone.psql("postgres", "SELECT pg_reload_conf()")
+    result = restore(alone, dump, f"{source}_restored")
+    assert 1 == sum(_WARNED in one for one in result.warnings)
+    assert result.comparison is not None
+    assert result.comparison.equal
+    proof = prove_backup(
+        dump,
+        ProveOptions(on=alone.conninfo("postgres"), jobs=2),
+        pg_bin=alone.bin,
+        environ=clean_environment(),
+        progress=Silent(),
+    )
+    assert proof.proven
+    assert 1 == sum(_WARNED in one for one in proof.warnings)
+    assert "" == alone.psql("postgres", _ROLES)
+
+
+@pytest.mark.majors(15, 18)
+def test_no_owner_gives_everything_to_us(server: TestServer, fresh: str, tmp_path: Path) -> None:
+    """With --no-owner nothing belongs to the tenant, nor to a role that is gone."""
+    source = load_case(server, "tenant_everywhere")
+    try:
+        dump = back_up(server, source, tmp_path).backup.path
+        restore(server, dump, f"{fresh}_1", no_owner=True)
+    finally:
+        server.drop_database(source)
+    assert "postgres\n" == server.psql(f"{fresh}_1", _OWNERS)
