@@ -113,8 +113,8 @@ class RestoreError:
 
     dump_id: int | None
     complaint: str
-    stage: Stage | None = None
     sqlstate: str | None = None
+    stage: Stage | None = None
 
 
 def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
