@@ -128,7 +128,7 @@ def test_a_copy_that_fails_midway(server: TestServer, database: str) -> None:
     ):
         copy.prepare()
         copy.end_at_errors()
-        copy.send(copy.command(failing) + copy.command(b"SELECT 1"))
+        copy.send(copy.command(failing) + copy.constant(b"SELECT 1"))
         with pytest.raises(psycopg.errors.DivisionByZero, match=r"^division by zero$"):
             list(copy.receive(_PIECE))
 
@@ -174,7 +174,7 @@ def test_an_answer_like_a_mark(server: TestServer, database: str) -> None:
         assert "a\v" + "b" * 99 + "\vc" == copy.execute(
             rb"SELECT E'a\013' || repeat('b', 99) || E'\013c'"
         )
-        copy.send(copy.command(rb"COPY (SELECT E'a\013b') TO STDOUT"))
+        copy.send(copy.constant(rb"COPY (SELECT E'a\013b') TO STDOUT"))
         assert [b"a\\vb\n"] == [bytes(piece) for piece in copy.receive(_PIECE)]
 
 
