@@ -30,6 +30,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test's password be masked in the texts of another."""
+    monkeypatch.setattr("pgvow.outside._spelled", set())
+
+
 def _names(argnames: str | Sequence[str]) -> list[str]:
     """Split the names of a ``parametrize`` as pytest does."""
     if isinstance(argnames, str):
