@@ -63,3 +63,11 @@ def quotable(text: str) -> str:
         return text
     half = _LONGEST // 2
     return text[:half] + _LEFT_OUT + text[-half:]
+
+
+def printable(text: str) -> str:
+    """Make a text safe to show on one line: no control character, no change of direction."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape", "replace").decode()
+        for one in text
+    )

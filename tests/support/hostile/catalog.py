@@ -70,3 +70,6 @@ UPDATE pg_extension
 SET extconfig = ARRAY['cfg'::regclass::oid], extcondition = ARRAY[%s::text]
 WHERE extname = 'plpgsql'
 """
+
+OBEYED = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+"""What a terminal acts upon, or what turns the text around it; a regular expression."""
