@@ -6,12 +6,14 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import sql
 
 from pgvow.archive import copy_target, count_rows
 from pgvow.engine.flow import Part, StoppedError
 from pgvow.engine.plan import Work
 from pgvow.postgres.filters import applied, counted
+from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,6 +109,14 @@ class Worker:
             yield batch, commands
 
     def _do(self, task: Task) -> None:
+        try:
+            self._receive(task)
+        except psycopg.Error as error:
+            if is_too_wide(str(error), error.sqlstate):
+                raise RowTooWideError(task.oid, str(error).strip()) from error
+            raise
+
+    def _receive(self, task: Task) -> None:
         if task.work is Work.COUNT:
             self.counts[task.oid] = int(self._session.answer())
             return
