@@ -35,7 +35,7 @@ _NOT_BUILT_WITH = "this build does not support compression"
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")
 # "Command was: COPY public.t (a, b) TO stdout;", or a query of the same through a filter.
 _PART = r'(?:"(?:[^"]|"")+"|[^\s".(]+)'
-_COPIED = re.compile(r"\bCOPY (?:\(SELECT .* FROM (?:ONLY )?)?" + rf"({_PART}\.{_PART})")
+_COPIED = re.compile(r"\bCOPY (?:\(SELECT .* FROM (?:ONLY )?)?" + rf"({_PART}\.{_PART})")  # noqa: S608 - read, not run
 _FILE_TOO_LARGE = "File too large"
 
 
