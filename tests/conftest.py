@@ -38,6 +38,12 @@ def empty_working_directory(
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
 
 
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test's password be masked in the texts of another."""
+    monkeypatch.setattr("pgvow.outside._spelled", set())
+
+
 def _names(argnames: str | Sequence[str]) -> list[str]:
     """Split the names of a ``parametrize`` as pytest does."""
     if isinstance(argnames, str):

@@ -32,6 +32,8 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from pgvow.outside import quotable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
@@ -53,8 +55,8 @@ class PgvowError(Exception):
         facts: Mapping[str, str] | None = None,
         steps: Sequence[str] = (),
     ) -> None:
-        super().__init__(cause)
-        self.cause = cause
+        self.cause = quotable(cause)
+        super().__init__(self.cause)
         self.facts = dict(facts or {})
         self.steps = tuple(steps)
 

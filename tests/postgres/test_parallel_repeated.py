@@ -91,7 +91,7 @@ def test_where_a_piece_ends(server: TestServer, database: str, tmp_path: Path) -
         copy.prepare()
         for length in lengths:
             statement = f"COPY (SELECT repeat('x', {length - 1})) TO STDOUT"
-            copy.send(copy.command(statement.encode()))
+            copy.send(copy.constant(statement.encode()))
             pieces = list(copy.receive(_PIECE))
             assert [_PIECE] * (len(pieces) - 1) == [len(piece) for piece in pieces[:-1]]
             assert b"x" * (length - 1) + b"\n" == b"".join(pieces)
@@ -112,7 +112,7 @@ def test_small_answers_keep_no_large_buffers(server: TestServer, database: str) 
         copy.prepare()
         for length in (1, 1000, _PIECE // 2, _PIECE + 100):
             statement = f"COPY (SELECT repeat('x', {length})) TO STDOUT"
-            copy.send(copy.command(statement.encode()))
+            copy.send(copy.constant(statement.encode()))
             for piece in copy.receive(_PIECE):
                 assert isinstance(piece.obj, bytearray)
                 assert len(piece.obj) <= 3 * len(piece)
@@ -128,7 +128,7 @@ def test_a_copy_that_fails_midway(server: TestServer, database: str) -> None:
     ):
         copy.prepare()
         copy.end_at_errors()
-        copy.send(copy.command(failing) + copy.command(b"SELECT 1"))
+        copy.send(copy.constant(failing) + copy.constant(b"SELECT 1"))
         with pytest.raises(psycopg.errors.DivisionByZero, match=r"^division by zero$"):
             list(copy.receive(_PIECE))
 
@@ -174,7 +174,7 @@ def test_an_answer_like_a_mark(server: TestServer, database: str) -> None:
         assert "a\v" + "b" * 99 + "\vc" == copy.execute(
             rb"SELECT E'a\013' || repeat('b', 99) || E'\013c'"
         )
-        copy.send(copy.command(rb"COPY (SELECT E'a\013b') TO STDOUT"))
+        copy.send(copy.constant(rb"COPY (SELECT E'a\013b') TO STDOUT"))
         assert [b"a\\vb\n"] == [bytes(piece) for piece in copy.receive(_PIECE)]
 
 

@@ -86,7 +86,10 @@ def status(arguments: argparse.Namespace) -> int:
 
 def unknown(error: PgvowError) -> int:
     """Say in a monitor's words that nothing is known."""
-    print(f"PGVOW UNKNOWN - {error.cause.splitlines()[0]}")
+    from pgvow.outside import printable  # noqa: PLC0415
+
+    cause = next(iter(error.cause.splitlines()), "")
+    print(f"PGVOW UNKNOWN - {printable(cause).replace('|', '/')}")
     return _UNKNOWN
 
 

@@ -7,6 +7,8 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from pgvow.outside import printable as printable  # noqa: PLC0414 - shown from here
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -35,9 +37,9 @@ def errors() -> Console:
 
 
 def _console(stream: TextIO) -> Console:
-    from rich.console import Console  # noqa: PLC0415 - slow to load, and not every run prints
+    from pgvow.cli.bordered import BorderedConsole  # noqa: PLC0415 - rich is slow to load
 
-    return Console(
+    return BorderedConsole(
         file=stream,
         width=None if stream.isatty() else _PIPE_WIDTH,
         # A table may be called "[red]": nothing that comes from a database is markup.
@@ -45,14 +47,6 @@ def _console(stream: TextIO) -> Console:
         highlight=False,
         emoji=False,
         soft_wrap=True,
-    )
-
-
-def printable(text: str) -> str:
-    """Make a name from a database safe to show: no escape sequence, one line."""
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape", "replace").decode()
-        for one in text
     )
 
 

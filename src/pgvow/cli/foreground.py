@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError
+from pgvow.outside import printable
 from pgvow.signals import STOPPING
 
 if TYPE_CHECKING:
@@ -104,4 +105,4 @@ class _Processes:
         """Print a line with the time, on standard error."""
         if not self._arguments.quiet:
             now = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-            print(f"{now} {text}", file=sys.stderr, flush=True)
+            print(f"{now} {printable(text)}", file=sys.stderr, flush=True)

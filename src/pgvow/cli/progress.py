@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from pgvow.cli.console import WARNING, errors, printable, styled
+from pgvow.outside import quotable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -69,7 +70,7 @@ class TerminalProgress:
     def warn(self, message: str) -> None:
         """Print a warning line above the bar."""
         if not self._quiet:
-            errors().print(styled("!", WARNING), printable(message))
+            errors().print(styled("!", WARNING), printable(quotable(message)))
 
 
 def _bar_on_terminal() -> Progress | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.cli.console import send_nowhere
 from pgvow.errors import Interrupted, PgvowError, lack_of_resources
+from pgvow.outside import masked
 from pgvow.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -123,12 +124,13 @@ def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
 
 
 def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> None:
-    from pgvow.cli.console import errors  # noqa: PLC0415
+    from pgvow.cli.console import errors, printable  # noqa: PLC0415
     from pgvow.cli.render.as_json import dumps  # noqa: PLC0415
     from pgvow.cli.render.failure import failure_object, failure_text  # noqa: PLC0415
 
     if _debugging():
-        traceback.print_exception(error)
+        for line in masked("".join(traceback.format_exception(error))).splitlines():
+            print(printable(line), file=sys.stderr)
     verb = _VERBS[arguments.command] if arguments else "Nothing done"
     errors().print(failure_text(verb, error))
     wants_json = arguments.json if arguments and "json" in arguments else "--json" in sys.argv

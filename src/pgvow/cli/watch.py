@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pgvow.outside import quotable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -34,6 +36,7 @@ class PhaseClock:
 
     def warn(self, message: str) -> None:
         """Keep a warning, and hand it on."""
+        message = quotable(message)
         self.warnings.append(message)
         self._progress.warn(message)
 
@@ -99,7 +102,7 @@ class Watch:
 
     def warn(self, message: str) -> None:
         """Keep a warning for the record that is none of the operation's own."""
-        self.warnings.append(message)
+        self.warnings.append(quotable(message))
 
     def run(self) -> Run | None:
         """The run as known now, with its phases and warnings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from pgvow.errors import (
     ToolUnsuitable,
 )
 from pgvow.postgres.binaries import install_steps
+from pgvow.postgres.complaints import without_statement
 from pgvow.postgres.hints import connection_steps
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
+from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide, row_too_wide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +33,9 @@ _NOTHING_MATCHES = "error: no matching "
 _NOT_CONNECTED = "error: connection to server "
 _NOT_BUILT_WITH = "this build does not support compression"
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")
+# "Command was: COPY public.t (a, b) TO stdout;", or a query of the same through a filter.
+_PART = r'(?:"(?:[^"]|"")+"|[^\s".(]+)'
+_COPIED = re.compile(r"\bCOPY (?:\(SELECT .* FROM (?:ONLY )?)?" + rf"({_PART}\.{_PART})")  # noqa: S608 - read, not run
 _FILE_TOO_LARGE = "File too large"
 
 
@@ -45,13 +51,22 @@ def dump_failure(ended: Ended, command: DumpCommand, *, directory: Path | None =
         return LockTableFullError(text)
     if _NOTHING_MATCHES in text:
         return NothingMatches(text, facts=facts, steps=["Check the patterns: -n, -t and the like"])
-    if cause := _before_any_statement(text, command):
+    if cause := _too_wide(text, command) or _before_any_statement(text, command):
         return cause
     denied = "permission denied" in text
     if "LOCK TABLE" in text and not denied:
         return BeginAnewError(text)
     kind: type[PgvowError] = AccessDenied if denied else BackupFailed
     return kind(text, facts=facts, steps=_failure_steps(text))
+
+
+def _too_wide(text: str, command: DumpCommand) -> PgvowError | None:
+    """Name the table whose COPY met a row that is too long, and the row."""
+    copied = _COPIED.search(text)
+    if copied is None or not is_too_wide(text):
+        return None
+    wide = RowTooWideError(copied[1], without_statement(text))
+    return row_too_wide(command.target, wide)
 
 
 def _before_any_statement(text: str, command: DumpCommand) -> PgvowError | None:

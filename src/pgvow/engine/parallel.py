@@ -39,6 +39,7 @@ from pgvow.postgres.snapshot import (
     watchable,
 )
 from pgvow.postgres.sql import query
+from pgvow.postgres.wide_rows import RowTooWideError, row_too_wide
 from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ class Parallel:
                 with _opened(archive) as file:
                     writer = ArchiveWriter(file, head, self._encoder)
                     filled = self._fill(writer, held, locks, sessions, folder=archive.parent)
+        except RowTooWideError as error:
+            raise row_too_wide(self._command.target, error) from error
         except psycopg.Error as error:
             if is_lock_table_full(error):
                 raise LockTableFullError(str(error).strip()) from error

@@ -6,11 +6,14 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import sql
 
 from pgvow.archive import copy_target, count_rows
 from pgvow.engine.flow import Part, StoppedError
 from pgvow.engine.plan import Work
+from pgvow.postgres.filters import applied, counted
+from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +32,7 @@ _SMALL = 1 << 15  # not worth waking another thread
 # In one message with what it ends: a round trip more for each of 5,000 tables would be felt. The
 # savepoint stays, so it is made but once.
 _SAVEPOINT = b"SAVEPOINT planned;\n"
-_BACK = b"\n\\; ROLLBACK TO SAVEPOINT planned"
+_BACK = "ROLLBACK TO SAVEPOINT planned"
 
 
 class Worker:
@@ -97,7 +100,7 @@ class Worker:
             batch: list[Task] = []
             commands = b""
             for task in tasks:
-                command = self._session.command(self._statement(task))
+                command = self._command(task)
                 if batch and len(commands) + len(command) > self._session.ahead_bytes:
                     yield batch, commands
                     batch, commands = [], b""
@@ -106,6 +109,14 @@ class Worker:
             yield batch, commands
 
     def _do(self, task: Task) -> None:
+        try:
+            self._receive(task)
+        except psycopg.Error as error:
+            if is_too_wide(str(error), error.sqlstate):
+                raise RowTooWideError(task.oid, str(error).strip()) from error
+            raise
+
+    def _receive(self, task: Task) -> None:
         if task.work is Work.COUNT:
             self.counts[task.oid] = int(self._session.answer())
             return
@@ -119,7 +130,7 @@ class Worker:
             return Part(text, self._encoder.encode(text), rows)
         return Part(text, self._pool.submit(self._encoder.encode, text), rows)
 
-    def _statement(self, task: Task) -> bytes:
+    def _command(self, task: Task) -> bytes:
         """Compose what is to be done.
 
         Planning a query locks the table's indexes, to the end of the transaction: so many entries
@@ -129,9 +140,9 @@ class Worker:
         """
         table = self._tables[task.oid]
         if task.work is Work.COPY and task.blocks is None and not table.filter:
-            return self._session.text(self._copy(self._whole(table)))
+            return self._session.command(self._copy(self._whole(table)))
         query = self._counted(table) if task.work is Work.COUNT else self._selected(task, table)
-        return self._session.text(self._copy(query)) + _BACK
+        return self._session.command(self._copy(query), then=_BACK)
 
     def _copy(self, source: sql.Composed) -> sql.Composed:
         return sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(source, self._encoding)
@@ -145,13 +156,11 @@ class Worker:
 
     def _counted(self, table: Table) -> sql.Composed:
         # By COPY as well: a psql before 15 prints no other result than the last of a message.
-        return sql.SQL("(SELECT pg_catalog.count(*) FROM ONLY {} {})").format(
-            table.identifier, sql.SQL(table.filter)
-        )
+        return sql.SQL("({})").format(counted(table.identifier, table.filter))
 
     def _selected(self, task: Task, table: Table) -> sql.Composed:
         columns = sql.SQL(", ").join(map(sql.Identifier, self._columns(task.oid)))
-        where = _range(*task.blocks) if task.blocks else sql.SQL(table.filter)
+        where = _range(*task.blocks) if task.blocks else applied(table.filter)
         return sql.SQL("(SELECT {} FROM ONLY {} {})").format(columns, table.identifier, where)
 
     def _columns(self, oid: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
-from pgvow.postgres.globals import GlobalsDump, may_read_role_passwords
+from pgvow.postgres.globals import GlobalsCutShort, GlobalsDump, may_read_role_passwords
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -43,9 +43,11 @@ def dumping_globals(
 def keep_globals(
     draft: Draft, roles: GlobalsDump, user: str, progress: Progress
 ) -> GlobalsFacts | None:
-    """Wait for pg_dumpall, and keep what it wrote beside the dump."""
+    """Wait for pg_dumpall, and keep what it wrote beside the dump; raises GlobalsCutShort."""
     try:
         found = roles.result()
+    except GlobalsCutShort:
+        raise  # success that is none: nothing that this run made is to be believed
     except PgvowError as error:
         _warn(progress, error)
         return None

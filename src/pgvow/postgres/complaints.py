@@ -6,6 +6,8 @@ import re
 from collections import deque
 from threading import Lock
 
+from pgvow.outside import masked
+
 _FIRST_LINES = 100
 _LAST_LINES = 200
 _LINES_OF_A_STATEMENT = 10
@@ -67,7 +69,7 @@ class Complaints:
 
     def _text(self) -> str:
         between = [_LEFT_OUT] if self._dropped else []
-        return "".join([*self._first, *between, *self._last]).strip()
+        return masked("".join([*self._first, *between, *self._last]).strip())
 
 
 def without_statement(complaint: str) -> str:

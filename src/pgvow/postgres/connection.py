@@ -17,6 +17,7 @@ from pgvow.errors import (
     ConnectionFailed,
     PgvowError,
 )
+from pgvow.outside import keep_secret
 from pgvow.postgres.hints import (
     NO_CONNECT_RIGHT,
     client_encoding_steps,
@@ -133,11 +134,15 @@ class Target:
         Raises ConnectionFailed, AccessDenied, and ConfigurationError for an unreadable encoding.
         """
         parameters = self._with_password(f"pgvow {purpose}")
+        for variables in (self.environ, self.libpq_variables):
+            keep_secret(variables.get("PGPASSWORD"), public=tuple(self.facts.values()))
         try:
             # Nothing is prepared: behind a pooler it would stay in a session that is not ours.
             session = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
         except psycopg.Error as error:  # PGCONNECT_TIMEOUT=soon is no OperationalError
             raise self.refused(error) from error
+        # From a variable of libpq's or ~/.pgpass, where it is not the connection's own.
+        keep_secret(session.info.password, public=tuple(self.connection.facts().values()))
         if unreadable := self._unreadable(session):
             session.close()
             raise unreadable

@@ -16,6 +16,7 @@ from pgvow.archive import LargeObjects
 from pgvow.errors import CannotBeProven
 from pgvow.postgres.connection import prepare
 from pgvow.postgres.copy_pipe import piped_rows
+from pgvow.postgres.filters import applied, refuse_to_compare
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def copy_rows(
     ``encoding`` is PostgreSQL's name of the text's. ``make_pipe`` makes a pipe that the server can
     write into, if it is on this machine and we are its superuser. Raises psycopg.Error.
     """
+    if table.filter:  # from the restored catalog: it is the archive's word
+        refuse_to_compare(session, table.filter, f"{table.schema}.{table.name}")
     selected = _statement(table, columns)
     options = sql.SQL("(ENCODING {})").format(sql.Literal(encoding))
     if make_pipe is not None:
@@ -172,7 +175,7 @@ def _statement(table: RestoredTable, columns: Sequence[str]) -> sql.Composed:
     listed = sql.SQL(", ").join(map(sql.Identifier, columns))
     if table.filter:
         return sql.SQL("COPY (SELECT {} FROM ONLY {} {})").format(
-            listed, name, sql.SQL(table.filter)
+            listed, name, applied(table.filter)
         )
     return sql.SQL("COPY {} ({})" if columns else "COPY {}").format(name, listed)
 

@@ -25,6 +25,7 @@ from pgvow.errors import ConnectionFailed
 from pgvow.postgres.connection import carried
 from pgvow.postgres.process import Tool
 from pgvow.postgres.psql_complaints import first_complaint
+from pgvow.postgres.psql_input import for_psql
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -140,16 +141,20 @@ class CopySession:
         """
         self.send(b"\\set ON_ERROR_STOP 1\n")
 
-    def text(self, statement: Composable) -> bytes:
-        """Compose a statement as this session takes it."""
-        return statement.as_string(self._session).encode("latin-1" if self._unknown else "utf-8")
-
     def carried(self, name: str) -> str:
         """Turn a name of an archive into one for a statement."""
         return carried(self._session, name)
 
-    def command(self, statement: bytes) -> bytes:
-        """What is to be sent for a statement: itself, and the mark behind its output."""
+    def command(self, statement: Composable, *, then: str = "") -> bytes:
+        """Return the input for a composed statement, for ``then`` if any, and for the mark.
+
+        Nothing in it is read by psql's lexer but what ``psql_input`` lets through.
+        """
+        text = statement.as_string(self._session)
+        return for_psql(text, unknown=self._unknown, then=then) + self._echo
+
+    def constant(self, statement: bytes) -> bytes:
+        """Return the input for a statement of ours, with nothing of the server's in it."""
         return statement + b"\n;\n" + self._echo
 
     def send(self, commands: bytes) -> None:
@@ -161,8 +166,8 @@ class CopySession:
             raise self._ended() from None
 
     def execute(self, statement: bytes) -> str:
-        """Run a statement whose output is small, and return that; raises psycopg.Error."""
-        self.send(self.command(statement))
+        """Run a statement of ours with a small output, and return that; raises psycopg.Error."""
+        self.send(self.constant(statement))
         return self.answer()
 
     def answer(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
 from subprocess import PIPE
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
+
+
+# Of 15.14, 16.10, 17.6 and newer ones psql's restriction is lifted behind this, or before.
+_END = re.compile(rb"^-- PostgreSQL database cluster dump complete\n--\n\s*", re.MULTILINE)
+_LIFTED = re.compile(rb"^\\unrestrict (\w+)\n\s*", re.MULTILINE)
+_RESTRICTED = re.compile(rb"^\\restrict (\w+)\n", re.MULTILINE)
+
+
+class GlobalsCutShort(BackupFailed):
+    """pg_dumpall ended with success, and its script has no end."""
+
+    title = "The script of the roles was cut short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +86,26 @@ class GlobalsDump:
         self._reader.join()
         if ended.returncode != 0:
             raise BackupFailed(ended.stderr or "pg_dumpall failed", facts=self._facts)
+        if not is_whole(self._script):
+            raise GlobalsCutShort(
+                "pg_dumpall ended with success, but its script was cut short",
+                facts=self._facts,
+                steps=["Run it again", "Or back up without roles: --no-globals"],
+            )
         return Globals(self._script, self.role_passwords)
 
     def _read(self) -> None:
         self._script = self._tool.stdout.read()
+
+
+def is_whole(script: bytes) -> bool:
+    """Whether the script ends as pg_dumpall ends one, and lifts the restriction it lays on psql."""
+    restricted = _RESTRICTED.search(script)
+    lifted = {one[1] for one in _LIFTED.finditer(script)}
+    if restricted and restricted[1] not in lifted:
+        return False
+    found = list(_END.finditer(script))
+    return bool(found) and not _LIFTED.sub(b"", script[found[-1].end() :]).strip()
 
 
 def may_read_role_passwords(target: Target, session: Session) -> bool:

@@ -18,7 +18,7 @@ from pgvow.postgres.complaints import Complaints
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
 _PR_SET_PDEATHSIG = 1
@@ -27,6 +27,8 @@ _LINUX = sys.platform.startswith("linux")
 _LIBC = ctypes.CDLL(None, use_errno=True) if _LINUX else None
 _PATIENCE = 2.0
 """Seconds a program has to obey SIGTERM before it is killed."""
+_LONGEST_LINE = 8 << 10
+"""Bytes of a line of complaints that are kept: a server may send one of a gigabyte."""
 
 
 def die_with_parent() -> None:
@@ -198,8 +200,18 @@ class Tool:
         # Closed here and nowhere else: close() waits for a read that is under way, and a
         # grandchild may hold the other end for as long as it likes.
         with pipe:
-            for line in pipe:
+            for line in _bounded_lines(pipe):
                 self._complaints.add(line.decode(errors="replace"))
+
+
+def _bounded_lines(pipe: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a pipe, of one that is too long its beginning."""
+    goes_on = False
+    while line := pipe.readline(_LONGEST_LINE):
+        ends = line.endswith(b"\n")
+        if not goes_on:
+            yield line if ends or len(line) < _LONGEST_LINE else line + b"\xe2\x80\xa6\n"
+        goes_on = not ends
 
 
 @dataclass(frozen=True, slots=True)

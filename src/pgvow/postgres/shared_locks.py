@@ -41,10 +41,10 @@ class SharedLocks:
         """Begin, and lock each session's tables as the first thing: that takes no snapshot yet."""
         shares = self._share(tables, len(self._sessions))
         self._shares = [frozenset(table.oid for table in share) for share in shares]
-        self._each([_BEGIN] * len(self._sessions))
+        self._each([session.constant(_BEGIN) for session in self._sessions])
         self._each(
             [
-                session.text(lock_statement(share)) if share else _NOTHING
+                session.command(lock_statement(share)) if share else session.constant(_NOTHING)
                 for session, share in zip(self._sessions, shares, strict=True)
             ]
         )
@@ -52,7 +52,7 @@ class SharedLocks:
     def adopt(self, snapshot: str) -> None:
         """Have every session read what the exported snapshot sees."""
         adopting = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
-        self._each([session.text(adopting) for session in self._sessions])
+        self._each([session.command(adopting) for session in self._sessions])
 
     def sizes(self, oids: Sequence[int]) -> Mapping[int, int]:
         """Ask each session for what it has locked, so that nobody can make it wait."""
@@ -62,7 +62,7 @@ class SharedLocks:
             asked.append(sorted(wanted & share))
             wanted -= share
         statements = [
-            session.text(_relations(some))
+            session.constant(_relations(some).as_string(None).encode("ascii"))
             for session, some in zip(self._sessions, asked, strict=True)
         ]
         for line in "\n".join(self._each(statements)).split():
@@ -72,12 +72,12 @@ class SharedLocks:
 
     def release(self) -> None:
         """Release all that is held; repeating it is harmless."""
-        self._each([b"ROLLBACK"] * len(self._sessions))
+        self._each([session.constant(b"ROLLBACK") for session in self._sessions])
 
-    def _each(self, statements: Sequence[bytes]) -> list[str]:
+    def _each(self, commands: Sequence[bytes]) -> list[str]:
         """Have every session work at the same time; raises the first error after all are done."""
-        for session, statement in zip(self._sessions, statements, strict=True):
-            session.send(session.command(statement))
+        for session, command in zip(self._sessions, commands, strict=True):
+            session.send(command)
         answers: list[str] = []
         errors: list[psycopg.Error] = []
         for session in self._sessions:

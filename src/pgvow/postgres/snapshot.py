@@ -22,8 +22,9 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from pgvow.errors import LockNotGranted
-from pgvow.model import SnapshotFacts
+from pgvow.model import SnapshotFacts, table_key
 from pgvow.postgres.connection import readable, translate, watch_for_our_death
+from pgvow.postgres.filters import refuse_unless_whole
 from pgvow.postgres.server import behind_pooler
 from pgvow.postgres.sql import query
 
@@ -297,6 +298,13 @@ def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | Non
     seen = read_tables(session, chosen)
     if row is None or [one.identity for one in seen] != [one.identity for one in tables]:
         raise _TryAgainError("tables were created, renamed or dropped meanwhile")
+    for table in seen:
+        if table.filter and table.has_rows:  # before pg_dump runs it
+            refuse_unless_whole(
+                session,
+                table.filter,
+                table_key(readable(session, table.schema), readable(session, table.name)),
+            )
     locks.adopt(row[0])
     sizes = locks.sizes([table.oid for table in seen if table.has_rows])
     sized = tuple(

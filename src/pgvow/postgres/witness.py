@@ -12,6 +12,7 @@ from psycopg import sql
 
 from pgvow.model import TableFacts
 from pgvow.postgres.connection import translate
+from pgvow.postgres.filters import counted
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
 
@@ -54,8 +55,8 @@ def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
 
 
 def _count(position: int, table: Table) -> sql.Composed:
-    return sql.SQL("SELECT {}, pg_catalog.count(*) FROM ONLY {} {}").format(
-        sql.Literal(position), table.identifier, sql.SQL(table.filter)
+    return sql.SQL("SELECT {}, ({})").format(
+        sql.Literal(position), counted(table.identifier, table.filter)
     )
 
 

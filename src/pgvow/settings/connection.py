@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pgvow.model import DEV
+from pgvow.outside import keep_secret
 from pgvow.settings.masking import Masked
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", Masked(self.params))
+        keep_secret(self.password, public=(self.host, self.dbname, self.user))
 
     @property
     def ports(self) -> str:

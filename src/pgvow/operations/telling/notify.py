@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pgvow.operations.telling.alarms import told
+from pgvow.outside import printable
 from pgvow.runs import Outcome
 from pgvow.settings.configuration import Event
 from pgvow.store import refusals
@@ -250,7 +251,8 @@ def _deliver(url: str, title: str, body: str) -> str | None:
     service = apprise.Apprise()
     if not service.add(url):
         return "apprise knows no such URL"
-    return None if service.notify(title=title, body=body) else "it was not taken"
+    taken = service.notify(title=printable(title), body="\n".join(map(printable, body.split("\n"))))
+    return None if taken else "it was not taken"
 
 
 def masked(url: str) -> str:

@@ -1,0 +1,49 @@
+"""A row that COPY cannot carry fails the backup with its table, the row, and how to go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+# Two hundred megabytes of text are no trouble, and six hundred of bytes are too many by far.
+_WIDE = """
+CREATE TABLE "Wide 'one'" (id integer, note text, "by tes" bytea);
+INSERT INTO "Wide 'one'" VALUES (1, 'small', '\\x00');
+INSERT INTO "Wide 'one'" SELECT 2, 'wide', pg_catalog.convert_to(repeat('x', 600000000), 'UTF8');
+CREATE TABLE beside AS SELECT n FROM generate_series(1, 10) AS n;
+"""
+
+
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_row_that_copy_cannot_carry(
+    server: TestServer, database: str, tmp_path: Path, jobs: str
+) -> None:
+    """Both engines name table and row with a query that finds it, 7; without its rows: 0."""
+    server.psql(database, _WIDE)
+    commands = Commands(tmp_path, settings_for(server, database))
+    words = ("--json", "--no-globals", "--space-factor", "0", "--jobs", jobs)
+    done = commands.run(*words)
+    assert 7 == done.code, done.err
+    error = done.json["error"]
+    assert """table "Wide 'one'" has a row that COPY cannot carry""" in error["cause"]
+    assert "(0,2) of 1,200,000,0" in error["facts"]["Rows (ctid)"]
+    assert [] == left_in(tmp_path / "db/backups")
+    (step,) = [step for step in error["steps"] if "SELECT ctid" in step]
+    with server.connect(database) as session:
+        found = session.execute(step[step.index("SELECT ctid") :].encode()).fetchall()
+    assert "(0,2)" == found[0][0]
+    (step,) = [step for step in error["steps"] if "--exclude-table-data" in step]
+    name = step[step.index("the name ") + len("the name ") :]
+    without = commands.run(*words, "--exclude-table-data", name)
+    assert 0 == without.code, without.err
+    assert {"beside": 10} == without.json["metadata"]["table_counts"]

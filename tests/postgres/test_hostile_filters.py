@@ -1,0 +1,99 @@
+"""The filter of an extension's configuration table is one condition, or the backup is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.support.commands import Commands, settings_for
+from tests.support.directories import left_in
+from tests.support.hostile import catalog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+_JOBS = pytest.mark.parametrize("jobs", ["1", "2"])
+_OF_PG_DUMP_ALONE = "1"
+# pg_dump itself cannot use the comment: what it writes behind the filter is in it.
+_APPLIED = [
+    (kind, jobs)
+    for kind in catalog.SOUND_FILTERS
+    for jobs in ("1", "2")
+    if (kind, jobs) != ("comment", _OF_PG_DUMP_ALONE)
+]
+
+
+def _set_filter(server: TestServer, database: str, condition: str) -> None:
+    with server.connect(database) as session:
+        session.execute(catalog.REGISTER)
+        session.execute(catalog.SET_FILTER, [condition])
+
+
+@_JOBS
+@pytest.mark.parametrize("kind", catalog.FILTERS)
+def test_refused(server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str) -> None:
+    """A filter that is more or less than one is refused by the table's name, 7; nothing runs."""
+    planted = server.data_directory / catalog.CANARY
+    condition = catalog.FILTERS[kind].replace("{canary}", str(planted))
+    _set_filter(server, database, condition)
+    done = Commands(tmp_path, settings_for(server, database)).run(
+        "--json", "--jobs", jobs, "--space-factor", "0"
+    )
+    assert 7 == done.code, done.err
+    assert "filter of table cfg in pg_extension.extcondition" in done.err
+    assert [] == left_in(tmp_path / "db/backups")
+    assert [] == list(tmp_path.rglob(catalog.CANARY))
+    assert not planted.exists()
+    with server.connect(database) as session:
+        assert (None,) == session.execute("SELECT to_regclass('pgvow_was_here')").fetchone()
+
+
+@pytest.mark.parametrize(("kind", "jobs"), _APPLIED)
+def test_applied(server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str) -> None:
+    """A filter that is one is applied by both engines, whatever stands in its literals."""
+    condition, rows = catalog.SOUND_FILTERS[kind]
+    _set_filter(server, database, condition)
+    done = Commands(tmp_path, settings_for(server, database)).run(
+        "--json", "--jobs", jobs, "--space-factor", "0"
+    )
+    assert 0 == done.code, done.err
+    assert {"cfg": rows} == done.json["metadata"]["table_counts"]
+    assert [] == list(tmp_path.rglob(catalog.CANARY))
+
+
+@pytest.mark.majors(15, 18)
+@_JOBS
+def test_filter_that_fails(server: TestServer, database: str, tmp_path: Path, jobs: str) -> None:
+    """A filter that the server cannot compute fails the backup with the server's words."""
+    _set_filter(server, database, "WHERE 1 / (a - 2) > 5")
+    done = Commands(tmp_path, settings_for(server, database)).run(
+        "--json", "--jobs", jobs, "--space-factor", "0"
+    )
+    assert 7 == done.code, done.err
+    assert "division by zero" in done.err
+    assert [] == left_in(tmp_path / "db/backups")
+
+
+@pytest.mark.majors(15, 18)
+@_JOBS
+def test_hostile_names(server: TestServer, database: str, tmp_path: Path, jobs: str) -> None:
+    """Whatever tables and columns are called, nothing runs and the counts have the true names."""
+    with psycopg.connect(server.conninfo(database), autocommit=True) as session:
+        for name in catalog.NAMES.values():
+            session.execute(
+                sql.SQL("CREATE TABLE {} AS SELECT 1 AS {}").format(
+                    sql.Identifier(name), sql.Identifier(name)
+                )
+            )
+    done = Commands(tmp_path, settings_for(server, database)).run(
+        "--json", "--jobs", jobs, "--space-factor", "0"
+    )
+    assert 0 == done.code, done.err
+    counted = {table["name"] for table in done.json["metadata"]["tables"]}
+    assert set(catalog.NAMES.values()) == counted
+    assert [] == list(tmp_path.rglob(catalog.CANARY))
