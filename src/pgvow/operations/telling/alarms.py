@@ -39,7 +39,7 @@ def last_runs(
     environment: str | None,
     configured: Sequence[str] = (),
 ) -> dict[tuple[Operation, tuple[str, ...]], Run]:
-    """Find the run of each operation and part that was the last to end by itself, of one environment.
+    """Find the run of each operation and part that ended last by itself, of one environment.
 
     One that gave no verdict (another was running, it cannot be proven here) is passed over. The
     part is empty for a whole database, and for the selection that is configured.
