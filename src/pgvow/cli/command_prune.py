@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _TEXT = """\
 Remove the backups that no rule keeps. Rules count good backups alone, for each database apart, and
 backups of a part (-t, -n …) among those of the same part alone. The newest proven and the newest
-verified backup of each are never removed, nor is one that is damaged, that somebody is reading, or that pgvow did not make. Without any rule nothing is removed.
+verified backup of each are never removed, nor is one that is damaged, that somebody is reading, or
+that pgvow did not make. Without any rule nothing is removed.
 """
 _COUNTED = {
     "last": "the newest N",
