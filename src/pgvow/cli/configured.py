@@ -56,7 +56,7 @@ def directories_of(arguments: argparse.Namespace) -> list[Path]:
     """List where to look: a directory that was typed, that of the environment that was, or all."""
     if "output_dir" in arguments.typed or environment_of(arguments) is not None:
         return [arguments.output_dir]
-    from pgvow.operations.places import directories  # noqa: PLC0415 - --help loads no libraries
+    from pgvow.store.places import directories  # noqa: PLC0415 - --help loads no libraries
 
     return directories(arguments.configuration, arguments.output_dir)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.model import is_partial
-from pgvow.operations.places import directories
 from pgvow.operations.scheduling.installed import next_installed_backup
 from pgvow.operations.scheduling.times import next_backup
 from pgvow.operations.telling import alarms as look
@@ -17,6 +16,7 @@ from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings.configuration import Job
 from pgvow.store import LocalStore
 from pgvow.store.history import History
+from pgvow.store.places import directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

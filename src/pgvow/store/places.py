@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
-from pgvow.store import LocalStore
+from pgvow.store.local import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
