@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -52,7 +52,28 @@ class Compress:
 
 
 _LEVELS = {"gzip": range(1, 10), "zstd": range(1, 23), "none": range(0)}
+SELECTING = ("schema", "exclude_schema", "table", "exclude_table", "exclude_table_data")
+"""The options that leave something out of a backup, in the order in which pg_dump gets them."""
 _NEEDS_QUOTES = re.compile(r"""[."'\s]""")
+
+
+def selecting_options(patterns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Spell patterns, by the names of ``SELECTING``, as pg_dump's options: ``--table=orders``."""
+    return tuple(
+        f"--{name.replace('_', '-')}={pattern}"
+        for name in SELECTING
+        for pattern in patterns.get(name, ())
+    )
+
+
+def in_one_order(selection: Sequence[str]) -> tuple[str, ...]:
+    """Sort the options of a selection, each once: pg_dump heeds neither order nor number."""
+    return tuple(sorted(set(selection)))
+
+
+def is_partial(selection: Sequence[str], configured: Sequence[str] = ()) -> bool:
+    """Return whether a selection is neither the whole database nor the configured one."""
+    return in_one_order(selection) not in ((), in_one_order(configured))
 
 
 def quote_part(part: str) -> str:
@@ -324,6 +345,11 @@ class Backup:
     database: str | None = None
     complaint: str | None = None
     proof: Proof | None = None
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """pg_dump's options of what it holds, in one order; empty for a whole database."""
+        return in_one_order(self.metadata.selection) if self.metadata else ()
 
     @property
     def level(self) -> Level | None:

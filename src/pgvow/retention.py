@@ -103,7 +103,7 @@ def decide(
         for backup, reason in _reasons(series, rules_of(series[0].environment or ""), now):
             reasons[id(backup)].append(reason)
     return tuple(
-        Verdict(backup, bool(found), tuple(found) or (NO_RULE,))
+        Verdict(backup, bool(found), (*(found or (NO_RULE,)), *_apart(backup)))
         for backup in ordered
         for found in (reasons[id(backup)],)
     )
@@ -114,9 +114,13 @@ def _newest_first(backup: Backup) -> tuple[float, str]:
 
 
 def _series(backup: Backup) -> tuple[str, str, tuple[str, ...]]:
-    """What backups can stand in for each other."""
-    selection = backup.metadata.selection if backup.metadata else ()
-    return (backup.environment or "", backup.database or "", tuple(sorted(selection)))
+    """Name the backups that can stand in for each other: a part for that very part alone."""
+    return (backup.environment or "", backup.database or "", backup.selection)
+
+
+def _apart(backup: Backup) -> tuple[str, ...]:
+    """Add to the reasons that a part of a database is counted among backups of that part alone."""
+    return (f"a part, counted apart: {' '.join(backup.selection)}",) if backup.selection else ()
 
 
 def _reasons(series: Sequence[Backup], rules: Rules, now: datetime) -> Iterator[tuple[Backup, str]]:

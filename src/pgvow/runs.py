@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pgvow.errors import AlreadyRunning, CannotBeProven
+from pgvow.errors import AlreadyRunning, CannotBeProven, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ class Outcome(StrEnum):
 
 
 _NO_VERDICT = (AlreadyRunning.exit_code, CannotBeProven.exit_code)
+_USAGE = ConfigurationError.exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Run:
     ``environment`` and ``database`` are None where a run failed before they were known, or where it
     concerned several. ``cause`` and ``title`` are those of the error, without any secret.
     ``removed`` is how many backups were, and ``freed`` their bytes.
+    ``selection`` are pg_dump's options of what to dump, for a part of a database. ``parts`` is how
+    many runs follow it in a history, each with the outcome for one database of several.
     ``ended`` and ``exit_code`` are None of a run that lives, and ``exit_code`` of one that died.
     """
 
@@ -66,6 +69,8 @@ class Run:
     level: str | None = None
     removed: int | None = None
     freed: int | None = None
+    selection: tuple[str, ...] = ()
+    parts: int | None = None
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     pid: int | None = None
@@ -75,15 +80,29 @@ class Run:
     def gave_a_verdict(self) -> bool:
         """Whether it has ended as a success or a failure.
 
-        It has not where it was stopped, where another was running, or nothing can be proven here.
+        It has not if it was stopped, if another was running, if nothing can be proven here, or if
+        it was asked for wrongly: a night without a backup alone is a failure however it came about.
         """
         ended = self.outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED)
-        return ended and self.exit_code not in _NO_VERDICT
+        is_usage = self.exit_code == _USAGE and self.operation is not Operation.BACKUP
+        return ended and self.exit_code not in _NO_VERDICT and not is_usage
+
+    def concerns(self, environment: str | None) -> bool:
+        """Return whether its outcome is one of this environment.
+
+        A failure before the environment was known is of none; a success that names none is of all.
+        A run with parts leaves it to them.
+        """
+        if self.parts:
+            return False
+        if self.environment is None:
+            return environment is None or self.outcome is Outcome.SUCCEEDED
+        return self.environment == environment
 
     @property
-    def subject(self) -> tuple[str, str | None, str | None]:
-        """What its outcome is about: a later run of the same subject says whether it is mended."""
-        return (self.operation, self.environment, self.database)
+    def subject(self) -> tuple[str, str | None, str | None, tuple[str, ...]]:
+        """Name the thing that succeeded or failed: a later success of the same mends it."""
+        return (self.operation, self.environment, self.database, tuple(sorted(self.selection)))
 
     def facts(self) -> dict[str, object]:
         """What others are told of it, by name; what is not known, or not yet, is left out."""
@@ -99,6 +118,7 @@ class Run:
             "rows": self.rows,
             "level": self.level,
             "removed": self.removed,
+            "selection": " ".join(self.selection) or None,
             "cause": self.cause,
         }
         return {name: value for name, value in found.items() if value is not None}

@@ -26,7 +26,9 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     which = prove.add_mutually_exclusive_group(required=True)
     which.add_argument("file", metavar="FILE", type=path, nargs="?", help="the .dump file")
-    which.add_argument("--latest", action="store_true", help="the newest backup of the directory")
+    which.add_argument(
+        "--latest", action="store_true", help="the newest backup that is no mere part"
+    )
     prove.add_argument(
         "--on",
         metavar="DSN",
@@ -46,7 +48,7 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
 def prove(arguments: argparse.Namespace) -> int:
     """Prove a backup."""
     from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
-    from pgvow.cli.configured import environment_of  # noqa: PLC0415
+    from pgvow.cli.configured import directories_of, environment_of  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.prove import proof_object, proof_text  # noqa: PLC0415
@@ -59,7 +61,11 @@ def prove(arguments: argparse.Namespace) -> int:
 
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
     chosen = environment_of(arguments)
-    path = newest_backup(arguments.output_dir, chosen) if arguments.latest else arguments.file
+    path: Path = arguments.file
+    if arguments.latest:
+        selection_of = arguments.configuration.selection_of
+        path = newest_backup(directories_of(arguments), chosen, selection_of)
+    arguments.watch.begins(path)
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = prove_backup(
             path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,18 @@ from pgvow.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from pgvow.cli.arguments import Parser
+    from pgvow.cli.watch import Watch
     from pgvow.operations.prune import Left, PruneResult
     from pgvow.retention import Rules
 
 _TEXT = """\
-Remove the backups that no rule keeps. Rules count good backups alone, for each database apart. The
-newest proven and the newest verified backup of each database are never removed, nor is one that is
-damaged, that somebody is reading, or that pgvow did not make. Without any rule nothing is removed.
+Remove the backups that no rule keeps. Rules count good backups alone, for each database apart, and
+backups of a part (-t, -n …) among those of the same part alone. The newest proven and the newest
+verified backup of each are never removed, nor is one that is damaged, that somebody is reading, or
+that pgvow did not make. Without any rule nothing is removed.
 """
 _COUNTED = {
     "last": "the newest N",
@@ -69,27 +73,33 @@ def _duration(text: str) -> object:
 
 def prune(arguments: argparse.Namespace) -> int:
     """Prune a directory."""
-    from pgvow.cli.configured import environment_of  # noqa: PLC0415
+    from pgvow.cli.configured import directories_of, environment_of  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415 - --help loads no libraries
     from pgvow.cli.render.prune import pruned_object, pruned_text  # noqa: PLC0415
     from pgvow.errors import PgvowError  # noqa: PLC0415
-    from pgvow.operations.prune import PruneOptions  # noqa: PLC0415
+    from pgvow.operations.prune import PruneOptions, together  # noqa: PLC0415
     from pgvow.operations.prune import prune as prune_directory  # noqa: PLC0415
 
     chosen = environment_of(arguments)
+    directories = directories_of(arguments)
     wanted = PruneOptions(
-        output_dir=arguments.output_dir,
+        output_dir=directories[0],
         rules_of=_rules(arguments, chosen),
         environment=chosen,
         database=arguments.database,
         dry_run=arguments.dry_run,
     )
-    result = prune_directory(wanted, now=datetime.now(UTC))
+    results = []
+    for directory in directories:
+        done = prune_directory(replace(wanted, output_dir=directory), now=datetime.now(UTC))
+        _record_each(arguments.watch, directory, done)
+        results.append(done)
+    result = together(results)
     arguments.watch.found(environment=chosen, removed=len(result.removed), freed=result.freed_bytes)
     print_result(
         arguments,
         lambda: pruned_object(result, dry_run=wanted.dry_run),
-        lambda: pruned_text(result, wanted),
+        lambda: pruned_text(result, directories, dry_run=wanted.dry_run),
         good=not result.refused,
     )
     for busy in _told([left for left in result.left if left.is_busy]):
@@ -97,6 +107,24 @@ def prune(arguments: argparse.Namespace) -> int:
     if result.refused:
         arguments.watch.differs(PgvowError.title, _told(result.refused))
     return PgvowError.exit_code if result.refused else 0
+
+
+def _record_each(watch: Watch, directory: Path, result: PruneResult) -> None:
+    """Leave word of each database apart: what could not be removed is its alarm alone."""
+    from pgvow.cli.watch import ended  # noqa: PLC0415
+    from pgvow.errors import PgvowError  # noqa: PLC0415
+
+    for group in result.groups:
+        removed, refused = result.of(group)
+        database, environment = group
+        watch.part(
+            directory,
+            **ended(PgvowError, _told(refused) if refused else None),
+            environment=environment or None,
+            database=database or None,
+            removed=len(removed),
+            freed=result.freed_of.get(group, 0),
+        )
 
 
 def prune_after_backup(arguments: argparse.Namespace, environment: str) -> PruneResult | None:

@@ -301,17 +301,20 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     """Verify, to its last byte, the backup whose last check is oldest."""
-    from pgvow.cli.configured import environment_of  # noqa: PLC0415
+    from pgvow.cli.configured import directories_of, environment_of  # noqa: PLC0415
     from pgvow.cli.parser import parse_pgvow  # noqa: PLC0415
     from pgvow.cli.run import dispatch  # noqa: PLC0415
     from pgvow.errors import VerificationFailed  # noqa: PLC0415
     from pgvow.operations.telling.alarms import longest_unchecked  # noqa: PLC0415
     from pgvow.store import LocalStore  # noqa: PLC0415
 
-    backup = longest_unchecked(LocalStore(arguments.output_dir).list(), environment_of(arguments))
+    directories = directories_of(arguments)
+    backups = [backup for directory in directories for backup in LocalStore(directory).list()]
+    backup = longest_unchecked(backups, environment_of(arguments))
     if backup is None:
         raise VerificationFailed(
-            f"there is no backup to verify in {arguments.output_dir}", steps=["pgvow list"]
+            f"there is no backup to verify in {', '.join(map(str, directories))}",
+            steps=["pgvow list"],
         )
     words = ["verify", str(backup.path), "--deep"]
     words += ["--json"] if arguments.json else []

@@ -17,16 +17,20 @@ from pgvow.cli.command_restore import restore
 from pgvow.cli.command_schedule import schedule
 from pgvow.cli.command_show import show
 from pgvow.cli.command_status import history, status
-from pgvow.cli.configured import environment_of
+from pgvow.cli.configured import directories_of, environment_of
 from pgvow.cli.options import is_parallel, selection
 from pgvow.cli.printing import print_result
 from pgvow.cli.progress import TerminalProgress
+from pgvow.cli.watch import ended
 from pgvow.errors import VerificationFailed
+from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from pgvow.cli.watch import Watch
+    from pgvow.model import Backup
     from pgvow.operations.verify import Verification
 
 
@@ -56,7 +60,11 @@ def backup(arguments: argparse.Namespace) -> int:
         ),
     )
     watch = arguments.watch
-    watch.found(environment=chosen.environment, database=chosen.connection.dbname)
+    watch.found(
+        environment=chosen.environment,
+        database=chosen.connection.dbname,
+        selection=options.dump.selection,
+    )
     watch.before()
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = make_backup(chosen, options, environ=os.environ, progress=watch.timed(progress))
@@ -84,6 +92,7 @@ def verify(arguments: argparse.Namespace) -> int:
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
     if arguments.all:
         return _verify_all(arguments, pg_bin)
+    arguments.watch.begins(arguments.file)
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = verify_and_record(
             arguments.file,
@@ -120,9 +129,11 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
     from pgvow.cli.render.verify import verification_object, verifications_text  # noqa: PLC0415
     from pgvow.operations.verify import verify_all  # noqa: PLC0415
 
+    directories = directories_of(arguments)
     with TerminalProgress(quiet=arguments.quiet) as progress:
         results = verify_all(
-            arguments.output_dir,
+            directories,
+            environment=environment_of(arguments),
             pg_bin=pg_bin,
             environ=os.environ,
             progress=arguments.watch.timed(progress),
@@ -132,32 +143,69 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
     if not good:
         failures = [failure for result in results for failure in _failures(result)]
         arguments.watch.differs(VerificationFailed.title, failures)
+    _record_each(arguments.watch, results)
     print_result(
         arguments,
         lambda: [verification_object(result) for result in results],
-        lambda: verifications_text(results, arguments.output_dir),
+        lambda: verifications_text(results, directories),
         good=good,
     )
     return 0 if good else VerificationFailed.exit_code
 
 
+def _record_each(watch: Watch, results: Sequence[Verification]) -> None:
+    """Leave word of each database apart: a damaged file of one is no alarm of another."""
+    found: dict[tuple[Path, str | None, str | None, tuple[str, ...]], list[Verification]] = {}
+    for result in results:
+        selection = result.metadata.selection if result.metadata else ()
+        subject = (result.path.parent, *_names(result), selection)
+        found.setdefault(subject, []).append(result)
+    for (directory, environment, database, selection), its in found.items():
+        failures = [failure for result in its for failure in _failures(result)]
+        bad = [result for result in its if not result.passed]
+        watch.part(
+            directory,
+            **ended(VerificationFailed, failures if bad else None),
+            environment=environment,
+            database=database,
+            selection=selection,
+            file=bad[0].path.name if bad else None,
+        )
+
+
+def _names(result: Verification) -> tuple[str | None, str | None]:
+    """Return environment and database by the metadata, else by the file's name, if it has ours."""
+    if result.metadata is not None:
+        return result.metadata.environment, result.metadata.database_name
+    stem = parse_stem(result.path.name.removesuffix(DUMP))
+    return (stem.environment, stem.database) if stem else (None, None)
+
+
 def list_backups(arguments: argparse.Namespace) -> int:
-    """List the backups of a directory."""
+    """List the backups of every directory, or of one."""
     from pgvow.cli.render.listing import listing_object, listing_text  # noqa: PLC0415
     from pgvow.store import LocalStore  # noqa: PLC0415
 
     chosen = environment_of(arguments)
-    backups = [
+    directories = directories_of(arguments)
+    selection_of = arguments.configuration.selection_of
+    found = [
         backup
-        for backup in LocalStore(arguments.output_dir).list()
+        for directory in directories
+        for backup in LocalStore(directory).list()
         if chosen is None or backup.environment == chosen
     ]
+    backups = sorted(found, key=_made_at, reverse=True)
     print_result(
         arguments,
-        lambda: listing_object(backups),
-        lambda: listing_text(backups, arguments.output_dir),
+        lambda: listing_object(backups, selection_of),
+        lambda: listing_text(backups, directories, selection_of),
     )
     return 0
+
+
+def _made_at(backup: Backup) -> float:
+    return backup.timestamp.timestamp() if backup.timestamp else float("-inf")
 
 
 def doctor(arguments: argparse.Namespace) -> int:

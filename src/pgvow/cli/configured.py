@@ -52,6 +52,15 @@ def environment_of(arguments: argparse.Namespace) -> str | None:
     return settings.named_environment(arguments.env, arguments.configuration.environments)
 
 
+def directories_of(arguments: argparse.Namespace) -> list[Path]:
+    """List where to look: a directory that was typed, that of the environment that was, or all."""
+    if "output_dir" in arguments.typed or environment_of(arguments) is not None:
+        return [arguments.output_dir]
+    from pgvow.store.places import directories  # noqa: PLC0415 - --help loads no libraries
+
+    return directories(arguments.configuration, arguments.output_dir)
+
+
 def _values(
     arguments: argparse.Namespace, configuration: Configuration
 ) -> Iterator[tuple[str, Any]]:

@@ -31,7 +31,7 @@ _OF_MODE = {
         "exclude_table_data",
     },
     "verify": {"file", "deep"},
-    "verify_all": {"all", "deep", "output_dir"},
+    "verify_all": {"all", "deep", "env", "output_dir"},
     "list": {"env", "output_dir", "list"},
 }
 _MODE_OPTION = {"verify": "--verify", "verify_all": "--all", "list": "--list"}

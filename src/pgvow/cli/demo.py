@@ -67,7 +67,7 @@ def _show_all(environ: Mapping[str, str], output_dir: Path) -> tuple[bool, bool]
         result = demo.back_up(environ, output_dir, progress)
     _show(backup_text(result))
     _say("pgvow list")
-    _show(listing_text(LocalStore(output_dir).list(), output_dir))
+    _show(listing_text(LocalStore(output_dir).list(), [output_dir]))
     _say(f"pgvow verify {result.backup.path}")
     with _progress() as progress:
         sound = demo.verify(environ, result.backup.path, progress)

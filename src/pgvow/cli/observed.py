@@ -71,6 +71,7 @@ class Observer:
         self._log = _log(arguments)
         self._history: History | None = None
         self._died: list[Run] = []
+        self._parts: list[tuple[Path, Run]] = []
         self._ended = False
         self._run = new_run(operation, datetime.now(UTC))
         self._run = replace(self._run, environment=_named(arguments))
@@ -117,6 +118,7 @@ class Observer:
         if error is not None:
             self._watch.found(title=error.title, cause=error.cause)
         self._watch.found(ended=datetime.now(UTC))
+        self._parts = self._watch.elsewhere(self._directory)
         run = self._watch.run()
         if run is None:
             return
@@ -124,12 +126,21 @@ class Observer:
         with self._harmless("the run is not recorded"):
             if self._history is not None:
                 self._history.finish(run)
+        self._record_parts()
         if self._log is not None:
             with self._harmless("nothing is logged"):
                 self._log.ended(run)
         self._ended = True
         self._after()
         self._tell(run)
+
+    def _record_parts(self) -> None:
+        """Record how it went for each of several databases in the history of its directory."""
+        for directory in dict.fromkeys(directory for directory, _ in self._parts):
+            from pgvow.store.history import History  # noqa: PLC0415
+
+            with self._harmless(f"the run is not recorded in {directory}"):
+                History(directory).add([run for place, run in self._parts if place == directory])
 
     def _after(self) -> None:
         run = self._watch.run()
@@ -170,6 +181,7 @@ class Observer:
                 notify(
                     run,
                     died=self._died,
+                    parts=[part for _, part in self._parts],
                     # Those of other directories are told where they are.
                     alarms=[
                         alarm

@@ -159,11 +159,9 @@ def is_parallel(arguments: argparse.Namespace) -> bool:
 
 def selection(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Collect pg_dump's own options of what to dump."""
-    return tuple(
-        f"--{name.replace('_', '-')}={pattern}"
-        for name in ("schema", "exclude_schema", "table", "exclude_table", "exclude_table_data")
-        for pattern in getattr(arguments, name)
-    )
+    from pgvow.model import SELECTING, selecting_options  # noqa: PLC0415 - --help must not load it
+
+    return selecting_options({name: getattr(arguments, name) for name in SELECTING})
 
 
 def add_deep(group: argparse.ArgumentParser) -> None:
@@ -178,7 +176,7 @@ def add_deep(group: argparse.ArgumentParser) -> None:
         "--all",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="verify every backup of the directory; the worst result decides the exit code",
+        help="verify every backup there is; the worst result decides the exit code",
     )
 
 

@@ -38,6 +38,8 @@ def _check_verify(parser: argparse.ArgumentParser, typed: argparse.Namespace) ->
         parser.error("verify takes a FILE, or --all")
     if typed.file is not None and "output_dir" in typed:
         parser.error("--output-dir goes with --all: a FILE is named by its path")
+    if typed.file is not None and "env" in typed:
+        parser.error("--env goes with --all: a FILE is named by its path")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,13 +71,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for add in (
         options.add_deep,
+        options.add_env,
         options.add_output_dir,
         options.add_report,
         options.add_record,
     ):
         add(verify)
     listing = commands.add_parser(
-        "list", help="list the backups of a directory", description="List backups, newest first."
+        "list", help="list the backups there are", description="List backups, newest first."
     )
     for add in (options.add_env, options.add_output_dir, options.add_report):
         add(listing)

@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pgvow.outside import quotable
+from pgvow.runs import Outcome
+from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pgvow.errors import PgvowError
     from pgvow.model import Level, Metadata
     from pgvow.progress import Progress, Step
     from pgvow.runs import Run
@@ -52,6 +55,18 @@ class PhaseClock:
         self._phase, self._since = phase, now
 
 
+def ended(error: type[PgvowError], causes: Sequence[str] | None) -> dict[str, Any]:
+    """Return the fields of a run that ended well, without causes, or with an error's title."""
+    if causes is None:
+        return {"outcome": Outcome.SUCCEEDED, "exit_code": 0, "title": None, "cause": None}
+    return {"outcome": Outcome.FAILED, "exit_code": error.exit_code, **_why(error.title, causes)}
+
+
+def _why(title: str, causes: Sequence[str]) -> dict[str, str]:
+    more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
+    return {"title": title, "cause": (causes[0] if causes else title) + more}
+
+
 class Watch:
     """The run of one command as known so far. A command that is not recorded has one as well."""
 
@@ -64,6 +79,10 @@ class Watch:
         self.unwritten: OSError | None = None
         """Why the report did not reach whoever reads standard output."""
         self.warnings: list[str] = []
+        self.directory: Path | None = None
+        """The directory that it is about, if it is known."""
+        self.parts: list[tuple[Path, dict[str, Any]]] = []
+        """Of several databases: the directory of each, and the fields of a run of its own."""
 
     def before(self) -> None:
         """Do what is to be done before the work begins, now that it is known on what.
@@ -78,6 +97,43 @@ class Watch:
         if self._run is not None:
             self._run = replace(self._run, **facts)
 
+    def begins(self, path: Path) -> None:
+        """Take note of the backup that is looked at next, by its name: whatever comes, it is its.
+
+        If it lies elsewhere than the record is kept, the record of its directory gets a line too.
+        """
+        stem = parse_stem(path.name.removesuffix(DUMP))
+        facts: dict[str, Any] = {"file": path.name}
+        if stem is not None:
+            facts |= {"environment": stem.environment, "database": stem.database}
+        self.found(**facts)
+        self.directory = path.parent
+
+    def part(self, directory: Path, **facts: Any) -> None:
+        """Take note of how it went for one of several databases, kept in their directory."""
+        self.parts.append((directory, {"seconds": {}, "warnings": (), **facts}))
+
+    def elsewhere(self, directory: Path) -> list[tuple[Path, Run]]:
+        """Return the runs to record besides this one, which then leaves its outcome to them.
+
+        ``directory`` is where this one is recorded: what is about one database there is the run
+        itself.
+        """
+        parts = self.parts
+        if not parts and self.directory is not None:
+            parts = [(self.directory, {})]
+        if len(parts) == 1 and parts[0][0].resolve() == directory.resolve():
+            self.found(**parts[0][1])
+            return []
+        self.found(parts=len(parts) or None)
+        run = self.run()
+        if run is None:
+            return []
+        return [
+            (place, replace(run, **{"id": f"{run.id}.{number}", "parts": None, **facts}))
+            for number, (place, facts) in enumerate(parts, 1)
+        ]
+
     def about(self, path: Path, metadata: Metadata | None, level: Level | None = None) -> None:
         """Take note of the backup that it is about."""
         facts: dict[str, Any] = {"file": path.name, "level": level and str(level)}
@@ -87,13 +143,13 @@ class Watch:
                 "database": metadata.database_name,
                 "bytes": metadata.backup_size_bytes,
                 "rows": sum(metadata.table_counts.values()),
+                "selection": metadata.selection,
             }
         self.found(**facts)
 
     def differs(self, title: str, causes: Sequence[str]) -> None:
         """Take note of why a check failed that raised nothing."""
-        more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
-        self.found(title=title, cause=(causes[0] if causes else title) + more)
+        self.found(**_why(title, causes))
 
     def timed(self, progress: Progress) -> Progress:
         """A progress whose phases and warnings go into the record."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from pgvow.model import in_one_order
 from pgvow.operations.backup_facts import read_facts
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def _warnings(before: BackupFacts, after: BackupFacts) -> Iterable[str]:
         yield (
             f"pg_dump {majors[0]} and pg_dump {majors[1]} may write the same definition differently"
         )
+    if old and new and in_one_order(old.selection) != in_one_order(new.selection):
+        yield "they are of different parts of the database: what is gone or new may be for that"
     if old and new:
         yield from _settings_warnings(old.settings, new.settings)
 

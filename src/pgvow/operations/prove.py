@@ -17,7 +17,7 @@ import psycopg
 
 from pgvow import __version__
 from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.model import BackupStatus, Evidence, Level, level_reached
+from pgvow.model import BackupStatus, Evidence, Level, is_partial, level_reached
 from pgvow.operations.proving.evidence import translated
 from pgvow.operations.proving.file import checked_aside, contents, described, now
 from pgvow.operations.proving.place import ProveOptions, chosen_place, require_space
@@ -26,10 +26,10 @@ from pgvow.operations.recording import record
 from pgvow.store import LocalStore, being_read, proof_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from pgvow.model import Metadata, Proof
+    from pgvow.model import Backup, Metadata, Proof
     from pgvow.operations.proving.place import Chosen
     from pgvow.operations.proving.run import Outcome
     from pgvow.progress import Progress
@@ -66,17 +66,42 @@ class ProofResult:
         return proof_path(self.path)
 
 
-def newest_backup(directory: Path, environment: str | None) -> Path:
-    """Find the newest whole backup of a directory; raises ConfigurationError without any."""
-    for backup in LocalStore(directory).list():
-        if backup.status is BackupStatus.OK and environment in (None, backup.environment):
-            return backup.path
+def newest_backup(
+    directories: Sequence[Path],
+    environment: str | None,
+    selection_of: Callable[[str | None], tuple[str, ...]],
+) -> Path:
+    """Find the newest backup in some directories that is of a whole database.
+
+    ``selection_of`` an environment is what counts as its whole. Raises ConfigurationError if there
+    is none.
+    """
+    found = [
+        backup
+        for directory in directories
+        for backup in LocalStore(directory).list()
+        if backup.status is BackupStatus.OK and environment in (None, backup.environment)
+    ]
+    whole = [one for one in found if not is_partial(one.selection, selection_of(one.environment))]
+    if whole:
+        return max(whole, key=_made_at).path
     of = f" of environment {environment}" if environment else ""
+    where = ", ".join(map(str, directories))
     raise ConfigurationError(
-        f"there is no backup{of} in {directory}",
-        facts={"Directory": str(directory)},
-        steps=["See what there is: pgvow list", "Make one: pgvow backup"],
+        f"there is no backup{of} of a whole database in {where}, only of parts"
+        if found
+        else f"there is no backup{of} in {where}",
+        facts={"Directory": where},
+        steps=[
+            "See what there is: pgvow list",
+            "Make one: pgvow backup",
+            *(["Prove a part by its name: pgvow prove FILE"] if found else []),
+        ],
     )
+
+
+def _made_at(backup: Backup) -> float:
+    return backup.timestamp.timestamp() if backup.timestamp else 0.0
 
 
 def prove_backup(

@@ -18,7 +18,7 @@ from pgvow.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -65,6 +65,21 @@ class PruneResult:
     left: list[Left] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     freed_bytes: int = 0
+    freed_of: dict[_Group, int] = field(default_factory=dict)
+    """The share of each database and environment in ``freed_bytes``."""
+
+    @property
+    def groups(self) -> list[_Group]:
+        """Return every database and environment of which there was a backup."""
+        return sorted({_group(verdict.backup) for verdict in self.verdicts})
+
+    def of(self, group: _Group) -> tuple[list[Backup], list[Left]]:
+        """Return what was removed of a database in an environment, and what was refused."""
+        paths = {one.backup.path for one in self.verdicts if _group(one.backup) == group}
+        return (
+            [backup for backup in self.removed if backup.path in paths],
+            [left for left in self.refused if left.path in paths],
+        )
 
     @property
     def kept(self) -> tuple[Backup, ...]:
@@ -80,6 +95,24 @@ class PruneResult:
     def to_remove(self) -> tuple[Backup, ...]:
         """Those that no reason keeps."""
         return tuple(verdict.backup for verdict in self.verdicts if not verdict.keep)
+
+
+def together(results: Iterable[PruneResult]) -> PruneResult:
+    """Return what became of the backups of several directories as one result, newest first."""
+    whole = PruneResult()
+    for result in results:
+        whole.verdicts += result.verdicts
+        whole.removed += result.removed
+        whole.left += result.left
+        whole.finished += result.finished
+        whole.freed_bytes += result.freed_bytes
+    whole.verdicts = tuple(sorted(whole.verdicts, key=_made_at, reverse=True))
+    return whole
+
+
+def _made_at(verdict: Verdict) -> float:
+    moment = verdict.backup.timestamp
+    return moment.timestamp() if moment else 0.0
 
 
 def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
@@ -168,6 +201,7 @@ def _prune_group(
         else:
             result.removed.append(backup)
             result.freed_bytes += freed
+            result.freed_of[group] = result.freed_of.get(group, 0) + freed
 
 
 def _unchanged(backup: Backup) -> Callable[[], bool]:

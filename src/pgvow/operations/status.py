@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import ConfigurationError, PgvowError
+from pgvow.model import is_partial
 from pgvow.operations.scheduling.installed import next_installed_backup
 from pgvow.operations.scheduling.times import next_backup
 from pgvow.operations.telling import alarms as look
@@ -15,6 +16,7 @@ from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings.configuration import Job
 from pgvow.store import LocalStore
 from pgvow.store.history import History
+from pgvow.store.places import directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,11 +32,22 @@ _Key = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
+class PartStatus:
+    """The backups of one part of a database: its newest good one, and how many good ones."""
+
+    selection: tuple[str, ...]
+    newest: Backup
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesStatus:
     """One database in one environment. Changes are shares: -0.4 is 40 % less than before.
 
-    ``newest`` is the newest good backup. ``directory`` is where it is, ``free_bytes`` what is free
-    there, and ``days_left`` for how many days, None where it is not filling up.
+    ``newest`` is the newest good backup of the whole, or of the selection that is configured;
+    ``parts`` are those of anything less, which count for nothing else here. ``directory`` is where
+    it is, ``free_bytes`` what is free there, and ``days_left`` for how many days, None where it is
+    not filling up.
     """
 
     environment: str | None
@@ -51,6 +64,7 @@ class SeriesStatus:
     free_bytes: int | None
     days_left: float | None
     alarms: tuple[Alarm, ...]
+    parts: tuple[PartStatus, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -95,28 +109,13 @@ def current_status(
 
     Raises AccessDenied or PgvowError where one cannot be read.
     """
-    directories = [directory]
-    if environment is None:
-        directories += _places(configuration)
-    places: dict[Path, Path] = {}
-    for place in directories:
-        places.setdefault(place.resolve(), place)  # the first spelling stays
+    places = directories(configuration, directory) if environment is None else [directory]
     series: list[SeriesStatus] = []
-    for place in places.values():
+    for place in places:
         more = just_ended if place == directory else None
         looked = _Directory(place, configuration, now, max_age, installed, more)
         series += looked.series(environment)
     return StatusReport(now, tuple(series))
-
-
-def _places(configuration: Configuration) -> Iterator[Path]:
-    """Yield where the settings have backups; the default only where some are to be seen there."""
-    for name in (None, *configuration.environments):
-        place = configuration.output_dir_of(name)
-        if place is not None:
-            yield place
-        elif configuration.environments and LocalStore(default := Path(DEFAULT_DIRECTORY)).list():
-            yield default
 
 
 class _Directory:
@@ -138,6 +137,11 @@ class _Directory:
         self._installed = installed
         self._backups = LocalStore(path).list()
         self._runs = with_run(History(path).read().runs, just_ended)
+        self._databases = {
+            (backup.environment, backup.database)
+            for backup in self._backups
+            if backup.metadata is not None
+        }
         self._free = _free(path)
         self._days = look.days_left(self._runs, self._free, now)
 
@@ -186,11 +190,14 @@ class _Directory:
             for backup in self._backups
             if (backup.environment, backup.database) == (environment, database)
         ]
-        good = look.good_backups(backups, self._now)
+        configured = self._configuration.selection_of(environment)
+        fit = look.good_backups(backups, self._now)
+        good = [backup for backup in fit if not is_partial(backup.selection, configured)]
+        partial = [backup for backup in fit if is_partial(backup.selection, configured)]
         found = [
-            *look.age_alarms(good, section, self._now),
+            *look.age_alarms(good, section, self._now, partial),
             *look.damage_alarms(backups, self._now),
-            *look.run_alarms(self._runs, environment),
+            *look.run_alarms(self._runs_of(environment, database), environment, configured),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
         ]
@@ -206,14 +213,15 @@ class _Directory:
             size_change=size_change,
             rows_change=rows_change,
             proven_at=max(proofs, default=None),
-            last_success=self._last_backup(environment, Outcome.SUCCEEDED),
-            last_failure=self._last_backup(environment, Outcome.FAILED, Outcome.DIED),
+            last_success=self._last_backup(environment, database, Outcome.SUCCEEDED),
+            last_failure=self._last_backup(environment, database, Outcome.FAILED, Outcome.DIED),
             next_run=self._next_run(environment),
             free_bytes=self._free,
             days_left=self._days,
             alarms=tuple(
                 replace(alarm, environment=environment, database=database) for alarm in found
             ),
+            parts=tuple(_parts(partial)),
         )
 
     def _next_run(self, environment: str | None) -> datetime | None:
@@ -231,16 +239,38 @@ class _Directory:
         )
         return min((moment for moment in due if moment is not None), default=None)
 
-    def _last_backup(self, environment: str | None, *outcomes: Outcome) -> Run | None:
+    def _runs_of(self, environment: str | None, database: str | None) -> list[Run]:
+        """Leave out the runs of another database that has backups here.
+
+        A name without any is more likely a slip in the settings of this one.
+        """
+        others = {name for env, name in self._databases if env == environment} - {database}
+        return [run for run in self._runs if run.database not in others]
+
+    def _last_backup(
+        self, environment: str | None, database: str | None, *outcomes: Outcome
+    ) -> Run | None:
+        """Find the last run that made the whole of a database, or failed to."""
+        configured = self._configuration.selection_of(environment)
         found = [
             run
-            for run in self._runs
+            for run in self._runs_of(environment, database)
             if run.operation is Operation.BACKUP
-            and run.environment in (None, environment)
+            and run.concerns(environment)
+            and not is_partial(run.selection, configured)
             and run.outcome in outcomes
             and run.gave_a_verdict
         ]
         return max(found, key=look.ended_at, default=None)
+
+
+def _parts(partial: Sequence[Backup]) -> Iterator[PartStatus]:
+    """Group partial backups, newest first, by what they hold."""
+    found: dict[tuple[str, ...], list[Backup]] = {}
+    for backup in partial:
+        found.setdefault(backup.selection, []).append(backup)
+    for selection, backups in found.items():
+        yield PartStatus(selection, backups[0], len(backups))
 
 
 def with_run(runs: Sequence[Run], more: Run | None) -> Sequence[Run]:

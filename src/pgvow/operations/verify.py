@@ -28,7 +28,7 @@ from pgvow.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pgvow.model import Metadata, Proof
@@ -274,15 +274,21 @@ def _missed(result: Verification) -> Iterator[Difference]:
 
 
 def verify_all(
-    directory: Path,
+    directories: Sequence[Path],
     *,
+    environment: str | None = None,
     pg_bin: Path | None,
     environ: Mapping[str, str],
     progress: Progress,
     deep: bool = False,
 ) -> tuple[Verification, ...]:
-    """Verify every backup of a directory, newest first, and keep the level each has reached."""
+    """Verify every backup of some directories, newest first, and keep the level each has reached.
+
+    With ``environment`` only its own.
+    """
     return tuple(
         verify_and_record(backup.path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
+        for directory in directories
         for backup in LocalStore(directory).list()
+        if environment in (None, backup.environment)
     )

@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pgvow.model import SELECTING, selecting_options
 from pgvow.retention import Rules
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class BackupSection:
     table: tuple[str, ...] = ()
     exclude_table: tuple[str, ...] = ()
     exclude_table_data: tuple[str, ...] = ()
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """pg_dump's options of what to dump, as the metadata of such a backup have them."""
+        return selecting_options({name: getattr(self, name) for name in SELECTING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,10 @@ class Configuration:
         """What holds for the backups of an environment."""
         own = self.environments.get(environment or "")
         return (own and own.backup) or self.backup
+
+    def selection_of(self, environment: str | None) -> tuple[str, ...]:
+        """Return the selection that counts as the whole of an environment; mostly it is empty."""
+        return self.backup_of(environment).selection
 
     def retention_of(self, environment: str | None) -> RetentionSection:
         """What holds for the retention of an environment."""

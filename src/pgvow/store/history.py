@@ -26,7 +26,7 @@ from pgvow.store import durable
 from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 NAME = "history.jsonl"
 OLDER = "history.1.jsonl"
@@ -94,6 +94,10 @@ class History:
         fd = self._marks.pop(run.id, None)
         if fd is not None:
             os.close(fd)
+
+    def add(self, runs: Sequence[Run]) -> None:
+        """Append the lines of runs that have ended and had no mark of their own."""
+        self._append(list(runs))
 
     def bury(self) -> list[Run]:
         """Write the lines of the runs that have died, each once, however many come to do it."""
@@ -255,6 +259,8 @@ def _line(run: Run) -> bytes:
             value = _clean(value)
         elif field.name == "warnings":
             value = [_clean(text) for text in value[:_MOST_WARNINGS]]
+        elif field.name == "selection":
+            value = [_clean(text) for text in value]
         if value not in (None, [], {}):
             found[field.name] = dict(value) if field.name == "seconds" else value
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
@@ -279,7 +285,7 @@ def _run(line: bytes) -> Run | None:
 
 
 _TEXTS = ("environment", "database", "title", "cause", "file", "level", "pgvow_version")
-_NUMBERS = ("exit_code", "bytes", "rows", "removed", "freed", "pid")
+_NUMBERS = ("exit_code", "bytes", "rows", "removed", "freed", "parts", "pid")
 
 
 def _values(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,6 +297,7 @@ def _values(found: Mapping[str, Any]) -> dict[str, Any]:
         "started": _moment(found["started"]),
         "ended": _moment(found["ended"]) if "ended" in found else None,
         "warnings": tuple(_text(one) for one in found.get("warnings", ())),
+        "selection": tuple(_text(one) for one in found.get("selection", ())),
         "seconds": {
             _text(phase): float(seconds) for phase, seconds in found.get("seconds", {}).items()
         },

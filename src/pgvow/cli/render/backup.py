@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pgvow.cli.console import GOOD, mark, printable, styled
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import part_rows
 from pgvow.cli.render.units import short_digest, size
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def backup_text(result: BackupResult) -> Text:
         ("Size", size(metadata.backup_size_bytes)),
         ("Environment", metadata.environment),
         ("Database", metadata.database_name),
+        *part_rows(metadata),
         ("Tables", tables_line(metadata.table_counts)),
         ("Checksum", short_digest(metadata.checksum_sha256)),
         *(("Dead run", f"{one.stem}: {one.action}") for one in result.recovered),
@@ -60,6 +62,7 @@ def backup_object(result: BackupResult) -> dict[str, Any]:
         "metadata_path": str(result.metadata_path),
         "globals_path": str(result.globals_path) if result.globals_path else None,
         "metadata": plain(result.metadata),
+        "selection": list(result.metadata.selection),
         "seconds": round(result.seconds, 3),
         "warnings": list(result.warnings),
         "recovered": plain(result.recovered),

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, WARNING, printable, styled
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import selected
 from pgvow.cli.render.show import large_objects
 from pgvow.cli.render.units import moment, size
 from pgvow.model import table_key
@@ -40,7 +41,9 @@ def diff_text(result: BackupDiff) -> Text:
 def _backup(facts: BackupFacts) -> str:
     known = facts.metadata
     when = f"{moment(known.backup_timestamp)}, " if known else ""
-    return f"{printable(str(facts.path))} ({when}{size(facts.size_bytes)})"
+    selection = known.selection if known else ()
+    part = f", only a part: {printable(selected(selection))}" if selection else ""
+    return f"{printable(str(facts.path))} ({when}{size(facts.size_bytes)}{part})"
 
 
 def _section(text: Text, heading: str, lines: Iterable[_Line]) -> None:
@@ -143,6 +146,7 @@ def _backup_object(facts: BackupFacts) -> dict[str, Any]:
         "path": str(facts.path),
         "database_name": known.database_name if known else facts.toc.header.database,
         "backup_timestamp": plain(known.backup_timestamp) if known else None,
+        "selection": list(known.selection) if known else None,
         "size_bytes": facts.size_bytes,
         "postgresql_version": facts.toc.header.server_version,
         "pg_dump_version": facts.toc.header.pg_dump_version,

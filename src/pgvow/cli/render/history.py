@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, WARNING, printable
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import selected
 from pgvow.cli.render.units import duration, moment, size
 from pgvow.runs import Outcome
 
@@ -53,6 +54,8 @@ def history_text(runs: Sequence[Run], total: int, broken: int, directory: Path) 
 def _cells(run: Run) -> list[Text]:
     subject = " ".join(part for part in (run.environment, run.database) if part)
     took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
+    if run.selection:
+        subject += f" ({selected(run.selection)})"
     outcome = run.outcome if run.exit_code in (None, 0) else f"{run.outcome} ({run.exit_code})"
     return [
         Text(moment(run.started)),

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, WARNING, printable
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.places import namer, none_in
 from pgvow.cli.render.units import duration, moment, size
-from pgvow.model import BackupStatus, Level
+from pgvow.model import BackupStatus, Level, is_partial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -30,11 +30,28 @@ _FAILED = {
 }
 
 
-def listing_text(backups: Sequence[Backup], directory: Path) -> RenderableType:
-    """Render a table, newest first."""
+def no_selection(_environment: str | None) -> tuple[str, ...]:
+    """Return the configured selection if there are no settings: the whole database."""
+    return ()
+
+
+def listing_text(
+    backups: Sequence[Backup],
+    directories: Sequence[Path],
+    selection_of: Callable[[str | None], tuple[str, ...]] = no_selection,
+) -> RenderableType:
+    """Render a table, newest first; ``selection_of`` an environment is as the settings have it."""
     if not backups:
-        return Text(f"No backups in {printable(str(directory))}")
-    return _Listing([_cells(backup) for backup in backups], [_style(one) for one in backups])
+        return none_in(directories)
+    partial = [is_partial(one.selection, selection_of(one.environment)) for one in backups]
+    name_of = namer([backup.path for backup in backups])
+    return _Listing(
+        [
+            {**_cells(one), "Status": _status(one, part=part), "File": name_of(one.path)}
+            for one, part in zip(backups, partial, strict=True)
+        ],
+        [_style(one, part=part) for one, part in zip(backups, partial, strict=True)],
+    )
 
 
 def _cells(backup: Backup) -> dict[str, str]:
@@ -43,8 +60,6 @@ def _cells(backup: Backup) -> dict[str, str]:
         "Environment": backup.environment or "?",
         "Database": printable(backup.database or "?"),
         "Size": size(backup.size_bytes) if backup.size_bytes is not None else "-",
-        "Status": _status(backup),
-        "File": printable(backup.path.name),
     }
 
 
@@ -98,13 +113,14 @@ def _width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-def _style(backup: Backup) -> str:
+def _style(backup: Backup, *, part: bool) -> str:
     if backup.status is BackupStatus.OK:
-        return BAD if backup.proof and backup.proof.failed else GOOD
+        good = WARNING if part else GOOD
+        return BAD if backup.proof and backup.proof.failed else good
     return WARNING if backup.status is BackupStatus.METADATA_MISSING else BAD
 
 
-def _status(backup: Backup) -> str:
+def _status(backup: Backup, *, part: bool) -> str:
     """Name the level reached, the time a restore took where it was measured, and a failure."""
     if backup.status is not BackupStatus.OK:
         return f"✗ {backup.status.value}"
@@ -112,14 +128,21 @@ def _status(backup: Backup) -> str:
     reached = level.value if level else "listed"
     if proof and proof.failed:
         return f"✗ {_FAILED[proof.failed.level]} ({reached} before)"
-    text = f"✓ ok, {reached}" if level else "✓ ok"
+    mark = "! only a part" if part else "✓ ok"
+    text = f"{mark}, {reached}" if level else mark
     if proof and proof.restore_seconds is not None:
         text += f", restored in {duration(proof.restore_seconds)}"
     return text
 
 
-def listing_object(backups: Sequence[Backup]) -> list[dict[str, Any]]:
-    """Return what ``--json`` prints: an array, newest first."""
+def listing_object(
+    backups: Sequence[Backup],
+    selection_of: Callable[[str | None], tuple[str, ...]] = no_selection,
+) -> list[dict[str, Any]]:
+    """Return what ``--json`` prints: an array, newest first.
+
+    ``partial``: neither the whole database nor the selection that the settings name.
+    """
     return [
         {
             "timestamp": plain(backup.timestamp),
@@ -130,7 +153,10 @@ def listing_object(backups: Sequence[Backup]) -> list[dict[str, Any]]:
             "level": plain(backup.level),
             "trusted": plain(backup.trusted),
             "restore_seconds": backup.proof.restore_seconds if backup.proof else None,
+            "directory": str(backup.path.parent),
             "path": str(backup.path),
+            "selection": list(backup.selection),
+            "partial": is_partial(backup.selection, selection_of(backup.environment)),
             "complaint": backup.complaint,
             "metadata": plain(backup.metadata),
             "proof": plain(backup.proof),

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, printable, styled
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import part_rows
 from pgvow.cli.render.units import duration, moment
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
     proof = result.evidence
     yield "File", printable(str(result.path))
     yield "Backup of", moment(result.metadata.backup_timestamp)
+    yield from ((name, printable(value)) for name, value in part_rows(result.metadata))
     yield "Server", f"PostgreSQL {printable(proof.server_version or '?')}"
     yield "Compared", f"{proof.tables:,} tables, {proof.rows:,} rows"
     yield "Restore", f"{duration(proof.restore_seconds or 0)} (a recovery takes that at least)"
@@ -59,6 +61,7 @@ def proof_object(result: ProofResult) -> dict[str, Any]:
         "ok": result.proven,
         "path": str(result.path),
         "level": plain(result.level),
+        "selection": list(result.metadata.selection),
         "proof_path": str(result.proof_path) if result.proof else None,
         "proof": plain(result.evidence),
         "warnings": list(result.warnings),

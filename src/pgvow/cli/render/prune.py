@@ -10,14 +10,16 @@ from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, WARNING, printable
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.places import namer, none_in
 from pgvow.cli.render.units import size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from rich.console import RenderableType
 
-    from pgvow.operations.prune import PruneOptions, PruneResult
+    from pgvow.operations.prune import PruneResult
     from pgvow.retention import Verdict
 
 
@@ -42,15 +44,19 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "timestamp": plain(backup.timestamp),
         "size_bytes": backup.size_bytes,
         "level": backup.trusted,
+        "selection": list(backup.selection),
         "keep": verdict.keep,
         "reasons": list(verdict.reasons),
     }
 
 
-def pruned_text(result: PruneResult, options: PruneOptions) -> RenderableType:
+def pruned_text(
+    result: PruneResult, directories: Sequence[Path], *, dry_run: bool
+) -> RenderableType:
     """Render a table of all backups, newest first, and a last line of what was done."""
     if not result.verdicts and not result.finished:
-        return Text(f"No backups in {printable(str(options.output_dir))}")
+        return none_in(directories)
+    name_of = namer([verdict.backup.path for verdict in result.verdicts])
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     table.add_column("Backup", overflow="fold")
@@ -60,11 +66,11 @@ def pruned_text(result: PruneResult, options: PruneOptions) -> RenderableType:
         backup = verdict.backup
         table.add_row(
             Text("keep", style=GOOD) if verdict.keep else Text("remove"),
-            Text(printable(backup.path.name)),
+            Text(name_of(backup.path)),
             Text(size(backup.size_bytes) if backup.size_bytes is not None else "-"),
             Text(printable("; ".join(verdict.reasons))),
         )
-    return Group(table, Text(), *_outcome(result, options))
+    return Group(table, Text(), *_outcome(result, dry_run=dry_run))
 
 
 def outcome_object(result: PruneResult | None) -> dict[str, Any]:
@@ -80,8 +86,8 @@ def outcome_text(result: PruneResult | None) -> Iterator[Text]:
         yield Text(f"Pruned: {len(result.removed)} removed, {size(result.freed_bytes)} freed")
 
 
-def _outcome(result: PruneResult, options: PruneOptions) -> Iterator[Text]:
-    if options.dry_run:
+def _outcome(result: PruneResult, *, dry_run: bool) -> Iterator[Text]:
+    if dry_run:
         count = len(result.to_remove)
         freed = sum(backup.size_bytes or 0 for backup in result.to_remove)
         yield Text(f"{count} would be removed, {size(freed)}; nothing was: --dry-run")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pgvow.cli.console import GOOD, WARNING, mark, printable, styled
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import part_rows
 from pgvow.cli.render.units import duration, moment
 from pgvow.postgres.databases import dropdb
 
@@ -37,6 +38,7 @@ def _rows(result: RestoreResult) -> list[tuple[str, str]]:
     made = f"{metadata.database_name} ({metadata.environment}), {moment(metadata.backup_timestamp)}"
     rows = [
         ("Backup", f"{result.file} of {made}"),
+        *part_rows(metadata),
         ("Database", result.database),
         ("Server", f"PostgreSQL {result.server.version}, pg_restore {result.pg_restore}"),
         ("Objects", f"{result.entries:,}"),
@@ -66,6 +68,7 @@ def restored_object(result: RestoreResult) -> dict[str, Any]:
         "file": str(result.file),
         "database": result.database,
         "metadata": plain(result.metadata),
+        "selection": list(result.metadata.selection),
         "postgresql_version": result.server.version,
         "pg_restore_version": result.pg_restore,
         "entries": result.entries,

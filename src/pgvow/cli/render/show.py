@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pgvow.cli.console import FAINT, WARNING, printable, styled
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import part_rows
 from pgvow.cli.render.units import moment, size
 from pgvow.model import table_key
 
@@ -49,6 +50,7 @@ def _lines(result: Shown) -> list[tuple[str, str]]:
     return [
         ("File", str(facts.path)),
         ("Database", result.database),
+        *part_rows(facts.metadata),
         ("Environment", result.environment or "unknown"),
         ("Moment", moment(result.moment) if result.moment else f"{header.created}, local time"),
         ("Size", size(facts.size_bytes)),
@@ -162,6 +164,7 @@ def shown_object(result: Shown) -> dict[str, Any]:
         "path": str(facts.path),
         "database_name": result.database,
         "environment": result.environment,
+        "selection": list(facts.metadata.selection) if facts.metadata else None,
         "backup_timestamp": plain(result.moment),
         "archive_created": f"{header.created}",
         "size_bytes": facts.size_bytes,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, WARNING, printable
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import selected
 from pgvow.cli.render.units import moment, size
 from pgvow.operations.telling.alarms import told
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pgvow.operations.status import SeriesStatus, StatusReport
+    from pgvow.operations.status import PartStatus, SeriesStatus, StatusReport
     from pgvow.runs import Alarm
 
 _WORDS = {0: "OK", 11: "WARNING", 12: "CRITICAL"}
@@ -68,6 +69,19 @@ def _series_object(one: SeriesStatus) -> dict[str, Any]:
         "free_bytes": one.free_bytes,
         "days_left": round(one.days_left, 1) if one.days_left is not None else None,
         "alarms": [_alarm_object(alarm) for alarm in one.alarms],
+        "selection": list(newest.selection) if newest else [],
+        "parts": [_part_object(part) for part in one.parts],
+    }
+
+
+def _part_object(part: PartStatus) -> dict[str, Any]:
+    return {
+        "selection": list(part.selection),
+        "newest": str(part.newest.path),
+        "timestamp": plain(part.newest.timestamp),
+        "level": part.newest.trusted,
+        "size_bytes": part.newest.size_bytes,
+        "count": part.count,
     }
 
 
@@ -92,7 +106,8 @@ def status_text(report: StatusReport) -> RenderableType:
     table.add_column("Free", overflow="fold")
     for one in report.series:
         table.add_row(*_cells(one))
-    return Group(table, *(line for one in report.series for line in _alarm_lines(one)))
+    lines = [line for one in report.series for line in (*_alarm_lines(one), *_part_lines(one))]
+    return Group(table, *lines)
 
 
 def _cells(one: SeriesStatus) -> Iterator[Text]:
@@ -126,6 +141,17 @@ def _alarm_lines(one: SeriesStatus) -> Iterator[Text]:
         hint = f"  → {_HINTS[alarm.kind]}"
         message = f"{where}: {alarm.message}" if where else alarm.message
         yield Text.assemble((mark, style), f" {printable(message)}", (hint, "dim"))
+
+
+def _part_lines(one: SeriesStatus) -> Iterator[Text]:
+    """Name the backups of parts, which count for nothing above."""
+    where = " ".join(part for part in (one.environment, one.database) if part)
+    for part in one.parts:
+        newest = part.newest.timestamp
+        when = f", the newest of {moment(newest)}" if newest else ""
+        count = f"{part.count} backup{'' if part.count == 1 else 's'}"
+        text = f"{where}: {count} of only a part, {selected(part.selection)}{when}"
+        yield Text(f"- {printable(text)}", "dim")
 
 
 def nagios_line(report: StatusReport) -> str:

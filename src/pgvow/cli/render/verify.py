@@ -8,6 +8,8 @@ from rich.text import Text
 
 from pgvow.cli.console import BAD, GOOD, mark, printable, styled
 from pgvow.cli.render.as_json import plain
+from pgvow.cli.render.parts import part_rows, selected
+from pgvow.cli.render.places import namer, none_in
 from pgvow.cli.render.units import moment, short_digest, size
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ def _passed(result: Verification) -> Text:
             text.append(f"{'Globals:':<12} ").append(good).append(" Match\n")
         if result.deep is not None:
             text.append(f"{'Contents:':<12} ").append(good).append(f" {_decoded(result.deep)}\n")
+        for name, value in part_rows(metadata):
+            text.append(f"{name + ':':<12} {printable(value)}\n")
         text.append(f"{'Size:':<12} {size(metadata.backup_size_bytes)}\n")
         text.append(f"{'Timestamp:':<12} {moment(metadata.backup_timestamp)}")
     return text
@@ -101,18 +105,24 @@ def _steps(result: Verification) -> list[str]:
     ]
 
 
-def verifications_text(results: Sequence[Verification], directory: Path) -> Text:
+def verifications_text(results: Sequence[Verification], directories: Sequence[Path]) -> Text:
     """Render a line a backup, and below it what is wrong with it."""
     if not results:
-        return Text(f"No backups in {printable(str(directory))}")
+        return none_in(directories)
+    name_of = namer([result.path for result in results])
     text = Text()
     for result in results:
-        text.append(mark(good=result.passed)).append(f" {printable(result.path.name)}\n")
+        text.append(mark(good=result.passed)).append(f" {name_of(result.path)}{_part(result)}\n")
         for check in result.checks:
             if not check.passed:
                 text.append(f"  {_line(check)}\n")
     bad = sum(not result.passed for result in results)
     return text.append(f"\n{len(results)} verified, {bad} failed")
+
+
+def _part(result: Verification) -> str:
+    selection = result.metadata.selection if result.metadata else ()
+    return f" (only a part: {printable(selected(selection))})" if selection else ""
 
 
 def verification_object(result: Verification) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
 from pgvow.postgres.server import server_facts
 from pgvow.postgres.statements import role_set, roles_in
+from pgvow.store import load_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,27 @@ def require_whole(options: RestoreOptions) -> None:
             f"--swap puts a whole database in the place of another, and {part} is a part of one",
             steps=[f"Restore the part under a name of its own: {part} without --swap"],
         )
+    if options.swap:
+        try:
+            metadata = load_metadata(options.file)
+        except (VerificationFailed, AccessDenied, OSError):
+            return  # verifying it has more to tell
+        _refuse_part(options, metadata)
+
+
+def _refuse_part(options: RestoreOptions, metadata: Metadata) -> None:
+    """Raise ConfigurationError if a backup of a part would take the place of a database."""
+    if not options.swap or not metadata.selection:
+        return
+    raise ConfigurationError(
+        "--swap puts a whole database in the place of another, and this backup is only of a part:"
+        f" {' '.join(metadata.selection)}",
+        facts={"File": str(options.file)},
+        steps=[
+            "Restore it under a name of its own, without --swap, and take what you need: --to NAME",
+            "Or restore a whole backup: pgvow list",
+        ],
+    )
 
 
 def is_asked_for(settings: Settings, options: RestoreOptions) -> bool:
@@ -101,6 +123,7 @@ def verified(
     """Refuse to restore from a file that is not what its metadata says."""
     result = verify_backup(options.file, pg_bin=settings.pg_bin, environ=environ, progress=progress)
     if result.passed and result.metadata is not None:
+        _refuse_part(options, result.metadata)  # of the very metadata that were verified
         return result.metadata
     raise VerificationFailed(
         "\n".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pgvow.model import BackupStatus, Level
+from pgvow.model import BackupStatus, Level, in_one_order, is_partial
 from pgvow.retention import unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
 from pgvow.settings.durations import format_duration
@@ -34,16 +34,21 @@ def proven_at(backup: Backup) -> datetime | None:
     return max((one.at for one in passed if one.level is Level.PROVEN), default=None)
 
 
-def last_runs(runs: Sequence[Run], environment: str | None) -> dict[Operation, Run]:
-    """The run of each operation that was the last to end by itself, of an environment or of none.
+def last_runs(
+    runs: Sequence[Run],
+    environment: str | None,
+    configured: Sequence[str] = (),
+) -> dict[tuple[Operation, tuple[str, ...]], Run]:
+    """Find the run of each operation and part that ended last by itself, of one environment.
 
-    One that gave no verdict (another was running, it cannot be proven here) is passed over.
+    One that gave no verdict (another was running, it cannot be proven here) is passed over. The
+    part is empty for a whole database, and for the selection that is configured.
     """
     found = {}
     for run in sorted(runs, key=ended_at):
-        is_its = run.environment in (None, environment)
-        if is_its and run.gave_a_verdict:
-            found[run.operation] = run
+        if run.concerns(environment) and run.gave_a_verdict:
+            is_part = is_partial(run.selection, configured)
+            found[run.operation, in_one_order(run.selection) if is_part else ()] = run
     return found
 
 
@@ -52,10 +57,23 @@ def ended_at(run: Run) -> datetime:
     return run.ended or run.started
 
 
-def age_alarms(good: Sequence[Backup], section: StatusSection, now: datetime) -> Iterator[Alarm]:
-    """Too old, or none at all; ``good`` is of one database, newest first."""
+def age_alarms(
+    good: Sequence[Backup],
+    section: StatusSection,
+    now: datetime,
+    parts: Sequence[Backup] = (),
+) -> Iterator[Alarm]:
+    """Yield that a backup is too old, or that there is none.
+
+    ``good`` are the whole ones of one database, newest first, ``parts`` its partial ones.
+    """
     if not good:
-        yield Alarm(AlarmKind.NO_BACKUP, "there is no good backup", is_critical=True)
+        message = "there is no good backup"
+        if parts:
+            of = " ".join(parts[0].selection)
+            message += f" of the whole database, only of parts ({of}); if that part is all that"
+            message += " is to be backed up, name it under [backup] in pgvow.toml"
+        yield Alarm(AlarmKind.NO_BACKUP, message, is_critical=True)
         return
     age = now - (good[0].timestamp or now)
     if age > section.max_age:
@@ -87,17 +105,23 @@ def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
         yield Alarm(AlarmKind.DAMAGED, message, is_critical=True, name=backup.path.name)
 
 
-def run_alarms(runs: Sequence[Run], environment: str | None) -> Iterator[Alarm]:
-    """Operations that cron runs, whose last run failed; that of a backup is critical.
+def run_alarms(
+    runs: Sequence[Run],
+    environment: str | None,
+    configured: Sequence[str] = (),
+) -> Iterator[Alarm]:
+    """Yield operations that cron runs, whose last run failed; that of a whole backup is critical.
 
     Of what a person does at the keyboard, that person has seen how it ended.
     """
-    for operation, run in last_runs(runs, environment).items():
+    for (operation, part), run in last_runs(runs, environment, configured).items():
         if operation in _BY_ITSELF and run.outcome in _BAD:
             when = run.started.strftime("%Y-%m-%d %H:%M UTC")
-            message = f"the last {operation}, {when}, {run.outcome}: {_first_line(run)}"
-            is_critical = operation is Operation.BACKUP
-            yield Alarm(AlarmKind.LAST_RUN_FAILED, message, is_critical, name=operation)
+            of = f" of the part {' '.join(part)}" if part else ""
+            message = f"the last {operation}{of}, {when}, {run.outcome}: {_first_line(run)}"
+            is_critical = operation is Operation.BACKUP and not part
+            name = f"{operation}{of}"
+            yield Alarm(AlarmKind.LAST_RUN_FAILED, message, is_critical, name=name)
 
 
 def _first_line(run: Run) -> str:
@@ -128,9 +152,8 @@ def comparable(good: Sequence[Backup]) -> tuple[Backup, Backup] | None:
     """The newest, and the last before it that is of the same selection."""
     if not good or good[0].metadata is None:
         return None
-    selection = good[0].metadata.selection
     for backup in good[1:]:
-        if backup.metadata is not None and backup.metadata.selection == selection:
+        if backup.metadata is not None and backup.selection == good[0].selection:
             return good[0], backup
     return None
 
@@ -155,7 +178,7 @@ def days_left(runs: Sequence[Run], free: int | None, now: datetime) -> float | N
 
     None where it is not filling up, or where there is less than a day to go by.
     """
-    recent = [run for run in runs if now - _WINDOW <= run.started <= now]
+    recent = [run for run in runs if now - _WINDOW <= run.started <= now and not run.parts]
     if free is None or not recent:
         return None
     days = (now - recent[0].started) / timedelta(days=1)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
+from pgvow.model import in_one_order
 from pgvow.operations.telling.alarms import ended_at
 from pgvow.runs import Operation
 from pgvow.store import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -61,6 +62,9 @@ def metrics_text(report: StatusReport, history: Sequence[Run], now: datetime) ->
             ("backup_rows", "Rows in the newest good backup."),
             ("backup_level", "Its level: 0 listed, 1 verified, 2 decoded, 3 proven."),
             ("last_proof_timestamp_seconds", "When a backup was last proven."),
+            ("partial_backup_timestamp_seconds", "When the newest good one of a part was made."),
+            ("partial_backup_size_bytes", "Size of the newest good backup of a part."),
+            ("partial_backups", "How many good backups of a part there are."),
             ("free_bytes", "Free space where the backups are."),
             ("alarms", "Alarms of pgvow status, by kind."),
         )
@@ -68,7 +72,8 @@ def metrics_text(report: StatusReport, history: Sequence[Run], now: datetime) ->
     for one in report.series:
         _add_series(gauges, one)
     phases = _Gauge("pgvow_run_duration_seconds", "How long each phase of the last run took.")
-    _add_phases(phases, history)
+    whole = {in_one_order(one.newest.selection) for one in report.series if one.newest}
+    _add_phases(phases, history, {(), *whole})
     about = _Gauge("pgvow_info", "Version, and when this was written.")
     about.add(1, version=__version__)
     written = _Gauge("pgvow_written_timestamp_seconds", "When this file was written.")
@@ -100,6 +105,15 @@ def _add_series(gauges: dict[str, _Gauge], one: SeriesStatus) -> None:
         }
     for name, value in values.items():
         gauges[name].add(value, **labels)
+    for part in one.parts:
+        # Under names of their own: a query over the others must not take a part for the whole.
+        of_part = {**labels, "selection": " ".join(part.selection)}
+        made = part.newest.timestamp
+        gauges["partial_backup_timestamp_seconds"].add(
+            made.timestamp() if made else None, **of_part
+        )
+        gauges["partial_backup_size_bytes"].add(part.newest.size_bytes, **of_part)
+        gauges["partial_backups"].add(part.count, **of_part)
     for kind in sorted({alarm.kind for alarm in one.alarms}):
         count = sum(alarm.kind == kind for alarm in one.alarms)
         gauges["alarms"].add(count, **labels, kind=str(kind))
@@ -115,8 +129,11 @@ def _last_failed(one: SeriesStatus) -> bool:
     return made is None or ended_at(one.last_failure) > made
 
 
-def _add_phases(gauge: _Gauge, history: Sequence[Run]) -> None:
-    """Add the phases of the last run of each operation, environment and database that ended."""
+def _add_phases(gauge: _Gauge, history: Sequence[Run], whole: Collection[tuple[str, ...]]) -> None:
+    """Add the phases of the last run of each operation, environment and database that ended.
+
+    Those of a part have its selection as one label more.
+    """
     last = {run.subject: run for run in history if run.ended is not None}
     for run in last.values():
         labels = {
@@ -124,6 +141,8 @@ def _add_phases(gauge: _Gauge, history: Sequence[Run]) -> None:
             "environment": run.environment or "",
             "database": run.database or "",
         }
+        if in_one_order(run.selection) not in whole:
+            labels["selection"] = " ".join(run.selection)
         for phase, seconds in run.seconds.items():
             gauge.add(seconds, **labels, phase=phase)
         if run.ended is not None:

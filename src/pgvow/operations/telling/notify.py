@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME = ".pgvow-notifications.json"
 _MOST_WAITING = 50
+_SUBJECT = len(("operation", "environment", "database"))
 _LONGEST_WAIT = timedelta(days=7)
 _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
 
@@ -67,21 +68,25 @@ def decide(
     now: datetime,
     *,
     died: Sequence[Run] = (),
+    parts: Sequence[Run] = (),
 ) -> list[Message]:
     """Say what there is to tell of a run and of the alarms after it, and bring the state up to it.
 
     Pure but for ``state``. An interrupted run is neither a failure nor the end of one. A failure
-    before the database was known ends with the next success of the same operation.
+    before the database was known ends with the next success of the same operation. ``parts`` have
+    the outcome for each database, if the run concerned several.
     """
     messages: list[Message] = []
-    for one in (*died, run):
+    for one in (*died, *(parts or (run,))):
         messages.extend(_of_run(state, one, section))
     messages.extend(_of_alarms(state, alarms, section, now))
     return [message for message in messages if message.event in section.on]
 
 
 def _subject(run: Run) -> str:
-    return json.dumps([run.operation, run.environment, run.database])
+    """Name what failed, in the state's words: three, and one more for a part of a database."""
+    part = [" ".join(sorted(run.selection))] if run.selection else []
+    return json.dumps([run.operation, run.environment, run.database, *part])
 
 
 def _of_run(state: State, run: Run, section: NotificationsSection) -> Iterator[Message]:
@@ -105,9 +110,11 @@ def _of_run(state: State, run: Run, section: NotificationsSection) -> Iterator[M
 
 
 def _is_mended_by(subject: str, run: Run) -> bool:
-    operation, environment, database = json.loads(subject)
+    operation, environment, database, *part = json.loads(subject)
     return (
         operation == run.operation
+        # A success with a part is none of the whole; a failure that named nothing ends with any.
+        and (environment is None or part == json.loads(_subject(run))[_SUBJECT:])
         and environment in (None, run.environment)
         and database in (None, run.database)
     )
@@ -155,6 +162,7 @@ def notify(
     run: Run,
     *,
     died: Sequence[Run],
+    parts: Sequence[Run] = (),
     alarms: Sequence[Alarm],
     section: NotificationsSection,
     directory: Path,
@@ -163,13 +171,13 @@ def notify(
 ) -> None:
     """Tell what there is to tell, and what is still waiting; what fails is a warning.
 
-    ``died`` are runs that were found dead just now. Raises AccessDenied or PgvowError where the
-    state cannot be kept.
+    ``died`` are runs that were found dead just now, ``parts`` as ``decide`` has them.
+    Raises AccessDenied or PgvowError where the state cannot be kept.
     """
     path = directory / NAME
     with _locked(path) as fd:
         state = _read(fd, warn)
-        state.waiting += decide(state, run, alarms, section, now, died=died)
+        state.waiting += decide(state, run, alarms, section, now, died=died, parts=parts)
         _keep(fd, state, warn)  # a message is not lost by our death while it is sent
         post = _Post(section, now, warn)
         recent = [one for one in state.waiting[-_MOST_WAITING:] if now - one.at < _LONGEST_WAIT]
@@ -285,7 +293,7 @@ def _read(fd: int, warn: Callable[[str], None]) -> State:
 
 def _decoded(found: dict[str, Any]) -> State:
     for subject in found["failed"]:
-        if len(json.loads(subject)) != len(("operation", "environment", "database")):
+        if len(json.loads(subject)) not in (_SUBJECT, _SUBJECT + 1):
             raise ValueError("not a subject")
     return State(
         failed=set(found["failed"]),
