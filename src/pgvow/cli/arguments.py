@@ -27,7 +27,13 @@ class Parser(argparse.ArgumentParser):
         """Return the help, in colours where the terminal has them."""
         from rich_argparse import RawDescriptionRichHelpFormatter  # noqa: PLC0415 - slow to load
 
-        self.formatter_class = RawDescriptionRichHelpFormatter
+        class AsWritten(RawDescriptionRichHelpFormatter):
+            """Our texts have brackets, of pgvow.toml's sections: none of them is markup."""
+
+            help_markup = False
+            text_markup = False
+
+        self.formatter_class = AsWritten
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:

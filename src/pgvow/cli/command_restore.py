@@ -102,7 +102,7 @@ def _add_swap(restore: argparse.ArgumentParser) -> None:
     restore.add_argument(
         "--yes",
         action="store_true",
-        help="swap without typing the database's name, which is asked for but in development",
+        help="do not ask for the database's name before a swap (development never asks)",
     )
 
 

