@@ -1,0 +1,206 @@
+"""36 failures of the surroundings during a proof: each its exit code, none is held against it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.errors import PgvowError
+from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.progress import Silent
+from pgvow.store import proof_path
+from tests.support.commands import Commands, clean_environment
+from tests.support.disks import mounted, needs_root
+from tests.support.hostile_moments import MOMENTS, PAUSE, at
+from tests.support.inprocess import back_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import psutil
+
+    from tests.conftest import StartServer
+    from tests.support.servers import Servers, TestServer
+
+_MAJOR = 18
+_DONE, _UNFINISHED, _CONNECTION, _FULL = 0, 1, 3, 5
+
+
+@pytest.fixture(scope="module")
+def dumps(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """One sound backup for each moment, shared by all tests of the file."""
+    server = servers.get(_MAJOR)
+    made: dict[str, Path] = {}
+    for moment, schema in MOMENTS.items():
+        database = server.unique_name()
+        server.create_database(database)
+        try:
+            server.psql(database, PAUSE + schema)
+            folder = tmp_path_factory.mktemp("dump")
+            made[moment] = back_up(server, database, folder).backup.path
+        finally:
+            server.drop_database(database)
+    return made
+
+
+def _prove(dump: Path, server: TestServer, on: str | None = None) -> int:
+    """Prove a backup by calling the operation; return the exit code that it comes to."""
+    environ = {**clean_environment(), "PGVOW_PG_BIN": str(server.bin)}
+    try:
+        result = prove_backup(
+            dump,
+            ProveOptions(on=on, jobs=2),
+            pg_bin=server.bin,
+            environ=environ,
+            progress=Silent(),
+        )
+    except PgvowError as error:
+        return error.status
+    return _DONE if result.proven else 8
+
+
+def _recorded(dump: Path) -> bytes | None:
+    path = proof_path(dump)
+    return path.read_bytes() if path.exists() else None
+
+
+def _signal(signum: signal.Signals) -> Callable[[psutil.Process], None]:
+    return lambda process: process.send_signal(signum)
+
+
+def _stop_at_once(process: psutil.Process) -> None:
+    postmaster = process.parent()
+    assert postmaster is not None
+    postmaster.send_signal(signal.SIGQUIT)
+
+
+# What pg_cancel_backend and pg_terminate_backend send; a crash of one process; a fail-over.
+_ACTIONS = {
+    "cancel": (_signal(signal.SIGINT), _UNFINISHED),
+    "terminate": (_signal(signal.SIGTERM), _CONNECTION),
+    "crash": (_signal(signal.SIGKILL), _CONNECTION),
+    "immediate shutdown": (_stop_at_once, _CONNECTION),
+}
+
+
+@pytest.mark.majors(_MAJOR)
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("action", _ACTIONS)
+@pytest.mark.parametrize("place", ["throw-away", "given"])
+def test_what_happens_to_a_server(
+    place: str,
+    action: str,
+    moment: str,
+    server: TestServer,
+    dumps: Mapping[str, Path],
+    start_server: StartServer,
+) -> None:
+    """A cancel, a termination, a crash, a shutdown at every moment: no verdict, nothing kept."""
+    act, expected = _ACTIONS[action]
+    lasts = action in {"cancel", "terminate"}
+    given = (server if lasts else start_server(_MAJOR)) if place == "given" else None
+    before = _recorded(dumps[moment])
+    with at(moment, act) as done:
+        code = _prove(dumps[moment], server, given.conninfo("postgres") if given else None)
+    assert done.is_set()
+    assert expected == code
+    assert before == _recorded(dumps[moment])
+
+
+@needs_root
+@pytest.mark.majors(_MAJOR)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_disk_that_fills_up(
+    moment: str,
+    server: TestServer,
+    dumps: Mapping[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Short writes of a throw-away server on a full disk are 5 at every moment."""
+    before = _recorded(dumps[moment])
+    with _disk("300m") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        with at(moment, lambda _: _fill(disk)) as done:
+            code = _prove(dumps[moment], server)
+    assert done.is_set()
+    assert _FULL == code
+    assert before == _recorded(dumps[moment])
+
+
+@contextlib.contextmanager
+def _disk(size: str) -> Iterator[Path]:
+    """Mount a disk that a server's own user can enter, which it could not below ``tmp_path``."""
+    with tempfile.TemporaryDirectory(prefix="pgvow-test-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        with mounted(Path(folder) / "d", f"size={size},mode=1777") as disk:
+            yield disk
+
+
+def _fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(1 << 20)):
+                pass
+        except OSError:
+            return
+
+
+@needs_root
+@pytest.mark.majors(_MAJOR)
+def test_a_disk_too_small_for_a_server(
+    server: TestServer,
+    dumps: Mapping[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Initdb on a full disk is 5, and no lack of programs."""
+    with _disk("10m") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        assert _FULL == _prove(dumps["COPY"], server)
+
+
+@pytest.mark.majors(_MAJOR)
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "statement_timeout",
+        "lock_timeout",
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+        "transaction_timeout",
+    ],
+)
+def test_time_limits_of_the_role(limit: str, server: TestServer, dumps: Mapping[str, Path]) -> None:
+    """A limit of a tenth of the time that a statement takes ends neither us nor a tool: proven."""
+    role = server.unique_name("limited")
+    server.psql(
+        "postgres",
+        f"CREATE ROLE {role} SUPERUSER LOGIN PASSWORD '{server.password}';"
+        f" ALTER ROLE {role} SET {limit} = '200ms'",
+    )
+    dump = dumps["CREATE INDEX"]
+    try:
+        on = f"{server.conninfo('postgres')} user={role}"
+        assert _DONE == _prove(dump, server, on)
+    finally:
+        server.psql("postgres", f"DROP ROLE {role}")
+        proof_path(dump).unlink(missing_ok=True)
+
+
+@pytest.mark.majors(_MAJOR)
+@pytest.mark.parametrize("handles", [12, 16, 24])
+def test_no_file_handles(
+    handles: int, server: TestServer, dumps: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Too few file handles are named, with the command that allows more, and are no verdict."""
+    prefix = ("prlimit", f"--nofile={handles}")
+    commands = Commands(tmp_path, {"PGVOW_PG_BIN": str(server.bin)}, prefix)
+    before = _recorded(dumps["COPY"])
+    done = commands.pgvow("prove", dumps["COPY"])
+    assert _UNFINISHED == done.code, done.err
+    assert "ulimit -n" in done.err
+    assert before == _recorded(dumps["COPY"])
