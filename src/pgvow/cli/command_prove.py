@@ -22,7 +22,11 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         " fingerprint, the sequences, the large objects and the schema with what was there. The"
         " outcome is kept beside the backup, with the time that the restore took. Exit code 0:"
         " proven; 8: something differs; 13: cannot be proven here, for want of an extension or a"
-        " collation.",
+        " collation. Checks, generated columns and functions in the backup are code of the source's"
+        " roles, and a restore runs it: here as a role that is no superuser, may run no programs"
+        " and has no network. With --on too, if you are a superuser and such a role can log in as"
+        " you do; else it runs with your rights, and a warning says so. Look first: pgvow show FILE"
+        " --code.",
     )
     which = prove.add_mutually_exclusive_group(required=True)
     which.add_argument("file", metavar="FILE", type=path, nargs="?", help="the .dump file")

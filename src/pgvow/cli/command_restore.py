@@ -21,6 +21,12 @@ _TEXT = """\
 Verify a backup, restore it into a database that does not exist yet, and compare every row of it
 with what was backed up. The restore happens under a temporary name: what stands under the name you
 give is whole, or not there.
+
+Checks, generated columns and functions in the backup are code of the source's roles, and a restore
+runs it. A superuser's restore is done by a role made for it, which is no superuser, may run no
+programs, and is dropped at the end; if it cannot log in as you do, a warning says so, and the code
+runs with your rights. Extensions, functions in C and the like are restored by you in any case. Look
+first: pgvow show FILE --code.
 """
 
 
@@ -49,7 +55,7 @@ def _add_what(restore: argparse.ArgumentParser) -> None:
         metavar="N",
         type=options.count,
         help="connections that restore at the same time (default: the cores, at least 2 and at"
-        " most 8; 1 restores in a single transaction)",
+        " most 8; 1 restores by one connection)",
     )
     restore.add_argument(
         "--table",
@@ -72,7 +78,10 @@ def _add_owners(restore: argparse.ArgumentParser) -> None:
         help="give what one role owns or was granted to another: a line old=new each",
     )
     owners.add_argument(
-        "--no-owner", action="store_true", help="let everything belong to the role that restores"
+        "--no-owner",
+        action="store_true",
+        help="let everything belong to the role that restores; its functions and checks run with"
+        " that role's rights from then on",
     )
     restore.add_argument(
         "--globals",

@@ -21,11 +21,19 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
         " from reading it.",
     )
     show.add_argument("file", metavar="FILE", type=path, help="the .dump file")
+    show.add_argument(
+        "--code",
+        action="store_true",
+        help="list its functions, triggers, event triggers, rules, checks, generated columns and"
+        " extensions by owner, instead: what a restore runs",
+    )
     options.add_report(show)
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Show what is in a backup."""
+    """Show what is in a backup, or the code in it."""
+    if arguments.code:
+        return _show_code(arguments)
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415 - --help loads no libraries
     from pgvow.cli.render.show import shown_object, shown_text  # noqa: PLC0415
@@ -34,4 +42,16 @@ def show(arguments: argparse.Namespace) -> int:
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = show_backup(arguments.file, progress=progress)
     print_result(arguments, lambda: shown_object(result), lambda: shown_text(result))
+    return 0
+
+
+def _show_code(arguments: argparse.Namespace) -> int:
+    from pgvow.cli.printing import print_result  # noqa: PLC0415
+    from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
+    from pgvow.cli.render.code import code_object, code_text  # noqa: PLC0415
+    from pgvow.operations.code import code_in_backup  # noqa: PLC0415
+
+    with TerminalProgress(quiet=arguments.quiet) as progress:
+        code = code_in_backup(arguments.file, progress=progress)
+    print_result(arguments, lambda: code_object(arguments.file, code), lambda: code_text(code))
     return 0
