@@ -14,6 +14,7 @@
     │   ├── NothingMatches     7    what was chosen is not there
     │   └── LockNotGranted     7    a table's lock was not to be had in time
     ├── VerificationFailed     8    a backup is not what its metadata says
+    │   └── UnreadableFile     8    a backup's file cannot be read: it says nothing of the data
     ├── AlreadyRunning         9    another run holds this database's lock
     ├── RestoreFailed         10    restoring failed, and with it the new database
     ├── CannotBeProven        13    what a proof needs is not to be had here
@@ -180,6 +181,12 @@ class VerificationFailed(PgvowError):
 
     exit_code = 8
     title = "Verification failed"
+
+
+class UnreadableFile(VerificationFailed):
+    """A file of a backup cannot be read: a bad sector, a loop of links, a pipe in its place."""
+
+    title = "A file cannot be read"
 
 
 class AlreadyRunning(PgvowError):

@@ -269,17 +269,27 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """When a dump could not be read, and why: a state of the file, and no evidence of its data."""
+
+    at: datetime
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What has been shown of one dump so far: the contents of its ``.proof.json``.
 
     ``passed`` has the last check that passed of each level, lowest level first. ``failed`` is the
-    last that did not, unless one of its level or a higher one has passed since.
+    last that did not, unless one of its level or a higher one has passed since. ``unreadable`` is
+    set if the file could not be read when a check was last made.
     """
 
     backup_file: str
     checksum_sha256: str
     passed: tuple[Evidence, ...] = ()
     failed: Evidence | None = None
+    unreadable: Unreadable | None = None
 
     @property
     def level(self) -> Level | None:
@@ -294,13 +304,13 @@ class Proof:
     def after(self, evidence: Evidence) -> Proof:
         """What has been shown with one check more."""
         if not evidence.passed:
-            return replace(self, failed=evidence)
+            return replace(self, failed=evidence, unreadable=None)
         others = [one for one in self.passed if one.level is not evidence.level]
         passed = sorted([*others, evidence], key=lambda one: one.level.rank)
         failed = self.failed
         if failed is not None and failed.level.rank <= evidence.level.rank:
             failed = None
-        return replace(self, passed=tuple(passed), failed=failed)
+        return replace(self, passed=tuple(passed), failed=failed, unreadable=None)
 
 
 def level_reached(metadata: Metadata | None, proof: Proof | None) -> Level | None:
@@ -326,6 +336,7 @@ class BackupStatus(StrEnum):
     DUMP_MISSING = "dump missing"
     METADATA_MISSING = "no metadata"
     METADATA_BROKEN = "metadata broken"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

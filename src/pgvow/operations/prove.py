@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow import __version__
-from pgvow.errors import ConfigurationError, PgvowError
+from pgvow.errors import ConfigurationError, PgvowError, UnreadableFile
 from pgvow.model import BackupStatus, Evidence, Level, is_partial, level_reached
 from pgvow.operations.proving.evidence import translated
 from pgvow.operations.proving.file import checked_aside, contents, described, now
 from pgvow.operations.proving.place import ProveOptions, chosen_place, require_space
 from pgvow.operations.proving.run import Run, restore_and_compare
-from pgvow.operations.recording import record
-from pgvow.store import LocalStore, being_read, proof_path
+from pgvow.operations.recording import record, record_unreadable
+from pgvow.store import LocalStore, being_read, proof_path, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,8 +122,14 @@ def prove_backup(
     """
     with being_read(path):
         metadata = described(path)
-        run = Run(path, metadata, contents(path, metadata, progress), options, progress, between)
-        evidence = _shown(run, pg_bin, environ)
+        try:
+            with reading(path):
+                toc = contents(path, metadata, progress)
+                run = Run(path, metadata, toc, options, progress, between)
+                evidence = _shown(run, pg_bin, environ)
+        except UnreadableFile as error:
+            record_unreadable(path, metadata, error.cause, warn=progress.warn)
+            raise
         proof = record(path, metadata, evidence, warn=run.warn)
     return ProofResult(path, metadata, evidence, proof, tuple(run.warnings))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+import stat
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pgvow.errors import AlreadyRunning, PgvowError
+from pgvow.archive import ArchiveError, read_toc
+from pgvow.errors import AlreadyRunning, PgvowError, UnreadableFile
+from pgvow.model import BackupStatus
+from pgvow.operations.recording import record_unreadable
 from pgvow.retention import Verdict, decide
 from pgvow.store import (
     LocalStore,
@@ -14,11 +19,12 @@ from pgvow.store import (
     begun,
     load_proof,
     parse_stem,
+    reading,
     remove,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from pgvow.store.names import Stem
 
 _DUMP = ".dump"
+_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_END_BYTES = 4096
 _Group = tuple[str, str]
 
 
@@ -123,7 +131,7 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     Raises AccessDenied or PgvowError where the directory cannot be read.
     """
     store = LocalStore(options.output_dir)
-    result = PruneResult(verdicts=tuple(_verdicts(store, options, now)))
+    result = PruneResult(verdicts=_verdicts(store, options, now))
     if options.dry_run:
         return result
     groups = {_group(backup) for backup in result.to_remove}
@@ -142,11 +150,76 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     return result
 
 
-def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> Iterator[Verdict]:
+def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> tuple[Verdict, ...]:
+    """Decide on the backups that are asked for, until what is kept can be read.
+
+    A backup that cannot be read is no reason to remove another: it is recorded as unreadable, and
+    the decision is made again without it.
+    """
+    backups = list(store.list())
+    looked_at: set[Path] = set()
+    while True:
+        verdicts = tuple(_decided(backups, options, now))
+        if all(verdict.keep for verdict in verdicts):
+            return verdicts
+        causes = {
+            one.path: cause
+            for one in _counted(verdicts, looked_at)
+            if (cause := read_error(one)) is not None
+        }
+        if not causes:
+            return verdicts
+        if not options.dry_run:
+            _record(backups, causes)
+        backups = [_marked(backup, causes.get(backup.path)) for backup in backups]
+
+
+def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Backup]:
+    """Yield what is kept, counts as good, and was not looked at yet."""
+    for verdict in verdicts:
+        backup = verdict.backup
+        if verdict.keep and backup.status is BackupStatus.OK and backup.path not in looked_at:
+            looked_at.add(backup.path)
+            yield backup
+
+
+def read_error(backup: Backup) -> str | None:
+    """Open a backup and read both of its ends; returns why that fails, or None."""
+    path = backup.path
+    try:
+        with reading(path), os.fdopen(os.open(path, _READ_ONLY), "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode) or about.st_size != backup.size_bytes:
+                return f"cannot read {path}: it is not the file that was listed"
+            read_toc(file)
+            file.seek(-min(_END_BYTES, about.st_size), os.SEEK_END)
+            file.read()
+    except UnreadableFile as error:
+        return error.cause
+    except (ArchiveError, OSError) as error:
+        return f"cannot read {path}: {error}"
+    return None
+
+
+def _record(backups: Sequence[Backup], causes: Mapping[Path, str]) -> None:
+    for backup in backups:
+        if backup.path in causes and backup.metadata is not None:
+            record_unreadable(
+                backup.path, backup.metadata, causes[backup.path], warn=lambda _: None
+            )
+
+
+def _marked(backup: Backup, cause: str | None) -> Backup:
+    if cause is None:
+        return backup
+    return replace(backup, status=BackupStatus.UNREADABLE, complaint=cause)
+
+
+def _decided(backups: Sequence[Backup], options: PruneOptions, now: datetime) -> Iterator[Verdict]:
     """Decide on the backups that are asked for; those under names of others are kept."""
     ours: list[Backup] = []
     others: list[Backup] = []
-    for backup in store.list():
+    for backup in backups:
         if options.environment is not None and backup.environment != options.environment:
             continue
         if options.database is not None and backup.database != options.database:
@@ -184,7 +257,7 @@ def _prune_group(
     store: LocalStore, options: PruneOptions, now: datetime, group: _Group, result: PruneResult
 ) -> None:
     """Remove what no rule keeps, decided once more with the lock held."""
-    verdicts: Sequence[Verdict] = tuple(_verdicts(store, options, now))
+    verdicts = _verdicts(store, options, now)
     # Oldest first: whatever ends us, what is left is the newer part.
     for verdict in reversed(verdicts):
         backup = verdict.backup

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
-from pgvow.store import add_evidence
+from pgvow.model import Unreadable
+from pgvow.store import add_evidence, mark_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,18 @@ def record(
     kept = tuple(map(_writable, evidence.differences[:_MOST_KEPT]))
     try:
         return add_evidence(path, metadata.checksum_sha256, replace(evidence, differences=kept))
+    except PgvowError as error:
+        warn(f"the outcome is not kept beside the backup: {error.cause}")
+        return None
+
+
+def record_unreadable(
+    path: Path, metadata: Metadata, cause: str, *, warn: Callable[[str], None]
+) -> Proof | None:
+    """Record beside a dump that it cannot be read; None if that cannot be written."""
+    unreadable = Unreadable(datetime.now(UTC).replace(microsecond=0), _text(cause))
+    try:
+        return mark_unreadable(path, metadata.checksum_sha256, unreadable)
     except PgvowError as error:
         warn(f"the outcome is not kept beside the backup: {error.cause}")
         return None

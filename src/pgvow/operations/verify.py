@@ -6,16 +6,17 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, OtherFormat, read_toc
-from pgvow.errors import ToolUnsuitable
+from pgvow.errors import AccessDenied, PgvowError, ToolUnsuitable, UnreadableFile
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.hashing import hash_file
-from pgvow.operations.recording import record
+from pgvow.operations.recording import record, record_unreadable
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.listing import complaint_of, listing_complaint, start_listing
 from pgvow.progress import Silent
@@ -24,6 +25,7 @@ from pgvow.store import (
     MetadataError,
     being_read,
     load_metadata,
+    reading,
     refusals,
     sha256_file,
 )
@@ -53,6 +55,7 @@ class Verification:
     """All that was looked at in one backup. ``passed`` only where every check passed.
 
     ``proof`` is all that has been shown of it by now, None where that could not be kept.
+    ``unreadable`` is why the file cannot be read, if it cannot: no evidence against its data.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class Verification:
     deep: DeepCheck | None = None
     proof: Proof | None = None
     warnings: tuple[str, ...] = ()
+    unreadable: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -90,9 +94,33 @@ def verify_backup(
     """
     installation = choose_newest(find_installations(pg_bin=pg_bin, environ=environ))
     installation.program("pg_restore")
+    try:
+        return _checked(path, installation, environ, progress, deep=deep)
+    except UnreadableFile as error:
+        return _unreadable(path, error.cause)
+
+
+def _unreadable(path: Path, cause: str) -> Verification:
+    check = Check("file", passed=False, expected="readable", found=cause)
+    metadata = None
+    with suppress(PgvowError):
+        metadata = load_metadata(path)
+    return Verification(path, (check,), metadata, None, unreadable=cause)
+
+
+def _checked(
+    path: Path,
+    installation: Installation,
+    environ: Mapping[str, str],
+    progress: Progress,
+    *,
+    deep: bool,
+) -> Verification:
     with refusals("read", path):
         is_file = path.is_file()
         found = "not a regular file" if path.exists() else "no such file"
+    if not is_file and found == "not a regular file":
+        return _unreadable(path, f"cannot read {path}: it is {found}")
     if not is_file:
         missing = Check("file", passed=False, expected=str(path), found=found)
         return Verification(path, (missing,), None, None)
@@ -105,7 +133,7 @@ def verify_backup(
         complaint = _complaint(path, listed, unchanged=False)
         structure = _structure(installation, complaint, None)
         return Verification(path, (present, broken, structure), None, path.stat().st_size)
-    with start_listing(installation, path, environ) as listing:
+    with reading(path), start_listing(installation, path, environ) as listing:
         read = _read(path, metadata, progress, deep=deep)
         listed = complaint_of(listing)
     unchanged = all(check.passed for check in _bytes(metadata, read))
@@ -267,9 +295,14 @@ def verify_and_record(
         result = verify_backup(path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
         if result.metadata is None:
             return result
-        evidence = _evidence(result, time.monotonic() - started)
         warnings: list[str] = []
-        proof = record(path, result.metadata, evidence, warn=warnings.append)
+        if result.unreadable is not None:
+            proof = record_unreadable(
+                path, result.metadata, result.unreadable, warn=warnings.append
+            )
+        else:
+            evidence = _evidence(result, time.monotonic() - started)
+            proof = record(path, result.metadata, evidence, warn=warnings.append)
     for warning in warnings:
         progress.warn(warning)
     return replace(result, proof=proof, warnings=tuple(warnings))
@@ -309,10 +342,19 @@ def verify_all(
 ) -> tuple[Verification, ...]:
     """Verify every backup of some directories, newest first, and keep the level each has reached.
 
-    With ``environment`` only its own.
+    With ``environment`` only its own. One that may not be read (AccessDenied) fails alone.
     """
+
+    def verified(path: Path) -> Verification:
+        try:
+            return verify_and_record(
+                path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep
+            )
+        except AccessDenied as error:
+            return _unreadable(path, error.cause)
+
     return tuple(
-        verify_and_record(backup.path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
+        verified(backup.path)
         for directory in directories
         for backup in LocalStore(directory).list()
         if environment in (None, backup.environment)

@@ -14,11 +14,12 @@ from pgvow.store.proof import (
     decode_proof,
     encode_proof,
     load_proof,
+    mark_unreadable,
     proof_path,
 )
 from pgvow.store.reading import MetadataMissingError, load_metadata
 from pgvow.store.recovery import Recovered, RecoveryAction
-from pgvow.store.refusals import refusals
+from pgvow.store.refusals import reading, refusals
 from pgvow.store.removal import begun, remove
 
 __all__ = [
@@ -43,9 +44,11 @@ __all__ = [
     "is_running",
     "load_metadata",
     "load_proof",
+    "mark_unreadable",
     "metadata_name",
     "parse_stem",
     "proof_path",
+    "reading",
     "refusals",
     "remove",
     "safe_name",

@@ -65,6 +65,8 @@ def _backup(directory: Path, place: str, base: str, found: set[str]) -> Backup |
     if is_missing and not os.path.lexists(dump_path):
         return None  # removed since the directory was read
     backup = _describe(directory / (base + names.DUMP), metadata, size, no_dump)
+    if size is None and _is_unreadable(dump_path):
+        backup = replace(backup, status=BackupStatus.UNREADABLE)
     return _with_proof(backup, dump_path) if base + names.PROOF in found else backup
 
 
@@ -77,8 +79,12 @@ def _with_proof(backup: Backup, dump_path: str) -> Backup:
     metadata = backup.metadata
     if proof is None or metadata is None or backup.status is not BackupStatus.OK:
         return backup
-    is_its = proof.checksum_sha256 == metadata.checksum_sha256
-    return replace(backup, proof=proof) if is_its else backup
+    if proof.checksum_sha256 != metadata.checksum_sha256:
+        return backup
+    if proof.unreadable is None:
+        return replace(backup, proof=proof)
+    status, complaint = BackupStatus.UNREADABLE, proof.unreadable.cause
+    return replace(backup, proof=proof, status=status, complaint=complaint)
 
 
 def _read(metadata_path: str, dump_name: str) -> Metadata | MetadataError:
@@ -94,7 +100,7 @@ def _read(metadata_path: str, dump_name: str) -> Metadata | MetadataError:
 
 
 def _size(path: str) -> tuple[int | None, str]:
-    """Return the dump's size, or why there is none."""
+    """Return the dump's size, or None and why it has none."""
     name = path.rpartition("/")[2]
     try:
         about = os.stat(path)  # noqa: PTH116 - a text, see above
@@ -106,6 +112,17 @@ def _size(path: str) -> tuple[int | None, str]:
     if not stat.S_ISREG(about.st_mode):
         return None, f"{name} is not a regular file"
     return about.st_size, ""
+
+
+def _is_unreadable(path: str) -> bool:
+    """Whether something has the name that is no readable file; not a link that leads nowhere."""
+    try:
+        os.stat(path)  # noqa: PTH116 - a text, see above
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _describe(

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pgvow.errors import VerificationFailed
-from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof
+from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
 from pgvow.store import durable, names
 from pgvow.store.files import partial
 from pgvow.store.metadata import moment_text
@@ -22,7 +22,7 @@ from pgvow.store.refusals import refusals
 from pgvow.store.strict_json import Reader, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 PROOF_VERSION = 1
@@ -54,6 +54,9 @@ def encode_proof(proof: Proof) -> bytes:
         "passed": [_plain(evidence) for evidence in proof.passed],
         "failed": _plain(proof.failed) if proof.failed else None,
     }
+    if proof.unreadable is not None:
+        at = moment_text(proof.unreadable.at)
+        found["unreadable"] = {"at": at, "cause": proof.unreadable.cause}
     try:
         text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, OverflowError) as error:
@@ -87,6 +90,7 @@ def _proof(reader: Reader) -> Proof:
         checksum_sha256=reader.digest("checksum_sha256", _SHA256_DIGITS),
         passed=reader.objects("passed", _evidence),
         failed=reader.optional("failed", lambda key: reader.nested(key, _evidence)),
+        unreadable=reader.optional("unreadable", lambda key: reader.nested(key, _unreadable)),
     )
     level = reader.optional("level", lambda key: reader.choice(key, tuple(Level)))
     if not reader.complaints:
@@ -120,6 +124,10 @@ def _evidence(reader: Reader) -> Evidence:
     )
 
 
+def _unreadable(reader: Reader) -> Unreadable:
+    return Unreadable(at=reader.moment("at"), cause=reader.text("cause"))
+
+
 def _difference(reader: Reader) -> Difference:
     kind = reader.choice("kind", tuple(DifferenceKind))
     return Difference(
@@ -133,13 +141,29 @@ def _difference(reader: Reader) -> Difference:
 def add_evidence(dump: Path, checksum_sha256: str, evidence: Evidence) -> Proof:
     """Add what one check showed to the proof beside its dump, and return what that says now.
 
+    Raises AccessDenied, NoSpace, PgvowError or ProofError.
+    """
+    return _change(dump, checksum_sha256, lambda proof: proof.after(evidence))
+
+
+def mark_unreadable(dump: Path, checksum_sha256: str, unreadable: Unreadable) -> Proof:
+    """Record beside a dump that it cannot be read; a check that reads it takes that back.
+
+    Raises AccessDenied, NoSpace, PgvowError or ProofError.
+    """
+    return _change(dump, checksum_sha256, lambda proof: replace(proof, unreadable=unreadable))
+
+
+def _change(dump: Path, checksum_sha256: str, change: Callable[[Proof], Proof]) -> Proof:
+    """Read the proof beside a dump, change it, and write it anew.
+
     The file is its owner's only, and appears whole or not at all. What an older one says of other
     bytes, or cannot be read, is dropped. Raises AccessDenied, NoSpace, PgvowError or ProofError.
     """
     path = proof_path(dump)
     with refusals("write", path), _partial_locked(partial(path)) as fd:
         try:
-            proof = _known(dump, checksum_sha256).after(evidence)
+            proof = change(_known(dump, checksum_sha256))
             data = encode_proof(proof)
             os.truncate(fd, 0)
             _write(fd, data)

@@ -4,17 +4,58 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgvow.errors import AccessDenied, ConfigurationError, NoSpace, PgvowError, lack_of_resources
+from pgvow.errors import (
+    AccessDenied,
+    ConfigurationError,
+    NoSpace,
+    PgvowError,
+    UnreadableFile,
+    lack_of_resources,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+# Of one file, and not of us or the machine. A pipe or a device without anybody is ENXIO.
+_OF_THE_FILE = frozenset(
+    {
+        errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.ENXIO,
+        errno.EILSEQ, errno.EUCLEAN, errno.EBADMSG, errno.EOVERFLOW,
+    }
+)  # fmt: skip
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise UnreadableFile if it is the file that cannot be read; other errors go through."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_THE_FILE:
+            raise
+        raise unreadable(error, path) from error
+
+
+def unreadable(error: OSError, path: str | os.PathLike[str]) -> UnreadableFile:
+    """Translate a read error that belongs to one file."""
+    place = os.fspath(path)
+    steps = [f"Look at it: ls -ld {shlex.quote(place)}", "Use another backup: pgvow list"]
+    if error.errno in {errno.EIO, errno.EUCLEAN, errno.EBADMSG}:
+        steps = [
+            "See what the disk says: dmesg | tail, smartctl -a DEVICE",
+            "Copy the file from elsewhere, if there is another copy",
+            *steps[1:],
+        ]
+    return UnreadableFile(
+        f"cannot read {place}: {error.strerror or error}", facts={"File": place}, steps=steps
+    )
 
 
 @contextmanager
@@ -37,6 +78,8 @@ def translated(error: OSError, *, doing: str, path: str | os.PathLike[str]) -> P
     if lack := lack_of_resources(error):
         lack.cause = cause
         return lack
+    if doing == "read" and error.errno in _OF_THE_FILE:
+        return unreadable(error, path)
     if error.errno == errno.ENOTDIR:
         return ConfigurationError(
             cause,

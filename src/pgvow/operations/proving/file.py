@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
-from pgvow.errors import VerificationFailed
+from pgvow.errors import UnreadableFile, VerificationFailed
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.hashing import hash_file
 from pgvow.operations.recording import record
-from pgvow.store import load_metadata
+from pgvow.store import load_metadata, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 
 def described(path: Path) -> Metadata:
     """Read the metadata of a dump; raises VerificationFailed without a dump or metadata."""
-    if not path.is_file():
-        raise VerificationFailed("no such file", facts={"File": str(path)})
-    return load_metadata(path)
+    with refusals("read", path):
+        if path.is_file():
+            return load_metadata(path)
+        if path.exists():
+            raise UnreadableFile(
+                f"cannot read {path}: it is not a regular file", facts={"File": str(path)}
+            )
+    raise VerificationFailed("no such file", facts={"File": str(path)})
 
 
 @contextmanager
