@@ -136,6 +136,7 @@ class AlarmKind(StrEnum):
     TABLE_GONE = "table gone"
     NO_PROOF = "no proof"
     DISK_FILLING = "disk filling"
+    NO_HISTORY = "no history"
 
 
 @dataclass(frozen=True, slots=True)

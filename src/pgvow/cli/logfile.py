@@ -48,7 +48,7 @@ class RunLog:
             told = " ".join(f"{name}={_word(value)}" for name, value in facts.items())
             line = f"{now} pgvow[{run.pid}] {run.operation} {what} {told}".rstrip()
         with refusals("write", self._path):
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             fd = os.open(self._path, flags, 0o600)
             try:
                 os.write(fd, line.encode("utf-8", "backslashreplace") + b"\n")

@@ -136,7 +136,8 @@ class _Directory:
         self._max_age = max_age
         self._installed = installed
         self._backups = LocalStore(path).list()
-        self._runs = with_run(History(path).read().runs, just_ended)
+        self._no_history: str | None = None
+        self._runs = with_run(self._history(), just_ended)
         self._databases = {
             (backup.environment, backup.database)
             for backup in self._backups
@@ -144,6 +145,14 @@ class _Directory:
         }
         self._free = _free(path)
         self._days = look.days_left(self._runs, self._free, now)
+
+    def _history(self) -> Sequence[Run]:
+        """Read the runs; without them the backups alone are judged, and an alarm tells of it."""
+        try:
+            return History(self._path).read().runs
+        except PgvowError as error:
+            self._no_history = error.cause
+            return ()
 
     def series(self, environment: str | None) -> Iterator[SeriesStatus]:
         """Look at every database that has a backup, and every environment that should have one."""
@@ -200,6 +209,7 @@ class _Directory:
             *look.run_alarms(self._runs_of(environment, database), environment, configured),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
+            *look.history_alarms(self._no_history),
         ]
         newest = good[0] if good else None
         size_change, rows_change = _changes(good)

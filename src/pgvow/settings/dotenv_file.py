@@ -27,6 +27,7 @@ from dotenv.variables import Variable, parse_variables
 
 from pgvow.errors import AccessDenied, Problem
 from pgvow.settings.variables import KNOWN
+from pgvow.small_file import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +64,7 @@ def read(path: Path, environ: Mapping[str, str]) -> EnvFile:
     Raises AccessDenied where it may not be read; anything else wrong is among its problems.
     """
     try:
-        content = path.read_bytes()
+        content = read_small(path)
     except (FileNotFoundError, IsADirectoryError):
         return EnvFile(path.name, {})
     except PermissionError as error:

@@ -27,6 +27,7 @@ from pgvow.settings.configuration import (
 )
 from pgvow.settings.sources import Sources
 from pgvow.settings.toml_lines import lines_of
+from pgvow.small_file import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ def load_configuration(*, path: Path | None, environ: Mapping[str, str], directo
     named = path or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
     place = named or directory / NAME
     try:
-        data = place.read_bytes()
+        data = read_small(place)
     except FileNotFoundError:
         if named is None:
             return Loaded(Configuration())
@@ -88,7 +89,7 @@ def _decoded(place: Path, data: bytes) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         problem = Problem(str(place), f"{place.name} line {line}", "is not UTF-8")
         raise ConfigurationError.of([problem]) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOML error
         complaint, _, where = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", where)
         # "at end of document", that is

@@ -7,11 +7,13 @@ file without its lock, and writes the line in its place.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import re
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -27,12 +29,14 @@ from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
 NAME = "history.jsonl"
 OLDER = "history.1.jsonl"
 _MARK = re.compile(r"\.pgvow-run-(?P<id>[0-9TZ]+-[0-9a-f]{8})\.json")
 _LARGEST = 5_000_000
 _LONGEST_LINE = 1 << 20
+_MOST_READ = 8 << 20  # our own files are put aside at 5 MB
 _LONGEST_TEXT = 4000
 _MOST_WARNINGS = 50
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -125,10 +129,16 @@ class History:
 
     def _ended(self) -> tuple[dict[str, Run], int]:
         """The runs that have a line, by their ids, and the number of lines that are no run."""
-        found = [
-            _run(line) for path in (self.directory / OLDER, self.path) for line in _lines(path)
-        ]
-        return {run.id: run for run in found if run is not None}, found.count(None)
+        runs: dict[str, Run] = {}
+        broken = 0
+        for path in (self.directory / OLDER, self.path):
+            for line in _lines(path):
+                run = _run(line) if line is not None else None
+                if run is None:
+                    broken += 1
+                else:
+                    runs[run.id] = run
+        return runs, broken
 
     def _marked(self, path: Path) -> Run | None:
         """The run of a mark, as one that lives or that has died."""
@@ -157,8 +167,11 @@ class History:
 
     def _try_to_append(self, data: bytes) -> bool:
         """Append with the file locked; False where it was put aside meanwhile, by us or others."""
-        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _FLAGS, 0o600)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | _FLAGS
+        fd = os.open(self.path, flags, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file")
             fcntl.flock(fd, fcntl.LOCK_EX)
             about = os.fstat(fd)
             if not _is_named(about, self.path):
@@ -232,20 +245,49 @@ def _died(run: Run) -> Run:
 
 
 def _contents(path: Path) -> bytes | None:
+    """Read a mark; None if it cannot be read, or is no file."""
     try:
-        return path.read_bytes()[:_LONGEST_LINE]
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _FLAGS)
     except OSError:
         return None
+    try:
+        return os.pread(fd, _LONGEST_LINE, 0) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with refusals("read", path):
+def _lines(path: Path) -> Iterator[bytes | None]:
+    """Yield the last lines of a file; None for each that is too long to be a run's.
+
+    Of a file larger than we let ours grow the beginning is passed over, as one such line.
+    """
+    with refusals("read the history", path):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _FLAGS)
         except FileNotFoundError:
             return
         with os.fdopen(fd, "rb") as file:
-            yield from (line for line in file if line.strip())
+            about = os.fstat(fd)
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            if about.st_size > _MOST_READ:
+                file.seek(about.st_size - _MOST_READ)
+                yield None
+                _pass_over(file)
+            while line := file.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+                    _pass_over(file)
+                    yield None
+                elif line.strip():
+                    yield line
+
+
+def _pass_over(file: BinaryIO) -> None:
+    """Read to the end of a line."""
+    while (piece := file.readline(_LONGEST_LINE)) and not piece.endswith(b"\n"):
+        pass
 
 
 def _line(run: Run) -> bytes:
@@ -285,6 +327,7 @@ def _run(line: bytes) -> Run | None:
 
 
 _TEXTS = ("environment", "database", "title", "cause", "file", "level", "pgvow_version")
+_LISTS = ("warnings", "selection")
 _NUMBERS = ("exit_code", "bytes", "rows", "removed", "freed", "parts", "pid")
 
 
@@ -296,8 +339,7 @@ def _values(found: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": Outcome(found["outcome"]),
         "started": _moment(found["started"]),
         "ended": _moment(found["ended"]) if "ended" in found else None,
-        "warnings": tuple(_text(one) for one in found.get("warnings", ())),
-        "selection": tuple(_text(one) for one in found.get("selection", ())),
+        **{name: tuple(_text(one) for one in found.get(name, ())) for name in _LISTS},
         "seconds": {
             _text(phase): float(seconds) for phase, seconds in found.get("seconds", {}).items()
         },

@@ -145,7 +145,7 @@ def is_running(directory: Path, group: str) -> bool:
     path = directory / names.lock_name(group)
     with refusals("look at the lock", path):
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.postgres.statements import statements, words
+from pgvow.small_file import read_small
+from pgvow.store import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.databases import Databases
     from pgvow.postgres.statements import Statement, Token
 
+_LARGEST = 256 << 20
 _SHORTEST = 3  # CREATE ROLE name
 _GRANTED_BY = ("GRANTED", "BY")
 
@@ -48,7 +51,9 @@ def restore_globals(run: Run) -> None:
         )
     path = dump.with_name(kept.file)
     known = Known(databases.role_names(), databases.tablespace_names())
-    script = tuple(wanted(path.read_text("utf-8", "surrogateescape"), known))
+    with refusals("read", path):
+        text = read_small(path, largest=_LARGEST).decode("utf-8", "surrogateescape")
+    script = tuple(wanted(text, known))
     with databases.session.transaction():
         _run(databases, (one for one in script if not _is_of_tablespace(one)), path)
     run.made_roles = tuple(sorted(databases.role_names() - known.roles))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, Problem
 from pgvow.postgres.statements import statements, with_roles, written
+from pgvow.small_file import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ _NAMING_ROLES = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
 def read_owner_map(path: Path) -> dict[str, str]:
     """Read a line ``old=new`` each; ``#`` begins a comment. Raises ConfigurationError."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_small(path).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"the owner map cannot be read: {error}",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from pgvow.operations.scheduling.times import next_times
+from pgvow.small_file import read_small
 from pgvow.store import write_whole
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ def run_schedule(scheduler: Scheduler, runner: Runner, state: Path) -> None:
 def read_state(path: Path) -> dict[str, datetime]:
     """Read when each job was last due; what cannot be read is forgotten."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_small(path))
         return {
             str(key): datetime.fromisoformat(moment).astimezone(UTC)
             for key, moment in found.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -173,6 +173,13 @@ def disk_alarms(
         yield Alarm(AlarmKind.DISK_FILLING, message, is_critical=False)
 
 
+def history_alarms(complaint: str | None) -> Iterator[Alarm]:
+    """Report that the runs could not be read, so that the backups alone were judged."""
+    if complaint is not None:
+        message = f"judged by the backups alone: {complaint}"
+        yield Alarm(AlarmKind.NO_HISTORY, message, is_critical=False)
+
+
 def days_left(runs: Sequence[Run], free: int | None, now: datetime) -> float | None:
     """In how many days the disk is full, by what backups wrote and prunes freed in two weeks.
 

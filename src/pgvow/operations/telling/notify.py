@@ -286,7 +286,7 @@ def _read(fd: int, warn: Callable[[str], None]) -> State:
         return State()
     try:
         return _decoded(json.loads(data))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         warn(f"{NAME} cannot be read; what was told before is forgotten")
         return State()
 
