@@ -48,8 +48,7 @@ def _fill(server: TestServer, database: str) -> None:
 def commands(server: TestServer, database: str, tmp_path: Path) -> Iterator[Commands]:
     """A shell beside a hostile database; afterwards nothing has run in it."""
     _fill(server, database)
-    metrics = {"PGVOW_METRICS_FILE": str(tmp_path / "pgvow.prom")}
-    yield Commands(tmp_path, {**settings_for(server, database), **metrics})
+    yield Commands(tmp_path, settings_for(server, database))
     assert [] == list(tmp_path.rglob(catalog.CANARY))
 
 
@@ -63,8 +62,11 @@ def _checked(done: Done) -> Done:
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_every_command(commands: Commands, jobs: str) -> None:
     """Backup, list, show, verify, diff, extract, status, history: plain text, and true names."""
-    made = _checked(commands.pgvow("backup", "--jobs", jobs, "--space-factor", "0"))
+    kept = (commands.cwd / "pgvow.log", commands.cwd / "pgvow.prom")
+    files = ("--log-file", kept[0], "--metrics-file", kept[1])
+    made = _checked(commands.pgvow("backup", "--jobs", jobs, "--space-factor", "0", *files))
     assert 0 == made.code, made.err
+    assert [] == [one for file in kept for one in re.findall(catalog.OBEYED, file.read_text())]
     (dump,) = (commands.cwd / "db/backups").glob("*.dump")
     for words in (
         ("list",),

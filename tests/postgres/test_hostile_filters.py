@@ -8,6 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from pgvow.errors import CannotBeProven
+from pgvow.postgres.copy_out import copy_rows, restored_tables
 from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
 from tests.support.hostile import catalog
@@ -97,3 +99,17 @@ def test_hostile_names(server: TestServer, database: str, tmp_path: Path, jobs: 
     counted = {table["name"] for table in done.json["metadata"]["tables"]}
     assert set(catalog.NAMES.values()) == counted
     assert [] == list(tmp_path.rglob(catalog.CANARY))
+
+
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("kind", catalog.FILTERS)
+def test_restored_one(server: TestServer, database: str, kind: str) -> None:
+    """A restored catalog's filter is as little to be trusted: no verdict, 13, and nothing runs."""
+    planted = server.data_directory / catalog.CANARY
+    _set_filter(server, database, catalog.FILTERS[kind].replace("{canary}", str(planted)))
+    with server.connect(database) as session:
+        (table,) = [one for one in restored_tables(session) if one.name == "cfg"]
+        with pytest.raises(CannotBeProven, match="extcondition"):
+            list(copy_rows(session, table, ["a"], encoding="UTF8"))
+        assert not planted.exists()
+        assert (None,) == session.execute("SELECT to_regclass('pgvow_was_here')").fetchone()
