@@ -16,7 +16,7 @@ from pgvow.archive.csv_text import header as csv_header
 from pgvow.archive.database_locale import database_locale
 from pgvow.archive.definitions import definitions_archive
 from pgvow.archive.encodings import codec_for
-from pgvow.archive.errors import ArchiveError, IncompleteArchive
+from pgvow.archive.errors import ArchiveError, ArchiveTooNew, IncompleteArchive, OtherFormat
 from pgvow.archive.head import Head
 from pgvow.archive.header import Header, LocalTime
 from pgvow.archive.pieces import Encoder, Piece, encoder_for
@@ -32,6 +32,7 @@ from pgvow.model import Compression
 
 __all__ = [
     "ArchiveError",
+    "ArchiveTooNew",
     "ArchiveWriter",
     "Compression",
     "Contents",
@@ -49,6 +50,7 @@ __all__ = [
     "LargeObjects",
     "LocalTime",
     "OffsetState",
+    "OtherFormat",
     "Piece",
     "Section",
     "SequencePosition",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive.errors import ArchiveError
+from pgvow.archive.errors import ArchiveError, ArchiveTooNew, OtherFormat
 from pgvow.archive.primitives import INT_SIZES, MAX_NAME, OFFSET_SIZES
 from pgvow.model import Compression
 
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 
 MAGIC = b"PGDMP"
 CUSTOM_FORMAT = 1
+# pg_dump writes the toc.dat of a directory as that of a tar.
+_FORMATS = {3: "the toc.dat of a directory or a tar", 4: "plain SQL", 5: "a directory"}
+_TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
+# How other files begin that are taken for an archive.
+_BEGINNINGS = {
+    b"--\n-- PostgreSQL": "plain SQL",
+    b"\x1f\x8b": "compressed by gzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"\x04\x22\x4d\x18": "compressed by lz4",
+    b"age-encryption.org/": "encrypted by age",
+}
 
 Version = tuple[int, int]
 OLDEST: Version = (1, 12)
@@ -90,8 +101,19 @@ def read_header(reader: ByteReader) -> Header:
 
 
 def _check_magic(reader: ByteReader) -> None:
-    if reader.take(len(MAGIC)) != MAGIC:
-        raise ArchiveError("this is no archive of pg_dump's: it does not begin so", offset=0)
+    ahead = reader.ahead(_TAR_MAGIC_AT + len(_TAR_MAGIC))
+    if reader.take(len(MAGIC)) == MAGIC:
+        return
+    if (other := _other_format(ahead)) is not None:
+        raise OtherFormat(f"the file is {other}, not in pg_dump's custom format", offset=0)
+    raise ArchiveError("this is no archive of pg_dump's: it does not begin so", offset=0)
+
+
+def _other_format(ahead: bytes) -> str | None:
+    """Name the format of a file that is no custom archive; None if it is not known either."""
+    if ahead[_TAR_MAGIC_AT:] == _TAR_MAGIC:
+        return "a tar"
+    return next((name for start, name in _BEGINNINGS.items() if ahead.startswith(start)), None)
 
 
 def _read_version(reader: ByteReader) -> tuple[Version, int]:
@@ -99,7 +121,8 @@ def _read_version(reader: ByteReader) -> tuple[Version, int]:
     major, minor, revision = reader.take(3)
     if not OLDEST <= (major, minor) <= NEWEST:
         oldest, newest = (".".join(map(str, version)) for version in (OLDEST, NEWEST))
-        raise ArchiveError(
+        too_new = (major, minor) > NEWEST
+        raise (ArchiveTooNew if too_new else ArchiveError)(
             f"the archive's version is {major}.{minor}, and {oldest} to {newest} can be read",
             offset=start,
         )
@@ -117,11 +140,14 @@ def _read_size(reader: ByteReader, what: str, allowed: tuple[int, ...]) -> int:
 def _check_format(reader: ByteReader) -> None:
     start = reader.position
     archive_format = reader.byte()
-    if archive_format != CUSTOM_FORMAT:
-        raise ArchiveError(
-            f"the archive's format is number {archive_format}, not pg_dump's custom format",
-            offset=start,
-        )
+    if archive_format == CUSTOM_FORMAT:
+        return
+    if (name := _FORMATS.get(archive_format)) is not None:
+        raise OtherFormat(f"the file is {name}, not in pg_dump's custom format", offset=start)
+    raise ArchiveError(
+        f"the archive's format is number {archive_format}, not pg_dump's custom format",
+        offset=start,
+    )
 
 
 def _read_compression(reader: ByteReader, version: Version) -> tuple[Compression, int | None]:

@@ -98,6 +98,12 @@ class ByteReader:
             size -= len(piece)
             yield piece
 
+    def ahead(self, size: int) -> bytes:
+        """Return up to ``size`` bytes that come next, without taking them; at the start only."""
+        if not self._buffer:
+            self._buffer = self._file.read(PIECE)
+        return self._buffer[self._cursor : self._cursor + size]
+
     def byte(self) -> int:
         """Return the next byte."""
         return self.take(1)[0]

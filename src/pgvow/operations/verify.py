@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
+from pgvow.archive import ArchiveError, ArchiveTooNew, OtherFormat, read_toc
 from pgvow.errors import ToolUnsuitable
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.hashing import hash_file
@@ -100,12 +101,15 @@ def verify_backup(
         metadata = load_metadata(path)
     except MetadataError as error:
         broken = Check("metadata", passed=False, expected="complete metadata", found=error.cause)
-        complaint = listing_complaint(installation, path, environ)
+        listed = listing_complaint(installation, path, environ)
+        complaint = _complaint(path, listed, unchanged=False)
         structure = _structure(installation, complaint, None)
         return Verification(path, (present, broken, structure), None, path.stat().st_size)
     with start_listing(installation, path, environ) as listing:
         read = _read(path, metadata, progress, deep=deep)
-        complaint = complaint_of(listing)
+        listed = complaint_of(listing)
+    unchanged = all(check.passed for check in _bytes(metadata, read))
+    complaint = _complaint(path, listed, unchanged=unchanged)
     checks = (
         present,
         Check("metadata", passed=True, expected="complete metadata", found="complete metadata"),
@@ -180,6 +184,27 @@ def _structure(
     if metadata is not None:
         _refuse_too_old(installation, metadata, complaint)
     return Check("structure", passed=False, expected=expected, found=complaint)
+
+
+def _complaint(path: Path, listed: str | None, *, unchanged: bool) -> str | None:
+    """Judge the table of contents by our own reader too, which takes the custom format alone.
+
+    pg_restore --list, whose complaint ``listed`` is, accepts a tar, and an archive of "-5 entries".
+    Raises ArchiveTooNew if the file is the one that was written; in one that was changed since, the
+    version is no more than a damaged byte.
+    """
+    try:
+        with refusals("read", path), path.open("rb") as file:
+            read_toc(file)
+    except ArchiveTooNew as error:
+        if unchanged:
+            raise
+        return listed or error.cause
+    except OtherFormat as error:
+        return "\n".join([error.cause, *error.steps])
+    except ArchiveError as error:
+        return listed or error.cause
+    return listed
 
 
 def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: str) -> None:

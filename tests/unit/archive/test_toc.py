@@ -181,7 +181,12 @@ def test_names_in_no_known_encoding_lose_nothing(encoding: str) -> None:
         (6, b"\x11", "the archive's version is 1.17, and 1.12 to 1.16 can be read"),
         (8, b"\x05", "integers of 5 bytes are not supported"),
         (9, b"\x00", "offsets of 0 bytes are not supported"),
-        (10, b"\x03", "the archive's format is number 3, not pg_dump's custom format"),
+        (
+            10,
+            b"\x03",
+            "the file is the toc.dat of a directory or a tar, not in pg_dump's custom format",
+        ),
+        (10, b"\x09", "the archive's format is number 9, not pg_dump's custom format"),
         (11, b"\x04", "compression number 4 is unknown"),
         (12, b"\x02", "the sign of a number is 2, neither 0 nor 1"),
     ],

@@ -10,7 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
-from pgvow.archive import ArchiveError, read_toc
+from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import VerificationFailed
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.hashing import hash_file
@@ -78,11 +78,16 @@ def _compare(
 
 
 def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfContents:
-    """Read the table of contents; raises VerificationFailed where it is damaged."""
+    """Read the table of contents; raises VerificationFailed where it is damaged.
+
+    Raises ArchiveTooNew if only a newer pgvow reads it; nothing is recorded then.
+    """
     started = time.monotonic()
     try:
         with path.open("rb") as file:
             return read_toc(file)
+    except ArchiveTooNew:
+        raise  # nothing is shown of the file by our not being able to read it
     except ArchiveError as error:
         difference = Difference(
             DifferenceKind.CONTENTS, "the table of contents", "readable", str(error)
