@@ -86,10 +86,16 @@ def test_help_is_there_at_once(name: str) -> None:
     [
         (
             ["--help"],
-            "psycopg|dotenv|asyncio|rich.table|rich.progress|pgvow.(?!cli|errors|signals)",
+            "psycopg|dotenv|asyncio|rich.table|rich.progress|pgvow.(?!cli|errors|signals|defaults)",
         ),
-        (["backup", "--help"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals)"),
-        (["--version"], "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals)"),
+        (
+            ["backup", "--help"],
+            "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults)",
+        ),
+        (
+            ["--version"],
+            "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults)",
+        ),
         (["list"], "psycopg|asyncio|pgvow.(archive|engine|operations|postgres)"),
     ],
 )

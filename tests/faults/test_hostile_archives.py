@@ -108,6 +108,34 @@ def test_formats_are_named(kind: str, server: TestServer, tmp_path: Path) -> Non
         assert "pg_dump -Fc" in words
 
 
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("-Ft", "a tar"), ("-Fd", "the toc.dat of a directory"), ("-Fp", "plain SQL")],
+)
+def test_pg_dumps_other_formats_are_refused(
+    option: str, name: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Those that pg_dump itself writes: verify 8, though pg_restore --list accepts the tar."""
+    server.psql(database, "CREATE TABLE t AS SELECT 1 AS a")
+    dumped = tmp_path / "dumped"
+    environment = {
+        **server.environment(database),
+        "LD_LIBRARY_PATH": str(server.bin.parent / "lib"),
+    }
+    argv = [server.bin / "pg_dump", option, "-f", dumped]
+    subprocess.run(argv, env=environment, check=True)
+    raw = (dumped / "toc.dat" if dumped.is_dir() else dumped).read_bytes()
+    path = written(tmp_path, raw)
+    listing = [server.bin / "pg_restore", "--list", path]
+    accepted = (
+        subprocess.run(listing, env=environment, capture_output=True, check=False).returncode == 0
+    )
+    assert (option == "-Ft") == accepted
+    found, printed, errors = read(path, server, "verify", "deep", "show")
+    assert {8} == {run["code"] for run in found["runs"].values()}
+    assert 3 <= " ".join((printed + errors).split()).count(name)
+
+
 def test_a_newer_archive_is_not_refuted(server: TestServer, tmp_path: Path) -> None:
     """Version 1.17: 6 with the version and what to do; nothing is recorded against the file."""
     path = written(tmp_path, KINDS["version 1.17"](sound()), pg_dump="20.1")

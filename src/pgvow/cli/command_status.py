@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
+from pgvow.defaults import MAX_AGE, hours
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -34,7 +35,7 @@ def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
         "--max-age",
         metavar="TIME",
         type=duration,
-        help="how old the newest backup may be: 26h (default), 8d",
+        help=f"how old the newest backup may be: {hours(MAX_AGE)} (default), 8d",
     )
     status.add_argument(
         "--nagios",

@@ -218,7 +218,8 @@ def doctor(arguments: argparse.Namespace) -> int:
         output_dir=arguments.output_dir,
         environ=os.environ,
         directory=Path(),
-        environments=arguments.configuration.environments,
+        configuration=arguments.configuration,
+        unreadable=arguments.unreadable,
     )
     print_result(
         arguments,

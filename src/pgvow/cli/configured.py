@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgvow import settings
 from pgvow.cli.cores import usable_cores
+from pgvow.errors import PgvowError
 
 if TYPE_CHECKING:
     import argparse
@@ -34,8 +35,21 @@ _SAME = (
 def configure(arguments: argparse.Namespace) -> None:
     """Read the settings file, and fill in what was not typed.
 
-    Adds ``configuration`` and ``origins``. Raises ConfigurationError and AccessDenied.
+    Adds ``configuration`` and ``origins``. Raises ConfigurationError and AccessDenied; not for
+    ``doctor``, which is run because something is wrong: it has the error as ``unreadable``.
     """
+    arguments.unreadable = None
+    try:
+        _configure(arguments)
+    except PgvowError as error:
+        if arguments.command != "doctor":
+            raise
+        if "configuration" not in arguments:  # else it is .env that cannot be read
+            arguments.configuration, arguments.origins = settings.Configuration(), {}
+            arguments.unreadable = error
+
+
+def _configure(arguments: argparse.Namespace) -> None:
     loaded = settings.load_configuration(
         path=arguments.config, environ=os.environ, directory=Path()
     )

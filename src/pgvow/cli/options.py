@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgvow import DEFAULT_DIRECTORY
+from pgvow import DEFAULT_DIRECTORY, defaults
 from pgvow.cli.arguments import path
 from pgvow.cli.cores import usable_cores
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 DEFAULTS: dict[str, Any] = {
     "env": "auto",
     "output_dir": Path(DEFAULT_DIRECTORY),
-    "space_factor": 2.0,
-    "lock_wait_timeout": 60.0,
+    "space_factor": defaults.SPACE_FACTOR,
+    "lock_wait_timeout": defaults.LOCK_WAIT_SECONDS,
     "no_globals": False,
     "no_inspect": False,
-    "jobs": 1,
+    "jobs": defaults.JOBS,
     "engine": None,
     "compress": None,
     "schema": (),
@@ -73,14 +73,16 @@ def add_backup(group: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_not_negative,
         default=argparse.SUPPRESS,
-        help="free space required, as a multiple of the database's size (default: 2)",
+        help="free space required, as a multiple of the database's size"
+        f" (default: {defaults.SPACE_FACTOR:g})",
     )
     group.add_argument(
         "--lock-wait-timeout",
         metavar="SECONDS",
         type=_not_negative,
         default=argparse.SUPPRESS,
-        help="how long to try for the locks on all tables (default: 60)",
+        help="how long to try for the locks on all tables"
+        f" (default: {defaults.LOCK_WAIT_SECONDS:g})",
     )
     group.add_argument(
         "--no-inspect",
@@ -118,7 +120,7 @@ def add_engine(group: argparse.ArgumentParser) -> None:
         type=_jobs,
         default=argparse.SUPPRESS,
         help="copy with so many workers into the one file; auto: the cores of this machine, at most"
-        " 8 (default: 1, pg_dump alone)",
+        f" 8 (default: {defaults.JOBS}, pg_dump alone)",
     )
     group.add_argument(
         "--engine",

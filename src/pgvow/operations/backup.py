@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from pgvow import __version__
+from pgvow import __version__, defaults
 from pgvow.archive import ArchiveError
 from pgvow.engine.command import DumpCommand
 from pgvow.errors import (
@@ -34,7 +34,8 @@ from pgvow.operations.inspect import (
     toc_facts,
     unreadable,
 )
-from pgvow.postgres.binaries import TESTED_MAJORS, choose_for_server, find_installations
+from pgvow.postgres import majors
+from pgvow.postgres.binaries import choose_for_server, find_installations
 from pgvow.postgres.connection import Target, prepare, translate
 from pgvow.postgres.listing import complaint_of, start_listing
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
@@ -60,8 +61,8 @@ class BackupOptions:
     """What may be chosen for one backup; times are seconds."""
 
     output_dir: Path
-    space_factor: float = 2.0
-    lock_wait_timeout: float = 60.0
+    space_factor: float = defaults.SPACE_FACTOR
+    lock_wait_timeout: float = defaults.LOCK_WAIT_SECONDS
     with_globals: bool = True
     inspect: bool = True
     dump: DumpOptions = DumpOptions()  # noqa: RUF009 - frozen
@@ -209,11 +210,8 @@ def _warn_of_versions(run: _Run) -> None:
     for warning in run.settings.warnings:
         run.warn(warning)
     server, installation = run.server, run.installation
-    if server.major not in TESTED_MAJORS:
-        run.warn(
-            f"PostgreSQL {server.version} is outside what pgvow was tested with"
-            f" ({TESTED_MAJORS[0]} to {TESTED_MAJORS[-1]})"
-        )
+    if (warning_of_major := majors.untested(server.major, server.version)) is not None:
+        run.warn(warning_of_major)
     if installation.major > server.major:
         run.warn(
             f"using pg_dump {installation.version} for a PostgreSQL {server.version} server:"

@@ -6,15 +6,15 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.model import BackupStatus
 from pgvow.operations import doctor_server
+from pgvow.operations.doctor_files import configuration_problems, examine_files
 from pgvow.operations.findings import Finding, Level
 from pgvow.postgres.binaries import find_installations
-from pgvow.settings import load, load_pg_bin
+from pgvow.settings import Configuration, load, load_pg_bin
 from pgvow.store import LocalStore
 
 if TYPE_CHECKING:
@@ -23,13 +23,8 @@ if TYPE_CHECKING:
 
     from pgvow.postgres.binaries import Installation
     from pgvow.settings import Settings
-    from pgvow.settings.configuration import EnvironmentSection
 
-_FRESH = timedelta(hours=26)
-"""A daily backup, and two hours of grace."""
 _CLOCKS_DIFFER = timedelta(minutes=5)
-_SPACE_FACTOR = 2
-"""The default of ``--space-factor``."""
 _LEFT_TO_LIBPQ = "left to libpq"
 
 
@@ -58,23 +53,32 @@ def examine(
     output_dir: Path,
     environ: Mapping[str, str],
     directory: Path,
-    environments: Mapping[str, EnvironmentSection] = MappingProxyType({}),
+    configuration: Configuration = Configuration(),  # noqa: B008 - frozen
+    unreadable: PgvowError | None = None,
 ) -> Examination:
-    """Examine settings, tools, server, directory and backups. What fails is a finding."""
-    findings: list[Finding] = []
+    """Examine settings, tools, server, directory and backups. What fails is a finding.
+
+    ``unreadable`` is the error of a pgvow.toml that cannot be used: its defaults hold instead.
+    """
+    findings: list[Finding] = list(configuration_problems(unreadable)) if unreadable else []
+    environments = configuration.environments
 
     def read() -> Settings:
         return load(env=env, environ=environ, directory=directory, environments=environments)
 
     settings = _settings(findings, read)
+    findings.extend(examine_files(configuration, environ, directory))
+    environment = settings.environment if settings else None
+    factor = configuration.backup_of(environment).space_factor
+    fresh = configuration.status_of(environment).max_age
     installations = _tools(findings, settings, environ=environ, directory=directory)
     size = None
     if settings is not None:
         server = doctor_server.examine_server(settings, installations, environ)
         findings.extend(server.findings)
         size = server.database_size
-    findings.extend(_looked("directory", lambda: _directory(output_dir, size)))
-    findings.extend(_looked("backups", lambda: _backups(LocalStore(output_dir), settings)))
+    findings.extend(_looked("directory", lambda: _directory(output_dir, size, factor)))
+    findings.extend(_looked("backups", lambda: _backups(LocalStore(output_dir), settings, fresh)))
     return Examination(tuple(findings))
 
 
@@ -143,7 +147,7 @@ def _tools(
     return found
 
 
-def _directory(output_dir: Path, database_size: int | None) -> Iterator[Finding]:
+def _directory(output_dir: Path, database_size: int | None, factor: float) -> Iterator[Finding]:
     existing = output_dir.absolute()
     # Not Path.exists, which raises where a folder above may not be entered.
     while not os.path.lexists(existing):
@@ -158,14 +162,14 @@ def _directory(output_dir: Path, database_size: int | None) -> Iterator[Finding]
         return
     made = "" if existing == output_dir.absolute() else " (will be created)"
     yield Finding(Level.GOOD, "directory", f"{output_dir}{made}")
-    yield from _space(LocalStore(existing), database_size)
+    yield from _space(LocalStore(existing), database_size, factor)
 
 
-def _space(store: LocalStore, database_size: int | None) -> Iterator[Finding]:
+def _space(store: LocalStore, database_size: int | None, factor: float) -> Iterator[Finding]:
     if database_size is None:
         return
-    free, required = store.free_bytes(), _SPACE_FACTOR * database_size
-    text = f"{free:,} bytes free, {required:,} required ({_SPACE_FACTOR} times the database)"
+    free, required = store.free_bytes(), int(factor * database_size)
+    text = f"{free:,} bytes free, {required:,} required ({factor:g} times the database)"
     if free < required:
         hint = "Free some, choose another disk (--output-dir), or ask for less (--space-factor)"
         yield Finding(Level.BAD, "space", text, hint)
@@ -173,7 +177,7 @@ def _space(store: LocalStore, database_size: int | None) -> Iterator[Finding]:
         yield Finding(Level.GOOD, "space", text)
 
 
-def _backups(store: LocalStore, settings: Settings | None) -> Iterator[Finding]:
+def _backups(store: LocalStore, settings: Settings | None, fresh: timedelta) -> Iterator[Finding]:
     for path in store.abandoned():
         hint = "The next backup into this directory completes or removes it"
         yield Finding(Level.ATTENTION, "partial file", f"left by a run that died: {path}", hint)
@@ -193,10 +197,10 @@ def _backups(store: LocalStore, settings: Settings | None) -> Iterator[Finding]:
         and backup.metadata.environment == settings.environment
         and backup.metadata.database_name == settings.connection.dbname
     ]
-    yield _age(max(moments, default=None), settings)
+    yield _age(max(moments, default=None), settings, fresh)
 
 
-def _age(newest: datetime | None, settings: Settings) -> Finding:
+def _age(newest: datetime | None, settings: Settings, fresh: timedelta) -> Finding:
     command = f"Make one: pgvow backup --env {settings.environment}"
     if newest is None:
         text = f"none of {settings.connection.dbname} ({settings.environment}) yet"
@@ -208,6 +212,6 @@ def _age(newest: datetime | None, settings: Settings) -> Finding:
             Level.ATTENTION, "newest backup", text, "Check this machine's clock: date -u"
         )
     text = f"{newest:%Y-%m-%dT%H:%M:%SZ}, {age.total_seconds() / 3600:.1f} hours old"
-    if age > _FRESH:
+    if age > fresh:
         return Finding(Level.ATTENTION, "newest backup", text, command)
     return Finding(Level.GOOD, "newest backup", text)

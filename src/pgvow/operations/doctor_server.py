@@ -10,7 +10,8 @@ import psycopg
 
 from pgvow.errors import PgvowError
 from pgvow.operations.findings import Finding, Level
-from pgvow.postgres.binaries import TESTED_MAJORS, choose_for_server
+from pgvow.postgres import majors
+from pgvow.postgres.binaries import choose_for_server
 from pgvow.postgres.connection import Target, prepare, readable, translate
 from pgvow.postgres.globals import may_read_role_passwords
 from pgvow.postgres.server import behind_pooler, refuse_transaction_pooler, server_facts
@@ -54,6 +55,7 @@ def examine_server(
                 *_rights(session, server),
                 *_roles(session, server, target),
                 *_extensions(session),
+                *_refused_later(session, server),
             )
     except psycopg.Error as error:
         refused = Finding.from_error("connection", translate(error, target.facts))
@@ -91,8 +93,7 @@ def _pooler(*, pooled: bool) -> Iterator[Finding]:
 
 
 def _versions(server: ServerFacts, installations: Sequence[Installation]) -> Iterator[Finding]:
-    if server.major not in TESTED_MAJORS:
-        text = f"PostgreSQL {server.version} is outside what pgvow was tested with"
+    if (text := majors.untested(server.major, server.version)) is not None:
         yield Finding(Level.ATTENTION, "versions", text)
     if not installations:
         return
@@ -140,8 +141,9 @@ def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Fi
     if may_read_role_passwords(target, session):
         yield Finding(Level.GOOD, "roles", text)
     else:
+        # An ordinary role will never read it, so that is no warning: nothing is to be mended.
         hint = f"{server.user} may not read pg_authid: roles are kept without their passwords"
-        yield Finding(Level.ATTENTION, "roles", text, hint)
+        yield Finding(Level.GOOD, "roles", text, hint)
 
 
 def _extensions(session: Session) -> Iterator[Finding]:
@@ -149,6 +151,22 @@ def _extensions(session: Session) -> Iterator[Finding]:
     if found:
         text = f"{', '.join(found)}: a restore needs them installed"
         yield Finding(Level.GOOD, "extensions", text)
+
+
+def _refused_later(session: Session, server: ServerFacts) -> Iterator[Finding]:
+    """Look for what the next major refuses, of which the source is the last chance to be mended."""
+    since = majors.STANDARD_STRINGS_ONLY_SINCE
+    row = session.execute(query("refused_by_19")).fetchone()
+    if row is None or server.major >= since:
+        return
+    if row[0]:
+        text = f"standard_conforming_strings is off, which PostgreSQL {since} refuses"
+        hint = "Turn it on, and write E'…' for texts with backslash escapes"
+        yield Finding(Level.ATTENTION, "strings", text, hint)
+    if row[1]:
+        text = f"roles and databases with a line break in their names: {row[1]}"
+        hint = f"Rename them: PostgreSQL {majors.NO_LINE_BREAKS_SINCE} refuses such names"
+        yield Finding(Level.ATTENTION, "names", text, hint)
 
 
 def _tables(session: Session, name: str) -> list[str]:

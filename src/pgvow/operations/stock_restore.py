@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import database_locale
 from pgvow.postgres.database_settings import changes_reading, settings_for_restore
+from pgvow.postgres.majors import OLDEST_PG_RESTORE, OLDEST_PG_RESTORE_OF_ALL
 from pgvow.postgres.statements import for_database, written
 from pgvow.postgres.waves import refreshes
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 NEW_DATABASE = "restored"
 _CAREFULLY = ("--exit-on-error", "--jobs", "4")
-# The oldest pg_restore that reads each version of the format; those before come from before 2018.
-_READS = {(1, 14): 14, (1, 15): 16, (1, 16): 17}
-_OLDEST = 11
 _CREATEDB = {
     "LOCALE_PROVIDER": "--locale-provider",
     "LOCALE": "--locale",
@@ -57,7 +55,7 @@ def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -
     if globals_file is not None:
         commands.insert(0, ["psql", "--dbname", "postgres", "--file", _argument(globals_file)])
     return StockRestore(
-        pg_restore=_READS.get(toc.header.version, _OLDEST),
+        pg_restore=OLDEST_PG_RESTORE.get(toc.header.version, OLDEST_PG_RESTORE_OF_ALL),
         commands=tuple(map(shlex.join, commands)),
     )
 

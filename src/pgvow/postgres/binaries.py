@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ToolUnsuitable
+from pgvow.postgres.majors import NEWEST_TESTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-TESTED_MAJORS = range(15, 19)
-"""The server majors our own tests run on."""
 
 # Where distributions keep several majors side by side.
 KEPT_APART = (
@@ -82,7 +80,7 @@ class Installation:
 
 def install_steps(major: int | None) -> list[str]:
     """How to get the client programs, on the systems most people have."""
-    version = str(major) if major else "18"
+    version = str(major or NEWEST_TESTED)
     return [
         (
             f"Debian, Ubuntu: apt install postgresql-client-{version}"

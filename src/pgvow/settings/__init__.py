@@ -2,7 +2,12 @@
 
 from pgvow.settings.configuration import Configuration
 from pgvow.settings.connection import Connection, Origin
-from pgvow.settings.environment import detected_environment, named_environment
+from pgvow.settings.environment import (
+    detected_environment,
+    named_environment,
+    password_variables,
+    variables_of,
+)
 from pgvow.settings.loading import Settings, load, load_pg_bin
 from pgvow.settings.sources import Sourced, Sources
 from pgvow.settings.toml_file import Loaded, load_configuration
@@ -20,4 +25,6 @@ __all__ = [
     "load_configuration",
     "load_pg_bin",
     "named_environment",
+    "password_variables",
+    "variables_of",
 ]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pgvow import defaults
 from pgvow.model import SELECTING, selecting_options
 from pgvow.retention import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
     from pathlib import Path
 
     from pgvow.model import Compress
@@ -42,13 +43,13 @@ class BackupSection:
     ``jobs`` is a number, or ``auto``.
     """
 
-    jobs: int | str = 1
+    jobs: int | str = defaults.JOBS
     engine: str | None = None
     compress: Compress | None = None
     inspect: bool = True
     globals: bool = True
-    space_factor: float = 2.0
-    lock_wait_timeout: float = 60.0
+    space_factor: float = defaults.SPACE_FACTOR
+    lock_wait_timeout: float = defaults.LOCK_WAIT_SECONDS
     schema: tuple[str, ...] = ()
     exclude_schema: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
@@ -77,10 +78,10 @@ class StatusSection:
     asked for.
     """
 
-    max_age: timedelta = timedelta(hours=26)
+    max_age: timedelta = defaults.MAX_AGE
     max_proof_age: timedelta | None = None
-    shrink: float = 0.4
-    disk_days: float = 7.0
+    shrink: float = defaults.SHRINK
+    disk_days: float = defaults.DISK_DAYS
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,16 @@ _KEY = re.compile(r"\s*(?:export\s+)?(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One variable in a file; ``hollow`` if it refers to a variable that is not set."""
+    """One variable in a file; ``hollow`` if it refers to a variable that is not set.
+
+    ``mixed`` if it is more than one reference and nothing else.
+    """
 
     value: str = field(repr=False)
     line: int
     interpolated: bool = False
     hollow: bool = False
+    mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +153,5 @@ def _interpolate(
         line=_line(binding),
         interpolated=bool(references),
         hollow=any(ref.default is None and ref.name not in known for ref in references),
+        mixed=any(ref.name for ref in references) and len(atoms) > 1,
     )

@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, Problem
+from pgvow.settings.masking import SECRET_VARIABLES
 from pgvow.settings.reading import Reading
-from pgvow.settings.variables import DEVELOPMENT, ENV_MODE, PRODUCTION, Block
+from pgvow.settings.variables import DEVELOPMENT, ENV_MODE, KNOWN, OWN, PRODUCTION, Block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,18 @@ def detected_environment(
     """Say which environment a run is of, where that can be told; complains of nothing."""
     chosen = choose(env, Reading(sources), more)
     return chosen[0].environment if chosen else None
+
+
+def variables_of(more: Mapping[str, EnvironmentSection]) -> frozenset[str]:
+    """Collect the name of every variable that is read, with those of added environments."""
+    blocks = [_block(one) for one in more.values()]
+    parts = (part for one in blocks for part in (*one.own, *one.port, *one.password, one.url))
+    return KNOWN | OWN | frozenset(parts)
+
+
+def password_variables(more: Mapping[str, EnvironmentSection]) -> frozenset[str]:
+    """Collect the names of the variables that hold a password."""
+    return SECRET_VARIABLES | {name for one in more.values() for name in _block(one).password}
 
 
 def _blocks(more: Mapping[str, EnvironmentSection]) -> dict[str, Block]:

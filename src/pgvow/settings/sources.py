@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from pgvow.settings import dotenv_file
 from pgvow.settings.masking import SECRET_VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pgvow.errors import Problem
@@ -19,19 +20,22 @@ ENVIRONMENT = "the environment"
 FILES = (".env.local", ".env")
 
 _SHOWN = 60
+_PASSWORD_IN_URL = re.compile(r"^postgres(?:ql)?://[^/@]*:[^/@]+@|[?&]password=[^&]")
 
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
     """A value and where it stands: ``the environment``, or ``.env.local line 3``.
 
-    ``interpolated`` if a ``${…}`` was replaced in it, ``hollow`` if one by nothing.
+    ``interpolated`` if a ``${…}`` was replaced in it, ``hollow`` if one by nothing,
+    ``mixed`` if there is more in it than one reference.
     """
 
     value: str = field(repr=False)
     source: str
     interpolated: bool = False
     hollow: bool = False
+    mixed: bool = False
 
 
 class Sources:
@@ -62,8 +66,23 @@ class Sources:
         for file in self._files:
             if entry := file.entries.get(name):
                 source = f"{file.name} line {entry.line}"
-                return Sourced(entry.value, source, entry.interpolated, entry.hollow)
+                return Sourced(entry.value, source, entry.interpolated, entry.hollow, entry.mixed)
         return None
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each variable that a file sets, with its place."""
+        for file in self._files:
+            for name, entry in file.entries.items():
+                yield name, f"{file.name} line {entry.line}"
+
+    def file_has_secret(self, file_name: str, passwords: Iterable[str]) -> bool:
+        """Return whether a file sets one of the passwords, or a URL with one in it."""
+        entries = [file.entries for file in self._files if file.name == file_name]
+        return any(
+            (entry.value and name in set(passwords)) or _PASSWORD_IN_URL.search(entry.value)
+            for found in entries
+            for name, entry in found.items()
+        )
 
     def only_in_files(self, names: Iterable[str]) -> dict[str, Sourced]:
         """Those of the variables that a file sets and the environment does not."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from pgvow import defaults
 from pgvow.model import MOST_JOBS, Compress
 from pgvow.settings.configuration import Event, Job
 from pgvow.settings.durations import parse_duration
@@ -161,15 +162,25 @@ def _variable(value: Any) -> str:
 
 _PATTERNS = "no patterns"
 BACKUP = {
-    "jobs": Key(_jobs, "1", "workers that copy into the one file", '"auto"'),
+    "jobs": Key(_jobs, str(defaults.JOBS), "workers that copy into the one file", '"auto"'),
     "engine": Key(_engine, "by `jobs`", "`pg_dump` or `parallel`", '"pg_dump"'),
     "compress": Key(
         _compress, '"gzip"', "`gzip`, `gzip:1-9`, `zstd`, `zstd:1-22`, `none`", '"zstd:3"'
     ),
     "inspect": Key(_flag, "true", "read the dump back to its last byte and compare", "true"),
     "globals": Key(_flag, "true", "keep roles and tablespaces beside the dump", "true"),
-    "space_factor": Key(_number, "2", "free space required, in sizes of the database", "1.5"),
-    "lock_wait_timeout": Key(_number, "60", "seconds to try for the locks on all tables", "30"),
+    "space_factor": Key(
+        _number,
+        f"{defaults.SPACE_FACTOR:g}",
+        "free space required, in sizes of the database",
+        "1.5",
+    ),
+    "lock_wait_timeout": Key(
+        _number,
+        f"{defaults.LOCK_WAIT_SECONDS:g}",
+        "seconds to try for the locks on all tables",
+        "30",
+    ),
     "schema": Key(_texts, _PATTERNS, "only schemas that match", '["public"]'),
     "exclude_schema": Key(_texts, _PATTERNS, "leave out schemas that match", '["scratch*"]'),
     "table": Key(_texts, _PATTERNS, "only tables that match", '["orders"]'),
@@ -177,22 +188,33 @@ BACKUP = {
     "exclude_table_data": Key(_texts, _PATTERNS, "leave out the rows of these", '["sessions"]'),
 }
 RETENTION = {
-    "keep_last": Key(_whole, "0", "keep the newest N", "3"),
-    "keep_hourly": Key(_whole, "0", "keep the newest of each of the last N hours with one", "24"),
-    "keep_daily": Key(_whole, "0", "the same for days, in UTC", "7"),
-    "keep_weekly": Key(_whole, "0", "the same for ISO weeks", "4"),
-    "keep_monthly": Key(_whole, "0", "the same for months", "12"),
-    "keep_yearly": Key(_whole, "0", "the same for years", "5"),
+    "keep_last": Key(_whole, str(defaults.KEEP), "keep the newest N", "3"),
+    "keep_hourly": Key(
+        _whole, str(defaults.KEEP), "keep the newest of each of the last N hours with one", "24"
+    ),
+    "keep_daily": Key(_whole, str(defaults.KEEP), "the same for days, in UTC", "7"),
+    "keep_weekly": Key(_whole, str(defaults.KEEP), "the same for ISO weeks", "4"),
+    "keep_monthly": Key(_whole, str(defaults.KEEP), "the same for months", "12"),
+    "keep_yearly": Key(_whole, str(defaults.KEEP), "the same for years", "5"),
     "keep_within": Key(
         _duration, "none", "keep all at most so much older than the newest", '"30d"'
     ),
     "prune_after_backup": Key(_flag, "false", "prune after each successful backup", "true"),
 }
 STATUS = {
-    "max_age": Key(_duration, '"26h"', "how old the newest backup may be", '"26h"'),
+    "max_age": Key(
+        _duration,
+        f'"{defaults.hours(defaults.MAX_AGE)}"',
+        "how old the newest backup may be",
+        '"26h"',
+    ),
     "max_proof_age": Key(_duration, "none", "how old the newest proof may be", '"8d"'),
-    "shrink": Key(_share, "0.4", "by which share a backup or a table may be smaller", "0.4"),
-    "disk_days": Key(_number, "7", "for how many days there should be space", "14"),
+    "shrink": Key(
+        _share, f"{defaults.SHRINK:g}", "by which share a backup or a table may be smaller", "0.4"
+    ),
+    "disk_days": Key(
+        _number, f"{defaults.DISK_DAYS:g}", "for how many days there should be space", "14"
+    ),
 }
 SCHEDULE = {
     "timezone": Key(_zone, '"UTC"', "in which zone `at` is meant", '"Europe/Berlin"'),

@@ -8,6 +8,8 @@ from pgvow.model import DEV, PROD
 
 ENV_MODE = "ENV_MODE"
 PG_BIN = "PGVOW_PG_BIN"
+OWN = frozenset({PG_BIN, "PGVOW_CONFIG", "PGVOW_DEBUG"})
+"""Those of pgvow itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ def _odd_entry(desc: str, section: int) -> Edit:
 
 
 def _tar(raw: bytes) -> bytes:
+    raw = _byte(_FORMAT, 3)(raw)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         member = tarfile.TarInfo("toc.dat")

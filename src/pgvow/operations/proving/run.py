@@ -19,6 +19,7 @@ from pgvow.operations.filling import Filling, Helper
 from pgvow.operations.proving.evidence import with_evidence
 from pgvow.operations.proving.obstacles import refuse_missing_extensions, restore_difference
 from pgvow.postgres.database_settings import settings_for_restore
+from pgvow.postgres.majors import LOGIN_TRIGGERS_SINCE
 from pgvow.postgres.proof_site import ProofSite
 from pgvow.postgres.restorer import AsRestorer
 from pgvow.postgres.restoring import Manner, RestoreError, Tools, fails_harmlessly
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.scratch_database import Place
     from pgvow.progress import Progress
-
-_LOGIN_TRIGGERS_SINCE = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def _undisturbed(tools: Tools, entries: Sequence[Entry], session: Session) -> To
     Only from 17 on they act on those who connect, and can be switched off, by a superuser.
     """
     above = session.info.parameter_status("is_superuser") == "on"
-    if above and tools.installation.major >= _LOGIN_TRIGGERS_SINCE and event_triggers(entries):
+    if above and tools.installation.major >= LOGIN_TRIGGERS_SINCE and event_triggers(entries):
         return replace(tools, options="-c event_triggers=off")
     return tools
 

@@ -9,6 +9,7 @@ from pgvow.errors import NoSpace, RestoreFailed, ToolUnsuitable
 from pgvow.postgres.binaries import install_steps
 from pgvow.postgres.connection import take_your_time, watch_for_our_death
 from pgvow.postgres.databases import on_database
+from pgvow.postgres.majors import TRANSACTION_TIMEOUT_SINCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from pgvow.postgres.restoring import RestoreError
 
 _LONGEST_CAUSE = 4000
-# From 17 on pg_restore begins with SET transaction_timeout, which older servers do not know.
-_TRANSACTION_TIMEOUT_SINCE = 17
 _MAJOR = re.compile(r"\d+")
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|superuser)")
@@ -66,7 +65,7 @@ def choose_pg_restore(
 
 
 def _speaks_alike(newer: int, server_major: int) -> bool:
-    since = _TRANSACTION_TIMEOUT_SINCE
+    since = TRANSACTION_TIMEOUT_SINCE
     return (newer >= since) == (server_major >= since)
 
 
