@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import NoSpace, RestoreFailed, ToolUnsuitable
 from pgvow.postgres.binaries import install_steps
+from pgvow.postgres.complaints import without_statement
 from pgvow.postgres.connection import take_your_time, watch_for_our_death
 from pgvow.postgres.databases import on_database
+from pgvow.postgres.outcomes import Meaning, meaning_of
 from pgvow.postgres.restoring import restore
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ _LONGEST_CAUSE = 4000
 # From 17 on pg_restore begins with SET transaction_timeout, which older servers do not know.
 _TRANSACTION_TIMEOUT_SINCE = 17
 _MAJOR = re.compile(r"\d+")
-_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|superuser)")
 
 
@@ -116,7 +117,7 @@ class PgRestore:
         entry = next((one for one in entries if one.dump_id == error.dump_id), None)
         if entry is not None:
             facts["Object"] = f"{entry.desc} {entry.name}"
-        if _FULL.search(cause):
+        if meaning_of(error.sqlstate, without_statement(cause)) is Meaning.DISK:
             return NoSpace(cause, facts=facts, steps=["See what fills the server's disk: df -h"])
         return RestoreFailed(cause, facts=facts, steps=_steps(cause))
 
