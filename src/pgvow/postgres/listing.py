@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from pgvow.postgres.binaries import Installation
 
+_COMPLAINT = "pg_restore: error: "
+
 
 def start_listing(installation: Installation, archive: Path, environ: Mapping[str, str]) -> Tool:
     """Start ``pg_restore --list``; leaving the tool's block ends it."""
@@ -36,7 +38,9 @@ def complaint_of(listing: Tool) -> str | None:
         raise no_verdict(Meaning.UNKNOWN, f"pg_restore --list was ended by {name}")
     if lack := lack_of_system(ended.stderr):
         raise lack
-    return ended.stderr or f"pg_restore ended with status {ended.returncode}"
+    if _COMPLAINT not in ended.stderr:  # of the loader, say, for want of a library
+        raise no_verdict(Meaning.UNKNOWN, ended.stderr or f"status {ended.returncode}")
+    return ended.stderr
 
 
 def listing_complaint(

@@ -86,7 +86,12 @@ _BY_WORDS = (
         Meaning.MEMORY,
         re.compile(r"\bout of memory\b|Cannot allocate memory|out of shared memory", re.IGNORECASE),
     ),
-    (Meaning.HANDLES, re.compile(r"Too many open files|(?:out of|insufficient) file descriptors")),
+    (
+        Meaning.HANDLES,
+        re.compile(
+            r"Too many open files|(?:out of|insufficient) file descriptors|object file: Error 24"
+        ),
+    ),
     (
         Meaning.STOPPED,
         re.compile(r"canceling statement due to|canceling autovacuum|deadlock detected"),

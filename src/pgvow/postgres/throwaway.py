@@ -344,11 +344,8 @@ class ThrowawayServer:
     def _failed(self, what: str) -> PgvowError:
         text = "\n".join([what, *last_lines(self.log_path)])
         facts = {"Programs": str(self.bin), "Directory": str(self._base)}
-        return lack_of_system(text, facts=facts) or PgvowError(
-            text,
-            facts=facts,
-            steps=["Read the server's log above", "Try other programs: PGVOW_PG_BIN=/path/to/bin"],
-        )
+        steps = ["Read the server's log above", "Try other programs: PGVOW_PG_BIN=/path/to/bin"]
+        return lack_of_system(text, facts=facts) or PgvowError(text, facts=facts, steps=steps)
 
 
 def _quit_with(parent: int) -> Callable[[], None]:

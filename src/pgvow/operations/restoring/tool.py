@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import NoSpace, RestoreFailed, ToolUnsuitable
 from pgvow.postgres.binaries import install_steps
+from pgvow.postgres.complaints import without_statement
 from pgvow.postgres.connection import take_your_time, watch_for_our_death
 from pgvow.postgres.databases import on_database
 from pgvow.postgres.majors import TRANSACTION_TIMEOUT_SINCE
+from pgvow.postgres.outcomes import Meaning, meaning_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 _LONGEST_CAUSE = 4000
 _MAJOR = re.compile(r"\d+")
-_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|superuser)")
 
 
@@ -80,7 +81,7 @@ def restore_failure(
         facts["Object"] = f"{entry.desc} {entry.name}"
     if error.stage is not None:
         facts["Stage"] = error.stage.value
-    if _FULL.search(cause):
+    if meaning_of(error.sqlstate, without_statement(cause)) is Meaning.DISK:
         return NoSpace(cause, facts=facts, steps=["See what fills the server's disk: df -h"])
     return RestoreFailed(cause, facts=facts, steps=_steps(cause))
 

@@ -1,0 +1,68 @@
+"""The sessions of PostgreSQL's tools have no time limits, whatever a role or a database sets."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from pgvow.postgres.binaries import Installation
+from pgvow.postgres.connection import Target
+from pgvow.postgres.restoring import TargetTools, Tools
+from pgvow.postgres.scratch_database import GivenServer
+from pgvow.settings import load
+from tests.support.commands import clean_environment, settings_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgvow.postgres.restoring import ToolsFor
+    from tests.support.servers import TestServer
+
+_LIMITS = (
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+)
+
+
+def _limited(server: TestServer, database: str) -> None:
+    for limit in _LIMITS:
+        server.psql(database, f"ALTER DATABASE {database} SET {limit} = '7s'")
+
+
+def _shown(tools: ToolsFor, server: TestServer, database: str, setting: str) -> str:
+    connection, environment = tools.reach(database)
+    return subprocess.run(
+        [server.bin / "psql", "-XqAt", "-d", connection, "-c", f"SHOW {setting}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_a_proof_s_tools(server: TestServer, database: str) -> None:
+    """No limit holds where pg_restore works for a proof, and the user's own PGOPTIONS stay."""
+    _limited(server, database)
+    installation = Installation(server.bin, "", server.major)
+    place = GivenServer(server.conninfo("postgres").replace("options=''", ""))
+    environ = {**clean_environment(), "PGOPTIONS": "-c work_mem=7MB"}
+    tools = Tools(installation, place, environ)
+    assert ["0"] * len(_LIMITS) == [_shown(tools, server, database, one) for one in _LIMITS]
+    assert "7MB" == _shown(tools, server, database, "work_mem")
+
+
+def test_a_restore_s_tools(server: TestServer, database: str, tmp_path: Path) -> None:
+    """No limit holds where pg_restore works for a restore, and the user's own PGOPTIONS stay."""
+    _limited(server, database)
+    environ = {
+        **clean_environment(),
+        **settings_for(server, database),
+        "PGOPTIONS": "-c work_mem=7MB",
+    }
+    settings = load(env="dev", environ=environ, directory=tmp_path)
+    target = Target(settings.connection, settings.libpq_variables, environ)
+    tools = TargetTools(Installation(server.bin, "", server.major), target)
+    assert ["0"] * len(_LIMITS) == [_shown(tools, server, database, one) for one in _LIMITS]
+    assert "7MB" == _shown(tools, server, database, "work_mem")
