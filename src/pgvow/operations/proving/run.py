@@ -147,9 +147,10 @@ def _aside() -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def _inside(place: Place, dbname: str) -> Iterator[Session]:
-    """Open a session in a database, as whoever proves."""
+    """Open a session in a database, as whoever proves; the backup's operators are not in sight."""
     with open_session(place, dbname) as session:
         session.execute("SET client_encoding TO UTF8")
+        session.execute("SET search_path TO ''")
         yield session
 
 
