@@ -134,3 +134,30 @@ def test_our_own_queries_do_not_find_its_operators(
     result = restore(server, dump, f"{fresh}_1")
     assert result.comparison is not None
     assert result.comparison.equal
+
+
+@pytest.mark.majors(15, 18)
+def test_one_that_a_killed_proof_left_is_cleared(server: TestServer, tmp_path: Path) -> None:
+    """The next proof on the server drops it; the role of one that is under way would stay."""
+    left = "pgvow_proof_0123456789ab_restorer"
+    server.psql(
+        "postgres",
+        f"CREATE ROLE {left} LOGIN;"
+        f"COMMENT ON ROLE {left} IS"
+        " 'pgvow: restores, made by postgres for pgvow_proof_0123456789ab'",
+    )
+    source = load(server, _BY_NAME["sequences"])
+    try:
+        dump = back_up(server, source, tmp_path).backup.path
+    finally:
+        server.drop_database(source)
+    proof = prove_backup(
+        dump,
+        ProveOptions(on=server.conninfo("postgres"), jobs=2),
+        pg_bin=server.bin,
+        environ=clean_environment(),
+        progress=Silent(),
+    )
+    assert proof.proven
+    assert (f"cleared away what a proof left that was killed: {left}",) == proof.warnings
+    assert "" == server.psql("postgres", _ROLES)
