@@ -1,5 +1,5 @@
 -- As tenant_code.sql, by every other way in which restoring runs what an ordinary role wrote: a generated column, a check of a domain, a constant in a check, a check that takes the row (and so comes by
--- itself, after the rows), a partition key, an index, an exclusion, an operator behind a foreign key, a materialized view.
+-- itself, after the rows), a partition key, an index, an exclusion, an operator, one that takes the place of the catalog's in queries of our own, a materialized view.
 -- prove: 0, proven. restore: 0, the tenant is no superuser, everything belongs to the tenant as before.
 CREATE ROLE tenant NOSUPERUSER;
 GRANT CREATE ON SCHEMA public TO tenant;
@@ -46,6 +46,11 @@ ALTER TABLE late ADD CONSTRAINT later CHECK (seen(a) > 0) NOT VALID;
 CREATE FUNCTION same(int, bigint) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM public.probe(); RETURN $1::bigint OPERATOR(pg_catalog.=) $2; END $$;
 CREATE OPERATOR === (LEFTARG = int, RIGHTARG = bigint, FUNCTION = same);
 CREATE VIEW seen_by_it AS SELECT a FROM folded WHERE a === 3::bigint;
+-- It is the better match for "classid = '…'::regclass", wherever public is in the search_path.
+CREATE FUNCTION trap(oid, regclass) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.probe(); RETURN $1 OPERATOR(pg_catalog.=) $2::oid; END $$;
+CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = trap);
 GRANT SELECT ON folded TO PUBLIC;
 RESET SESSION AUTHORIZATION;
 REVOKE CREATE ON SCHEMA public FROM tenant;
+-- Restored by a superuser, behind the operators: what is asked of the catalog then must not find them.
+CREATE FOREIGN DATA WRAPPER nothing;

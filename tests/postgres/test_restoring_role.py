@@ -28,6 +28,17 @@ _ONLY_US = "local all postgres scram-sha-256\nlocal all all reject\n"
 _OWNERS = """
 SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 'public'::regnamespace
 """
+# Behind the operator comes an entry for a superuser, and then the catalog is asked again.
+_TRAP = """
+CREATE EXTENSION pgvow_conf;
+CREATE FUNCTION trap(oid, regclass) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('is_superuser') = 'on' THEN RAISE 'run by a superuser'; END IF;
+  RETURN $1 OPERATOR(pg_catalog.=) $2::oid;
+END $$;
+CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = trap);
+CREATE FOREIGN DATA WRAPPER nothing;
+"""
 _WARNED = "run with the rights of postgres, a superuser"
 _BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -109,3 +120,44 @@ def test_no_owner_gives_everything_to_us(server: TestServer, fresh: str, tmp_pat
     finally:
         server.drop_database(source)
     assert "postgres\n" == server.psql(f"{fresh}_1", _OWNERS)
+
+
+@pytest.mark.majors(15, 18)
+def test_our_own_queries_do_not_find_its_operators(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
+    """An operator of the backup's that fits better than the catalog's is not run by a superuser."""
+    source = f"{fresh}_source"
+    server.create_database(source)
+    server.psql(source, _TRAP)
+    dump = back_up(server, source, tmp_path).backup.path
+    result = restore(server, dump, f"{fresh}_1")
+    assert result.comparison is not None
+    assert result.comparison.equal
+
+
+@pytest.mark.majors(15, 18)
+def test_one_that_a_killed_proof_left_is_cleared(server: TestServer, tmp_path: Path) -> None:
+    """The next proof on the server drops it; the role of one that is under way would stay."""
+    left = "pgvow_proof_0123456789ab_restorer"
+    server.psql(
+        "postgres",
+        f"CREATE ROLE {left} LOGIN;"
+        f"COMMENT ON ROLE {left} IS"
+        " 'pgvow: restores, made by postgres for pgvow_proof_0123456789ab'",
+    )
+    source = load(server, _BY_NAME["sequences"])
+    try:
+        dump = back_up(server, source, tmp_path).backup.path
+    finally:
+        server.drop_database(source)
+    proof = prove_backup(
+        dump,
+        ProveOptions(on=server.conninfo("postgres"), jobs=2),
+        pg_bin=server.bin,
+        environ=clean_environment(),
+        progress=Silent(),
+    )
+    assert proof.proven
+    assert (f"cleared away what a proof left that was killed: {left}",) == proof.warnings
+    assert "" == server.psql("postgres", _ROLES)

@@ -36,7 +36,8 @@ _NOTHING = "--\n"
 _OWNED = (Section.PRE_DATA, Section.POST_DATA)
 _EARLY = (Stage.ROWS,)
 _BEFORE_OWNERS = (Stage.INDEXES, Stage.CONDITIONS)
-_AFTER_OWNERS = (Stage.VIEWS, Stage.EVENT_TRIGGERS)
+_AFTER_OWNERS = (Stage.VIEWS,)
+_LAST = (Stage.EVENT_TRIGGERS,)
 
 
 def is_given_away(entry: Entry) -> bool:
@@ -77,14 +78,12 @@ class Filling:
         return self.helper is not None or self.owners_later
 
     def run(self, when_rows_are_there: Callable[[], None] = lambda: None) -> RestoreError | None:
-        """Restore everything, and stop at the first error, which is returned.
+        """Restore all but event triggers, and stop at the first error, which is returned.
 
         ``when_rows_are_there`` is called between the last row and the first index. Raises
         psycopg.Error if the session fails.
         """
-        entries = without_roles(self.entries) if self._gives else self.entries
-        above = superuser_entries(entries) if self.helper else ()
-        divided = waves(entries, jobs=self.manner.jobs, above=above)
+        divided = self._divided()
         self._prepare()
         if error := self._each(divided, _EARLY):
             return error
@@ -94,12 +93,21 @@ class Filling:
             error = self._hand_over()
         return error or self._each(divided, _AFTER_OWNERS)
 
-    def release(self) -> None:
-        """Keep nothing for the helper: what the archive names no owner of becomes our own.
+    def finish(self) -> RestoreError | None:
+        """Keep nothing for the helper, then make the event triggers, which would act on that.
 
-        Until then the server fills views, and analyzes, with the helper's rights. Raises
-        psycopg.Error.
+        Objects that the archive names no owner of become our own; until then the server fills
+        views, and analyzes, with the helper's rights. Raises psycopg.Error.
         """
+        self._release()
+        return self._each(self._divided(), _LAST)
+
+    def _divided(self) -> tuple[Wave, ...]:
+        entries = without_roles(self.entries) if self._gives else self.entries
+        above = superuser_entries(entries) if self.helper else ()
+        return waves(entries, jobs=self.manner.jobs, above=above)
+
+    def _release(self) -> None:
         if self.helper is None:
             return
         role = sql.Identifier(self.helper.name)
@@ -120,7 +128,7 @@ class Filling:
     def _wave(self, wave: Wave) -> RestoreError | None:
         if self._gives and wave.stage is Stage.EVENT_TRIGGERS:
             return self.definitions(wave.entries, stage=wave.stage)
-        before = wave.stage not in _AFTER_OWNERS
+        before = wave.stage not in (*_AFTER_OWNERS, *_LAST)
         manner = replace(self.manner, no_owner=self.manner.no_owner or (self._gives and before))
         tools = self.helper.tools if self.helper and before and not wave.above else self.tools
         return restore_wave(tools, self.dump, self.dbname, wave, manner)

@@ -170,7 +170,7 @@ def _fill(run: Run, names: Names) -> float:
         run.update(Step("analyzing"))
         analyze(session, run.warn)
     # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
-    _filling(run, name).release()
+    _succeed(run, _filling(run, name).finish())
     return time.monotonic() - started
 
 

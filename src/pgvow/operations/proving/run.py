@@ -147,9 +147,10 @@ def _aside() -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def _inside(place: Place, dbname: str) -> Iterator[Session]:
-    """Open a session in a database, as whoever proves."""
+    """Open a session in a database, as whoever proves; the backup's operators are not in sight."""
     with open_session(place, dbname) as session:
         session.execute("SET client_encoding TO UTF8")
+        session.execute("SET search_path TO ''")
         yield session
 
 
@@ -288,10 +289,7 @@ class _Proving:
 
         manner = Manner(jobs=self.proof.options.workers, tick=tick)
         filling = self._filling(dbname, manner)
-        error = filling.run(when_rows_are_there or _do_nothing)
-        if error is None:
-            filling.release()
-        return error
+        return filling.run(when_rows_are_there or _do_nothing) or filling.finish()
 
     def _filling(self, dbname: str, manner: Manner) -> Filling:
         return Filling(
@@ -309,10 +307,8 @@ class _Proving:
         """Restore the schema alone, and read it back."""
         dbname = make()
         filling = self._filling(dbname, Manner(schema_only=True))
-        if error := filling.run():
-            return error
-        filling.release()
-        return schema_of(self.tools, dbname)
+        error = filling.run() or filling.finish()
+        return error or schema_of(self.tools, dbname)
 
     def _begin_to_compare(self, aside: ThreadPoolExecutor, dbname: str) -> _Comparing:
         """Open sessions, one for each worker, and compare by them in a thread, which closes them.

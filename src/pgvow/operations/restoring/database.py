@@ -79,6 +79,8 @@ def analyze(session: Session, warn: Callable[[str], None]) -> None:
     analyzed one by one; who fails then is a warning.
     """
     try:
+        # Indexes by a function that leans on search_path are analyzed too; it has no operators.
+        session.execute("RESET search_path")
         session.execute("ANALYZE")
     except psycopg.Error:
         failed = list(_analyze_each(session))
@@ -88,7 +90,9 @@ def analyze(session: Session, warn: Callable[[str], None]) -> None:
 
 def _analyze_each(session: Session) -> Iterator[str]:
     try:
+        session.execute("SET search_path TO ''")
         tables = session.execute(query("tables_to_analyze")).fetchall()
+        session.execute("RESET search_path")
     except psycopg.Error as error:
         yield str(error).strip()
         return

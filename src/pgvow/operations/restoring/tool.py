@@ -137,9 +137,14 @@ def owner_steps() -> list[str]:
 
 
 def open_restored(target: Target, name: str) -> Session:
-    """Open a session in a database that was restored; the server notices if we die."""
+    """Open a session in a database that was restored; the server notices if we die.
+
+    Its search_path is empty: operators that the backup has in ``public`` could take the place of
+    the catalog's in our own queries, and run as us.
+    """
     session = on_database(target, name).open("restore")
     watch_for_our_death(session)
     take_your_time(session)
     session.execute("SET client_encoding TO UTF8")
+    session.execute("SET search_path TO ''")
     return session
