@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def recorded(path: Path, *, database: str) -> Metadata:
     """Read the archive and tell what there is, for verification to compare with."""
-    inspection = inspect_file(path, Silent())
+    with path.open("rb") as file:
+        inspection = inspect_file(file, Silent())
     contents = inspection.contents
     tables = tuple(
         TableFacts(

@@ -15,6 +15,7 @@ from pgvow.postgres.connection import Target
 from pgvow.postgres.snapshot import Deadline
 from pgvow.progress import Silent
 from pgvow.settings import Connection
+from pgvow.store.opened import OpenedDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,10 +49,9 @@ def dump_in_parallel(
     """Have the parallel engine fill a file."""
     target = target_of(server, database)
     command = DumpCommand(target, programs_of(server), Compress.parse(compress))
-    path.touch()
-    with target.connect("test") as session:
+    with OpenedDirectory(path.parent) as directory, target.connect("test") as session:
         engine = Parallel(command, session, Silent(), workers=jobs)
-        return engine.dump(path, deadline=Deadline.after(_WAIT))
+        return engine.dump(directory.create(path.name), deadline=Deadline.after(_WAIT))
 
 
 def dump_by_pg_dump(

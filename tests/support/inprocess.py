@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.operations.backup import BackupResult
+    from pgvow.progress import Progress
     from tests.support.servers import TestServer
 
 
@@ -24,6 +25,7 @@ def back_up(
     *,
     bin_dir: Path | None = None,
     jobs: int = 1,
+    progress: Progress | None = None,
 ) -> BackupResult:
     """Back up one database of a test server into ``directory/backups``; by pg_dump with one job."""
     environ = {**clean_environment(), **settings_for(server, database, bin_dir=bin_dir)}
@@ -33,4 +35,4 @@ def back_up(
         space_factor=0,
         dump=DumpOptions(parallel=jobs > 1, jobs=jobs),
     )
-    return make_backup(settings, options, environ=environ, progress=Silent())
+    return make_backup(settings, options, environ=environ, progress=progress or Silent())

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pgvow.store import LocalStore, publish
+from pgvow.store import LocalStore, durable, publish
 from tests.support import backups
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ def _fail(_: Publication) -> NoReturn:
 
 
 def _die_while_undoing(count: int) -> None:
-    renamed: list[Path] = []
-    real = Path.rename
+    renamed: list[str] = []
+    real = durable.rename_new
 
-    def rename(self: Path, target: Path) -> Path:
+    def rename(directory: int, name: str, new: str) -> None:
         if len(renamed) == count:
             _die()
-        renamed.append(target)
-        return real(self, target)
+        renamed.append(new)
+        real(directory, name, new)
 
     def fail(publication: Publication) -> NoReturn:
-        Path.rename = rename  # type: ignore[method-assign,assignment]
+        durable.rename_new = rename
         _fail(publication)
 
     before = publish.STEPS.index(publish.rename_metadata)

@@ -53,7 +53,8 @@ def write(path: Path, *parts: object, **options: object) -> Path:
 
 def describe(path: Path, **changes: object) -> Metadata:
     """Put the metadata beside an archive that a backup of it would have."""
-    found = inspect_file(path, Silent())
+    with path.open("rb") as file:
+        found = inspect_file(file, Silent())
     tables = tuple(
         TableFacts(
             *(table.entry.namespace, table.entry.tag, table.rows or 0, 8192, table.size),

@@ -11,7 +11,6 @@ import stat
 import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +22,7 @@ from tests.support import backups, children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pgvow.store import Draft
 
@@ -164,7 +164,7 @@ def test_publish_never_overwrites(
 ) -> None:
     """T043: a file that took one of the names meanwhile stays, and nothing at all is renamed."""
     theirs = tmp_path / (_STEM + suffix)
-    monkeypatch.delattr(Path, "rename")
+    monkeypatch.delattr(durable, "rename_new")
     with pytest.raises(BackupFailed, match="not overwritten") as caught:
         _publish_after(tmp_path, lambda _: theirs.write_text("theirs"))
     assert {theirs.name} == backups.contents(tmp_path)
@@ -239,19 +239,19 @@ def test_publishing_reaches_the_disk_in_order(
 ) -> None:
     """T025: contents before names, the dump's name before the metadata's, each on the disk."""
     seen: list[str] = []
-    real_rename = Path.rename
+    real_rename = durable.rename_new
 
     def sync(fd: int) -> None:
         inode = os.fstat(fd).st_ino
         files = [tmp_path, *tmp_path.iterdir()]
         seen.extend(f"sync {path.name}" for path in files if path.stat().st_ino == inode)
 
-    def rename(self: Path, target: Path) -> Path:
-        seen.append(f"rename {target.name}")
-        return real_rename(self, target)
+    def rename(directory: int, name: str, new: str) -> None:
+        seen.append(f"rename {new}")
+        real_rename(directory, name, new)
 
     monkeypatch.setattr(durable, "sync", sync)
-    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(durable, "rename_new", rename)
     with _draft(tmp_path) as draft:
         draft.publish(backups.fill(draft))
     expected = [
@@ -275,7 +275,7 @@ def test_discard_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise PermissionError
 
     def fail(_: Draft) -> None:
-        monkeypatch.setattr(Path, "unlink", refuse)
+        monkeypatch.setattr(os, "unlink", refuse)
         raise KeyError
 
     with pytest.raises(KeyError):

@@ -13,11 +13,11 @@ from pgvow.progress import Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Table
     from pgvow.progress import Progress
+    from pgvow.store import OpenedFile
 
 
 class CopyProgress:
@@ -31,7 +31,7 @@ class CopyProgress:
     def __init__(
         self,
         tables: Sequence[Table],
-        archive: Path,
+        archive: OpenedFile,
         *,
         monitor: Session,
         progress: Progress,
@@ -55,9 +55,8 @@ class CopyProgress:
 
     def _sizes_before(self) -> dict[int, int]:
         """Map each table to the bytes of those before it; empty while pg_dump still plans."""
-        # Opened anew: a position shared with pg_dump must not be moved.
         try:
-            with self._archive.open("rb") as file:
+            with self._archive.reader() as file:
                 order = [entry.oid for entry in read_toc(file).table_data]
         except (OSError, ArchiveError):
             return {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
     from pgvow.progress import Progress
+    from pgvow.store import OpenedFile
 
 _AHEAD_BYTES = 12 << 20
 """How much text a worker may have on its way to the file, on an average."""
@@ -82,8 +83,8 @@ class Parallel:
         self._warnings: list[str] = []
         self._encoder: Encoder = encoder_for(command.compress.algorithm, command.compress.level)
 
-    def dump(self, archive: Path, *, deadline: Deadline) -> Filled:
-        """Lock, take a snapshot, and fill the file ``archive``, which exists.
+    def dump(self, archive: OpenedFile, *, deadline: Deadline) -> Filled:
+        """Lock, take a snapshot, and fill the open file ``archive``.
 
         Raises BeginAnewError, LockTableFullError, LockNotGranted, BackupFailed, NoSpace,
         AccessDenied.
@@ -95,9 +96,9 @@ class Parallel:
                 self._snapshot(sessions, deadline) as (held, locks),
             ):
                 head, self._warnings = read_head(self._command, held)
-                with _opened(archive) as file:
+                with refusals("write", archive.path), archive.writer() as file:
                     writer = ArchiveWriter(file, head, self._encoder)
-                    filled = self._fill(writer, held, locks, sessions, folder=archive.parent)
+                    filled = self._fill(writer, held, locks, sessions, folder=archive.directory)
         except RowTooWideError as error:
             raise row_too_wide(self._command.target, error) from error
         except psycopg.Error as error:
@@ -301,17 +302,3 @@ def _facts(held: HeldSnapshot, table: Table, relation: Relation, rows: int) -> T
         blocks=relation.blocks,
         segment_blocks=relation.segment_blocks,
     )
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[BinaryIO]:
-    """Open it for writing; what a full disk says of its closing does not hide why it is closed."""
-    with refusals("write", archive):
-        file = archive.open("wb")
-        try:
-            yield file
-        except BaseException:
-            with suppress(OSError):
-                file.close()
-            raise
-        file.close()

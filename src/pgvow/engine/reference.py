@@ -11,12 +11,11 @@ from pgvow.postgres.snapshot import LockTableFullError, hold_snapshot, lock_tabl
 from pgvow.postgres.witness import Witness
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pgvow.engine.command import DumpCommand
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen, Deadline
     from pgvow.progress import Progress
+    from pgvow.store import OpenedFile
 
 
 class Reference:
@@ -38,8 +37,8 @@ class Reference:
         self._chosen = chosen
         self._locked = True
 
-    def dump(self, archive: Path, *, deadline: Deadline) -> Filled:
-        """Lock, take a snapshot, and fill the file ``archive``, which exists.
+    def dump(self, archive: OpenedFile, *, deadline: Deadline) -> Filled:
+        """Lock, take a snapshot, and fill the open file ``archive``.
 
         Raises BeginAnewError, LockNotGranted, BackupFailed, NoSpace, AccessDenied.
         """
@@ -53,7 +52,7 @@ class Reference:
         self._locked = False  # the two of us are too many: pg_dump's own locks have to do
         return self.dump(archive, deadline=deadline)
 
-    def _dump(self, archive: Path, deadline: Deadline) -> Filled:
+    def _dump(self, archive: OpenedFile, deadline: Deadline) -> Filled:
         target = self._command.target
         with (
             hold_snapshot(

@@ -226,12 +226,14 @@ def _fill_and_publish(
     settings = _comparison_settings(run)
     passwords = passwords_kept(run.target, run.session, run) if run.options.with_globals else None
     dumped = _dump(run, draft)
+    draft.require_ours()
+    written = draft.dump.size
     # Both work while we read the file; before, pg_dump might have met a limit of connections.
     with (
-        start_listing(run.installation, draft.dump_partial, run.environ) as listing,
+        start_listing(run.installation, draft.dump.fd, run.environ) as listing,
         dumping_globals(run.target, run.installation, run, passwords=passwords) as roles,
     ):
-        found = _read_back(run, draft, dumped.filled)
+        found = _read_back(run, draft, dumped.filled, written)
         kept = keep_globals(draft, roles, run.server.user, run) if roles else None
         _check_integrity(run, listing)
     metadata = replace(
@@ -263,22 +265,26 @@ def _comparison_settings(run: _Run) -> dict[str, str]:
         raise translate(error, run.target.facts) from error
 
 
-def _read_back(run: _Run, draft: Draft, filled: Filled) -> Metadata:
+def _read_back(run: _Run, draft: Draft, filled: Filled, written: int) -> Metadata:
     """Read the file once more, to its last byte unless that was declined, and say what it holds.
 
     What an engine of ours has laid down itself need not be decoded again: that the bytes are those
-    it wrote is all there is to be seen.
+    it wrote is all there is to be seen. ``written`` is how many bytes there were when it ended.
     """
     if filled.contents is None and not run.options.inspect:
-        checksum, size = hash_file(draft.dump_partial, run)
+        checksum, size = hash_file(draft.dump.fd, run)
+        _require_size(draft, size, written)
         return _metadata(run, draft, checksum, size, tuple(filled.facts.values()))
     try:
-        if filled.contents is None:
-            inspection = inspect_file(draft.dump_partial, run)
-        else:
-            inspection = read_what_was_written(draft.dump_partial, filled, run)
+        with draft.dump.reader() as file:
+            if filled.contents is None:
+                inspection = inspect_file(file, run)
+            else:
+                inspection = read_what_was_written(file, filled, run)
     except ArchiveError as error:
+        _require_size(draft, draft.dump.size, written)
         raise unreadable(error) from error
+    _require_size(draft, inspection.size, written)
     contents = inspection.contents
     tables = compare_with_witness(contents, filled.facts)
     return replace(
@@ -286,6 +292,21 @@ def _read_back(run: _Run, draft: Draft, filled: Filled) -> Metadata:
         toc=toc_facts(contents),
         large_objects=large_object_facts(contents),
         sequences=sequence_facts(contents),
+    )
+
+
+def _require_size(draft: Draft, size: int, written: int) -> None:
+    """Raise BackupFailed if the dump has another size than when its engine ended."""
+    if size == written:
+        return
+    raise BackupFailed(
+        f"{draft.dump_partial} was changed by something else: {written} bytes were written,"
+        f" {size} are there; nothing was published",
+        facts={"Path": str(draft.dump_partial)},
+        steps=[
+            f"See who may write there: ls -ld {draft.dump_partial.parent}",
+            "Let this user alone write there (chmod 700), then run the backup again",
+        ],
     )
 
 
@@ -320,7 +341,7 @@ def _dump(run: _Run, draft: Draft) -> Dumped:
         free_bytes=run.store.free_bytes,
         progress=run,
     )
-    return dumping.run(draft.dump_partial)
+    return dumping.run(draft.dump)
 
 
 def _check_integrity(run: _Run, listing: Tool) -> None:

@@ -30,7 +30,6 @@ from pgvow.progress import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from pgvow.archive import TableOfContents
     from pgvow.engine.command import DumpCommand
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen
     from pgvow.progress import Progress
+    from pgvow.store import OpenedFile
 
 _DISK_IS_FULL = 64 << 10
 """With fewer bytes free than this, a file that is cut short was cut by the disk."""
@@ -64,7 +64,7 @@ class Engine(Protocol):
     def name(self) -> str:
         """What the metadata calls it."""
 
-    def dump(self, archive: Path, *, deadline: Deadline) -> Filled:
+    def dump(self, archive: OpenedFile, *, deadline: Deadline) -> Filled:
         """Fill the file; raises BeginAnewError where a migration got in between."""
 
 
@@ -87,7 +87,7 @@ class Dumping:
     free_bytes: Callable[[], int]
     progress: Progress
 
-    def run(self, archive: Path) -> Dumped:
+    def run(self, archive: OpenedFile) -> Dumped:
         """Dump and count in one snapshot, beginning anew while migrations get in between."""
         deadline = Deadline.after(self.lock_wait_timeout)
         parallel = self.options.parallel and self._can_be_parallel()
@@ -115,7 +115,7 @@ class Dumping:
                         steps=lock_steps(),
                     ) from None
 
-    def _dump(self, engine: Engine, archive: Path, deadline: Deadline) -> Dumped:
+    def _dump(self, engine: Engine, archive: OpenedFile, deadline: Deadline) -> Dumped:
         """Dump once, and see that the archive has what was counted."""
         try:
             filled = engine.dump(archive, deadline=deadline)
@@ -150,14 +150,14 @@ class Dumping:
             return False
         return True
 
-    def _whole_toc(self, archive: Path) -> TableOfContents:
+    def _whole_toc(self, archive: OpenedFile) -> TableOfContents:
         """Read the table of contents, and see that it was written again, with the offsets.
 
         Where its last buffer does not fit on the disk, pg_dump passes over that: it writes no
         offsets, leaves a file that is cut short, and ends with success.
         """
         try:
-            with archive.open("rb") as file:
+            with archive.reader() as file:
                 toc = read_toc(file)
         except ArchiveError as error:
             raise self._cut_short(archive, str(error)) from error
@@ -165,10 +165,12 @@ class Dumping:
             raise self._cut_short(archive, "its table of contents does not say where the data is")
         return toc
 
-    def _cut_short(self, archive: Path, complaint: str) -> PgvowError:
+    def _cut_short(self, archive: OpenedFile, complaint: str) -> PgvowError:
         what = f"what was written is not whole: {complaint}"
         if self.free_bytes() < _DISK_IS_FULL:
-            return NoSpace(what, facts={"Directory": str(archive.parent)}, steps=disk_full_steps())
+            return NoSpace(
+                what, facts={"Directory": str(archive.directory)}, steps=disk_full_steps()
+            )
         return BackupFailed(
             what, steps=["Check the disk: df -h, dmesg | tail", "Then run it again"]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pgvow.progress import Step
@@ -19,13 +20,13 @@ class _UnwantedError(Exception):
 
 
 def hash_file(
-    path: Path, progress: Progress, *, unwanted: Callable[[], bool] = lambda: False
+    path_or_fd: Path | int, progress: Progress, *, unwanted: Callable[[], bool] = lambda: False
 ) -> tuple[str, int]:
     """Return SHA-256 in hexadecimal and size in bytes.
 
     For a thread beside others: it ends where the result has become ``unwanted``.
     """
-    total = path.stat().st_size
+    total = os.stat(path_or_fd).st_size  # noqa: PTH116 - may be a descriptor
     done = 0
 
     def read(count: int) -> None:
@@ -35,4 +36,4 @@ def hash_file(
         done += count
         progress.update(Step("checksum", done, total))
 
-    return sha256_file(path, on_bytes=read)
+    return sha256_file(path_or_fd, on_bytes=read)

@@ -19,7 +19,7 @@ _READ_BYTES = 1 << 20
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+    from typing import BinaryIO
 
     from pgvow.archive import Contents
     from pgvow.engine.filled import Filled
@@ -36,19 +36,19 @@ class Inspection:
     contents: Contents
 
 
-def inspect_file(path: Path, progress: Progress) -> Inspection:
-    """Decode every byte, and take the checksum at its side.
+def inspect_file(file: BinaryIO, progress: Progress) -> Inspection:
+    """Decode every byte of an open file, and take the checksum at its side.
 
     Raises ArchiveError where anything does not decode.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool, path.open("rb") as file:
-        checksum = pool.submit(sha256_file, path)
+    with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
+        checksum = pool.submit(sha256_file, file.fileno())
         contents = read_archive(file, progress=progress)
         digest, size = checksum.result()
     return Inspection(digest, size, contents)
 
 
-def read_what_was_written(path: Path, filled: Filled, progress: Progress) -> Inspection:
+def read_what_was_written(file: BinaryIO, filled: Filled, progress: Progress) -> Inspection:
     """Read back a file whose contents its engine knows, for the checksum.
 
     Raises ArchiveError where it is not what was written.
@@ -57,15 +57,14 @@ def read_what_was_written(path: Path, filled: Filled, progress: Progress) -> Ins
     if contents is None:
         raise ValueError("the engine knows nothing of the contents")
     sha256, body = hashlib.sha256(), xxhash.xxh3_128()
-    with path.open("rb") as file:
-        head = file.read(contents.toc.end)
-        sha256.update(head)
-        size = len(head)
-        while block := file.read(_READ_BYTES):
-            sha256.update(block)
-            body.update(block)
-            size += len(block)
-            progress.update(Step("checksum", size, contents.size))
+    head = file.read(contents.toc.end)
+    sha256.update(head)
+    size = len(head)
+    while block := file.read(_READ_BYTES):
+        sha256.update(block)
+        body.update(block)
+        size += len(block)
+        progress.update(Step("checksum", size, contents.size))
     found = (xxhash.xxh3_128_hexdigest(head), body.hexdigest(), size)
     if found != (contents.toc.digest, filled.body_digest, contents.size):
         raise ArchiveError("the file is not what was written to it", offset=0)

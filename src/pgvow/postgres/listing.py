@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 _COMPLAINT = "pg_restore: error: "
 
 
-def start_listing(installation: Installation, archive: Path, environ: Mapping[str, str]) -> Tool:
-    """Start ``pg_restore --list``; leaving the tool's block ends it."""
-    argv = [str(installation.program("pg_restore")), "--list", str(archive.absolute())]
-    return Tool(argv, env=installation.environment(environ), stdout=DEVNULL)
+def start_listing(
+    installation: Installation, archive: Path | int, environ: Mapping[str, str]
+) -> Tool:
+    """Start ``pg_restore --list`` on a path or a descriptor; leaving the tool's block ends it."""
+    passed = [archive] if isinstance(archive, int) else []
+    place = f"/dev/fd/{archive}" if isinstance(archive, int) else str(archive.absolute())
+    argv = [str(installation.program("pg_restore")), "--list", place]
+    return Tool(argv, env=installation.environment(environ), stdout=DEVNULL, pass_fds=passed)
 
 
 def complaint_of(listing: Tool) -> str | None:

@@ -8,6 +8,7 @@ from pgvow.store.local import LocalStore
 from pgvow.store.lock import RunLock, is_running
 from pgvow.store.metadata import METADATA_VERSION, MetadataError, decode, encode
 from pgvow.store.names import group, metadata_name, parse_stem, safe_name, stem, unsafe_name
+from pgvow.store.opened import OpenedFile
 from pgvow.store.proof import (
     ProofError,
     add_evidence,
@@ -28,6 +29,7 @@ __all__ = [
     "LocalStore",
     "MetadataError",
     "MetadataMissingError",
+    "OpenedFile",
     "ProofError",
     "Recovered",
     "RecoveryAction",

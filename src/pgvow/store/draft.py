@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pgvow.errors import BackupFailed
 from pgvow.model import Backup, BackupStatus, GlobalsFacts
-from pgvow.store import durable, names, publish
+from pgvow.store import names, publish
 from pgvow.store.files import Files, partial
 from pgvow.store.metadata import encode
+from pgvow.store.opened import OpenedDirectory
 from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pgvow.model import Metadata
+    from pgvow.store.opened import OpenedFile
 
 
 class Draft:
@@ -34,6 +38,8 @@ class Draft:
         self.moment = stem.moment
         self.stem = names.stem(*stem)
         self._files = Files(directory, self.stem)
+        self._directory = OpenedDirectory(directory)
+        self._opened: dict[Path, OpenedFile] = {}
         self._dump: BufferedRandom | None = None
         self._globals: GlobalsFacts | None = None
         self._publication: publish.Publication | None = None
@@ -46,8 +52,13 @@ class Draft:
 
     @property
     def dump_partial(self) -> Path:
-        """Where the dump is being written, and can be read back."""
+        """Where the dump is being written; it is read back by its descriptor."""
         return partial(self._files.dump)
+
+    @property
+    def dump(self) -> OpenedFile:
+        """The dump, open since ``open_dump`` and until the draft is left."""
+        return self._opened[self._files.dump]
 
     @property
     def metadata_path(self) -> Path:
@@ -68,22 +79,36 @@ class Draft:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._is_published:
-            self.discard()
+        try:
+            if not self._is_published:
+                self.discard()
+        finally:
+            self._directory.close()
 
     def open_dump(self) -> BufferedRandom:
         """Make the dump's file, 0600, for writing and reading back; whoever closes it, may.
 
-        Raises AccessDenied, NoSpace or PgvowError; a second call is refused like any existing file.
+        Raises BackupFailed if the name is taken, a second call included; AccessDenied, NoSpace or
+        PgvowError.
         """
         with refusals("create", self.dump_partial):
-            self._dump = durable.create(self.dump_partial)
+            opened = self._directory.create(self.dump_partial.name)
+            self._opened[self._files.dump] = opened
+            self._dump = os.fdopen(os.dup(opened.fd), "w+b")
         return self._dump
+
+    def require_ours(self) -> None:
+        """Raise BackupFailed unless directory and names still lead to what this run made."""
+        with refusals("look into", self._files.directory):
+            self._directory.require_in_place()
+            for path, file in self._opened.items():
+                self._directory.require(file, partial(path).name)
 
     def write_globals(self, data: bytes, *, role_passwords: bool) -> GlobalsFacts:
         """Keep roles and tablespaces beside the dump, and return what the metadata says of them."""
         with refusals("write", partial(self._files.globals)):
-            durable.write_new(partial(self._files.globals), data)
+            name = partial(self._files.globals).name
+            self._opened[self._files.globals] = self._directory.write_new(name, data)
         digest = hashlib.sha256(data, usedforsecurity=False).hexdigest()
         self._globals = GlobalsFacts(self.globals_path.name, len(data), digest, role_passwords)
         return self._globals
@@ -97,10 +122,13 @@ class Draft:
         """
         with refusals("publish", self._files.dump):
             self._close()
-            size = self.dump_partial.stat().st_size
+            if self._files.dump not in self._opened:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            self.require_ours()
+            size = self._opened[self._files.dump].size
             self._check(metadata, size)
             publication = publish.Publication(
-                self._files, encode(metadata), has_globals=self._globals is not None
+                self._files, encode(metadata), self._directory, dict(self._opened)
             )
             self._publication = publication
             publish.run(publish.STEPS, publication)
@@ -126,9 +154,7 @@ class Draft:
         if self._publication is not None:
             with suppress(OSError):
                 publish.undo(self._publication)
-        for path in self._files.published:
-            with suppress(OSError):
-                partial(path).unlink(missing_ok=True)
+        self._directory.remove_made()
 
     def _close(self) -> None:
         if self._dump is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 # What network and FUSE file systems answer that cannot sync a directory; no disk's error is here.
 _NO_DIRECTORY_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+# What Linux (3.15) and the C library have for a rename that replaces nothing; others have neither.
+_RENAMEAT2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+_RENAME_NOREPLACE = 1
+# What file systems answer that know of no such rename.
+_NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
 
 
 def write_new(path: Path, data: bytes) -> None:
@@ -34,15 +40,19 @@ def create(path: Path) -> BufferedRandom:
     return os.fdopen(fd, "w+b")
 
 
-def sync_file(path: Path) -> None:
-    """Bring a file's contents to the disk."""
-    _sync_path(path, os.O_NOFOLLOW)
-
-
 def sync_directory(path: Path) -> None:
     """Bring a directory's names to the disk, where its file system knows how."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
-        _sync_path(path, os.O_DIRECTORY)
+        sync_names(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_names(directory: int) -> None:
+    """Bring the names in an open directory to the disk, where its file system knows how."""
+    try:
+        sync(directory)
     except OSError as error:
         if error.errno not in _NO_DIRECTORY_SYNC:
             raise
@@ -61,12 +71,25 @@ def sync(fd: int) -> None:
     os.fsync(fd)
 
 
-def _sync_path(path: Path, flags: int) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+def rename_new(directory: int, name: str, new: str) -> None:
+    """Rename within an open directory, to a name that must be free.
+
+    Raises FileExistsError if it is not. In one step where system and file system know how; else
+    after a look.
+    """
+    if _RENAMEAT2 is not None:
+        old_name, new_name = os.fsencode(name), os.fsencode(new)
+        if not _RENAMEAT2(directory, old_name, directory, new_name, _RENAME_NOREPLACE):
+            return
+        number = ctypes.get_errno()
+        if number not in _NO_SUCH_RENAME:
+            raise OSError(number, os.strerror(number), name, None, new)
     try:
-        sync(fd)
-    finally:
-        os.close(fd)
+        os.stat(new, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(name, new, src_dir_fd=directory, dst_dir_fd=directory)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name, None, new)
 
 
 def write_whole(path: Path, data: bytes) -> None:

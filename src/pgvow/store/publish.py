@@ -19,70 +19,82 @@ only some file systems keep their order through a power failure.
 Completing asks for proof: the metadata must decode, and the dump have its size and SHA-256. A dump
 that fails that, or has no metadata at all, may be somebody's and is never touched.
 
-Renaming would replace a file that is there already. The stem was free when the draft began, and
-its group is locked; ``refuse_existing`` and a look before each rename see to what others do.
+Every file is open since it was made, and so is the directory. A name counts only if it leads to
+the open file, as it was made: looked at before each rename and after it. No rename replaces a file
+(``durable.rename_new``), ``refuse_existing`` sees to it that mostly none has to be taken back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pgvow.errors import BackupFailed
-from pgvow.store import durable
-from pgvow.store.files import exists, partial
+from pgvow.store.files import partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pgvow.store.files import Files
+    from pgvow.store.opened import OpenedDirectory, OpenedFile
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published: the files, the metadata's text, and whether there are globals."""
+    """What is to be published: the metadata's text, and the open file for each final path.
+
+    The metadata's own file joins ``opened`` when it is written; globals may be missing.
+    """
 
     files: Files
     metadata: bytes
-    has_globals: bool
+    directory: OpenedDirectory
+    opened: dict[Path, OpenedFile] = field(default_factory=dict)
 
 
 def sync_dump(publication: Publication) -> None:
     """Bring the dump to the disk; the globals already are, since they were written."""
-    durable.sync_file(partial(publication.files.dump))
+    publication.opened[publication.files.dump].sync()
 
 
 def write_metadata(publication: Publication) -> None:
     """Write the metadata under its partial name, down to the disk."""
-    durable.write_new(partial(publication.files.metadata), publication.metadata)
+    path = publication.files.metadata
+    publication.opened[path] = publication.directory.write_new(
+        partial(path).name, publication.metadata
+    )
 
 
 def refuse_existing(publication: Publication) -> None:
     """Stop before anything is renamed where a final name is taken."""
     for path in publication.files.published:
-        _refuse(path)
+        if publication.directory.status(path.name) is not None:
+            raise _taken(path)
 
 
 def sync_names(publication: Publication) -> None:
     """Bring the directory to the disk."""
-    durable.sync_directory(publication.files.directory)
+    publication.directory.sync()
 
 
 def rename_dump(publication: Publication) -> None:
     """Give the dump its final name."""
-    _rename(publication.files.dump)
+    _rename(publication, publication.files.dump)
 
 
 def rename_globals(publication: Publication) -> None:
     """Give the globals their final name."""
-    if publication.has_globals:
-        _rename(publication.files.globals)
+    _rename(publication, publication.files.globals)
 
 
 def rename_metadata(publication: Publication) -> None:
     """Give the metadata its final name: from here on there is a backup."""
-    _rename(publication.files.metadata)
+    for path in publication.files.published[:2]:
+        if path in publication.opened:
+            publication.directory.require(publication.opened[path], path.name)
+    _rename(publication, publication.files.metadata)
 
 
 Step: TypeAlias = "Callable[[Publication], None]"
@@ -109,24 +121,53 @@ def undo(publication: Publication) -> None:
 
     In reverse, so that a crash in the midst of it leaves a state of the table as well.
     """
-    files = publication.files
-    if not exists(partial(files.metadata)):
+    if _has_name(publication, publication.files.metadata):
         return
-    renamed = (files.globals, files.dump) if publication.has_globals else (files.dump,)
-    for path in renamed:
-        if exists(path) and not exists(partial(path)):
-            path.rename(partial(path))
+    for path in (publication.files.globals, publication.files.dump):
+        if _has_name(publication, path):
+            _take_back(publication, path)
 
 
-def _rename(path: Path) -> None:
-    _refuse(path)
-    partial(path).rename(path)
+def _has_name(publication: Publication, path: Path) -> bool:
+    file = publication.opened.get(path)
+    return file is not None and publication.directory.is_named(file, path.name)
 
 
-def _refuse(path: Path) -> None:
-    if exists(path):
-        raise BackupFailed(
-            f"{path} exists already and is not overwritten",
-            facts={"Path": str(path)},
-            steps=[f"See what made it: ls -l {path}", "Run the backup again: it takes a new name"],
-        )
+def _take_back(publication: Publication, path: Path) -> None:
+    try:
+        publication.directory.rename_new(path.name, partial(path).name)
+    except FileExistsError:  # others have taken the partial name: only ours goes
+        publication.directory.remove(publication.opened[path], path.name)
+
+
+def _rename(publication: Publication, path: Path) -> None:
+    """Give an open file its final name; what is not there to be published is passed over."""
+    file = publication.opened.get(path)
+    if file is None:
+        return
+    directory = publication.directory
+    directory.require_in_place()
+    directory.require(file, partial(path).name)
+    try:
+        directory.rename_new(partial(path).name, path.name)
+    except FileExistsError as error:
+        raise _taken(path) from error
+    _require_after(publication, file, path)
+
+
+def _require_after(publication: Publication, file: OpenedFile, path: Path) -> None:
+    """See that it was our file that got the name, and give the name back if it was not."""
+    try:
+        publication.directory.require(file, path.name)
+    except BackupFailed:
+        with suppress(OSError):
+            publication.directory.rename_new(path.name, partial(path).name)
+        raise
+
+
+def _taken(path: Path) -> BackupFailed:
+    return BackupFailed(
+        f"{path} exists already and is not overwritten",
+        facts={"Path": str(path)},
+        steps=[f"See what made it: ls -l {path}", "Run the backup again: it takes a new name"],
+    )

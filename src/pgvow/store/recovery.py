@@ -18,6 +18,7 @@ from pgvow.store.checksum import sha256_file
 from pgvow.store.files import Files, exists, partial
 from pgvow.store.lock import CLEAN_UP, RunLock, is_running
 from pgvow.store.metadata import MetadataError
+from pgvow.store.opened import OpenedDirectory
 from pgvow.store.reading import read_metadata
 from pgvow.store.refusals import refusals, translated
 from pgvow.store.removal import begun, remove
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pgvow.model import GlobalsFacts, Metadata
+    from pgvow.model import GlobalsFacts
 
 # A proof is written long after its backup, by a run that holds no lock of the group's.
 _OURS = frozenset({names.DUMP, names.METADATA, names.GLOBALS})
@@ -154,11 +155,13 @@ def _recover_stem(files: Files) -> Recovered:
     try:
         if not exists(files.dump) or not _is_publishing(files):
             return _remove(files)
-        try:
-            metadata = _described(files)
-        except MetadataError as error:
-            return _remove(files, f"the dump is left as it is: {error.cause}")
-        return _complete(files, metadata)
+        with OpenedDirectory(files.directory) as directory:
+            publication = _publication(files, directory)
+            try:
+                _see_that_it_is_described(publication)
+            except MetadataError as error:
+                return _remove(files, f"the dump is left as it is: {error.cause}")
+            return _complete(publication)
     except OSError as error:
         return _left(files, translated(error, doing="recover", path=files.dump).cause)
     except PgvowError as error:
@@ -169,33 +172,49 @@ def _is_publishing(files: Files) -> bool:
     return exists(partial(files.metadata)) and not exists(files.metadata)
 
 
-def _described(files: Files) -> Metadata:
-    """Read the partial metadata; raises MetadataError where the files are not what it says."""
+def _publication(files: Files, directory: OpenedDirectory) -> publish.Publication:
+    """Open what is to be completed, each file under whichever of its names it has."""
+    opened = {files.dump: directory.open_existing(files.dump.name)}
+    for path in (files.globals, files.metadata):
+        if exists(partial(path)):
+            opened[path] = directory.open_existing(partial(path).name)
+    return publish.Publication(files, b"", directory, opened)
+
+
+def _see_that_it_is_described(publication: publish.Publication) -> None:
+    """Raise MetadataError unless the files are what the partial metadata says."""
+    files, opened = publication.files, publication.opened
     metadata = read_metadata(partial(files.metadata))
+    publication.directory.require(opened[files.metadata], partial(files.metadata).name)
+    dump = opened[files.dump]
     wrong = []
     if metadata.backup_file != files.dump.name:
         wrong.append(f"the metadata is of another file: {metadata.backup_file!a}")
-    elif files.dump.stat().st_size != metadata.backup_size_bytes:
+    elif dump.size != metadata.backup_size_bytes:
         wrong.append(f"{files.dump.name} has another size than its metadata says")
-    elif sha256_file(files.dump)[0] != metadata.checksum_sha256:
+    elif sha256_file(dump.fd)[0] != metadata.checksum_sha256:
         wrong.append(f"{files.dump.name} has another SHA-256 than its metadata says")
-    elif metadata.globals is not None and not _has_globals(files, metadata.globals):
+    elif metadata.globals is not None and not _has_globals(publication, metadata.globals):
         wrong.append(f"{files.globals.name} is missing, or not what the metadata says")
     if wrong:
         raise MetadataError(wrong)
-    return metadata
+    if metadata.globals is None:
+        opened.pop(files.globals, None)  # nothing that the metadata speaks of
 
 
-def _has_globals(files: Files, facts: GlobalsFacts) -> bool:
+def _has_globals(publication: publish.Publication, facts: GlobalsFacts) -> bool:
     """Say whether the globals are whole, under whichever of their names they are."""
-    path = partial(files.globals) if exists(partial(files.globals)) else files.globals
+    path = publication.files.globals
+    file = publication.opened.get(path)
     stated = (facts.checksum_sha256, facts.size_bytes)
-    return facts.file == files.globals.name and exists(path) and sha256_file(path) == stated
+    if facts.file != path.name or (file is None and not exists(path)):
+        return False
+    return sha256_file(path if file is None else file.fd) == stated
 
 
-def _complete(files: Files, metadata: Metadata) -> Recovered:
-    has_globals = metadata.globals is not None and exists(partial(files.globals))
-    publish.run(publish.COMPLETING, publish.Publication(files, b"", has_globals=has_globals))
+def _complete(publication: publish.Publication) -> Recovered:
+    files = publication.files
+    publish.run(publish.COMPLETING, publication)
     _clear(files)
     done = tuple(path for path in files.published if exists(path))
     return Recovered(files.stem, RecoveryAction.COMPLETED, done)
