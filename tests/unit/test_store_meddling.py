@@ -1,4 +1,4 @@
-"""What others do in the directory while a backup is published: it fails, and theirs is untouched."""
+"""Others act in the directory while a backup is published: it fails, and theirs is untouched."""
 
 from __future__ import annotations
 
