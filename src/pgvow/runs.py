@@ -116,6 +116,7 @@ class AlarmKind(StrEnum):
     TABLE_GONE = "table gone"
     NO_PROOF = "no proof"
     DISK_FILLING = "disk filling"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from pgvow.cli.command_show import show
 from pgvow.cli.command_status import history, status
 from pgvow.cli.configured import environment_of
 from pgvow.cli.options import is_parallel, selection
+from pgvow.cli.patience import patient
 from pgvow.cli.printing import print_result
 from pgvow.cli.progress import TerminalProgress
-from pgvow.errors import VerificationFailed
+from pgvow.errors import BackupFailed, PgvowError, VerificationFailed
 
 if TYPE_CHECKING:
     import argparse
@@ -58,8 +59,11 @@ def backup(arguments: argparse.Namespace) -> int:
     watch = arguments.watch
     watch.found(environment=chosen.environment, database=chosen.connection.dbname)
     watch.before()
-    with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = make_backup(chosen, options, environ=os.environ, progress=watch.timed(progress))
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, BackupFailed) as timed,
+    ):
+        result = make_backup(chosen, options, environ=os.environ, progress=timed)
     watch.about(result.backup.path, result.metadata, result.backup.level)
     pruned = prune_after_backup(arguments, chosen.environment)
     if arguments.quiet and not arguments.json:
@@ -84,12 +88,15 @@ def verify(arguments: argparse.Namespace) -> int:
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
     if arguments.all:
         return _verify_all(arguments, pg_bin)
-    with TerminalProgress(quiet=arguments.quiet) as progress:
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, PgvowError) as timed,
+    ):
         result = verify_and_record(
             arguments.file,
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=arguments.watch.timed(progress),
+            progress=timed,
             deep=arguments.deep,
         )
     arguments.watch.about(result.path, result.metadata, result.proof and result.proof.level)
@@ -120,12 +127,15 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
     from pgvow.cli.render.verify import verification_object, verifications_text  # noqa: PLC0415
     from pgvow.operations.verify import verify_all  # noqa: PLC0415
 
-    with TerminalProgress(quiet=arguments.quiet) as progress:
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, PgvowError) as timed,
+    ):
         results = verify_all(
             arguments.output_dir,
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=arguments.watch.timed(progress),
+            progress=timed,
             deep=arguments.deep,
         )
     good = all(result.passed for result in results)

@@ -7,6 +7,7 @@ how an option of another mode is recognised. ``DEFAULTS`` fills in the rest.
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ DEFAULTS: dict[str, Any] = {
     "output_dir": Path(DEFAULT_DIRECTORY),
     "space_factor": 2.0,
     "lock_wait_timeout": 60.0,
+    "stall_timeout": timedelta(minutes=15),
+    "run_timeout": None,
     "no_globals": False,
     "no_inspect": False,
     "jobs": 1,
@@ -107,6 +110,25 @@ def add_backup(group: argparse.ArgumentParser) -> None:
         action="store_false",
         default=argparse.SUPPRESS,
         help="keep them, whatever pgvow.toml says (default)",
+    )
+
+
+def add_patience(group: argparse.ArgumentParser) -> None:
+    """Add how long a run waits for a server or a tool, and how long it may take."""
+    group.add_argument(
+        "--stall-timeout",
+        metavar="TIME",
+        type=_duration,
+        default=argparse.SUPPRESS,
+        help="end the run after so long without a sign of progress from server or tool: 90s, 15m,"
+        " 2h (default: 15m)",
+    )
+    group.add_argument(
+        "--run-timeout",
+        metavar="TIME",
+        type=_duration,
+        default=argparse.SUPPRESS,
+        help="end the run if it takes longer than this (default: no limit)",
     )
 
 
@@ -257,6 +279,15 @@ def _compress(text: str) -> Compress:
 
     try:
         return Compress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _duration(text: str) -> timedelta:
+    from pgvow.settings.durations import parse_duration  # noqa: PLC0415 - not for --help
+
+    try:
+        return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

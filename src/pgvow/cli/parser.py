@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         options.add_output_dir,
         options.add_backup,
         options.add_engine,
+        options.add_patience,
         options.add_report,
         options.add_record,
     ):
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (
         options.add_deep,
         options.add_output_dir,
+        options.add_patience,
         options.add_report,
         options.add_record,
     ):

@@ -106,6 +106,8 @@ class Worker:
             yield batch, commands
 
     def _do(self, task: Task) -> None:
+        table = self._tables[task.oid].name
+        self._session.doing(f"worker {self._number + 1} on table {table} ({task.work})")
         if task.work is Work.COUNT:
             self.counts[task.oid] = int(self._session.answer())
             return

@@ -191,6 +191,12 @@ class _Directory:
             *look.age_alarms(good, section, self._now),
             *look.damage_alarms(backups, self._now),
             *look.run_alarms(self._runs, environment),
+            *look.stuck_alarms(
+                self._runs,
+                environment,
+                lambda after: next_backup(self._configuration, environment, after),
+                self._now,
+            ),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
         ]

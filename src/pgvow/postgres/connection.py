@@ -27,6 +27,7 @@ from pgvow.postgres.hints import (
     unreadable_steps,
 )
 from pgvow.postgres.refusal import sqlstate_of_refusal
+from pgvow.postgres.silence import WatchedConnection
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -126,13 +127,15 @@ class Target:
         parameters = self._with_password(f"pgvow {purpose}")
         try:
             # Nothing is prepared: behind a pooler it would stay in a session that is not ours.
-            session = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
+            session = WatchedConnection.connect(
+                autocommit=True, prepare_threshold=None, **parameters
+            )
         except psycopg.Error as error:  # PGCONNECT_TIMEOUT=soon is no OperationalError
             raise self.refused(error) from error
         if unreadable := self._unreadable(session):
             session.close()
             raise unreadable
-        return session
+        return session.watched(f"the server (session {purpose})", parameters, self.facts)
 
     def connect(self, purpose: str) -> Session:
         """Open an autocommit session prepared like pg_dump's."""

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def start_listing(installation: Installation, archive: Path, environ: Mapping[str, str]) -> Tool:
     """Start ``pg_restore --list``; leaving the tool's block ends it."""
     argv = [str(installation.program("pg_restore")), "--list", str(archive.absolute())]
-    return Tool(argv, env=installation.environment(environ), stdout=DEVNULL)
+    return Tool(
+        argv, env=installation.environment(environ), stdout=DEVNULL, name="pg_restore --list"
+    )
 
 
 def complaint_of(listing: Tool) -> str | None:

@@ -48,6 +48,8 @@ class BackupSection:
     globals: bool = True
     space_factor: float = 2.0
     lock_wait_timeout: float = 60.0
+    stall_timeout: timedelta = timedelta(minutes=15)
+    run_timeout: timedelta | None = None
     schema: tuple[str, ...] = ()
     exclude_schema: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
