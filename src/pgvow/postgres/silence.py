@@ -345,7 +345,7 @@ def ending_socket(session: psycopg.Connection[Any]) -> Callable[[], None]:
     return end
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Asking:
     """Asks a server about a peer, by a session of its own; ``parameters`` are libpq's."""
 
