@@ -12,6 +12,8 @@ SPACE_FACTOR = 2.0
 """Free space required, in sizes of the database."""
 LOCK_WAIT_SECONDS = 60.0
 """How long to try for the locks on all tables."""
+STALL_TIMEOUT = timedelta(minutes=15)
+"""How long a server or tool may give no sign of progress."""
 MAX_AGE = timedelta(hours=26)
 """How old the newest backup may be: a daily one, and two hours of grace."""
 SHRINK = 0.4

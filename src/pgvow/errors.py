@@ -18,6 +18,8 @@
     ├── AlreadyRunning         9    another run holds this database's lock
     ├── RestoreFailed         10    restoring failed, and with it the new database
     ├── CannotBeProven        13    what a proof needs is not to be had here
+    ├── Stalled                1    a server or tool fell silent; 7 of a backup, 10 of a restore
+    │   └── RunTimedOut        1    the run took longer than it may; likewise
     └── Interrupted     130, 143    Ctrl-C, SIGTERM
 
 The codes are an interface (docs/exit-codes.md) and never change meaning. An error carries the
@@ -208,6 +210,37 @@ class CannotBeProven(PgvowError):
 
     exit_code = 13
     title = "This backup cannot be proven here"
+
+
+class Stalled(PgvowError):
+    """A server or a tool gave no sign of progress for too long, and the run was ended.
+
+    ``code`` is that of the failure of whatever was done: no verdict about any backup.
+    """
+
+    title = "A server or a tool fell silent"
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        code: int = PgvowError.exit_code,
+        facts: Mapping[str, str] | None = None,
+        steps: Sequence[str] = (),
+    ) -> None:
+        super().__init__(cause, facts=facts, steps=steps)
+        self.code = code
+
+    @property
+    def status(self) -> int:
+        """The exit code of a process that ends with this error."""
+        return self.code
+
+
+class RunTimedOut(Stalled):
+    """The whole run took longer than the user allows."""
+
+    title = "The run took too long"
 
 
 _OUT_OF_RESOURCES = {

@@ -17,7 +17,10 @@ class Step:
 
 
 class Progress(Protocol):
-    """Whoever wants to know. Called often and from one thread: must be quick, must not raise."""
+    """Whoever wants to know. Called often and from one thread: must be quick.
+
+    Raises nothing but Stalled, if the run was ended.
+    """
 
     def update(self, step: Step) -> None:
         """Take note of how far the work has come."""

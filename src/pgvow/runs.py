@@ -137,6 +137,7 @@ class AlarmKind(StrEnum):
     NO_PROOF = "no proof"
     DISK_FILLING = "disk filling"
     NO_HISTORY = "no history"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True, slots=True)

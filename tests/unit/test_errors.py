@@ -52,6 +52,8 @@ _CLASSES = {
     "AlreadyRunning": 9,
     "RestoreFailed": 10,
     "CannotBeProven": 13,
+    "Stalled": 1,
+    "RunTimedOut": 1,
 }
 
 

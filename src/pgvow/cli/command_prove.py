@@ -45,7 +45,13 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         type=options.count,
         help="how many workers restore, 2 at least (default: one for each processor, 8 at most)",
     )
-    for add in (options.add_env, options.add_output_dir, options.add_report, options.add_record):
+    for add in (
+        options.add_env,
+        options.add_output_dir,
+        options.add_patience,
+        options.add_report,
+        options.add_record,
+    ):
         add(prove)
 
 
@@ -53,10 +59,11 @@ def prove(arguments: argparse.Namespace) -> int:
     """Prove a backup."""
     from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
     from pgvow.cli.configured import directories_of, environment_of  # noqa: PLC0415
+    from pgvow.cli.patience import patient  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.prove import proof_object, proof_text  # noqa: PLC0415
-    from pgvow.errors import VerificationFailed  # noqa: PLC0415
+    from pgvow.errors import PgvowError, VerificationFailed  # noqa: PLC0415
     from pgvow.operations.prove import (  # noqa: PLC0415
         ProveOptions,
         newest_backup,
@@ -70,13 +77,16 @@ def prove(arguments: argparse.Namespace) -> int:
         selection_of = arguments.configuration.selection_of
         path = newest_backup(directories_of(arguments), chosen, selection_of)
     arguments.watch.begins(path)
-    with TerminalProgress(quiet=arguments.quiet) as progress:
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, PgvowError) as timed,
+    ):
         result = prove_backup(
             path,
             ProveOptions(on=arguments.on, jobs=arguments.jobs),
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=arguments.watch.timed(progress),
+            progress=timed,
         )
     arguments.watch.about(result.path, result.metadata, result.level)
     if not result.proven:

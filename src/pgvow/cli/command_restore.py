@@ -38,6 +38,7 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
         "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
     )
     options.add_env(restore)
+    options.add_patience(restore)
     _add_what(restore)
     _add_owners(restore)
     _add_swap(restore)
@@ -118,10 +119,11 @@ def _add_swap(restore: argparse.ArgumentParser) -> None:
 def restore(arguments: argparse.Namespace) -> int:
     """Restore a backup."""
     from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
+    from pgvow.cli.patience import patient  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.restore import restored_object, restored_text  # noqa: PLC0415
-    from pgvow.errors import CannotBeProven  # noqa: PLC0415
+    from pgvow.errors import CannotBeProven, RestoreFailed  # noqa: PLC0415
     from pgvow.operations.restore import restore_backup  # noqa: PLC0415
     from pgvow.operations.restoring.owners import read_owner_map  # noqa: PLC0415
     from pgvow.operations.restoring.run import RestoreOptions, default_jobs  # noqa: PLC0415
@@ -149,8 +151,10 @@ def restore(arguments: argparse.Namespace) -> int:
     arguments.watch.found(
         environment=chosen.environment, database=arguments.to, file=arguments.file.name
     )
-    with TerminalProgress(quiet=arguments.quiet) as progress:
-        timed = arguments.watch.timed(progress)
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, RestoreFailed) as timed,
+    ):
         result = restore_backup(chosen, wanted, environ=os.environ, progress=timed)
     print_result(arguments, lambda: restored_object(result), lambda: restored_text(result))
     return 0 if result.not_compared is None else CannotBeProven.exit_code

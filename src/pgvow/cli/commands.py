@@ -19,10 +19,11 @@ from pgvow.cli.command_show import show
 from pgvow.cli.command_status import history, status
 from pgvow.cli.configured import directories_of, environment_of
 from pgvow.cli.options import is_parallel, selection
+from pgvow.cli.patience import patient
 from pgvow.cli.printing import print_result
 from pgvow.cli.progress import TerminalProgress
 from pgvow.cli.watch import ended
-from pgvow.errors import VerificationFailed
+from pgvow.errors import BackupFailed, PgvowError, VerificationFailed
 from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
@@ -66,8 +67,11 @@ def backup(arguments: argparse.Namespace) -> int:
         selection=options.dump.selection,
     )
     watch.before()
-    with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = make_backup(chosen, options, environ=os.environ, progress=watch.timed(progress))
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, BackupFailed) as timed,
+    ):
+        result = make_backup(chosen, options, environ=os.environ, progress=timed)
     watch.about(result.backup.path, result.metadata, result.backup.level)
     pruned = prune_after_backup(arguments, chosen.environment)
     if arguments.quiet and not arguments.json:
@@ -93,12 +97,15 @@ def verify(arguments: argparse.Namespace) -> int:
     if arguments.all:
         return _verify_all(arguments, pg_bin)
     arguments.watch.begins(arguments.file)
-    with TerminalProgress(quiet=arguments.quiet) as progress:
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, PgvowError) as timed,
+    ):
         result = verify_and_record(
             arguments.file,
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=arguments.watch.timed(progress),
+            progress=timed,
             deep=arguments.deep,
         )
     arguments.watch.about(result.path, result.metadata, result.proof and result.proof.level)
@@ -130,13 +137,16 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
     from pgvow.operations.verify import verify_all  # noqa: PLC0415
 
     directories = directories_of(arguments)
-    with TerminalProgress(quiet=arguments.quiet) as progress:
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, PgvowError) as timed,
+    ):
         results = verify_all(
             directories,
             environment=environment_of(arguments),
             pg_bin=pg_bin,
             environ=os.environ,
-            progress=arguments.watch.timed(progress),
+            progress=timed,
             deep=arguments.deep,
         )
     good = all(result.passed for result in results)

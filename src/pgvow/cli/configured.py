@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 _DETECTING = ("backup", "doctor", "restore")
 """The commands that choose one environment by themselves where none is named."""
+_WATCHED = ("backup", "verify", "prove", "restore")
+"""The commands that end if a server or a tool is silent."""
 _SAME = (
     "engine",
     "compress",
     "space_factor",
     "lock_wait_timeout",
+    "run_timeout",
     "schema",
     "exclude_schema",
     "table",
@@ -82,6 +85,8 @@ def _values(
     directory = configuration.output_dir_of(environment)
     if directory is not None:
         yield "output_dir", directory
+    if arguments.command in _WATCHED:
+        yield "stall_timeout", configuration.backup_of(environment).stall_timeout
     if arguments.command == "backup":
         yield from _of_backup(configuration.backup_of(environment))
 

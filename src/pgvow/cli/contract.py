@@ -19,6 +19,8 @@ _OF_MODE = {
         "output_dir",
         "space_factor",
         "lock_wait_timeout",
+        "stall_timeout",
+        "run_timeout",
         "no_globals",
         "no_inspect",
         "jobs",
@@ -30,8 +32,8 @@ _OF_MODE = {
         "exclude_table",
         "exclude_table_data",
     },
-    "verify": {"file", "deep"},
-    "verify_all": {"all", "deep", "env", "output_dir"},
+    "verify": {"file", "deep", "stall_timeout", "run_timeout"},
+    "verify_all": {"all", "deep", "env", "output_dir", "stall_timeout", "run_timeout"},
     "list": {"env", "output_dir", "list"},
 }
 _MODE_OPTION = {"verify": "--verify", "verify_all": "--all", "list": "--list"}
@@ -87,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     options.add_deep(parser)
     options.add_backup(parser)
     options.add_engine(parser)
+    options.add_patience(parser)
     options.add_report(parser)
     options.add_record(parser)
     return parser

@@ -15,6 +15,8 @@ from pgvow.cli.arguments import path
 from pgvow.cli.cores import usable_cores
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from pgvow.model import Compress
 
 DEFAULTS: dict[str, Any] = {
@@ -22,6 +24,8 @@ DEFAULTS: dict[str, Any] = {
     "output_dir": Path(DEFAULT_DIRECTORY),
     "space_factor": defaults.SPACE_FACTOR,
     "lock_wait_timeout": defaults.LOCK_WAIT_SECONDS,
+    "stall_timeout": defaults.STALL_TIMEOUT,
+    "run_timeout": None,
     "no_globals": False,
     "no_inspect": False,
     "jobs": defaults.JOBS,
@@ -109,6 +113,25 @@ def add_backup(group: argparse.ArgumentParser) -> None:
         action="store_false",
         default=argparse.SUPPRESS,
         help="keep them, whatever pgvow.toml says (default)",
+    )
+
+
+def add_patience(group: argparse.ArgumentParser) -> None:
+    """Add how long a run waits for a server or a tool, and how long it may take."""
+    group.add_argument(
+        "--stall-timeout",
+        metavar="TIME",
+        type=_duration,
+        default=argparse.SUPPRESS,
+        help="end the run after so long without a sign of progress from server or tool: 90s, 15m,"
+        " 2h (default: 15m)",
+    )
+    group.add_argument(
+        "--run-timeout",
+        metavar="TIME",
+        type=_duration,
+        default=argparse.SUPPRESS,
+        help="end the run if it takes longer than this (default: no limit)",
     )
 
 
@@ -257,6 +280,15 @@ def _compress(text: str) -> Compress:
 
     try:
         return Compress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _duration(text: str) -> timedelta:
+    from pgvow.settings.durations import parse_duration  # noqa: PLC0415 - not for --help
+
+    try:
+        return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

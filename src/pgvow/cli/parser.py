@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         options.add_output_dir,
         options.add_backup,
         options.add_engine,
+        options.add_patience,
         options.add_report,
         options.add_record,
     ):
@@ -73,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
         options.add_deep,
         options.add_env,
         options.add_output_dir,
+        options.add_patience,
         options.add_report,
         options.add_record,
     ):

@@ -109,6 +109,8 @@ class Worker:
             yield batch, commands
 
     def _do(self, task: Task) -> None:
+        table = self._tables[task.oid].name
+        self._session.doing(f"worker {self._number + 1} on table {table} ({task.work})")
         try:
             self._receive(task)
         except psycopg.Error as error:

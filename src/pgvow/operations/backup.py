@@ -39,6 +39,7 @@ from pgvow.postgres.binaries import choose_for_server, find_installations
 from pgvow.postgres.connection import Target, prepare, translate
 from pgvow.postgres.listing import complaint_of, start_listing
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
+from pgvow.postgres.silence import settle
 from pgvow.progress import Step
 from pgvow.store import LocalStore
 
@@ -246,6 +247,7 @@ def _fill_and_publish(
         snapshot=dumped.filled.snapshot,
         seconds=round(time.monotonic() - started, 3),
     )
+    settle()  # what is whole is not ended any more
     backup = draft.publish(metadata)
     return BackupResult(
         backup=backup,

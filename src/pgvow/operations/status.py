@@ -207,6 +207,12 @@ class _Directory:
             *look.age_alarms(good, section, self._now, partial),
             *look.damage_alarms(backups, self._now),
             *look.run_alarms(self._runs_of(environment, database), environment, configured),
+            *look.stuck_alarms(
+                self._runs_of(environment, database),
+                environment,
+                lambda after: next_backup(self._configuration, environment, after),
+                self._now,
+            ),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
             *look.history_alarms(self._no_history),

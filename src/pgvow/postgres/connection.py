@@ -29,6 +29,7 @@ from pgvow.postgres.hints import (
 )
 from pgvow.postgres.outcomes import lack_of_system
 from pgvow.postgres.refusal import sqlstate_of_refusal
+from pgvow.postgres.silence import WatchedConnection
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ class Target:
             keep_secret(variables.get("PGPASSWORD"), public=tuple(self.facts.values()))
         try:
             # Nothing is prepared: behind a pooler it would stay in a session that is not ours.
-            session = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
+            session = WatchedConnection.connect(
+                autocommit=True, prepare_threshold=None, **parameters
+            )
         except psycopg.Error as error:  # PGCONNECT_TIMEOUT=soon is no OperationalError
             raise self.refused(error) from error
         # From a variable of libpq's or ~/.pgpass, where it is not the connection's own.
@@ -146,7 +149,7 @@ class Target:
         if unreadable := self._unreadable(session):
             session.close()
             raise unreadable
-        return session
+        return session.watched(f"the server (session {purpose})", parameters, self.facts)
 
     def connect(self, purpose: str) -> Session:
         """Open an autocommit session prepared like pg_dump's."""

@@ -17,6 +17,7 @@ from pgvow.errors import CannotBeProven
 from pgvow.postgres.connection import prepare
 from pgvow.postgres.copy_pipe import piped_rows
 from pgvow.postgres.filters import applied, refuse_to_compare
+from pgvow.postgres.silence import awaiting
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def _await_answer(session: Session) -> None:
 def _await_more(session: Session) -> None:
     waiting = select.poll()
     waiting.register(session.pgconn.socket, select.POLLIN)
-    waiting.poll()
+    with awaiting(session):
+        waiting.poll()
     session.pgconn.consume_input()
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from psycopg import errors, pq, sql
 
 from pgvow.errors import PgvowError
+from pgvow.postgres.silence import awaiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -96,7 +97,8 @@ def _pieces(session: Session, pipe: int, *, pause: float) -> Generator[bytes]:
         elif has_ended:
             return
         else:
-            _wait(waiting, pipe)
+            with awaiting(session):
+                _wait(waiting, pipe)
             session.pgconn.consume_input()
             # The server has closed the pipe by then: whatever it wrote is in there.
             has_ended = not session.pgconn.is_busy()

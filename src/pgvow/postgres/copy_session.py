@@ -83,7 +83,14 @@ class CopySession:
             "--set=VERBOSITY=verbose",
             "--dbname=" + target.conninfo("pgvow copy", notice_our_death=watched),
         ]
-        self._tool = Tool(argv, env=environment, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+        self._tool = Tool(
+            argv,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            name="psql",
+            awaited=False,
+        )
         self._output = self._tool.stdout.fileno()
         _widen(self._output)
         self._rest = b""
@@ -107,6 +114,10 @@ class CopySession:
         trace: TracebackType | None,
     ) -> None:
         end_all([self], within=_GOODBYE_WITHIN)
+
+    def doing(self, what: str) -> None:
+        """Take note of what is done now, for the report of its silence."""
+        self._tool.peer.doing = what
 
     def kill(self) -> None:
         """End psql at once; whoever reads from it meets the end of its output."""
@@ -132,6 +143,7 @@ class CopySession:
             raise
         self.backend = int(self.execute(b"SELECT pg_catalog.pg_backend_pid()"))
         self._ready_by = None
+        self._tool.peer.backend = self.backend
         self._tool.take_complaints()  # a server greets with warnings that are nobody's failure
 
     def end_at_errors(self) -> None:
@@ -234,13 +246,14 @@ class CopySession:
     def _read(self, into: memoryview) -> int:
         if self._ready_by is not None and not _readable(self._output, self._ready_by):
             raise psycopg.errors.ConnectionTimeout
-        count = os.readv(self._output, [into])
+        with self._tool.peer:
+            count = os.readv(self._output, [into])
         if not count:
             raise self._ended()
         return count
 
     def _ended(self) -> psycopg.Error:
-        ended = self._tool.poll(_COMPLAINT_WITHIN)
+        ended = self._tool.look(_COMPLAINT_WITHIN)
         if complaint := first_complaint(self._tool.take_complaints()):
             return _failed(complaint.state, str(complaint))
         if ended and ended.returncode < 0:
@@ -278,7 +291,7 @@ class CopySession:
 
     def stop(self, *, deadline: float) -> None:
         """End psql, by force from a moment on."""
-        if not self._killed and not self._tool.poll(max(0.0, deadline - time.monotonic())):
+        if not self._killed and not self._tool.look(max(0.0, deadline - time.monotonic())):
             self.kill()
         self._tool.stop()
 

@@ -25,7 +25,13 @@ def start_listing(
     passed = [archive] if isinstance(archive, int) else []
     place = f"/dev/fd/{archive}" if isinstance(archive, int) else str(archive.absolute())
     argv = [str(installation.program("pg_restore")), "--list", place]
-    return Tool(argv, env=installation.environment(environ), stdout=DEVNULL, pass_fds=passed)
+    return Tool(
+        argv,
+        env=installation.environment(environ),
+        stdout=DEVNULL,
+        pass_fds=passed,
+        name="pg_restore --list",
+    )
 
 
 def complaint_of(listing: Tool) -> str | None:

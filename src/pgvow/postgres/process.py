@@ -11,10 +11,12 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from pgvow.errors import ToolUnsuitable, lack_of_resources
 from pgvow.postgres.complaints import Complaints
+from pgvow.postgres.silence import Peer, check, processor_time, watch
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
@@ -70,15 +72,25 @@ class Tool:
         stdout: int | IO[bytes],
         stdin: int = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
+        name: str | None = None,
+        awaited: bool = True,
     ) -> None:
+        check()  # nothing is begun any more by a run that was ended
         self._argv = argv
+        self._name = name or Path(argv[0]).name
         self._pass_fds = pass_fds
         self._complaints = Complaints()
+        self._written = 0
         with SignalsKeptBack() as signals:
             self._process = self._start(env, stdout, stdin)
             self._reader = threading.Thread(target=self._read_stderr, name="stderr", daemon=True)
             self._reader.start()
             self._pidfd = _pidfd(self._process.pid)
+        self.peer = self._peer()
+        """Waited for to its end; without ``awaited`` while its block runs."""
+        if awaited:
+            self.peer.__enter__()
+        self._forget = watch(self.peer)
         try:
             signals.deliver()
         except BaseException:
@@ -107,6 +119,27 @@ class Tool:
                 f"{self._argv[0]} could not be started: {error.strerror}",
                 facts={"Program": self._argv[0]},
             ) from error
+
+    def _peer(self) -> Peer:
+        pid = self._process.pid
+        return Peer(
+            self._name,
+            self._end_group,
+            leave=self._process.terminate,
+            pulse=self._pulse,
+            facts={"Program": self._argv[0], "Process": str(pid)},
+        )
+
+    def _pulse(self) -> object:
+        if self._process.poll() is not None:
+            return None
+        return (self._written, processor_time(self._process.pid))
+
+    def _end_group(self) -> None:
+        """End the program and all that it has forked, such as pg_restore's workers."""
+        if self._process.poll() is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def __enter__(self) -> Self:
         return self
@@ -143,10 +176,19 @@ class Tool:
         return self._complaints.take()
 
     def poll(self, seconds: float) -> Ended | None:
-        """Wait for the end, at most so many seconds; None while it still runs."""
+        """Wait for the end, at most so many seconds; None while it still runs.
+
+        Raises Stalled if the run was ended, and the program with it.
+        """
+        ended = self.look(seconds)
+        check()
+        return ended
+
+    def look(self, seconds: float) -> Ended | None:
+        """Do the same for one who clears up, whatever has ended the run."""
         if self._process.poll() is None and not self._ends_within(seconds):
             return None
-        return self.wait()
+        return self._wait()
 
     def _ends_within(self, seconds: float) -> bool:
         if self._pidfd is None:
@@ -161,7 +203,12 @@ class Tool:
         return bool(end.poll(seconds * 1000))
 
     def wait(self) -> Ended:
-        """Wait for the end."""
+        """Wait for the end; raises Stalled if the run was ended, and the program with it."""
+        ended = self._wait()
+        check()
+        return ended
+
+    def _wait(self) -> Ended:
         returncode = self._process.wait()
         self._reader.join(_PATIENCE)
         return Ended(returncode, self._complaints.text())
@@ -186,6 +233,7 @@ class Tool:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._forget()
         self._reader.join(_PATIENCE)
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -201,6 +249,7 @@ class Tool:
         # grandchild may hold the other end for as long as it likes.
         with pipe:
             for line in _bounded_lines(pipe):
+                self._written += 1
                 self._complaints.add(line.decode(errors="replace"))
 
 

@@ -9,6 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgvow.errors import ConfigurationError, ConnectionFailed
 from pgvow.postgres.connection import take_your_time
+from pgvow.postgres.silence import WatchedConnection
 from pgvow.settings.masking import SECRET_PARAMETERS
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ def open_session(place: Place, dbname: str) -> Session:
     """Open an autocommit session; raises ConnectionFailed."""
     try:
         conninfo = place.conninfo(dbname)
-        session: Session = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        session = WatchedConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise ConnectionFailed(
             str(error).strip(), steps=["Check the connection string given with --on"]
         ) from error
+    session.watched("the server of the proof", conninfo_to_dict(conninfo))
     take_your_time(session)
     return session

@@ -11,8 +11,9 @@ import psycopg
 from psycopg import sql
 
 from pgvow.model import TableFacts
-from pgvow.postgres.connection import translate
+from pgvow.postgres.connection import readable, translate
 from pgvow.postgres.filters import counted
+from pgvow.postgres.silence import doing
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
 
@@ -49,6 +50,8 @@ def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
     server's lock table is everybody's.
     """
     counts = sql.SQL(" UNION ALL ").join(_count(*numbered) for numbered in enumerate(tables))
+    more = f" and {len(tables) - 1} more" if tables[1:] else ""
+    doing(session, f"while counting table {readable(session, tables[0].name)}{more}")
     with session.transaction(force_rollback=True):
         found: dict[int, int] = dict(session.execute(counts).fetchall())
     return [int(found[position]) for position in range(len(tables))]

@@ -50,6 +50,8 @@ class BackupSection:
     globals: bool = True
     space_factor: float = defaults.SPACE_FACTOR
     lock_wait_timeout: float = defaults.LOCK_WAIT_SECONDS
+    stall_timeout: timedelta = defaults.STALL_TIMEOUT
+    run_timeout: timedelta | None = None
     schema: tuple[str, ...] = ()
     exclude_schema: tuple[str, ...] = ()
     table: tuple[str, ...] = ()

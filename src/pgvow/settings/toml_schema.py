@@ -181,6 +181,10 @@ BACKUP = {
         "seconds to try for the locks on all tables",
         "30",
     ),
+    "stall_timeout": Key(
+        _duration, '"15m"', "end a run after so long without a sign of progress", '"30m"'
+    ),
+    "run_timeout": Key(_duration, "none", "end a backup that takes longer", '"6h"'),
     "schema": Key(_texts, _PATTERNS, "only schemas that match", '["public"]'),
     "exclude_schema": Key(_texts, _PATTERNS, "leave out schemas that match", '["scratch*"]'),
     "table": Key(_texts, _PATTERNS, "only tables that match", '["orders"]'),

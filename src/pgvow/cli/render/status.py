@@ -35,6 +35,7 @@ _HINTS = {
     "table gone": "pgvow diff",
     "no proof": "pgvow prove --latest",
     "disk filling": "pgvow prune --dry-run",
+    "stuck": "pgvow history",
     "no history": "pgvow history",
 }
 

@@ -11,7 +11,7 @@ from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
 from pgvow.settings.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from pgvow.model import Backup
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
 _BY_ITSELF = frozenset({Operation.BACKUP, Operation.VERIFY, Operation.PROVE, Operation.PRUNE})
 _SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
 
 
 def good_backups(backups: Sequence[Backup], now: datetime) -> list[Backup]:
@@ -122,6 +123,37 @@ def run_alarms(
             is_critical = operation is Operation.BACKUP and not part
             name = f"{operation}{of}"
             yield Alarm(AlarmKind.LAST_RUN_FAILED, message, is_critical, name=name)
+
+
+def stuck_alarms(
+    runs: Sequence[Run],
+    environment: str | None,
+    next_due: Callable[[datetime], datetime | None],
+    now: datetime,
+) -> Iterator[Alarm]:
+    """A backup that runs for longer than the schedule's period: each later one meets its lock.
+
+    ``next_due`` returns when the schedule makes the first backup after a moment, or None without
+    a schedule: then the period is a day.
+    """
+    for run in runs:
+        is_its = run.concerns(environment)
+        if run.outcome is not Outcome.RUNNING or run.operation is not Operation.BACKUP:
+            continue
+        if is_its and now - run.started > _period(run.started, next_due):
+            since = run.started.strftime("%Y-%m-%d %H:%M UTC")
+            message = (
+                f"a backup has been running since {since} (process {run.pid or 'unknown'}),"
+                f" for {told(now - run.started)}: no other can be made meanwhile"
+            )
+            yield Alarm(AlarmKind.STUCK, message, is_critical=True, name=str(run.pid or ""))
+
+
+def _period(started: datetime, next_due: Callable[[datetime], datetime | None]) -> timedelta:
+    """The time between the schedule's next two backups after a moment."""
+    first = next_due(started)
+    second = None if first is None else next_due(first)
+    return _DAY if first is None or second is None else second - first
 
 
 def _first_line(run: Run) -> str:
