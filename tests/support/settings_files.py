@@ -22,12 +22,17 @@ class SettingsFolder:
 
     def local(self, text: str) -> SettingsFolder:
         """Write ``.env.local``."""
-        (self.folder / ".env.local").write_text(text, encoding="utf-8")
-        return self
+        return self._write(".env.local", text)
 
     def shared(self, text: str) -> SettingsFolder:
         """Write ``.env``."""
-        (self.folder / ".env").write_text(text, encoding="utf-8")
+        return self._write(".env", text)
+
+    def _write(self, name: str, text: str) -> SettingsFolder:
+        """Write one file, for its owner only: others reading a password earns a warning."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
         return self
 
     def exported(self, **variables: str) -> SettingsFolder:

@@ -1,4 +1,4 @@
-"""Others act in the directory while a backup is published: it fails, and theirs is untouched."""
+"""Others meddle while a backup is published: it fails, and what is theirs is untouched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import BackupFailed
+from pgvow.model import BackupStatus
 from pgvow.store import LocalStore, publish
 from tests.support import backups
 from tests.support.hostile.local_user import DIRECTORY_KINDS, FILE_KINDS, THEIRS, theirs
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 _STEM = "shop_dev_2025-01-27T14-30-00Z"
 _SUFFIXES = (".dump", ".globals.sql", ".metadata.json")
 _BEFORE_THE_END = range(publish.STEPS.index(publish.rename_metadata) + 1)
+_MOMENTS = [
+    (suffix, after)
+    for suffix in _SUFFIXES
+    for after in _BEFORE_THE_END
+    # Before that there is no metadata to meddle with.
+    if suffix != ".metadata.json" or after > publish.STEPS.index(publish.write_metadata)
+]
 
 
 def _publish(directory: Path, meddle: Callable[[], None], *, after: int) -> None:
@@ -41,15 +49,12 @@ def _named(directory: Path, suffix: str) -> Path:
     return final if final.exists() else final.with_name(f"{final.name}.partial")
 
 
-@pytest.mark.parametrize("after", _BEFORE_THE_END)
-@pytest.mark.parametrize("suffix", _SUFFIXES)
+@pytest.mark.parametrize(("suffix", "after"), _MOMENTS)
 @pytest.mark.parametrize("kind", FILE_KINDS)
 def test_a_file_that_is_not_ours_is_never_published(
     tmp_path: Path, kind: str, suffix: str, after: int
 ) -> None:
     """A removed, replaced, linked or opened file of the draft: exit 7, no backup, none of ours."""
-    if suffix == ".metadata.json" and after <= publish.STEPS.index(publish.write_metadata):
-        pytest.skip("the metadata is not written yet")
     directory = tmp_path / "backups"
     theirs(directory).write_bytes(THEIRS)
 
@@ -59,10 +64,11 @@ def test_a_file_that_is_not_ours_is_never_published(
     with pytest.raises(BackupFailed, match="nothing was published") as caught:
         _publish(directory, meddle, after=after)
     assert 7 == caught.value.status
-    assert [] == list(LocalStore(directory).list())
+    assert BackupStatus.OK not in {backup.status for backup in LocalStore(directory).list()}
     assert THEIRS == theirs(directory).read_bytes()
     final = [directory / (_STEM + one) for one in _SUFFIXES]
-    assert [] == [path for path in final if path.is_file() and path.read_bytes() != THEIRS]
+    ours = [path for path in final if path.is_file() and not path.is_symlink()]
+    assert {THEIRS} >= {path.read_bytes() for path in ours}
 
 
 @pytest.mark.parametrize("after", _BEFORE_THE_END)

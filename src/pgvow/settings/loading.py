@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -12,9 +13,10 @@ from pgvow.model import PROD
 from pgvow.settings.connecting import connect
 from pgvow.settings.connection import DEFAULT_HOST
 from pgvow.settings.environment import AUTO, choose
-from pgvow.settings.masking import Masked
+from pgvow.settings.masking import SECRET_VARIABLES, Masked
+from pgvow.settings.permissions import readable_by_others
 from pgvow.settings.reading import HOLLOW, Reading, flaw
-from pgvow.settings.sources import Sources
+from pgvow.settings.sources import FILES, Sources
 from pgvow.settings.variables import LIBPQ, PG_BIN, Block
 
 if TYPE_CHECKING:
@@ -79,7 +81,10 @@ def load(
         pg_bin=pg_bin,
         libpq_variables=libpq_variables,
         libpq_origins=_libpq_origins(connection, reading.sources),
-        warnings=tuple(_warnings(chosen[0], connection, reading.sources)),
+        warnings=(
+            *_warnings(chosen[0], connection, reading.sources),
+            *_readable(connection, reading.sources, directory),
+        ),
     )
 
 
@@ -145,6 +150,22 @@ def _warnings(block: Block, connection: Connection, sources: Sources) -> Iterato
             f" whatever the host is ({connection.host})"
         )
     yield from _hollow(block, connection, sources)
+
+
+def _readable(connection: Connection, sources: Sources, directory: Path) -> Iterator[str]:
+    """Warn of settings files with a password in them that others may read."""
+    variables = set(SECRET_VARIABLES)
+    if origin := connection.origins.get("password"):
+        variables.add(origin.variable)
+    for name in FILES:
+        path = directory / name
+        found = (sources.from_files(variable) for variable in sorted(variables))
+        in_file = (one for one in found if one and one.value and one.source.startswith(f"{name} "))
+        if any(in_file) and readable_by_others(path):
+            yield (
+                f"{path} has a password in it, and every user of this machine may read it:"
+                f" chmod 600 {shlex.quote(str(path))}"
+            )
 
 
 def _servers(connection: Connection) -> list[str]:
