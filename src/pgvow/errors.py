@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+_LONGEST_CAUSE = 20_000
+"""Characters of a cause. A server may answer by an error of 100 MB, and that is no report."""
+
+
 class PgvowError(Exception):
     """What failed, why, what it concerns, and what to do next."""
 
@@ -48,6 +52,7 @@ class PgvowError(Exception):
         facts: Mapping[str, str] | None = None,
         steps: Sequence[str] = (),
     ) -> None:
+        cause = cause if len(cause) <= _LONGEST_CAUSE else f"{cause[:_LONGEST_CAUSE]}…"
         super().__init__(cause)
         self.cause = cause
         self.facts = dict(facts or {})
