@@ -12,6 +12,7 @@ NEWEST_TESTED = 18
 TESTED_MAJORS = range(OLDEST_TESTED, NEWEST_TESTED + 1)
 """The server majors our own tests run on."""
 
+IDLE_SESSION_TIMEOUT_SINCE = 14
 TRANSACTION_TIMEOUT_SINCE = 17
 """pg_restore begins with SET transaction_timeout, which older servers do not know."""
 LOGIN_TRIGGERS_SINCE = 17

@@ -15,6 +15,7 @@ from pgvow.errors import PgvowError
 from pgvow.postgres.connection import NO_TIME_LIMITS
 from pgvow.postgres.database_settings import options_for
 from pgvow.postgres.databases import on_database
+from pgvow.postgres.majors import IDLE_SESSION_TIMEOUT_SINCE
 from pgvow.postgres.process import Tool, run_quietly
 from pgvow.postgres.scratch_database import tool_connection
 from pgvow.postgres.waves import Stage
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pgvow.postgres.waves import Wave
 
 _TICK = 0.1
-_IDLE_SESSION_TIMEOUT_SINCE = 14
 _ENTRY = re.compile(r"from TOC entry (\d+);")
 _COMMAND = re.compile(r"^Command was: (.+?);?\s*(?=^pg_restore: |\Z)", re.DOTALL | re.MULTILINE)
 _COPY = re.compile(r"^COPY failed for table \"(.*)\": ")
@@ -67,7 +67,7 @@ class Tools:
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
         """Compose what a tool gets: a connection string without secrets, and its environment."""
-        limits = NO_TIME_LIMITS if self.installation.major >= _IDLE_SESSION_TIMEOUT_SINCE else ""
+        limits = NO_TIME_LIMITS if self.installation.major >= IDLE_SESSION_TIMEOUT_SINCE else ""
         options = f"{limits} {self.options}".strip()
         connection, secret = tool_connection(self.place, dbname, options=options)
         environ = {**self.environ, **secret}
