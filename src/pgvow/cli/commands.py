@@ -58,6 +58,7 @@ def backup(arguments: argparse.Namespace) -> int:
             jobs=arguments.jobs,
             compress=arguments.compress or Compress(),
             selection=selection(arguments),
+            statistics=arguments.statistics,
         ),
     )
     watch = arguments.watch

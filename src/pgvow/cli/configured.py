@@ -102,5 +102,6 @@ def _environment(arguments: argparse.Namespace, configuration: Configuration) ->
 def _of_backup(section: BackupSection) -> Iterator[tuple[str, Any]]:
     yield "jobs", usable_cores() if section.jobs == "auto" else section.jobs
     yield "no_inspect", not section.inspect
+    yield "statistics", section.statistics
     yield "no_globals", not section.globals
     yield from ((name, getattr(section, name)) for name in _SAME)

@@ -23,6 +23,7 @@ _OF_MODE = {
         "run_timeout",
         "no_globals",
         "no_inspect",
+        "statistics",
         "jobs",
         "engine",
         "compress",

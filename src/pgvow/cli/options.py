@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "run_timeout": None,
     "no_globals": False,
     "no_inspect": False,
+    "statistics": False,
     "jobs": defaults.JOBS,
     "engine": None,
     "compress": None,
@@ -87,6 +88,12 @@ def add_backup(group: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="how long to try for the locks on all tables"
         f" (default: {defaults.LOCK_WAIT_SECONDS:g})",
+    )
+    group.add_argument(
+        "--statistics",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="keep the planner's statistics too, so that a restore need not analyze (pg_dump 18)",
     )
     group.add_argument(
         "--no-inspect",

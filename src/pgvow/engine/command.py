@@ -30,7 +30,8 @@ _DEFAULT = Compress()
 class DumpCommand:
     """pg_dump of an installation, for a target; ``selection`` are its options of what to dump.
 
-    ``encoding`` is the database's own, for a run without a snapshot of ours.
+    ``encoding`` is the database's own, for a run without a snapshot of ours. ``statistics`` are the
+    planner's.
     """
 
     target: Target
@@ -38,6 +39,7 @@ class DumpCommand:
     compress: Compress = _DEFAULT
     selection: Sequence[str] = ()
     encoding: str | None = None
+    statistics: bool = False
 
     def argv(self, held: HeldSnapshot | None, *extra: str) -> list[str]:
         """Compose its arguments for a snapshot; None is one of its own."""
@@ -48,6 +50,7 @@ class DumpCommand:
             compress_option(self.compress, self.installation),
             "--no-password",
             *self.selection,
+            *(["--statistics"] if self.statistics else ()),
             *extra,
             *self._in_own_encoding(held),
             *([f"--snapshot={held.id}"] if held else ()),

@@ -38,6 +38,7 @@ from pgvow.postgres import majors
 from pgvow.postgres.binaries import choose_for_server, find_installations
 from pgvow.postgres.connection import Target, prepare, translate
 from pgvow.postgres.listing import complaint_of, start_listing
+from pgvow.postgres.majors import STATISTICS_SINCE
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
 from pgvow.postgres.silence import settle
 from pgvow.progress import Step
@@ -335,7 +336,12 @@ def _dump(run: _Run, draft: Draft) -> Dumped:
     how = run.options.dump
     dumping = Dumping(
         command=DumpCommand(
-            run.target, run.installation, how.compress, how.selection, run.server.encoding
+            run.target,
+            run.installation,
+            how.compress,
+            how.selection,
+            run.server.encoding,
+            statistics=_statistics(run),
         ),
         session=run.session,
         options=how,
@@ -344,6 +350,15 @@ def _dump(run: _Run, draft: Draft) -> Dumped:
         progress=run,
     )
     return dumping.run(draft.dump)
+
+
+def _statistics(run: _Run) -> bool:
+    """Whether to dump the planner's statistics: if asked for, and pg_dump can."""
+    wanted = run.options.dump.statistics
+    if wanted and run.installation.major < STATISTICS_SINCE:
+        run.warn(f"pg_dump {run.installation.version} has no --statistics: a restore will analyze")
+        return False
+    return wanted
 
 
 def _check_integrity(run: _Run, listing: Tool) -> None:

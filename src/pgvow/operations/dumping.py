@@ -48,13 +48,15 @@ _DISK_IS_FULL = 64 << 10
 class DumpOptions:
     """How to dump: ``jobs`` workers, by the parallel engine or by pg_dump itself.
 
-    ``selection`` are options of pg_dump's that say what is dumped and what is not.
+    ``selection`` are options of pg_dump's that say what is dumped and what is not. ``statistics``
+    asks for the planner's statistics too, which pg_dump has from 18 on.
     """
 
     parallel: bool = False
     jobs: int = 1
     compress: Compress = Compress()  # noqa: RUF009 - frozen
     selection: tuple[str, ...] = ()
+    statistics: bool = False
 
 
 class Engine(Protocol):

@@ -38,7 +38,7 @@ from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
 from pgvow.postgres.restoring import Manner, TargetTools
 from pgvow.postgres.statements import quoted
-from pgvow.postgres.waves import Stage, event_triggers
+from pgvow.postgres.waves import Stage, event_triggers, has_statistics
 from pgvow.progress import Step
 from pgvow.store import being_read
 
@@ -167,8 +167,9 @@ def _fill(run: Run, names: Names) -> float:
         apply_left_out(
             session, run.selection.left_out, target=run.target, no_owner=no_owner, warn=run.warn
         )
-        run.update(Step("analyzing"))
-        analyze(session, run.warn)
+        if run.options.schema_only or not has_statistics(run.selection.entries):
+            run.update(Step("analyzing"))
+            analyze(session, run.warn)
     # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
     _succeed(run, _filling(run, name).finish())
     return time.monotonic() - started

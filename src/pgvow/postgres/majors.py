@@ -17,6 +17,8 @@ TRANSACTION_TIMEOUT_SINCE = 17
 """pg_restore begins with SET transaction_timeout, which older servers do not know."""
 LOGIN_TRIGGERS_SINCE = 17
 """Event triggers act on those who connect, and can be switched off, by a superuser."""
+STATISTICS_SINCE = 18
+"""pg_dump dumps the planner's statistics, and pg_restore restores them."""
 STANDARD_STRINGS_ONLY_SINCE = 19
 """standard_conforming_strings is always on, and cannot be set to off."""
 NO_LINE_BREAKS_SINCE = 19

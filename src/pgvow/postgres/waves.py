@@ -59,10 +59,13 @@ def waves(
     numbers = {entry.dump_id for part in last for entry in part}
     first = [entry for entry in entries if entry.dump_id not in numbers]
     early = (Section.PRE_DATA, Section.DATA)
-    late = [entry for entry in first if entry.section not in early]
+    # Rows that come later would undo the statistics of their table, and many workers load as they
+    # like: pg_restore -j 2 of 18.6 lost those of a partition.
+    late = [entry for entry in first if entry.section not in early or entry.desc == _STATISTICS]
+    behind = {entry.dump_id for entry in late}
     indexes = _indexes_alone(late)
     parts = (
-        (Stage.ROWS, [entry for entry in first if entry.section in early]),
+        (Stage.ROWS, [entry for entry in first if entry.dump_id not in behind]),
         (Stage.INDEXES, list(indexes.values())),
         (Stage.CONDITIONS, [entry for entry in late if entry.dump_id not in indexes]),
         (Stage.VIEWS, last[0]),
@@ -109,6 +112,11 @@ def _fillings(entries: Sequence[Entry]) -> tuple[Entry, ...]:
         if entry.dump_id in fills
         or (entry.desc == _STATISTICS and not fills.isdisjoint(entry.dependencies))
     )
+
+
+def has_statistics(entries: Sequence[Entry]) -> bool:
+    """Whether the archive has the planner's statistics: then nothing need be analyzed."""
+    return any(entry.desc == _STATISTICS for entry in entries)
 
 
 def event_triggers(entries: Sequence[Entry]) -> tuple[Entry, ...]:

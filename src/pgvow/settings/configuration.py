@@ -47,6 +47,7 @@ class BackupSection:
     engine: str | None = None
     compress: Compress | None = None
     inspect: bool = True
+    statistics: bool = False
     globals: bool = True
     space_factor: float = defaults.SPACE_FACTOR
     lock_wait_timeout: float = defaults.LOCK_WAIT_SECONDS

@@ -168,6 +168,9 @@ BACKUP = {
         _compress, '"gzip"', "`gzip`, `gzip:1-9`, `zstd`, `zstd:1-22`, `none`", '"zstd:3"'
     ),
     "inspect": Key(_flag, "true", "read the dump back to its last byte and compare", "true"),
+    "statistics": Key(
+        _flag, "false", "keep the planner's statistics too (pg_dump 18 and newer)", "true"
+    ),
     "globals": Key(_flag, "true", "keep roles and tablespaces beside the dump", "true"),
     "space_factor": Key(
         _number,
