@@ -32,6 +32,7 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python tools/house.py
 
 check: lint test  ## what CI runs: format, lint, types, layers, tests
 
