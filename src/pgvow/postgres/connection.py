@@ -27,8 +27,8 @@ from pgvow.postgres.hints import (
     unreadable_steps,
 )
 from pgvow.postgres.refusal import sqlstate_of_refusal
-from pgvow.postgres.silence import WatchedConnection
 from pgvow.postgres.sql import query
+from pgvow.postgres.watched import WatchedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
