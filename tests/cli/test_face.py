@@ -34,6 +34,8 @@ _FILE = "NAME.dump"
 _CONTRACT_MODE = {"backup": [], "verify": ["--verify", _FILE], "list": ["--list"]}
 _PGVOW_MODE = {"backup": ["backup"], "verify": ["verify", _FILE], "list": ["list"]}
 _VALUES = {
+    "--stall-timeout": "3m",
+    "--run-timeout": "3h",
     "--env": "prod",
     "--output-dir": "elsewhere",
     "--engine": "parallel",

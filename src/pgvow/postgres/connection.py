@@ -29,8 +29,8 @@ from pgvow.postgres.hints import (
 )
 from pgvow.postgres.outcomes import lack_of_system
 from pgvow.postgres.refusal import sqlstate_of_refusal
-from pgvow.postgres.silence import WatchedConnection
 from pgvow.postgres.sql import query
+from pgvow.postgres.watched import WatchedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,8 +17,8 @@ from pgvow.errors import CannotBeProven
 from pgvow.postgres.connection import prepare
 from pgvow.postgres.copy_pipe import piped_rows
 from pgvow.postgres.filters import applied, refuse_to_compare
-from pgvow.postgres.silence import awaiting
 from pgvow.postgres.sql import query
+from pgvow.postgres.watched import awaiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

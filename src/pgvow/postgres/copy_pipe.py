@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from psycopg import errors, pq, sql
 
 from pgvow.errors import PgvowError
-from pgvow.postgres.silence import awaiting
+from pgvow.postgres.watched import awaiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgvow.errors import ConfigurationError, ConnectionFailed
 from pgvow.postgres.connection import take_your_time
-from pgvow.postgres.silence import WatchedConnection
+from pgvow.postgres.watched import WatchedConnection
 from pgvow.settings.masking import SECRET_PARAMETERS
 
 if TYPE_CHECKING:

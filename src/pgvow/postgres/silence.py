@@ -16,20 +16,15 @@ The watchdog is the process's, as signals are: nothing that is started anywhere 
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import psycopg
+from typing import TYPE_CHECKING, Self
 
 from pgvow.errors import RunTimedOut, Stalled
-from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -278,13 +273,13 @@ def watch(peer: Peer) -> Callable[[], None]:
     """Look at a peer, if anything is looked at; returns the function that ends that."""
     watchdog = _current
     if watchdog is None:
-        return _nothing
+        return nothing
     watchdog.add(peer)
     return lambda: watchdog.remove(peer)
 
 
-def _nothing() -> None:
-    return
+def nothing() -> None:
+    """Do nothing."""
 
 
 def check() -> None:
@@ -330,86 +325,3 @@ def _too_long(seconds: float, code: int) -> Stalled:
             "Allow it more time: --run-timeout, or run_timeout in pgvow.toml",
         ],
     )
-
-
-def ending_socket(session: psycopg.Connection[Any]) -> Callable[[], None]:
-    """Return the function that shuts down a session's socket, so that libpq returns."""
-
-    def end() -> None:
-        with (
-            suppress(OSError, psycopg.Error),
-            socket.socket(fileno=os.dup(session.pgconn.socket)) as own,
-        ):
-            own.shutdown(socket.SHUT_RDWR)
-
-    return end
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Asking:
-    """Asks a server about a peer, by a session of its own; ``parameters`` are libpq's."""
-
-    parameters: Mapping[str, Any] = field(repr=False)
-    seconds: int = 10
-
-    def __call__(self, peer: Peer, ours: frozenset[int]) -> bool:
-        """Return whether the server answers, and a statement of the peer's is at work there."""
-        own = {"application_name": "pgvow watch", "connect_timeout": str(self.seconds)}
-        facts = {
-            "pid": peer.backend,
-            "ours": list(ours),
-            "age": time.monotonic() - peer.started,
-        }
-        try:
-            with psycopg.connect(autocommit=True, **{**self.parameters, **own}) as session:
-                return session.execute(query("is_at_work"), facts).fetchone() is not None
-        except psycopg.Error:
-            return False
-
-
-class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A session whose waits for the server are watched."""
-
-    peer: Peer | None = None
-    _forget: Callable[[], None] = staticmethod(_nothing)
-
-    def watched(
-        self, name: str, parameters: Mapping[str, Any], facts: Mapping[str, str] | None = None
-    ) -> Self:
-        """Have the session watched; ``parameters`` are libpq's, for another one like it."""
-        self.peer = Peer(
-            name,
-            ending_socket(self),
-            ask=Asking(parameters),
-            facts=facts,
-            backend=self.info.backend_pid,
-        )
-        self._forget = watch(self.peer)
-        return self
-
-    def wait(self, *args: Any, **kwargs: Any) -> Any:
-        """Wait as psycopg does, and be waited for meanwhile."""
-        if self.peer is None:
-            return super().wait(*args, **kwargs)
-        with self.peer:
-            return super().wait(*args, **kwargs)
-
-    def close(self) -> None:
-        """Close it; it is not looked at any more."""
-        self._forget()
-        super().close()
-
-
-_UNWATCHED = Peer("", _nothing)
-
-
-def awaiting(session: psycopg.Connection[Any]) -> Peer:
-    """Return what is to be entered while a session's answer is waited for by other means."""
-    peer = session.peer if isinstance(session, WatchedConnection) else None
-    return peer or _UNWATCHED
-
-
-def doing(session: psycopg.Connection[Any], what: str) -> None:
-    """Take note of what a session does now, for the report of its silence."""
-    if isinstance(session, WatchedConnection) and session.peer is not None:
-        session.peer.doing = what

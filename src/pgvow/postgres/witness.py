@@ -13,9 +13,9 @@ from psycopg import sql
 from pgvow.model import TableFacts
 from pgvow.postgres.connection import readable, translate
 from pgvow.postgres.filters import counted
-from pgvow.postgres.silence import doing
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
+from pgvow.postgres.watched import doing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
