@@ -162,7 +162,7 @@ def test_an_entry_that_is_no_backup(commands: Commands, entry: str) -> None:
         ("status",),
         ("history",),
         ("prove", "--latest"),
-        ("prune"),
+        ("prune",),
         ("doctor",),
     ):
         done = commands.pgvow(*words, timeout=_WITHIN)

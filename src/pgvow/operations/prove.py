@@ -125,10 +125,11 @@ def prove_backup(
         try:
             with reading(path):
                 toc = contents(path, metadata, progress)
-                run = Run(path, metadata, toc, options, progress, between)
-                evidence = _shown(run, pg_bin, environ)
+            run = Run(path, metadata, toc, options, progress, between)
+            evidence = _shown(run, pg_bin, environ)
         except UnreadableFile as error:
-            record_unreadable(path, metadata, error.cause, warn=progress.warn)
+            if error.facts.get("File") == str(path):  # and not a file on another disk
+                record_unreadable(path, metadata, error.cause, warn=progress.warn)
             raise
         proof = record(path, metadata, evidence, warn=run.warn)
     return ProofResult(path, metadata, evidence, proof, tuple(run.warnings))

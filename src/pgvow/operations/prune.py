@@ -7,8 +7,8 @@ import stat
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pgvow.archive import ArchiveError, read_toc
-from pgvow.errors import AlreadyRunning, PgvowError, UnreadableFile
+from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
+from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
 from pgvow.model import BackupStatus
 from pgvow.operations.recording import record_unreadable
 from pgvow.retention import Verdict, decide
@@ -20,6 +20,7 @@ from pgvow.store import (
     load_proof,
     parse_stem,
     reading,
+    refusals,
     remove,
 )
 
@@ -184,19 +185,28 @@ def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Back
 
 
 def read_error(backup: Backup) -> str | None:
-    """Open a backup and read both of its ends; returns why that fails, or None."""
+    """Open a backup and read both of its ends; returns why that fails, or None.
+
+    Raises PgvowError for what is no fault of the file: no memory, no file handles.
+    """
     path = backup.path
     try:
-        with reading(path), os.fdopen(os.open(path, _READ_ONLY), "rb") as file:
+        with (
+            refusals("look into", path),
+            reading(path),
+            os.fdopen(os.open(path, _READ_ONLY), "rb") as file,
+        ):
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode) or about.st_size != backup.size_bytes:
                 return f"cannot read {path}: it is not the file that was listed"
             read_toc(file)
             file.seek(-min(_END_BYTES, about.st_size), os.SEEK_END)
             file.read()
-    except UnreadableFile as error:
+    except (UnreadableFile, AccessDenied) as error:
         return error.cause
-    except (ArchiveError, OSError) as error:
+    except ArchiveTooNew:
+        return None  # made by a newer pg_dump: whole, as far as we can see
+    except ArchiveError as error:
         return f"cannot read {path}: {error}"
     return None
 
