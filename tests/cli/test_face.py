@@ -88,15 +88,15 @@ def test_help_is_there_at_once(name: str) -> None:
     [
         (
             ["--help"],
-            "psycopg|dotenv|asyncio|rich.table|rich.progress|pgvow.(?!cli|errors|signals|defaults)",
+            "psycopg|dotenv|asyncio|rich.table|rich.progress|pgvow.(?!cli|errors|signals|defaults|outside)",
         ),
         (
             ["backup", "--help"],
-            "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults)",
+            "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults|outside)",
         ),
         (
             ["--version"],
-            "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults)",
+            "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults|outside)",
         ),
         (["list"], "psycopg|asyncio|pgvow.(archive|engine|operations|postgres)"),
     ],

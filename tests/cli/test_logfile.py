@@ -20,6 +20,7 @@ _PROGRAMS = {"PGVOW_PG_BIN": str(programs(18))}
 def test_lines_for_people(tmp_path: Path) -> None:
     """Beginning, warnings and end, appended; the file is its owner's."""
     dump = backups.place(tmp_path, backups.metadata())
+    dump.write_bytes(dump.read_bytes() + b"!")
     commands = Commands(tmp_path, _PROGRAMS)
     log = tmp_path / "log"
     for _ in range(2):

@@ -18,6 +18,7 @@ from pgvow.postgres.snapshot import Deadline, hold_snapshot
 from pgvow.postgres.witness import count_rows
 from pgvow.progress import Silent
 from pgvow.settings import load
+from pgvow.store.opened import OpenedDirectory
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.engines import programs_of, target_of
 from tests.support.held import workers_stopped_midway
@@ -233,9 +234,7 @@ def test_a_late_fallback_has_its_own_time_for_locks(
     make_tables(server, _TABLES)
     target = target_of(server, "postgres")
     progress = _LocksAtTheFallback(server)
-    archive = tmp_path / "dump"
-    archive.touch()
-    with target.connect("test") as session:
+    with OpenedDirectory(tmp_path) as directory, target.connect("test") as session:
         dumping = Dumping(
             DumpCommand(target, programs_of(server)),
             session,
@@ -244,6 +243,6 @@ def test_a_late_fallback_has_its_own_time_for_locks(
             free_bytes=lambda: 1 << 40,
             progress=progress,
         )
-        dumped = dumping.run(archive)
+        dumped = dumping.run(directory.create("dump"))
     progress.locking[0].join()
     assert ("pg_dump", _TABLES) == (dumped.engine, len(dumped.filled.facts))

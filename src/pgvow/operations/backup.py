@@ -209,7 +209,7 @@ def check_space(store: LocalStore, server: ServerFacts, options: BackupOptions) 
 
 
 def _warn_of_versions(run: _Run) -> None:
-    for warning in run.settings.warnings:
+    for warning in (*run.settings.warnings, *run.settings.exposed):
         run.warn(warning)
     server, installation = run.server, run.installation
     if (warning_of_major := majors.untested(server.major, server.version)) is not None:

@@ -182,7 +182,12 @@ class Filling:
         spaces = {entry.tablespace for entry in self.entries if self.manner.tablespaces}
         with self.session() as session:
             session.execute(grant.format(sql.Identifier(self.dbname), role))
-            for name in sorted(spaces - {"", "pg_default"}):
+            if default := _default_tablespace(session):
+                # Ours is where objects would go; the helper has no setting of its own.
+                statement = sql.SQL("ALTER ROLE {} SET default_tablespace TO {}")
+                session.execute(statement.format(role, sql.Literal(default)))
+                spaces.add(default)
+            for name in sorted(spaces - {""}):
                 statement = sql.SQL("GRANT CREATE ON TABLESPACE {} TO {}")
                 session.execute(statement.format(sql.Identifier(name), role))
         self._borrow()
@@ -206,6 +211,11 @@ class Filling:
         with self.session() as session:
             for (kind, schema, name), owner in self._borrowed.items():
                 _own(session, kind, (schema, name), owner)
+
+
+def _default_tablespace(session: Session) -> str:
+    row = session.execute("SHOW default_tablespace").fetchone()
+    return str(row[0]) if row else ""
 
 
 def without_roles(entries: Sequence[Entry]) -> tuple[Entry, ...]:

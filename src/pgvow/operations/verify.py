@@ -103,7 +103,7 @@ def verify_backup(
 def _unreadable(path: Path, cause: str) -> Verification:
     check = Check("file", passed=False, expected="readable", found=cause)
     metadata = None
-    with suppress(PgvowError):
+    with suppress(PgvowError, ValueError):  # "." has no name that metadata could go by
         metadata = load_metadata(path)
     return Verification(path, (check,), metadata, None, unreadable=cause)
 

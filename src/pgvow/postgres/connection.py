@@ -144,11 +144,11 @@ class Target:
             )
         except psycopg.Error as error:  # PGCONNECT_TIMEOUT=soon is no OperationalError
             raise self.refused(error) from error
-        # From a variable of libpq's or ~/.pgpass, where it is not the connection's own.
-        keep_secret(session.info.password, public=tuple(self.connection.facts().values()))
         if unreadable := self._unreadable(session):
             session.close()
             raise unreadable
+        # From a variable of libpq's or ~/.pgpass, where it is not the connection's own.
+        keep_secret(session.info.password, public=tuple(self.connection.facts().values()))
         return session.watched(f"the server (session {purpose})", parameters, self.facts)
 
     def connect(self, purpose: str) -> Session:

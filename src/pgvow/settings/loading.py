@@ -37,7 +37,8 @@ class Settings:
     ``origins`` maps host, port, dbname, user and password to where each comes from.
     ``libpq_variables`` are those that only a settings file sets: a process's environment has the
     others, and these must be put there, or handed to libpq, by whoever connects. ``libpq_origins``
-    has all that libpq heeds, and where each comes from.
+    has all that libpq heeds, and where each comes from. ``exposed`` warns of files with a password
+    that others can read.
     """
 
     environment: str
@@ -48,6 +49,7 @@ class Settings:
     libpq_variables: Mapping[str, str] = field(default_factory=Masked)
     libpq_origins: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "libpq_variables", Masked(self.libpq_variables))
@@ -81,10 +83,8 @@ def load(
         pg_bin=pg_bin,
         libpq_variables=libpq_variables,
         libpq_origins=_libpq_origins(connection, reading.sources),
-        warnings=(
-            *_warnings(chosen[0], connection, reading.sources),
-            *_readable(connection, reading.sources, directory),
-        ),
+        warnings=tuple(_warnings(chosen[0], connection, reading.sources)),
+        exposed=tuple(_readable(connection, reading.sources, directory)),
     )
 
 

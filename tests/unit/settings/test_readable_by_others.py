@@ -20,7 +20,7 @@ def _warnings(directory: Path, file: str, text: str, mode: int) -> list[str]:
     path.write_text(text)
     path.chmod(mode)
     settings = load(env="dev", environ={}, directory=directory)
-    return [warning for warning in settings.warnings if "every user of this machine" in warning]
+    return [warning for warning in settings.exposed if "every user of this machine" in warning]
 
 
 @pytest.mark.parametrize("file", [".env", ".env.local"])

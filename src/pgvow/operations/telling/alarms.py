@@ -137,7 +137,7 @@ def stuck_alarms(
     a schedule: then the period is a day.
     """
     for run in runs:
-        is_its = run.concerns(environment)
+        is_its = run.environment in (None, environment)
         if run.outcome is not Outcome.RUNNING or run.operation is not Operation.BACKUP:
             continue
         if is_its and now - run.started > _period(run.started, next_due):
