@@ -181,7 +181,7 @@ def _long(every: Sequence[Module], most_lines: int, most_in_function: int) -> It
         for module in every
         if (count := module.text.count("\n")) > most_lines
     )
-    yield Figure(f"files over {most_lines} lines", len(files), 2, files)
+    yield Figure(f"files over {most_lines} lines", len(files), 1, files)
     functions = tuple(
         f"{module.name}.{node.name}: {length}"
         for module in every

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -132,6 +133,18 @@ def test_another_file_of_a_backup_is_unreadable(
     commands.pgvow("prune", timeout=_WITHIN, **bad)
     assert {second} <= set(dumps(commands)) or suffix != ".metadata.json"
     assert newest in dumps(commands)
+
+
+@pytest.mark.majors(18)
+def test_globals_that_are_a_pipe(commands: Commands) -> None:
+    """Unreadable, 8, and nothing is held against the backup's data."""
+    newest = dumps(commands)[0]
+    roles = newest.with_name(newest.name.removesuffix(".dump") + ".globals.sql")
+    roles.unlink()
+    os.mkfifo(roles)
+    assert 8 == commands.pgvow("verify", newest, timeout=_WITHIN).code
+    first = commands.pgvow("list", "--json").json[0]
+    assert ("unreadable", None) == (first["status"], first["proof"]["failed"])
 
 
 @pytest.mark.majors(18)

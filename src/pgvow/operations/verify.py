@@ -264,6 +264,10 @@ def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
     if kept is None:
         return ()
     file = path.with_name(kept.file)
+    if not file.is_file() and file.exists():
+        raise UnreadableFile(
+            f"cannot read {file}: it is not a regular file", facts={"File": str(file)}
+        )
     if not file.is_file():
         return (Check("globals", passed=False, expected=kept.file, found="no such file"),)
     checksum, _ = sha256_file(file)

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # Of one file, and not of us or the machine. A pipe or a device without anybody is ENXIO.
 _OF_THE_FILE = frozenset(
-    {
-        errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.ENXIO,
-        errno.EILSEQ, errno.EUCLEAN, errno.EBADMSG, errno.EOVERFLOW,
-    }
+    getattr(errno, name)
+    for name in (
+        "EIO", "ESTALE", "ELOOP", "ENAMETOOLONG", "EISDIR", "ENXIO", "EILSEQ", "EUCLEAN", "EBADMSG",
+        "EOVERFLOW", "ENODATA", "EREMOTEIO", "ETIMEDOUT",
+    )
+    if hasattr(errno, name)  # some are Linux's own
 )  # fmt: skip
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -47,7 +49,7 @@ def unreadable(error: OSError, path: str | os.PathLike[str]) -> UnreadableFile:
     """Translate a read error that belongs to one file."""
     place = os.fspath(path)
     steps = [f"Look at it: ls -ld {shlex.quote(place)}", "Use another backup: pgvow list"]
-    if error.errno in {errno.EIO, errno.EUCLEAN, errno.EBADMSG}:
+    if error.errno in _OF_THE_FILE - {errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.ENXIO}:
         steps = [
             "See what the disk says: dmesg | tail, smartctl -a DEVICE",
             "Copy the file from elsewhere, if there is another copy",
