@@ -425,7 +425,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     }
     (listed,) = LocalStore(dump.parent).list()
     assert result.proof == listed.proof
-    assert dump == newest_backup(dump.parent, "dev")
+    assert dump == newest_backup([dump.parent], "dev", lambda _: ())
 
 
 def test_a_changed_file_is_not_restored(dump: Path, pg18: TestServer) -> None:
@@ -464,7 +464,7 @@ def test_an_older_server_is_no_verdict(pg15: TestServer, dump: Path) -> None:
 def test_a_directory_without_backups(tmp_path: Path) -> None:
     """There is nothing to prove where there is no backup, and that is said."""
     with pytest.raises(ConfigurationError, match="no backup"):
-        newest_backup(tmp_path, None)
+        newest_backup([tmp_path], None, lambda _: ())
 
 
 def test_without_inspection_the_archive_is_read(pg18: TestServer, dump: Path) -> None:
