@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from pgvow.errors import CannotBeProven, ConfigurationError, PgvowError, VerificationFailed
+from pgvow.errors import (
+    CannotBeProven,
+    ConfigurationError,
+    NoResources,
+    PgvowError,
+    VerificationFailed,
+)
 from pgvow.model import DifferenceKind, Level
 from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
 from pgvow.progress import Silent
@@ -332,30 +338,52 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ends
 
 
-@pytest.mark.parametrize(
+_LATE = pytest.mark.parametrize(
     "late", ["CREATE INDEX ON t (f(id))", "ALTER TABLE t ADD EXCLUDE (f(id) WITH =)"]
 )
-def test_a_refused_index_ends_the_comparison(
-    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, asleep: list[str], late: str
+
+
+def _make_unbuildable(server: TestServer, name: str, late: str, body: str) -> None:
+    """Make an index or constraint whose function has another body by now."""
+    server.psql(
+        name,
+        "CREATE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql"
+        " AS 'BEGIN RETURN n; END'; CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (2)",
+    )
+    server.psql(name, late)
+    server.psql(
+        name,
+        "CREATE OR REPLACE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql"
+        f" AS $$ BEGIN {body}; END $$",
+    )
+
+
+@_LATE
+def test_rows_are_compared_beside_a_refused_index(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, late: str
 ) -> None:
-    """What cannot be made of the rows is the result, and ends what compares them meanwhile."""
+    """An index that cannot be made of the rows is the result, and that all rows came is told."""
     name = make_database(pg18)
-    pg18.psql(
-        name,
-        "CREATE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n';"
-        " CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (2)",
-    )
-    pg18.psql(name, late)
-    pg18.psql(
-        name,
-        "CREATE OR REPLACE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE sql"
-        " AS 'SELECT 1 / (n - n)'",
-    )
+    _make_unbuildable(pg18, name, late, "RETURN 1 / (n - n)")
     before = _databases(pg18)
     result = _prove(back_up(pg18, name, tmp_path).backup.path, on=pg18)
     (difference,) = result.evidence.differences
     assert DifferenceKind.RESTORE is difference.kind
     assert "division by zero" in difference.found
+    assert (1, 2) == (result.evidence.tables, result.evidence.rows)
+    assert before == _databases(pg18)
+
+
+@_LATE
+def test_a_failure_that_is_no_verdict_ends_the_comparison(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, asleep: list[str], late: str
+) -> None:
+    """If the restore ends by something else than the data, nobody waits for rows to be compared."""
+    name = make_database(pg18)
+    _make_unbuildable(pg18, name, late, "RAISE 'memory' USING ERRCODE = '53200'; RETURN n")
+    before = _databases(pg18)
+    with pytest.raises(NoResources):
+        _prove(back_up(pg18, name, tmp_path).backup.path, on=pg18)
     assert ["AdminShutdown"] == asleep
     assert before == _databases(pg18)
 

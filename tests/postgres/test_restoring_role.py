@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg import sql
 
 from pgvow.errors import RestoreFailed
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.restoring.swap import Names
+from pgvow.postgres.restorer import change_grants
 from pgvow.progress import Silent
 from tests.support.cases import load_case
 from tests.support.commands import clean_environment
@@ -161,3 +164,49 @@ def test_one_that_a_killed_proof_left_is_cleared(server: TestServer, tmp_path: P
     assert proof.proven
     assert (f"cleared away what a proof left that was killed: {left}",) == proof.warnings
     assert "" == server.psql("postgres", _ROLES)
+
+
+@pytest.mark.majors(15, 18)
+def test_each_database_of_a_proof_has_its_own(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
+    """The end of one filling takes its role's grants everywhere: no other may be filled by it."""
+    source = f"{fresh}_source"
+    server.create_database(source)
+    server.psql(source, "CREATE SCHEMA audit; CREATE TABLE audit.t AS SELECT 1 AS n")
+    dump = back_up(server, source, tmp_path).backup.path
+    roles: list[str] = []
+
+    def look(_: str) -> None:
+        roles.extend(server.psql("postgres", _ROLES).split())
+
+    proof = prove_backup(
+        dump,
+        ProveOptions(on=server.conninfo("postgres"), jobs=2),
+        pg_bin=server.bin,
+        environ=clean_environment(),
+        progress=Silent(),
+        between=look,
+    )
+    assert proof.proven
+    assert ["_restorer_0", "_restorer_1"] == sorted(name[-11:] for name in roles)
+
+
+def test_grants_of_two_at_once_are_both_given(pg18: TestServer) -> None:
+    """Of two changes to a tablespace's grants the server refuses one; it is tried again."""
+    grant = sql.SQL("GRANT CREATE ON TABLESPACE pg_default TO PUBLIC")
+    revoke = sql.Composed([sql.SQL("REVOKE CREATE ON TABLESPACE pg_default FROM PUBLIC")])
+    with (
+        pg18.connect("postgres") as one,
+        pg18.connect("postgres") as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        one.autocommit = False
+        one.execute(grant)
+        waiting = pool.submit(change_grants, other, revoke)
+        blocked = "SELECT cardinality(pg_blocking_pids(%s))"
+        with pg18.connect("postgres") as witness:
+            while witness.execute(blocked, [other.info.backend_pid]).fetchone() == (0,):
+                assert not waiting.done()
+        one.commit()
+        waiting.result(timeout=60)

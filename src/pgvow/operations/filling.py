@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from pgvow.archive import Section, definitions_archive, superuser_entries
+from pgvow.postgres.restorer import change_grants
 from pgvow.postgres.restoring import restore_wave
 from pgvow.postgres.sql import query
 from pgvow.postgres.waves import Stage, Wave, event_triggers, waves
@@ -47,7 +48,10 @@ def is_given_away(entry: Entry) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """The role that restores in the place of a superuser, and the tools that connect as it."""
+    """The role that restores in the place of a superuser, and the tools that connect as it.
+
+    One fills one database: the end of a filling takes all its grants, in every database.
+    """
 
     name: str
     tools: ToolsFor
@@ -113,7 +117,8 @@ class Filling:
         role = sql.Identifier(self.helper.name)
         with self.session() as session:
             session.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(role))
-            session.execute(sql.SQL("DROP OWNED BY {}").format(role))
+            # Also what it was granted elsewhere: no other database may be filled by it meanwhile.
+            change_grants(session, sql.SQL("DROP OWNED BY {}").format(role))
 
     def _each(self, divided: Sequence[Wave], stages: tuple[Stage, ...]) -> RestoreError | None:
         for wave in divided:
@@ -181,7 +186,7 @@ class Filling:
         grant = sql.SQL("GRANT CREATE, CONNECT, TEMPORARY ON DATABASE {} TO {}")
         spaces = {entry.tablespace for entry in self.entries if self.manner.tablespaces}
         with self.session() as session:
-            session.execute(grant.format(sql.Identifier(self.dbname), role))
+            change_grants(session, grant.format(sql.Identifier(self.dbname), role))
             if default := _default_tablespace(session):
                 # Ours is where objects would go; the helper has no setting of its own.
                 statement = sql.SQL("ALTER ROLE {} SET default_tablespace TO {}")
@@ -189,7 +194,7 @@ class Filling:
                 spaces.add(default)
             for name in sorted(spaces - {""}):
                 statement = sql.SQL("GRANT CREATE ON TABLESPACE {} TO {}")
-                session.execute(statement.format(sql.Identifier(name), role))
+                change_grants(session, statement.format(sql.Identifier(name), role))
         self._borrow()
 
     def _borrow(self) -> None:

@@ -67,7 +67,7 @@ class ProofSite:
         self._mark = _PREFIX + secrets.token_hex(6)
         self._databases: list[str] = []
         self._has_roles = False
-        self._restorer: str | None = None
+        self._restorers: list[str] = []
         self._locale: Mapping[str, str] | None = None
         self._unused: str | None = None
         self.refused_settings: dict[str, str] = {}
@@ -107,8 +107,8 @@ class ProofSite:
             self._drop(name)
         if self._has_roles:
             self._drop_roles({self._mark})
-        if self._restorer is not None:
-            drop_restorer(self.session, self._restorer)
+        for name in self._restorers:
+            drop_restorer(self.session, name)
 
     def clear_abandoned(self) -> list[str]:
         """Drop what proofs left that were killed; returns the names of databases and roles."""
@@ -185,15 +185,17 @@ class ProofSite:
         raise PgvowError(f"no database of encoding {encoding} can be made: {refused}")
 
     def restorer(self, *, warn: Callable[[str], None]) -> Restorer | None:
-        """Make the role that restores in a superuser's place, if we are one and it can log in.
+        """Make a role that restores in a superuser's place, if we are one and it can log in.
 
-        If it cannot, as under peer authentication, ``warn`` is called. Raises psycopg.Error.
+        One for each database. If it cannot log in, as under peer authentication, ``warn`` is
+        called. Raises psycopg.Error.
         """
         if self.session.info.parameter_status("is_superuser") != "on":
             return None
-        self._restorer = f"{self._mark}_restorer"
+        name = f"{self._mark}_restorer_{len(self._restorers)}"
+        self._restorers.append(name)
         comment = f"pgvow: restores, made by {self._user()} for {self._mark}"
-        restorer = create_restorer(self.session, self._restorer, comment=comment)
+        restorer = create_restorer(self.session, name, comment=comment)
         try:
             open_session(AsRestorer(self._place, restorer), self._dbname).close()
         except (ConnectionFailed, psycopg.Error) as error:

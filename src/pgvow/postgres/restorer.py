@@ -9,10 +9,11 @@ server's files or change roles, and is a member of nothing.
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ENGLISH = "-c lc_messages=C"
 """The option of a superuser's sessions that no other role may ask for."""
+_ATTEMPTS = 8
+_PAUSE_SECONDS = 0.05
 _CREATE = (
     "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS"
     " PASSWORD {} VALID UNTIL {}"
@@ -56,8 +59,24 @@ def drop_restorer(session: Session, name: str) -> None:
     """Drop the role with its grants; one that is not there is no error. Raises psycopg.Error."""
     quoted = sql.Identifier(name)
     if session.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", [name]).rowcount:
-        session.execute(sql.SQL("DROP OWNED BY {}").format(quoted))
+        change_grants(session, sql.SQL("DROP OWNED BY {}").format(quoted))
         session.execute(sql.SQL("DROP ROLE {}").format(quoted))
+
+
+def change_grants(session: Session, statement: sql.Composed) -> None:
+    """Grant or revoke rights on a database or tablespace; raises psycopg.Error.
+
+    Other sessions may change the grants of the same tablespace at the same time. The server does
+    not wait then, but refuses ("tuple concurrently updated", XX000); the next attempt succeeds.
+    """
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            session.execute(statement)
+        except errors.InternalError_:
+            time.sleep(_PAUSE_SECONDS * attempt)
+        else:
+            return
+    session.execute(statement)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pgvow.operations.comparing.database import Comparison
     from pgvow.operations.proving.place import Chosen, ProveOptions
     from pgvow.postgres.connection import Session
+    from pgvow.postgres.restorer import Restorer
     from pgvow.postgres.scratch_database import Place
     from pgvow.progress import Progress
 
@@ -86,7 +87,7 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
         if lacking:
             run.warn(f"the source's collation is not to be had here, proving with C: {lacking}")
         site.stand_in(roles_named(run.toc), superusers=superusers)
-        helper = _helper(site, chosen.tools, run.warn)
+        helpers = _helpers(site, chosen.tools, run.warn)
         entries = _wanted(run.toc, session)
         make = partial(
             site.database,
@@ -97,7 +98,7 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
         for name, complaint in site.refused_settings.items():
             run.warn(f"the database's own setting {name} is not to be had here: {complaint}")
         chosen = replace(chosen, tools=_undisturbed(chosen.tools, entries, session))
-        proving = _Proving(run, chosen, entries, lacking, site, helper)
+        proving = _Proving(run, chosen, entries, lacking, site, helpers)
         if chosen.is_throwaway:
             return proving.run(restored, make)
         # What an interruption has to drop is there, or is not: nothing is being made.
@@ -111,12 +112,17 @@ def _wanted(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
     return tuple(one for one in toc.entries if not fails_harmlessly(one, superuser=above))
 
 
-def _helper(site: ProofSite, tools: Tools, warn: Callable[[str], None]) -> Helper | None:
-    """Make the role that restores in a superuser's place, if there can be one."""
-    restorer = site.restorer(warn=warn)
-    if restorer is None:
-        return None
-    return Helper(restorer.name, replace(tools, place=AsRestorer(tools.place, restorer)))
+def _helpers(
+    site: ProofSite, tools: Tools, warn: Callable[[str], None]
+) -> tuple[Helper | None, Helper | None]:
+    """Make the roles that restore in a superuser's place, one a database, if there can be any."""
+
+    def helper(restorer: Restorer) -> Helper:
+        return Helper(restorer.name, replace(tools, place=AsRestorer(tools.place, restorer)))
+
+    restored = site.restorer(warn=warn)
+    reference = site.restorer(warn=warn) if restored else None
+    return (helper(restored) if restored else None, helper(reference) if reference else None)
 
 
 def _undisturbed(tools: Tools, entries: Sequence[Entry], session: Session) -> Tools:
@@ -197,7 +203,7 @@ class _Proving:
     entries: tuple[Entry, ...]
     lacking: str | None
     site: ProofSite
-    helper: Helper | None
+    helpers: tuple[Helper | None, Helper | None]
 
     @property
     def tools(self) -> Tools:
@@ -288,10 +294,10 @@ class _Proving:
             self.proof.progress.update(Step("restoring", detail=taken))
 
         manner = Manner(jobs=self.proof.options.workers, tick=tick)
-        filling = self._filling(dbname, manner)
+        filling = self._filling(dbname, manner, self.helpers[0])
         return filling.run(when_rows_are_there or _do_nothing) or filling.finish()
 
-    def _filling(self, dbname: str, manner: Manner) -> Filling:
+    def _filling(self, dbname: str, manner: Manner, helper: Helper | None) -> Filling:
         return Filling(
             dump=self.proof.path,
             dbname=dbname,
@@ -300,13 +306,13 @@ class _Proving:
             tools=self.tools,
             session=partial(_inside, self.tools.place, dbname),
             manner=manner,
-            helper=self.helper,
+            helper=helper,
         )
 
     def _reference(self, make: Callable[[], str]) -> TableOfContents | RestoreError:
         """Restore the schema alone, and read it back."""
         dbname = make()
-        filling = self._filling(dbname, Manner(schema_only=True))
+        filling = self._filling(dbname, Manner(schema_only=True), self.helpers[1])
         error = filling.run() or filling.finish()
         return error or schema_of(self.tools, dbname)
 
