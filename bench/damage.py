@@ -18,7 +18,7 @@ from demo_database import demo_database
 from recorded import recorded
 
 from pgvow.operations.demo import DATABASE
-from pgvow.operations.verify_deep import decode_and_compare
+from pgvow.operations.verify.deep import decode_and_compare
 from pgvow.progress import Silent
 
 FLIPS = 300

@@ -22,7 +22,7 @@ from demo_database import demo_database
 
 from pgvow.archive import read_toc
 from pgvow.operations.prove import ProveOptions
-from pgvow.operations.proving.place import chosen_place
+from pgvow.operations.prove.place import chosen_place
 
 ROOT = Path(__file__).resolve().parents[1]
 

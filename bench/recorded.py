@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.model import Metadata, TableFacts
-from pgvow.operations.inspect import inspect_file, large_object_facts, toc_facts
+from pgvow.operations.verify.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.progress import Silent
 
 if TYPE_CHECKING:

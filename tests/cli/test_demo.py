@@ -19,7 +19,7 @@ import psutil
 import pytest
 from psycopg import sql
 
-from pgvow.operations.demo_data import fill
+from pgvow.operations.demo.data import fill
 from pgvow.postgres.throwaway import embedded_bin
 from pgvow.progress import Silent
 from tests.support.commands import ROOT, clean_environment

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import sql
 
-from pgvow.postgres.scratch import server_account
+from pgvow.postgres.private_directories import server_account
 from pgvow.store import names
 from tests.support.commands import Commands, Done, settings_for
 from tests.support.disks import needs_root

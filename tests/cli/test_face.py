@@ -112,7 +112,7 @@ def test_what_is_not_needed_is_not_loaded(words: list[str], needless: str, tmp_p
         check=True,
     )
     loaded = [line.split("|")[2].strip() for line in done.stderr.splitlines() if "|" in line]
-    assert "pgvow.cli.run" in loaded
+    assert "pgvow.cli.app" in loaded
     assert [] == [module for module in loaded if re.match(needless, module)]
 
 

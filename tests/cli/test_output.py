@@ -275,7 +275,7 @@ def test_closed_streams(closed: str, commands: Commands) -> None:
     assert 0 == commands.run("--verify", listed["path"]).code
 
 
-_UNEXPECTED = "import sys; from pgvow.cli.run import run; sys.exit(run(lambda: [][1]))"
+_UNEXPECTED = "import sys; from pgvow.cli.app import run; sys.exit(run(lambda: [][1]))"
 
 
 @pytest.mark.parametrize("value", ["1", "0", None])

@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgvow.errors import ConfigurationError
-from pgvow.operations.scheduling.crontab import (
+from pgvow.operations.schedule.crontab import (
     installed_in,
     lines_for,
     with_entry,
     without_entries,
 )
-from pgvow.operations.scheduling.scheduled import Scheduled
-from pgvow.operations.scheduling.systemd_units import calendar_lines, gap_lines, units_for
+from pgvow.operations.schedule.scheduled import Scheduled
+from pgvow.operations.schedule.systemd_units import calendar_lines, gap_lines, units_for
 from pgvow.settings.configuration import Job
 from pgvow.store import LocalStore
 from tests.support.commands import Commands, settings_for

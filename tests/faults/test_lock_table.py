@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pgvow.engine.command import DumpCommand
-from pgvow.operations.dumping import Dumping, DumpOptions
+from pgvow.operations.backup.dumping import Dumping, DumpOptions
 from pgvow.postgres.connection import Target
 from pgvow.postgres.snapshot import Deadline, hold_snapshot
 from pgvow.postgres.witness import count_rows

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from pgvow.errors import RestoreFailed
-from pgvow.operations.restoring import swap as restore_swap
+from pgvow.operations.restore import swap as restore_swap
 from pgvow.store import encode, load_metadata, metadata_name
 from tests.support import children, restore_and_die
 from tests.support.commands import Commands, clean_environment, settings_for

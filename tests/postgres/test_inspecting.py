@@ -14,10 +14,10 @@ from psycopg import sql
 
 from pgvow.archive import CopyDigest, codec_for, copy_target, read_toc
 from pgvow.archive.copy_text_decoder import decode_field
-from pgvow.operations.backup_facts import Origin, read_facts
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup
+from pgvow.operations.show.contents import Origin, read_facts
 from pgvow.progress import Silent
 from tests.support.copy_model import copy_field
 from tests.support.inprocess import back_up

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from pgvow.postgres import copy_session
-from pgvow.postgres.copy_session import CopySession
 from pgvow.postgres.process import Tool
+from pgvow.postgres.psql_session import CopySession
 from tests.support.engines import (
     dump_by_pg_dump,
     dump_in_parallel,

@@ -16,12 +16,12 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import CannotBeProven, ConfigurationError, NoSpace
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.operations.proving import place as prove_place
-from pgvow.operations.restoring.tool import open_restored
+from pgvow.operations.prove import place as prove_place
+from pgvow.operations.restore.tool import open_restored
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases
-from pgvow.postgres.proof_site import ProofSite
-from pgvow.postgres.scratch_database import GivenServer, open_session
+from pgvow.postgres.proof_databases import ProofSite
+from pgvow.postgres.proof_server import GivenServer, open_session
 from pgvow.progress import Silent
 from pgvow.settings import load
 from pgvow.store import proof_path

@@ -334,7 +334,7 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             ends.append(type(error).__name__)
             raise PgvowError(str(error)) from error
 
-    monkeypatch.setattr("pgvow.operations.proving.run.compare_database", compare)
+    monkeypatch.setattr("pgvow.operations.prove.run.compare_database", compare)
     return ends
 
 

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from pgvow.errors import AccessDenied, ConnectionFailed
 from pgvow.postgres.connection import Target
-from pgvow.postgres.refusal import sqlstate_of_refusal
+from pgvow.postgres.connection_refusal import sqlstate_of_refusal
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 

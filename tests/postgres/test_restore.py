@@ -10,7 +10,7 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.errors import ConfigurationError, RestoreFailed, VerificationFailed
-from pgvow.operations.restoring.database import apply_left_out
+from pgvow.operations.restore.database import apply_left_out
 from pgvow.postgres.connection import Target
 from pgvow.settings import Connection
 from pgvow.store import encode, load_metadata, metadata_name

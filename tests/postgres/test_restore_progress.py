@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.archive import read_toc
-from pgvow.operations.restoring.progress import AFTER_ROWS, PHASE, RowsWatch
+from pgvow.operations.restore.progress import AFTER_ROWS, PHASE, RowsWatch
 from pgvow.progress import Silent, Step
 from tests.support.inprocess import back_up
 from tests.support.waiting import wait_until
@@ -54,7 +54,7 @@ def test_rows_on_their_way(
     jobs: int,
 ) -> None:
     """Rows of a COPY under way and those of tables before it are told; then come the indexes."""
-    monkeypatch.setattr("pgvow.operations.restoring.progress._LOOK_SECONDS", 0)
+    monkeypatch.setattr("pgvow.operations.restore.progress._LOOK_SECONDS", 0)
     server.psql(database, f"{_TABLES} INSERT INTO a {_FILL}; INSERT INTO \"The 'other'\".b {_FILL}")
     backup = back_up(server, database, tmp_path)
     with backup.backup.path.open("rb") as file:

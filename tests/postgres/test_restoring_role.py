@@ -11,7 +11,7 @@ from psycopg import sql
 
 from pgvow.errors import RestoreFailed
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.operations.restoring.swap import Names
+from pgvow.operations.restore.swap import Names
 from pgvow.postgres.restorer import change_grants
 from pgvow.progress import Silent
 from tests.support.cases import load_case

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.cli.app import dispatch
 from pgvow.cli.parser import parse_pgvow
-from pgvow.cli.run import dispatch
 from tests.support.commands import clean_environment, settings_for
 from tests.support.inprocess import back_up
 from tests.support.restored import rows_by_key

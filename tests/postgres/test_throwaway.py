@@ -20,7 +20,7 @@ import pytest
 
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres import throwaway
-from pgvow.postgres.scratch import Scratch, server_account
+from pgvow.postgres.private_directories import Scratch, server_account
 from pgvow.postgres.throwaway import ThrowawayServer, clear_abandoned, embedded_bin
 from tests.support.servers import MAJORS, programs
 

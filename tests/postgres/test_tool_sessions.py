@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.connection import Target
-from pgvow.postgres.restoring import TargetTools, Tools
-from pgvow.postgres.scratch_database import GivenServer
+from pgvow.postgres.pg_restore import TargetTools, Tools
+from pgvow.postgres.proof_server import GivenServer
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgvow.postgres.restoring import ToolsFor
+    from pgvow.postgres.pg_restore import ToolsFor
     from tests.support.servers import TestServer
 
 _LIMITS = (

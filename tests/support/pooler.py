@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from pgvow.postgres.private_directories import server_account
 from pgvow.postgres.process import die_with_parent
-from pgvow.postgres.scratch import server_account
 from tests.support.commands import Commands, settings_for
 from tests.support.programs import system_program
 from tests.support.waiting import wait_until

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pgvow.store import LocalStore, durable, publish
+from pgvow import durable
+from pgvow.store import LocalStore, publish
 from tests.support import backups
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgvow.postgres.complaints import Complaints, without_statement
+from pgvow.postgres.tool_stderr import Complaints, without_statement
 
 _COLUMNS = [f"c{number} text,\n" for number in range(1000)]
 _REFUSED = [

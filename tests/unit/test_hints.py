@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from pgvow.postgres.hints import connection_steps, is_lock_table_full, query_steps
+from pgvow.postgres.next_steps import connection_steps, is_lock_table_full, query_steps
 from pgvow.settings import Connection, Origin, load
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import pytest
 from pgvow.archive import ArchiveError
 from pgvow.errors import ConfigurationError, NoSpace, PgvowError
 from pgvow.model import LargeObjectFacts, TableFacts, TocFacts
-from pgvow.operations.backup_facts import NotABackupFile, Origin
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
-from pgvow.operations.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.operations.show import show_backup
+from pgvow.operations.show.contents import NotABackupFile, Origin
+from pgvow.operations.verify.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.progress import Silent
 from pgvow.store import encode, metadata_name
 from tests.support.archives import COMBINATIONS, LargeObjects, Schema, Spec, Table, build

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from pgvow.errors import BackupFailed
-from pgvow.operations.telling.hooks import run_after, run_before
-from pgvow.operations.telling.notify import NAME, State, decide, deliver, masked, notify
-from pgvow.operations.telling.ping import ping_ended
+from pgvow.operations.notify import NAME, State, decide, deliver, masked, notify
+from pgvow.operations.notify.hooks import run_after, run_before
+from pgvow.operations.notify.ping import ping_ended
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
 from pgvow.settings.configuration import Event, HooksSection, NotificationsSection
 from tests.support.waiting import wait_until
@@ -136,7 +136,7 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
 
 def test_a_service_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for it longer than the time set."""
-    monkeypatch.setattr("pgvow.operations.telling.notify._deliver", lambda *_: time.sleep(30))
+    monkeypatch.setattr("pgvow.operations.notify._deliver", lambda *_: time.sleep(30))
     started = time.monotonic()
     assert "no answer within 0.2 s" == deliver("json://x", "t", "b", 0.2)
     assert time.monotonic() - started < 20
@@ -243,7 +243,7 @@ def test_a_url_that_is_dead_repeats_nothing(
         asked.append((url, title))
         return "no" if url in dead else None
 
-    monkeypatch.setattr("pgvow.operations.telling.notify.deliver", answer)
+    monkeypatch.setattr("pgvow.operations.notify.deliver", answer)
     section = NotificationsSection(urls=("json://alive", "json://dead"), every_time=True)
     warnings: list[str] = []
 

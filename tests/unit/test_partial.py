@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgvow.model import Level, in_one_order, is_partial
-from pgvow.operations.status import StatusReport, current_status
-from pgvow.operations.telling.alarms import run_alarms
-from pgvow.operations.telling.metrics import metrics_text
-from pgvow.operations.telling.notify import State, decide
+from pgvow.operations.health.alarms import run_alarms
+from pgvow.operations.health.metrics import metrics_text
+from pgvow.operations.health.status import StatusReport, current_status
+from pgvow.operations.notify import State, decide
 from pgvow.retention import Rules
 from pgvow.retention import decide as keep_or_remove
 from pgvow.runs import Operation, Outcome, Run

@@ -16,8 +16,8 @@ from pgvow.errors import (
     PgvowError,
 )
 from pgvow.model import Difference, DifferenceKind
-from pgvow.operations.proving.obstacles import restore_difference
-from pgvow.postgres.restoring import RestoreError
+from pgvow.operations.prove.obstacles import restore_difference
+from pgvow.postgres.pg_restore import RestoreError
 from tests.support.archives import Schema, Spec, build
 
 _EXTENSION, _TABLE, _COLLATION = 7, 8, 9  # as the writer numbers them

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from pgvow.model import TableFacts
-from pgvow.operations.restoring.progress import (
+from pgvow.operations.restore.progress import (
     AFTER_ROWS,
     PHASE,
     Amount,
@@ -95,7 +95,7 @@ def looked(
     looks: list[Any], monkeypatch: pytest.MonkeyPatch, entries: Sequence[Entry] = ()
 ) -> list[Step]:
     """The steps told by a watch that looks so often and once more, when the server is gone."""
-    monkeypatch.setattr("pgvow.operations.restoring.progress._LOOK_SECONDS", 0)
+    monkeypatch.setattr("pgvow.operations.restore.progress._LOOK_SECONDS", 0)
     seen = Seen()
     session: Any = Session(looks)
     watch = RowsWatch(session, metadata(), entries, one_by_one=False, progress=seen)

@@ -9,7 +9,7 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.postgres.database_settings import options_for
-from pgvow.postgres.waves import Stage, waves
+from pgvow.postgres.restore_order import Stage, waves
 from tests.support.archives import Schema, Spec, Table, build
 
 if TYPE_CHECKING:

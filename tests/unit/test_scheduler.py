@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pgvow.operations.scheduling.scheduler import Scheduler, read_state, run_schedule
-from pgvow.operations.scheduling.times import next_times
+from pgvow.operations.schedule.scheduler import Scheduler, read_state, run_schedule
+from pgvow.operations.schedule.times import next_times
 from pgvow.settings.configuration import Job, ScheduledJob
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ class YearRunner:
 
 def test_a_year(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run of a year is accounted for: each due time is run once, if need be a bit late."""
-    monkeypatch.setattr("pgvow.operations.scheduling.scheduler._LONGEST_PAUSE", 10 * _DAY)
-    monkeypatch.setattr("pgvow.operations.scheduling.scheduler.write_state", lambda *_: None)
+    monkeypatch.setattr("pgvow.operations.schedule.scheduler._LONGEST_PAUSE", 10 * _DAY)
+    monkeypatch.setattr("pgvow.operations.schedule.scheduler.write_state", lambda *_: None)
     zone = "Europe/Berlin"
     nightly = ScheduledJob(Job.BACKUP, "0 2 * * *", "prod")
     weekly = ScheduledJob(Job.PROVE, "30 2 * * 0", "prod")

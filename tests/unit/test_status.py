@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
-from pgvow.operations.status import StatusReport, current_status
-from pgvow.operations.telling.alarms import days_left, longest_unchecked
-from pgvow.operations.telling.metrics import metrics_text, write_metrics
+from pgvow.operations.health.alarms import days_left, longest_unchecked
+from pgvow.operations.health.metrics import metrics_text, write_metrics
+from pgvow.operations.health.status import StatusReport, current_status
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.settings.configuration import (
     Configuration,

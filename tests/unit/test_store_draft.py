@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pgvow import durable
 from pgvow.errors import BackupFailed, NoSpace, PgvowError
 from pgvow.model import BackupStatus, GlobalsFacts
-from pgvow.store import LocalStore, MetadataError, decode, durable, publish
+from pgvow.store import LocalStore, MetadataError, decode, publish
 from tests.support import backups, children
 
 if TYPE_CHECKING:

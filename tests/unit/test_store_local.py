@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from pgvow import durable
 from pgvow.errors import AccessDenied, NoSpace, PgvowError
-from pgvow.store import LocalStore, durable, names
+from pgvow.store import LocalStore, names
 from tests.support import backups, children
 from tests.support.privileges import bound_by_permissions
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgvow import durable
 from pgvow.errors import AccessDenied, PgvowError
 from pgvow.model import (
     Backup,
@@ -31,7 +32,6 @@ from pgvow.store import (
     ProofError,
     add_evidence,
     decode_proof,
-    durable,
     encode_proof,
     load_proof,
     proof_path,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgvow.errors import AccessDenied, NoSpace, PgvowError
-from pgvow.store.refusals import refusals
+from pgvow.file_errors import refusals
 
 _PATH = Path("/srv/backups/x.dump")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def run_in_foreground(arguments: argparse.Namespace) -> int:
     """Run the schedule until a signal; a second signal ends the job that is running."""
-    from pgvow.operations.scheduling.scheduler import STATE, Scheduler, run_schedule  # noqa: PLC0415
+    from pgvow.operations.schedule.scheduler import STATE, Scheduler, run_schedule  # noqa: PLC0415
     from pgvow.store import LocalStore  # noqa: PLC0415
 
     schedule = arguments.configuration.schedule
@@ -93,7 +93,7 @@ class _Processes:
         self.say(f"{job.job} {job.env or ''} ended with {code} after {took:.1f} s")
 
     def _words(self, job: ScheduledJob) -> list[str]:
-        from pgvow.operations.scheduling.scheduled import Scheduled, arguments_of  # noqa: PLC0415
+        from pgvow.operations.schedule.scheduled import Scheduled, arguments_of  # noqa: PLC0415
 
         typed = self._arguments.typed
         output_dir = self._arguments.output_dir if "output_dir" in typed else None

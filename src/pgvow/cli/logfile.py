@@ -7,8 +7,6 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pgvow.store import refusals
-
 if TYPE_CHECKING:
     from pathlib import Path
 

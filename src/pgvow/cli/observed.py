@@ -103,12 +103,12 @@ class Observer:
         if run is None:
             return
         if self._configuration.notifications.ping:
-            from pgvow.operations.telling.ping import ping_started  # noqa: PLC0415
+            from pgvow.operations.notify.ping import ping_started  # noqa: PLC0415
 
             with self._harmless("no ping was sent"):
                 ping_started(run, self._configuration.notifications, self._warn)
         if self._configuration.hooks.before:
-            from pgvow.operations.telling.hooks import run_before  # noqa: PLC0415
+            from pgvow.operations.notify.hooks import run_before  # noqa: PLC0415
 
             run_before(self._configuration.hooks, facts_of(run), os.environ)
 
@@ -146,7 +146,7 @@ class Observer:
         run = self._watch.run()
         if run is None or not (self._is_backup and self._configuration.hooks.after):
             return
-        from pgvow.operations.telling.hooks import run_after  # noqa: PLC0415
+        from pgvow.operations.notify.hooks import run_after  # noqa: PLC0415
 
         with self._harmless("the hook after the backup did not run"):
             run_after(self._configuration.hooks, facts_of(run), os.environ, self._warn)
@@ -158,24 +158,24 @@ class Observer:
             with self._harmless("the state is not known"):
                 self._tell_state(run)
         if self._is_backup and section.ping:
-            from pgvow.operations.telling.ping import ping_ended  # noqa: PLC0415
+            from pgvow.operations.notify.ping import ping_ended  # noqa: PLC0415
 
             with self._harmless("no ping was sent"):
                 ping_ended(run, section, self._warn)
 
     def _tell_state(self, run: Run) -> None:
-        from pgvow.operations.status import current_status, with_run  # noqa: PLC0415
+        from pgvow.operations.health.status import current_status, with_run  # noqa: PLC0415
 
         history = with_run(self._history.read().runs if self._history else [], run)
         now = datetime.now(UTC)
         report = current_status(self._configuration, self._directory, now, just_ended=run)
         if self._metrics_file is not None:
-            from pgvow.operations.telling.metrics import metrics_text, write_metrics  # noqa: PLC0415
+            from pgvow.operations.health.metrics import metrics_text, write_metrics  # noqa: PLC0415
 
             with self._harmless("the metrics are not written"):
                 write_metrics(self._metrics_file, metrics_text(report, history, now))
         if self._configuration.notifications.urls:
-            from pgvow.operations.telling.notify import notify  # noqa: PLC0415
+            from pgvow.operations.notify import notify  # noqa: PLC0415
 
             with self._harmless("nobody was notified"):
                 notify(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from pgvow import __version__
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
-from pgvow.cli.command_config import add_config
-from pgvow.cli.command_diff import add_diff
-from pgvow.cli.command_extract import add_extract
-from pgvow.cli.command_notify import add_notify
-from pgvow.cli.command_prove import add_prove
-from pgvow.cli.command_prune import add_prune
-from pgvow.cli.command_restore import add_restore
-from pgvow.cli.command_schedule import add_schedule
-from pgvow.cli.command_show import add_show
-from pgvow.cli.command_status import add_history, add_status
+from pgvow.cli.commands.config import add_config
+from pgvow.cli.commands.diff import add_diff
+from pgvow.cli.commands.extract import add_extract
+from pgvow.cli.commands.notify import add_notify
+from pgvow.cli.commands.prove import add_prove
+from pgvow.cli.commands.prune import add_prune
+from pgvow.cli.commands.restore import add_restore
+from pgvow.cli.commands.schedule import add_schedule
+from pgvow.cli.commands.show import add_show
+from pgvow.cli.commands.status import add_history, add_status
 from pgvow.cli.help import EXIT_CODES, PGVOW_EXAMPLES
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from pgvow.errors import (
     ToolUnsuitable,
 )
 from pgvow.postgres.binaries import install_steps
-from pgvow.postgres.complaints import without_statement
-from pgvow.postgres.hints import connection_steps
+from pgvow.postgres.next_steps import connection_steps
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
+from pgvow.postgres.tool_stderr import without_statement
 from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide, row_too_wide
 
 if TYPE_CHECKING:

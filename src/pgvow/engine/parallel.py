@@ -25,11 +25,12 @@ from pgvow.engine.selecting import read_head
 from pgvow.engine.telling import Telling
 from pgvow.engine.worker import PIECE_BYTES, Worker
 from pgvow.errors import BackupFailed
+from pgvow.file_errors import refusals
 from pgvow.model import PARALLEL, TableFacts
 from pgvow.postgres.connection import translate
-from pgvow.postgres.copy_session import CopySession, prepared
-from pgvow.postgres.hints import is_lock_table_full
+from pgvow.postgres.next_steps import is_lock_table_full
 from pgvow.postgres.process import Tool
+from pgvow.postgres.psql_session import CopySession, prepared
 from pgvow.postgres.shared_locks import SharedLocks
 from pgvow.postgres.snapshot import (
     BeginAnewError,
@@ -40,7 +41,6 @@ from pgvow.postgres.snapshot import (
 )
 from pgvow.postgres.sql import query
 from pgvow.postgres.wide_rows import RowTooWideError, row_too_wide
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pgvow.archive import Encoder, Entry
     from pgvow.engine.flow import Flow
     from pgvow.engine.plan import Dispatcher, Task
-    from pgvow.postgres.copy_session import CopySession
+    from pgvow.postgres.psql_session import CopySession
     from pgvow.postgres.snapshot import Table
 
 PIECE_BYTES = 2 << 20

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from pgvow.model import in_one_order
-from pgvow.operations.backup_facts import read_facts
+from pgvow.operations.show.contents import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
     from pathlib import Path
 
     from pgvow.archive import Entry, SequencePosition, TableOfContents
-    from pgvow.operations.backup_facts import BackupFacts, LargeObjectTotals, TableRows
+    from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
     from pgvow.progress import Progress
 
 # Data, compared by themselves: rows, sequences, large objects; and statistics, which are no facts.

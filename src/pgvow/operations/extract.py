@@ -17,11 +17,11 @@ from pgvow.archive import (
     read_toc,
 )
 from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.operations.backup_facts import opened
+from pgvow.file_errors import translated
+from pgvow.operations.show.contents import opened
 from pgvow.operations.table_names import TableNames
 from pgvow.progress import Step
 from pgvow.store import load_metadata
-from pgvow.store.refusals import translated
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
+from pgvow.file_errors import reading, refusals
 from pgvow.model import BackupStatus
-from pgvow.operations.recording import record_unreadable
+from pgvow.operations.verify.recording import record_unreadable
 from pgvow.retention import Verdict, decide
 from pgvow.store import (
     LocalStore,
@@ -19,8 +20,6 @@ from pgvow.store import (
     begun,
     load_proof,
     parse_stem,
-    reading,
-    refusals,
     remove,
 )
 

@@ -18,7 +18,8 @@ from pgvow.errors import (
     PgvowError,
 )
 from pgvow.outside import keep_secret
-from pgvow.postgres.hints import (
+from pgvow.postgres.connection_refusal import sqlstate_of_refusal
+from pgvow.postgres.next_steps import (
     NO_CONNECT_RIGHT,
     client_encoding_steps,
     connection_steps,
@@ -28,7 +29,6 @@ from pgvow.postgres.hints import (
     unreadable_steps,
 )
 from pgvow.postgres.outcomes import lack_of_system
-from pgvow.postgres.refusal import sqlstate_of_refusal
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched import WatchedConnection
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.statements import statements, words
-from pgvow.postgres.waves import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from pgvow.errors import ToolUnsuitable, lack_of_resources
-from pgvow.postgres.complaints import Complaints
 from pgvow.postgres.silence import Peer, check, processor_time, watch
+from pgvow.postgres.tool_stderr import Complaints
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.scratch_database import Place
+    from pgvow.postgres.proof_server import Place
 
 ENGLISH = "-c lc_messages=C"
 """The option of a superuser's sessions that no other role may ask for."""

@@ -13,7 +13,7 @@ from pgvow.postgres.sql import query
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pgvow.postgres.copy_session import CopySession
+    from pgvow.postgres.psql_session import CopySession
     from pgvow.postgres.snapshot import Table
 
     Share = Callable[[Sequence[Table], int], Sequence[Sequence[Table]]]

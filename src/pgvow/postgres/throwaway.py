@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.binaries import Installation, install_steps
 from pgvow.postgres.outcomes import lack_of_system
-from pgvow.postgres.scratch import (
+from pgvow.postgres.private_directories import (
     SOCKET_NAME,
     Scratch,
     clear_abandoned,

@@ -2,7 +2,6 @@
 
 from pgvow.store.checksum import sha256_file
 from pgvow.store.draft import Draft
-from pgvow.store.durable import write_whole
 from pgvow.store.in_use import being_read, being_removed
 from pgvow.store.local import LocalStore
 from pgvow.store.lock import RunLock, is_running
@@ -20,7 +19,6 @@ from pgvow.store.proof import (
 )
 from pgvow.store.reading import MetadataMissingError, load_metadata
 from pgvow.store.recovery import Recovered, RecoveryAction
-from pgvow.store.refusals import reading, refusals
 from pgvow.store.removal import begun, remove
 
 __all__ = [
@@ -50,12 +48,9 @@ __all__ = [
     "metadata_name",
     "parse_stem",
     "proof_path",
-    "reading",
-    "refusals",
     "remove",
     "safe_name",
     "sha256_file",
     "stem",
     "unsafe_name",
-    "write_whole",
 ]

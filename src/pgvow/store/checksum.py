@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from pgvow.store.refusals import refusals
+from pgvow.file_errors import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

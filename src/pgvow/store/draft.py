@@ -9,12 +9,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pgvow.errors import BackupFailed
+from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, GlobalsFacts
 from pgvow.store import names, publish
 from pgvow.store.files import Files, partial
 from pgvow.store.metadata import encode
 from pgvow.store.opened import OpenedDirectory
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from io import BufferedRandom

@@ -20,12 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgvow import __version__
+from pgvow import __version__, durable
 from pgvow.errors import PgvowError
+from pgvow.file_errors import refusals
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.signals import SignalsKeptBack
-from pgvow.store import durable
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pgvow.store.refusals import refusals
+from pgvow.file_errors import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, Metadata
 from pgvow.store import names
 from pgvow.store.metadata import MetadataError
 from pgvow.store.proof import ProofError, load_proof
 from pgvow.store.reading import MetadataMissingError, read_metadata
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgvow.store import durable, names
+from pgvow import durable
+from pgvow.file_errors import refusals
+from pgvow.store import names
 from pgvow.store.draft import Draft
 from pgvow.store.files import Files
 from pgvow.store.listing import list_backups
 from pgvow.store.lock import RunLock, is_running
 from pgvow.store.recovery import Recovered, abandoned, recover
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

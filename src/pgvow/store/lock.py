@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import AlreadyRunning
+from pgvow.file_errors import refusals
 from pgvow.signals import SignalsKeptBack
 from pgvow.store import names
 from pgvow.store.metadata import moment_text
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

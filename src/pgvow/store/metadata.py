@@ -13,6 +13,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from pgvow.errors import VerificationFailed
+from pgvow.json_reader import Reader, is_count, is_digest, is_text, parse, quoted
 from pgvow.model import (
     GlobalsFacts,
     LargeObjectFacts,
@@ -23,7 +24,6 @@ from pgvow.model import (
     TocFacts,
 )
 from pgvow.store import names
-from pgvow.store.strict_json import Reader, is_count, is_digest, is_text, parse, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -14,8 +14,8 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pgvow import durable
 from pgvow.errors import BackupFailed
-from pgvow.store import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,13 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from pgvow import durable
 from pgvow.errors import VerificationFailed
+from pgvow.file_errors import refusals
+from pgvow.json_reader import Reader, parse
 from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
-from pgvow.store import durable, names
+from pgvow.store import names
 from pgvow.store.files import partial
 from pgvow.store.metadata import moment_text
-from pgvow.store.refusals import refusals
-from pgvow.store.strict_json import Reader, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,9 +6,9 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from pgvow.file_errors import refusals
 from pgvow.store import names
 from pgvow.store.metadata import MetadataError, decode
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from pathlib import Path

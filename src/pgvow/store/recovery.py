@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.errors import AlreadyRunning, PgvowError
+from pgvow.file_errors import refusals, translated
 from pgvow.store import names, publish
 from pgvow.store.checksum import sha256_file
 from pgvow.store.files import Files, exists, partial
@@ -20,7 +21,6 @@ from pgvow.store.lock import CLEAN_UP, RunLock, is_running
 from pgvow.store.metadata import MetadataError
 from pgvow.store.opened import OpenedDirectory
 from pgvow.store.reading import read_metadata
-from pgvow.store.refusals import refusals, translated
 from pgvow.store.removal import begun, remove
 
 if TYPE_CHECKING:

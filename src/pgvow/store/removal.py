@@ -18,10 +18,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
-from pgvow.store import durable, names
+from pgvow import durable
+from pgvow.file_errors import refusals
+from pgvow.store import names
 from pgvow.store.files import Files, exists
 from pgvow.store.in_use import being_removed
-from pgvow.store.refusals import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pgvow.archive import SequencePosition
-    from pgvow.operations.backup_facts import BackupFacts, LargeObjectTotals, TableRows
     from pgvow.operations.diff import BackupDiff, Changed, Changes, Definition
+    from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
 
 _LINES_SHOWN = 40
 _ADDED, _GONE, _CHANGED = ("+", GOOD), ("-", BAD), ("~", WARNING)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli.console import BAD, FAINT, GOOD, WARNING, printable, styled
-from pgvow.operations.findings import Level
+from pgvow.operations.health.findings import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console, ConsoleOptions
 
-    from pgvow.operations.doctor import Examination
-    from pgvow.operations.findings import Finding
+    from pgvow.operations.health.doctor import Examination
+    from pgvow.operations.health.findings import Finding
 
 _SIGNS = {Level.GOOD: ("✓", GOOD), Level.ATTENTION: ("!", WARNING), Level.BAD: ("✗", BAD)}
 _VERDICTS = {0: "Everything a backup needs is there", 11: "Something needs attention"}

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pgvow.archive import Header
-    from pgvow.operations.backup_facts import LargeObjectTotals, TableRows
     from pgvow.operations.show import Shown
+    from pgvow.operations.show.contents import LargeObjectTotals, TableRows
 
 _TABLES_SHOWN = 40
 _NAMES_SHOWN = 8

@@ -14,14 +14,14 @@ from pgvow.cli.console import BAD, GOOD, WARNING, printable
 from pgvow.cli.render.as_json import plain
 from pgvow.cli.render.parts import selected
 from pgvow.cli.render.units import moment, size
-from pgvow.operations.telling.alarms import told
+from pgvow.operations.health.alarms import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import RenderableType
 
-    from pgvow.operations.status import PartStatus, SeriesStatus, StatusReport
+    from pgvow.operations.health.status import PartStatus, SeriesStatus, StatusReport
     from pgvow.runs import Alarm
 
 _WORDS = {0: "OK", 11: "WARNING", 12: "CRITICAL"}

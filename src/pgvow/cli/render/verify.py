@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.operations.verify import Check, Verification
-    from pgvow.operations.verify_deep import DeepCheck
+    from pgvow.operations.verify.deep import DeepCheck
 
 _LINES_SHOWN = 5
 

@@ -1,0 +1,177 @@
+"""``pgvow restore``: a backup becomes a database again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow.cli import options
+from pgvow.cli.arguments import Parser, path
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pgvow.operations.restore.run import RestoreOptions
+    from pgvow.settings import Settings
+
+_TEXT = """\
+Verify a backup, restore it into a database that does not exist yet, and compare every row of it
+with what was backed up. The restore happens under a temporary name: what stands under the name you
+give is whole, or not there.
+
+Checks, generated columns and functions in the backup are code of the source's roles, and a restore
+runs it. A superuser's restore is done by a role made for it, which is no superuser, may run no
+programs, and is dropped at the end; if it cannot log in as you do, a warning says so, and the code
+runs with your rights. Extensions, functions in C and the like are restored by you in any case. Look
+first: pgvow show FILE --code.
+"""
+
+
+def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the parser."""
+    restore = commands.add_parser("restore", help="restore a backup", description=_TEXT)
+    restore.add_argument("file", metavar="FILE", type=path, help="the .dump file")
+    restore.add_argument(
+        "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
+    )
+    options.add_env(restore)
+    options.add_patience(restore)
+    _add_what(restore)
+    _add_owners(restore)
+    _add_swap(restore)
+    options.add_report(restore)
+    options.add_record(restore)
+    restore.set_defaults(
+        jobs=None, table=[], schema_only=False, no_owner=False, owner_map=None, globals=False,
+        no_tablespaces=False, swap=False, terminate=False, yes=False,
+    )  # fmt: skip
+
+
+def _add_what(restore: argparse.ArgumentParser) -> None:
+    restore.add_argument(
+        "--jobs",
+        metavar="N",
+        type=options.count,
+        help="connections that restore at the same time (default: the cores, at least 2 and at"
+        " most 8; 1 restores by one connection)",
+    )
+    restore.add_argument(
+        "--table",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        help="restore only these tables, with what they need and what hangs on them",
+    )
+    restore.add_argument(
+        "--schema-only", action="store_true", help="restore the definitions and no rows"
+    )
+
+
+def _add_owners(restore: argparse.ArgumentParser) -> None:
+    owners = restore.add_mutually_exclusive_group()
+    owners.add_argument(
+        "--owner-map",
+        metavar="FILE",
+        type=path,
+        help="give what one role owns or was granted to another: a line old=new each",
+    )
+    owners.add_argument(
+        "--no-owner",
+        action="store_true",
+        help="let everything belong to the role that restores; its functions and checks run with"
+        " that role's rights from then on",
+    )
+    restore.add_argument(
+        "--globals",
+        action="store_true",
+        help="first create the roles and tablespaces kept beside the dump; those that exist stay"
+        " as they are",
+    )
+    restore.add_argument(
+        "--no-tablespaces",
+        action="store_true",
+        help="put everything into the server's default tablespace",
+    )
+
+
+def _add_swap(restore: argparse.ArgumentParser) -> None:
+    restore.add_argument(
+        "--swap",
+        action="store_true",
+        help="put it in the place of the database of that name, which is kept as"
+        " NAME_before_TIMESTAMP",
+    )
+    restore.add_argument(
+        "--terminate",
+        action="store_true",
+        help="end the sessions connected to the old database at the moment of the swap",
+    )
+    restore.add_argument(
+        "--yes",
+        action="store_true",
+        help="do not ask for the database's name before a swap (development never asks)",
+    )
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Restore a backup."""
+    from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
+    from pgvow.cli.patience import patient  # noqa: PLC0415
+    from pgvow.cli.printing import print_result  # noqa: PLC0415
+    from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
+    from pgvow.cli.render.restore import restored_object, restored_text  # noqa: PLC0415
+    from pgvow.errors import CannotBeProven, RestoreFailed  # noqa: PLC0415
+    from pgvow.operations.restore import restore_backup  # noqa: PLC0415
+    from pgvow.operations.restore.owners import read_owner_map  # noqa: PLC0415
+    from pgvow.operations.restore.run import RestoreOptions, default_jobs  # noqa: PLC0415
+
+    chosen = settings.load(
+        env=arguments.env,
+        environ=os.environ,
+        directory=Path(),
+        environments=arguments.configuration.environments,
+    )
+    wanted = RestoreOptions(
+        file=arguments.file,
+        database=arguments.to,
+        jobs=arguments.jobs or default_jobs(),
+        tables=tuple(arguments.table),
+        schema_only=arguments.schema_only,
+        no_owner=arguments.no_owner,
+        owner_map=read_owner_map(arguments.owner_map) if arguments.owner_map else {},
+        with_globals=arguments.globals,
+        no_tablespaces=arguments.no_tablespaces,
+        swap=arguments.swap,
+        terminate=arguments.terminate,
+    )
+    wanted = replace(wanted, confirmed=arguments.yes or _is_typed(chosen, wanted))
+    arguments.watch.found(
+        environment=chosen.environment, database=arguments.to, file=arguments.file.name
+    )
+    with (
+        TerminalProgress(quiet=arguments.quiet) as progress,
+        patient(arguments, progress, RestoreFailed) as timed,
+    ):
+        result = restore_backup(chosen, wanted, environ=os.environ, progress=timed)
+    print_result(arguments, lambda: restored_object(result), lambda: restored_text(result))
+    return 0 if result.not_compared is None else CannotBeProven.exit_code
+
+
+def _is_typed(chosen: Settings, wanted: RestoreOptions) -> bool:
+    """Let the database's name be typed before one is replaced that is not for development."""
+    from pgvow.cli.console import errors, printable  # noqa: PLC0415
+    from pgvow.operations.restore.checks import is_asked_for  # noqa: PLC0415
+
+    if not is_asked_for(chosen, wanted) or not sys.stdin.isatty():
+        return False
+    server = f"{chosen.connection.host}:{chosen.connection.ports}"
+    where = printable(f"{server} ({chosen.environment})")
+    errors().print(
+        f"This replaces the database {printable(wanted.database)} on {where}.\n"
+        "Type its name to go on: ",
+        end="",
+    )
+    return bool(sys.stdin.readline().rstrip("\n") == wanted.database)

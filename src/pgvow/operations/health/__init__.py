@@ -1,0 +1,1 @@
+"""How the backups and their surroundings stand: status, alarms, metrics, the doctor's findings."""

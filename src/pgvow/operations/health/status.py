@@ -1,0 +1,317 @@
+"""How the backups stand: of each database the newest, what is wrong, and what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow import DEFAULT_DIRECTORY
+from pgvow.errors import ConfigurationError, PgvowError
+from pgvow.model import is_partial
+from pgvow.operations.health import alarms as look
+from pgvow.operations.schedule.installed import next_installed_backup
+from pgvow.operations.schedule.times import next_backup
+from pgvow.runs import Alarm, Operation, Outcome
+from pgvow.settings.configuration import Job
+from pgvow.store import LocalStore
+from pgvow.store.history import History
+from pgvow.store.places import directories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime, timedelta
+
+    from pgvow.model import Backup
+    from pgvow.operations.schedule.installed import Entry
+    from pgvow.runs import Run
+    from pgvow.settings import Configuration
+
+HEALTHY, WARNING, CRITICAL = 0, 11, 12
+_Key = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """The backups of one part of a database: its newest good one, and how many good ones."""
+
+    selection: tuple[str, ...]
+    newest: Backup
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesStatus:
+    """One database in one environment. Changes are shares: -0.4 is 40 % less than before.
+
+    ``newest`` is the newest good backup of the whole, or of the selection that is configured;
+    ``parts`` are those of anything less, which count for nothing else here. ``directory`` is where
+    it is, ``free_bytes`` what is free there, and ``days_left`` for how many days, None where it is
+    not filling up.
+    """
+
+    environment: str | None
+    database: str | None
+    directory: Path
+    newest: Backup | None
+    age: timedelta | None
+    size_change: float | None
+    rows_change: float | None
+    proven_at: datetime | None
+    last_success: Run | None
+    last_failure: Run | None
+    next_run: datetime | None
+    free_bytes: int | None
+    days_left: float | None
+    alarms: tuple[Alarm, ...]
+    parts: tuple[PartStatus, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 11 warning, 12 critical."""
+        if any(alarm.is_critical for alarm in self.alarms):
+            return CRITICAL
+        return WARNING if self.alarms else HEALTHY
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """All that was asked for, and when."""
+
+    at: datetime
+    series: tuple[SeriesStatus, ...]
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Those of every database."""
+        return tuple(alarm for one in self.series for alarm in one.alarms)
+
+    @property
+    def exit_code(self) -> int:
+        """That of the worst."""
+        return max((one.exit_code for one in self.series), default=CRITICAL)
+
+
+def current_status(
+    configuration: Configuration,
+    directory: Path,
+    now: datetime,
+    *,
+    environment: str | None = None,
+    max_age: timedelta | None = None,
+    installed: Sequence[Entry] = (),
+    just_ended: Run | None = None,
+) -> StatusReport:
+    """Look at a directory, and without ``environment`` at all others that the settings name.
+
+    ``installed`` is what cron and systemd have of ours, for the time of the next backup;
+    ``just_ended`` a run in ``directory`` that counts though its history may have no room for it.
+
+    Raises AccessDenied or PgvowError where one cannot be read.
+    """
+    places = directories(configuration, directory) if environment is None else [directory]
+    series: list[SeriesStatus] = []
+    for place in places:
+        more = just_ended if place == directory else None
+        looked = _Directory(place, configuration, now, max_age, installed, more)
+        series += looked.series(environment)
+    return StatusReport(now, tuple(series))
+
+
+class _Directory:
+    """One directory, read once."""
+
+    def __init__(
+        self,
+        path: Path,
+        configuration: Configuration,
+        now: datetime,
+        max_age: timedelta | None,
+        installed: Sequence[Entry],
+        just_ended: Run | None,
+    ) -> None:
+        self._path = path
+        self._configuration = configuration
+        self._now = now
+        self._max_age = max_age
+        self._installed = installed
+        self._backups = LocalStore(path).list()
+        self._no_history: str | None = None
+        self._runs = with_run(self._history(), just_ended)
+        self._databases = {
+            (backup.environment, backup.database)
+            for backup in self._backups
+            if backup.metadata is not None
+        }
+        self._free = _free(path)
+        self._days = look.days_left(self._runs, self._free, now)
+
+    def _history(self) -> Sequence[Run]:
+        """Read the runs; without them the backups alone are judged, and an alarm tells of it."""
+        try:
+            return History(self._path).read().runs
+        except PgvowError as error:
+            self._no_history = error.cause
+            return ()
+
+    def series(self, environment: str | None) -> Iterator[SeriesStatus]:
+        """Look at every database that has a backup, and every environment that should have one."""
+        found = {
+            (backup.environment or "", backup.database or "")
+            for backup in self._backups
+            if backup.metadata is not None
+        }
+        keys: dict[_Key, None] = dict.fromkeys(sorted(found))
+        expected = [environment] if environment else self._expected()
+        seen = {name for name, _ in keys}
+        for missing in expected:
+            if missing not in seen:
+                keys[(missing, None)] = None
+        if not keys:
+            keys[(None, None)] = None
+        for name, database in keys:
+            if environment in (None, name):
+                yield self._one(name, database)
+
+    def _expected(self) -> list[str]:
+        """The environments whose backups are to be here, by the schedule or by a run's failure."""
+        scheduled = [
+            job.env
+            for job in self._configuration.schedule.jobs
+            if job.job is Job.BACKUP and job.env
+        ]
+        # A mistyped --env is no environment that should have backups.
+        tried = [
+            run.environment
+            for run in self._runs
+            if run.operation is Operation.BACKUP and run.exit_code != ConfigurationError.exit_code
+        ]
+        places = {name: self._configuration.output_dir_of(name) for name in scheduled}
+        here = [name for name, place in places.items() if place in (None, self._path)]
+        return list(dict.fromkeys([*here, *(name for name in tried if name)]))
+
+    def _one(self, environment: str | None, database: str | None) -> SeriesStatus:
+        section = self._configuration.status_of(environment)
+        if self._max_age is not None:
+            section = replace(section, max_age=self._max_age)
+        backups = [
+            backup
+            for backup in self._backups
+            if (backup.environment, backup.database) == (environment, database)
+        ]
+        configured = self._configuration.selection_of(environment)
+        fit = look.good_backups(backups, self._now)
+        good = [backup for backup in fit if not is_partial(backup.selection, configured)]
+        partial = [backup for backup in fit if is_partial(backup.selection, configured)]
+        found = [
+            *look.age_alarms(good, section, self._now, partial),
+            *look.damage_alarms(backups, self._now),
+            *look.run_alarms(self._runs_of(environment, database), environment, configured),
+            *look.stuck_alarms(
+                self._runs_of(environment, database),
+                environment,
+                lambda after: next_backup(self._configuration, environment, after),
+                self._now,
+            ),
+            *look.shrink_alarms(good, section.shrink),
+            *look.disk_alarms(good, self._free, self._days, section),
+            *look.history_alarms(self._no_history),
+        ]
+        newest = good[0] if good else None
+        size_change, rows_change = _changes(good)
+        proofs = [moment for one in good if (moment := look.proven_at(one)) is not None]
+        return SeriesStatus(
+            environment=environment,
+            database=database,
+            directory=self._path,
+            newest=newest,
+            age=self._now - newest.timestamp if newest and newest.timestamp else None,
+            size_change=size_change,
+            rows_change=rows_change,
+            proven_at=max(proofs, default=None),
+            last_success=self._last_backup(environment, database, Outcome.SUCCEEDED),
+            last_failure=self._last_backup(environment, database, Outcome.FAILED, Outcome.DIED),
+            next_run=self._next_run(environment),
+            free_bytes=self._free,
+            days_left=self._days,
+            alarms=tuple(
+                replace(alarm, environment=environment, database=database) for alarm in found
+            ),
+            parts=tuple(_parts(partial)),
+        )
+
+    def _next_run(self, environment: str | None) -> datetime | None:
+        own = self._configuration.output_dir_of(environment) or Path(DEFAULT_DIRECTORY)
+        here = Path.cwd()
+        due = (
+            next_backup(self._configuration, environment, self._now),
+            next_installed_backup(
+                self._installed,
+                environment,
+                self._now,
+                here=here,
+                output_dir=None if here / own == here / self._path else self._path,
+            ),
+        )
+        return min((moment for moment in due if moment is not None), default=None)
+
+    def _runs_of(self, environment: str | None, database: str | None) -> list[Run]:
+        """Leave out the runs of another database that has backups here.
+
+        A name without any is more likely a slip in the settings of this one.
+        """
+        others = {name for env, name in self._databases if env == environment} - {database}
+        return [run for run in self._runs if run.database not in others]
+
+    def _last_backup(
+        self, environment: str | None, database: str | None, *outcomes: Outcome
+    ) -> Run | None:
+        """Find the last run that made the whole of a database, or failed to."""
+        configured = self._configuration.selection_of(environment)
+        found = [
+            run
+            for run in self._runs_of(environment, database)
+            if run.operation is Operation.BACKUP
+            and run.concerns(environment)
+            and not is_partial(run.selection, configured)
+            and run.outcome in outcomes
+            and run.gave_a_verdict
+        ]
+        return max(found, key=look.ended_at, default=None)
+
+
+def _parts(partial: Sequence[Backup]) -> Iterator[PartStatus]:
+    """Group partial backups, newest first, by what they hold."""
+    found: dict[tuple[str, ...], list[Backup]] = {}
+    for backup in partial:
+        found.setdefault(backup.selection, []).append(backup)
+    for selection, backups in found.items():
+        yield PartStatus(selection, backups[0], len(backups))
+
+
+def with_run(runs: Sequence[Run], more: Run | None) -> Sequence[Run]:
+    """Add a run that a full disk may have kept out of the history."""
+    if more is None or any(run.id == more.id and run.ended for run in runs):
+        return runs
+    return [*(run for run in runs if run.id != more.id), more]
+
+
+def _free(path: Path) -> int | None:
+    try:
+        return LocalStore(path).free_bytes()
+    except PgvowError:
+        return None  # there is no directory yet
+
+
+def _changes(good: Sequence[Backup]) -> tuple[float | None, float | None]:
+    """By which share size and rows of the newest differ from the one before."""
+    pair = look.comparable(good)
+    if pair is None:
+        return None, None
+    newest, before = pair
+    rows = [sum(one.metadata.table_counts.values()) if one.metadata else 0 for one in pair]
+    return _change(before.size_bytes, newest.size_bytes), _change(rows[1], rows[0])
+
+
+def _change(before: int | None, now: int | None) -> float | None:
+    return (now - before) / before if before and now is not None else None

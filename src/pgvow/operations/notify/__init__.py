@@ -1,0 +1,339 @@
+"""Tell a person what changed: a failure, its end, an alarm; once, and until it is delivered.
+
+What was told last is kept beside the backups, with what could not be delivered yet. A notification
+that fails is a warning, and is tried again by the next run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pgvow.file_errors import refusals
+from pgvow.operations.health.alarms import told
+from pgvow.outside import printable
+from pgvow.runs import Outcome
+from pgvow.settings.configuration import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from pgvow.runs import Alarm, Run
+    from pgvow.settings.configuration import NotificationsSection
+
+NAME = ".pgvow-notifications.json"
+_MOST_WAITING = 50
+_SUBJECT = len(("operation", "environment", "database"))
+_LONGEST_WAIT = timedelta(days=7)
+_BAD = frozenset({Outcome.FAILED, Outcome.DIED})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing to tell; ``at`` is when it happened.
+
+    ``lacking`` are digests of the URLs that have not taken it yet; None: all of them.
+    """
+
+    event: Event
+    title: str
+    body: str
+    at: datetime
+    lacking: tuple[str, ...] | None = None
+
+
+@dataclass
+class State:
+    """What was told last: what has failed, which alarms there were, and what is still unsent."""
+
+    failed: set[str] = field(default_factory=set)
+    alarms: dict[str, str] = field(default_factory=dict)
+    waiting: list[Message] = field(default_factory=list)
+
+
+def decide(
+    state: State,
+    run: Run,
+    alarms: Sequence[Alarm],
+    section: NotificationsSection,
+    now: datetime,
+    *,
+    died: Sequence[Run] = (),
+    parts: Sequence[Run] = (),
+) -> list[Message]:
+    """Say what there is to tell of a run and of the alarms after it, and bring the state up to it.
+
+    Pure but for ``state``. An interrupted run is neither a failure nor the end of one. A failure
+    before the database was known ends with the next success of the same operation. ``parts`` have
+    the outcome for each database, if the run concerned several.
+    """
+    messages: list[Message] = []
+    for one in (*died, *(parts or (run,))):
+        messages.extend(_of_run(state, one, section))
+    messages.extend(_of_alarms(state, alarms, section, now))
+    return [message for message in messages if message.event in section.on]
+
+
+def _subject(run: Run) -> str:
+    """Name what failed, in the state's words: three, and one more for a part of a database."""
+    part = [" ".join(sorted(run.selection))] if run.selection else []
+    return json.dumps([run.operation, run.environment, run.database, *part])
+
+
+def _of_run(state: State, run: Run, section: NotificationsSection) -> Iterator[Message]:
+    if not run.gave_a_verdict:
+        return
+    subject = _subject(run)
+    name = " ".join(part for part in (run.operation, run.environment, run.database) if part)
+    if run.outcome in _BAD:
+        is_news = subject not in state.failed
+        state.failed.add(subject)
+        if is_news or section.every_time:
+            yield Message(Event.FAILURE, f"pgvow: {name} {run.outcome}", _body(run), run.started)
+    elif run.outcome is Outcome.SUCCEEDED:
+        mended = {one for one in state.failed if _is_mended_by(one, run)}
+        state.failed -= mended
+        if mended:
+            text = f"It works again.\n\n{_body(run)}"
+            yield Message(Event.RECOVERY, f"pgvow: {name} works again", text, run.started)
+        elif section.every_time or Event.SUCCESS in section.on:
+            yield Message(Event.SUCCESS, f"pgvow: {name} succeeded", _body(run), run.started)
+
+
+def _is_mended_by(subject: str, run: Run) -> bool:
+    operation, environment, database, *part = json.loads(subject)
+    return (
+        operation == run.operation
+        # A success with a part is none of the whole; a failure that named nothing ends with any.
+        and (environment is None or part == json.loads(_subject(run))[_SUBJECT:])
+        and environment in (None, run.environment)
+        and database in (None, run.database)
+    )
+
+
+def _of_alarms(
+    state: State, alarms: Sequence[Alarm], section: NotificationsSection, now: datetime
+) -> Iterator[Message]:
+    """Alarms that are new, and those that are over; a failed run has been told of already."""
+    current = {json.dumps(alarm.key): alarm for alarm in alarms if alarm.kind != "last run failed"}
+    news = [
+        alarm for key, alarm in current.items() if section.every_time or key not in state.alarms
+    ]
+    over = [message for key, message in state.alarms.items() if key not in current]
+    state.alarms = {key: alarm.message for key, alarm in current.items()}
+    if news:
+        title = f"pgvow: {news[0].message}" + (f", and {len(news) - 1} more" if news[1:] else "")
+        yield Message(Event.ALARM, title, "\n".join(map(_line, news)), now)
+    if over:
+        yield Message(Event.RECOVERY, f"pgvow: over: {over[0]}", "\n".join(over), now)
+
+
+def _line(alarm: Alarm) -> str:
+    where = " ".join(part for part in (alarm.environment, alarm.database) if part)
+    return f"{'critical' if alarm.is_critical else 'warning'}: {where}: {alarm.message}"
+
+
+def _body(run: Run) -> str:
+    lines = [run.cause or "", ""] if run.cause else []
+    facts = {
+        "began": run.started.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "exit code": run.exit_code,
+        "file": run.file,
+        "bytes": f"{run.bytes:,}" if run.bytes is not None else None,
+        "rows": f"{run.rows:,}" if run.rows is not None else None,
+        "level": run.level,
+    }
+    lines += [f"{name}: {value}" for name, value in facts.items() if value is not None]
+    if run.outcome in _BAD:
+        lines += ["", "What stood there before is untouched. Next: pgvow status; pgvow doctor"]
+    return "\n".join(lines)
+
+
+def notify(
+    run: Run,
+    *,
+    died: Sequence[Run],
+    parts: Sequence[Run] = (),
+    alarms: Sequence[Alarm],
+    section: NotificationsSection,
+    directory: Path,
+    now: datetime,
+    warn: Callable[[str], None],
+) -> None:
+    """Tell what there is to tell, and what is still waiting; what fails is a warning.
+
+    ``died`` are runs that were found dead just now, ``parts`` as ``decide`` has them.
+    Raises AccessDenied or PgvowError where the state cannot be kept.
+    """
+    path = directory / NAME
+    with _locked(path) as fd:
+        state = _read(fd, warn)
+        state.waiting += decide(state, run, alarms, section, now, died=died, parts=parts)
+        _keep(fd, state, warn)  # a message is not lost by our death while it is sent
+        post = _Post(section, now, warn)
+        recent = [one for one in state.waiting[-_MOST_WAITING:] if now - one.at < _LONGEST_WAIT]
+        sent = [(message, post.send(message)) for message in recent]
+        state.waiting = [replace(message, lacking=lacking) for message, lacking in sent if lacking]
+        _keep(fd, state, warn)
+
+
+def _keep(fd: int, state: State, warn: Callable[[str], None]) -> None:
+    """Write the state down; a disk that is full is just what a person has to be told of."""
+    try:
+        _write(fd, state)
+    except OSError as error:
+        warn(f"what was told is not written down, and may be told again: {error.strerror}")
+
+
+class _Post:
+    """Sends messages; a URL that fails once is not asked again by this run. Never raises."""
+
+    def __init__(
+        self, section: NotificationsSection, now: datetime, warn: Callable[[str], None]
+    ) -> None:
+        self._section = section
+        self._now = now
+        self._warn = warn
+        self._failed: set[str] = set()
+
+    def send(self, message: Message) -> tuple[str, ...]:
+        """Send to every URL that lacks it; returns the digests of those that still do."""
+        late = self._now - message.at
+        body = message.body
+        if late > timedelta(hours=1):
+            body = f"(This is {told(late)} late: it could not be delivered before.)\n\n{body}"
+        lacking = (
+            url
+            for url in self._section.urls
+            if message.lacking is None or _digest(url) in message.lacking
+        )
+        return tuple(_digest(url) for url in lacking if not self._deliver(url, message.title, body))
+
+    def _deliver(self, url: str, title: str, body: str) -> bool:
+        if url in self._failed:
+            return False
+        reason = deliver(url, title, body, self._section.timeout)
+        if reason is None:
+            return True
+        self._failed.add(url)
+        self._warn(f"a notification to {masked(url)} failed: {reason}; the next run tries again")
+        return False
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def deliver(url: str, title: str, body: str, seconds: float) -> str | None:
+    """Send to one URL; None where it was taken, else why not."""
+    outcome: list[str | None] = []
+
+    def work() -> None:
+        try:
+            outcome.append(_deliver(url, title, body))
+        except Exception as error:  # noqa: BLE001 - a hundred services' own errors
+            outcome.append(type(error).__name__)
+
+    # A daemon: a service that hangs must not keep a backup from ending.
+    thread = threading.Thread(target=work, name="pgvow-notify", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return outcome[0] if outcome else f"no answer within {seconds:g} s"
+
+
+def _deliver(url: str, title: str, body: str) -> str | None:
+    import logging  # noqa: PLC0415 - with apprise, which is slow to load, and logs to stderr
+
+    import apprise  # noqa: PLC0415
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    service = apprise.Apprise()
+    if not service.add(url):
+        return "apprise knows no such URL"
+    taken = service.notify(title=printable(title), body="\n".join(map(printable, body.split("\n"))))
+    return None if taken else "it was not taken"
+
+
+def masked(url: str) -> str:
+    """A URL of which only the kind of service is left."""
+    return f"{urlsplit(url).scheme or '…'}://…"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    with refusals("write", path):
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def _read(fd: int, warn: Callable[[str], None]) -> State:
+    data = os.pread(fd, 10_000_000, 0)
+    if not data.strip():
+        return State()
+    try:
+        return _decoded(json.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        warn(f"{NAME} cannot be read; what was told before is forgotten")
+        return State()
+
+
+def _decoded(found: dict[str, Any]) -> State:
+    for subject in found["failed"]:
+        if len(json.loads(subject)) not in (_SUBJECT, _SUBJECT + 1):
+            raise ValueError("not a subject")
+    return State(
+        failed=set(found["failed"]),
+        alarms={str(key): str(text) for key, text in found["alarms"].items()},
+        waiting=[
+            Message(
+                Event(one["event"]),
+                str(one["title"]),
+                str(one["body"]),
+                _moment(one["at"]),
+                None if one.get("lacking") is None else tuple(map(str, one["lacking"])),
+            )
+            for one in found["waiting"]
+        ],
+    )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return moment
+
+
+def _write(fd: int, state: State) -> None:
+    found = {
+        "failed": sorted(state.failed),
+        "alarms": state.alarms,
+        "waiting": [
+            {
+                "event": message.event,
+                "title": message.title,
+                "body": message.body,
+                "at": message.at.isoformat(),
+                "lacking": message.lacking,
+            }
+            for message in state.waiting
+        ],
+    }
+    data = json.dumps(found, indent=1).encode("utf-8", "backslashreplace") + b"\n"
+    os.pwrite(fd, data, 0)
+    os.ftruncate(fd, len(data))
+    os.fsync(fd)

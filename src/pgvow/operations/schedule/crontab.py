@@ -1,0 +1,175 @@
+"""Our lines in a crontab: found by the comment above each, and nothing else is touched.
+
+A crontab is bytes here: what stands in it besides may be in any encoding.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgvow.errors import PgvowError, ToolUnsuitable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pgvow.operations.schedule.scheduled import Scheduled
+
+_MARK = b"# pgvow: "
+_MARKED = re.compile(rb"# pgvow: (?P<id>[a-z]+-[a-z0-9-]+-[0-9a-f]{8})")
+# What our line runs, whatever times somebody has since given it.
+_OURS = re.compile(rb" -m pgvow (?P<job>backup|prune|prove|schedule verify) ")
+_SECONDS = 30
+_FIELDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One entry of ours: identity, five fields, command, working directory, zone if it has one."""
+
+    identity: str
+    at: str
+    command: str
+    directory: str
+    timezone: str | None = None
+
+
+def lines_for(scheduled: Scheduled) -> bytes:
+    """The two lines of a job, the comment by which it is found and the job itself.
+
+    In cron ``%`` ends the command, and it is /bin/sh that runs it.
+    """
+    scheduled.check()
+    variables = [f"{name}={shlex.quote(value)}" for name, value in scheduled.variables]
+    words = " ".join([*variables, shlex.join(scheduled.command)])
+    log = shlex.quote(str(scheduled.log))
+    command = f"cd {shlex.quote(str(scheduled.directory))} && {words} >> {log} 2>&1"
+    line = f"{scheduled.at} {command.replace('%', chr(92) + '%')}"
+    return _MARK + scheduled.identity.encode() + b"\n" + os.fsencode(line) + b"\n"
+
+
+def with_entry(table: bytes, scheduled: Scheduled) -> bytes:
+    """The table with a job in it: in the place where it stood, else at the end.
+
+    The same job without our comment above it is replaced as well: it would run twice.
+    """
+    wanted = lines_for(scheduled)
+    parts = list(_parts(table))
+    for number, (identity, _) in enumerate(parts):
+        if identity == scheduled.identity:
+            parts[number] = (identity, wanted)
+            return b"".join(part for _, part in parts)
+    command = _command(wanted.split(b"\n")[1])
+    table = b"".join(line for line in _by_newline(table) if _command(line) != command)
+    separator = b"" if not table or table.endswith(b"\n") else b"\n"
+    return table + separator + wanted
+
+
+def without_entries(table: bytes, identities: frozenset[str]) -> bytes:
+    """The table without these jobs."""
+    return b"".join(part for identity, part in _parts(table) if identity not in identities)
+
+
+def installed_in(table: bytes) -> list[Installed]:
+    """Our jobs in a table."""
+    found = []
+    for identity, part in _parts(table):
+        if identity is not None:
+            line = os.fsdecode(part.split(b"\n")[1])
+            fields = line.split(None, _FIELDS)
+            at, command = " ".join(fields[:_FIELDS]), fields[_FIELDS]
+            found.append(Installed(identity, at, command, _directory(command)))
+    return found
+
+
+def _command(line: bytes) -> bytes | None:
+    """What a line runs, if it may be ours."""
+    fields = line.rstrip(b"\n").split(None, _FIELDS)
+    is_ours = len(fields) > _FIELDS and not line.startswith(b"#") and _OURS.search(line)
+    return fields[_FIELDS] if is_ours else None
+
+
+def _directory(command: str) -> str:
+    """Where it runs; nothing where somebody has made something else of it."""
+    try:
+        words = shlex.split(command.replace("\\%", "%"))
+    except ValueError:
+        return ""
+    return words[1] if words[:1] == ["cd"] and words[2:3] == ["&&"] else ""
+
+
+def _parts(table: bytes) -> Iterator[tuple[str | None, bytes]]:
+    """Cut a table into our entries, of two lines each, and what stands around them."""
+    lines = table.splitlines(keepends=True) if b"\r" not in table else _by_newline(table)
+    others: list[bytes] = []
+    position = 0
+    while position < len(lines):
+        match = _MARKED.fullmatch(lines[position].removesuffix(b"\n"))
+        follows = lines[position + 1] if position + 1 < len(lines) else b""
+        # A mark whose job somebody has deleted, or commented out, is no entry of ours any more:
+        # what follows it then is somebody else's.
+        ours = _OURS.search(follows) if match and _command(follows) else None
+        if match and ours and match["id"].startswith(ours["job"].split()[-1] + b"-"):
+            if others:
+                yield None, b"".join(others)
+                others = []
+            yield match["id"].decode(), lines[position] + follows
+            position += 2
+        else:
+            others.append(lines[position])
+            position += 1
+    if others:
+        yield None, b"".join(others)
+
+
+def _by_newline(table: bytes) -> list[bytes]:
+    return [line for line in re.split(rb"(?<=\n)", table) if line]
+
+
+def read_crontab() -> bytes:
+    """Read this user's table; empty where there is none. Raises ToolUnsuitable, PgvowError."""
+    done = _crontab(["-l"])
+    if done.returncode == 0:
+        return done.stdout
+    if b"no crontab" in done.stderr.lower():
+        return b""
+    raise _refused(done)
+
+
+def write_crontab(table: bytes) -> None:
+    """Put a table in the place of this user's; raises ToolUnsuitable, PgvowError."""
+    done = _crontab(["-"], table)
+    if done.returncode:
+        raise _refused(done)
+
+
+def _crontab(words: list[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            ["crontab", *words],  # noqa: S607 - wherever it is
+            input=given,
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        raise ToolUnsuitable(
+            "there is no crontab on this machine",
+            steps=[
+                "Debian, Ubuntu: apt install cron",
+                "Or use systemd: pgvow schedule install --with systemd …",
+                "Or in a container: pgvow schedule run",
+            ],
+        ) from None
+    except subprocess.TimeoutExpired as error:
+        raise PgvowError(f"crontab did not answer within {_SECONDS} s") from error
+
+
+def _refused(done: subprocess.CompletedProcess[bytes]) -> PgvowError:
+    said = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+    return PgvowError(f"crontab refused: {said}", steps=["See what it says itself: crontab -l"])

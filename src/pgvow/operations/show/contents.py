@@ -1,0 +1,228 @@
+"""What a backup holds, from its metadata where they tell, else from reading the archive."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pgvow.archive import read_archive, read_toc, sequence_positions
+from pgvow.errors import VerificationFailed
+from pgvow.file_errors import refusals
+from pgvow.model import table_key
+from pgvow.store import MetadataError, MetadataMissingError, load_metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from pgvow.archive import Contents, Entry, SequencePosition, TableContents, TableOfContents
+    from pgvow.model import Metadata, TableFacts
+    from pgvow.progress import Progress
+
+
+class NotABackupFile(VerificationFailed):
+    """There is no such file, or it is none that could be a backup."""
+
+    title = "This is no backup"
+
+
+class Origin(StrEnum):
+    """Where the facts of a backup's rows come from."""
+
+    METADATA = "metadata"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """The rows of one table. ``bytes`` and ``fingerprint`` are of its COPY text.
+
+    ``rows`` is None for data dumped as INSERT commands, ``bytes`` and ``fingerprint`` where the
+    metadata do not have them, ``size_bytes`` (heap and TOAST on the server) where only they could.
+    """
+
+    schema: str
+    name: str
+    rows: int | None
+    bytes: int | None = None
+    fingerprint: str | None = None
+    size_bytes: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The table's key in ``table_counts``."""
+        return table_key(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class LargeObjectTotals:
+    """All large objects; the numbers are None where they were not counted."""
+
+    count: int | None
+    bytes: int | None
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFacts:
+    """A backup without a server. ``metadata`` is None where there is none that fits the file.
+
+    ``complaint`` says why; ``large_objects`` is None where the archive has none.
+    """
+
+    path: Path
+    size_bytes: int
+    toc: TableOfContents
+    origin: Origin
+    metadata: Metadata | None
+    complaint: str | None
+    tables: tuple[TableRows, ...]
+    sequences: tuple[SequencePosition, ...]
+    large_objects: LargeObjectTotals | None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a dump for reading at any place.
+
+    Raises NotABackupFile for what is missing or no regular file, AccessDenied, ArchiveError (by
+    whoever reads) and PgvowError where the disk fails.
+    """
+    with refusals("read", path), _regular(path) as file:
+        yield file
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
+    try:
+        # A named pipe would otherwise wait for somebody to write into it.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        raise _refused(path, "there is no such file") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _refused(path, "it is not a regular file")
+    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+        yield file
+
+
+def _refused(path: Path, complaint: str) -> NotABackupFile:
+    return NotABackupFile(
+        f"{path}: {complaint}",
+        facts={"File": str(path)},
+        steps=["Give the .dump file of a backup", "See what there is: pgvow list"],
+    )
+
+
+def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupFacts:
+    """Return what a backup holds; the whole archive is read only where the metadata do not tell.
+
+    ``fingerprints``: whether rows alone will not do. Raises as ``opened`` does.
+    """
+    with opened(path) as file:
+        toc = read_toc(file)
+        size = os.fstat(file.fileno()).st_size
+        metadata, complaint = _metadata(path, toc, size)
+        known = _from_metadata(toc, metadata, fingerprints=fingerprints) if metadata else None
+        if metadata is None or known is None:
+            contents = read_archive(file, progress=progress)
+            known, origin = _from_archive(contents), Origin.ARCHIVE
+            large_objects = _counted(contents)
+        else:
+            origin, large_objects = Origin.METADATA, _recorded(toc, metadata)
+    return BackupFacts(
+        path=path,
+        size_bytes=size,
+        toc=toc,
+        origin=origin,
+        metadata=metadata,
+        complaint=complaint,
+        tables=known,
+        sequences=sequence_positions(toc),
+        large_objects=large_objects,
+    )
+
+
+def _metadata(path: Path, toc: TableOfContents, size: int) -> tuple[Metadata | None, str | None]:
+    """Load the metadata, and see that they are of this file as far as that can be told at once."""
+    try:
+        metadata = load_metadata(path)
+    except MetadataMissingError:
+        return None, "there are no metadata beside it"
+    except MetadataError as error:
+        return None, f"its metadata cannot be used: {error.cause}"
+    if metadata.backup_size_bytes != size:
+        return None, (
+            f"the metadata beside it are of a file of {metadata.backup_size_bytes} bytes,"
+            f" and it has {size}"
+        )
+    if metadata.toc is not None and metadata.toc.digest != toc.digest:
+        return None, "the metadata beside it are of another table of contents"
+    return metadata, None
+
+
+def _from_metadata(
+    toc: TableOfContents, metadata: Metadata, *, fingerprints: bool
+) -> tuple[TableRows, ...] | None:
+    """Find each table of the archive in the metadata; None where they do not suffice."""
+    if fingerprints and metadata.toc is None:
+        return None
+    recorded = {(facts.schema, facts.name): facts for facts in metadata.tables}
+    found = [_recorded_rows(entry, recorded, metadata.table_counts) for entry in toc.table_data]
+    tables = [table for table in found if table is not None]
+    return tuple(tables) if len(tables) == len(found) else None
+
+
+def _recorded_rows(
+    entry: Entry,
+    recorded: Mapping[tuple[str, str], TableFacts],
+    counts: Mapping[str, int],
+) -> TableRows | None:
+    name = entry.namespace, entry.tag
+    facts = recorded.get(name) or recorded.get((_as_latin1(name[0]), _as_latin1(name[1])))
+    if facts is None:  # metadata of the contract's nine keys alone
+        rows = counts.get(entry.key)
+        return None if rows is None else TableRows(*name, rows)
+    return TableRows(*name, facts.rows, facts.bytes, facts.fingerprint, facts.size_bytes)
+
+
+def _as_latin1(name: str) -> str:
+    """Name what is no text as backups before this one's metadata did."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return name
+
+
+def _from_archive(contents: Contents) -> tuple[TableRows, ...]:
+    return tuple(map(_read_rows, contents.tables))
+
+
+def _read_rows(table: TableContents) -> TableRows:
+    entry = table.entry
+    return TableRows(entry.namespace, entry.tag, table.rows, table.size, table.fingerprint)
+
+
+def _counted(contents: Contents) -> LargeObjectTotals | None:
+    objects = contents.large_objects
+    if not contents.large_object_entries:
+        return None
+    return LargeObjectTotals(objects.count, objects.size, objects.fingerprint)
+
+
+def _recorded(toc: TableOfContents, metadata: Metadata) -> LargeObjectTotals | None:
+    if not any(entry.is_large_objects for entry in toc.entries):
+        return None
+    facts = metadata.large_objects
+    if facts is None:
+        return LargeObjectTotals(None, None, None)
+    return LargeObjectTotals(facts.count, facts.bytes, facts.fingerprint)

@@ -1,1 +1,0 @@
-"""Who is told of a run: alarms, notifications, a ping, metrics, hooks."""

@@ -1,0 +1,236 @@
+"""Run pg_restore, and pg_dump for a schema: the tools' command lines, and what they complain of."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgvow.errors import PgvowError
+from pgvow.postgres.connection import NO_TIME_LIMITS
+from pgvow.postgres.database_settings import options_for
+from pgvow.postgres.databases import on_database
+from pgvow.postgres.majors import IDLE_SESSION_TIMEOUT_SINCE
+from pgvow.postgres.process import Tool, run_quietly
+from pgvow.postgres.proof_server import tool_connection
+from pgvow.postgres.restore_order import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from pgvow.archive import Entry
+    from pgvow.postgres.binaries import Installation
+    from pgvow.postgres.connection import Target
+    from pgvow.postgres.process import Ended
+    from pgvow.postgres.proof_server import Place
+    from pgvow.postgres.restore_order import Wave
+
+_TICK = 0.1
+_ENTRY = re.compile(r"from TOC entry (\d+);")
+_COMMAND = re.compile(r"^Command was: (.+?);?\s*(?=^pg_restore: |\Z)", re.DOTALL | re.MULTILINE)
+_COPY = re.compile(r"^COPY failed for table \"(.*)\": ")
+_ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
+
+
+class ToolsFor(Protocol):
+    """The programs for one server, and how they reach its databases."""
+
+    @property
+    def installation(self) -> Installation:
+        """Where the programs are."""
+
+    def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
+        """Compose what a tool gets: a connection string without secrets, and its environment."""
+
+    def with_options(self, options: str) -> ToolsFor:
+        """Add settings for the server, ``-c name=value``; they win over all that is set there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The programs for one server, how to reach it, and the environment they are run in.
+
+    ``options`` are settings for the server beside those that the connection has: ``-c name=value``.
+    """
+
+    installation: Installation
+    place: Place
+    environ: Mapping[str, str]
+    options: str = ""
+
+    def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
+        """Compose what a tool gets: a connection string without secrets, and its environment."""
+        limits = NO_TIME_LIMITS if self.installation.major >= IDLE_SESSION_TIMEOUT_SINCE else ""
+        options = f"{limits} {self.options}".strip()
+        connection, secret = tool_connection(self.place, dbname, options=options)
+        environ = {**self.environ, **secret}
+        environ["PGOPTIONS"] = f"{environ.get('PGOPTIONS', '')} {options}".strip()
+        return connection, self.installation.environment(environ)
+
+    def with_options(self, options: str) -> Tools:
+        """Add settings for the server, ``-c name=value``; they win over all that is set there."""
+        return replace(self, options=f"{self.options} {options}".strip())
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTools:
+    """The programs for the server that the settings lead to; it notices when we die."""
+
+    installation: Installation
+    target: Target
+    options: str = ""
+
+    def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
+        """Compose what a tool gets: a connection string without secrets, and its environment."""
+        target = on_database(self.target, dbname)
+        environment = target.tool_environment(notice_our_death=True)
+        parameters = conninfo_to_dict(target.conninfo("pgvow restore", notice_our_death=True))
+        if self.options:
+            environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {self.options}".strip()
+        if "options" in parameters:  # they would hide those of PGOPTIONS
+            parameters["options"] = f"{parameters['options']} {self.options}".strip()
+        return make_conninfo("", **parameters), self.installation.environment(environment)
+
+    def with_options(self, options: str) -> TargetTools:
+        """Add settings for the server, ``-c name=value``; they win over all that is set there."""
+        return replace(self, options=f"{self.options} {options}".strip())
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreError:
+    """The error that stopped pg_restore: the entry it was at, if it is named, and the words.
+
+    ``stage`` is the stage of the restore that failed, None if that is not known. ``sqlstate`` is
+    the server's code, None if none is known: pg_restore prints none.
+    """
+
+    dump_id: int | None
+    complaint: str
+    sqlstate: str | None = None
+    stage: Stage | None = None
+
+
+def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
+    """Whether an entry is known to fail where it is restored, and nothing is lost by it.
+
+    These are all: the schema ``public`` is in every new database, and only the owner of an
+    extension, often a superuser, may comment on it. They are left out, so that whatever else fails
+    can stop the restore.
+    """
+    if entry.desc == "SCHEMA":
+        return entry.tag == "public" and entry.defn.startswith("CREATE ")
+    return not superuser and entry.desc == "COMMENT" and entry.tag.startswith("EXTENSION ")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How pg_restore is run: ``jobs``, and what of an archive it leaves out.
+
+    ``tick`` is called several times a second, ``warn`` with what pg_restore printed though it
+    succeeded. ``alone`` has one connection that commits each statement, for definitions without
+    rows: one transaction would lock every object.
+    """
+
+    jobs: int = 2
+    schema_only: bool = False
+    no_owner: bool = False
+    tablespaces: bool = False
+    alone: bool = False
+    tick: Callable[[], None] = lambda: None
+    warn: Callable[[str], None] = lambda _: None
+
+
+def restore_wave(
+    tools: ToolsFor, dump: Path, dbname: str, wave: Wave, manner: Manner
+) -> RestoreError | None:
+    """Restore the entries of one wave and stop at the first error, which is returned.
+
+    Rows keep their order: a plain serial pg_restore moves some, for the free space map has later
+    ones refill earlier pages, so one job is a single transaction.
+    """
+    if not wave.entries:
+        return None
+    connection, environment = tools.with_options(options_for(wave.stage)).reach(dbname)
+    in_order = ["--single-transaction"] if manner.jobs == 1 else [f"--jobs={manner.jobs}"]
+    with _list_of(wave.entries) as number_of_list:
+        argv = [
+            *(str(tools.installation.program("pg_restore")), "--exit-on-error", "--no-password"),
+            *(f"--use-list=/dev/fd/{number_of_list}", f"--dbname={connection}"),
+            *([] if manner.schema_only or manner.alone else in_order),
+            *(["--schema-only"] if manner.schema_only else []),
+            *(["--no-owner"] if manner.no_owner else []),
+            *([] if manner.tablespaces else ["--no-tablespaces"]),
+            *(["--enable-row-security"] if wave.stage is Stage.VIEWS else []),
+            str(dump.absolute()),
+        ]
+        ended = _watched(argv, environment, manner.tick, number_of_list)
+    if ended.returncode != 0:
+        return _error(ended, wave)
+    for line in ended.stderr.splitlines():
+        manner.warn(line)
+    return None
+
+
+def dump_schema(tools: ToolsFor, dbname: str, file: BinaryIO) -> None:
+    """Dump a database's schema into a file without a name; raises PgvowError, pg_dump's words."""
+    connection, environment = tools.reach(dbname)
+    argv = [
+        *(str(tools.installation.program("pg_dump")), "-Fc", "--schema-only", "--no-password"),
+        *("--compress=0", f"--file=/dev/fd/{file.fileno()}", f"--dbname={connection}"),
+    ]
+    ended = run_quietly(argv, env=environment, pass_fds=[file.fileno()])
+    if ended.returncode != 0:
+        raise PgvowError(f"the restored schema could not be dumped: {ended.stderr}")
+
+
+def _watched(
+    argv: list[str], env: Mapping[str, str], tick: Callable[[], None], passed: int
+) -> Ended:
+    with Tool(argv, env=env, stdout=subprocess.DEVNULL, pass_fds=[passed]) as tool:
+        tick()
+        while (ended := tool.poll(_TICK)) is None:
+            tick()
+    return ended
+
+
+def _error(ended: Ended, wave: Wave) -> RestoreError:
+    entry = _ENTRY.search(ended.stderr)
+    error = _ERROR.search(ended.stderr)
+    said = (error[1] if error else ended.stderr).strip()
+    return RestoreError(
+        dump_id=int(entry[1]) if entry else _entry_at(said, wave),
+        complaint=said or f"pg_restore ended with status {ended.returncode}",
+        stage=wave.stage,
+    )
+
+
+def _entry_at(said: str, wave: Wave) -> int | None:
+    """Find the entry that failed: workers of a parallel restore name a statement or a table."""
+    command, table = _COMMAND.search(said), _COPY.search(said)
+    found = [
+        entry.dump_id
+        for entry in wave.entries
+        if (command and entry.defn.strip().startswith(command[1].strip()))
+        or (table and entry.is_table_data and entry.tag == table[1])
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+@contextmanager
+def _list_of(entries: Iterable[Entry]) -> Iterator[int]:
+    """Write a list of entries as pg_restore reads it: a number, a semicolon, a line.
+
+    The file has no name, so that it goes when we do, however that is; its number is yielded.
+    """
+    with tempfile.TemporaryFile("w", encoding="ascii") as file:
+        file.writelines(f"{entry.dump_id};\n" for entry in entries)
+        file.flush()
+        file.seek(0)
+        yield file.fileno()
