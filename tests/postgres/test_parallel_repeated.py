@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from pgvow.postgres import copy_session
+from pgvow.postgres import psql_session
 from pgvow.postgres.process import Tool
 from pgvow.postgres.psql_session import CopySession
 from tests.support.engines import (
@@ -200,8 +200,8 @@ def test_pipes_of_one_page(
         " EXECUTE format('CREATE TABLE small_%s AS SELECT repeat(''x'', 9000) AS text', n);"
         " END LOOP; END $do$",
     )
-    monkeypatch.setattr(copy_session, "Tool", _ToolWithSmallPipes)
-    monkeypatch.setattr(copy_session, "_widen", lambda _: None)
+    monkeypatch.setattr(psql_session, "Tool", _ToolWithSmallPipes)
+    monkeypatch.setattr(psql_session, "_widen", lambda _: None)
     filled = dump_in_parallel(server, database, tmp_path / "dump")
     assert [1] * 200 == [facts.rows for facts in filled.facts.values()]
 

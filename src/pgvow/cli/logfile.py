@@ -7,6 +7,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pgvow.file_errors import refusals
+
 if TYPE_CHECKING:
     from pathlib import Path
 
