@@ -13,8 +13,7 @@ import pytest
 from psycopg import sql
 
 from pgvow.errors import AccessDenied, ConnectionFailed
-from pgvow.postgres.connection import Target
-from pgvow.postgres.connection_refusal import sqlstate_of_refusal
+from pgvow.postgres.connection import Target, sqlstate_of_refusal
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 

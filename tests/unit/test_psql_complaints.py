@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgvow.postgres.psql_errors import Complaint, first_complaint
+from pgvow.postgres.psql_text import Complaint, first_complaint
 
 _ERROR = "ERROR:  57014: canceling statement\nLOCATION:  ProcessInterrupts, postgres.c:3353\n"
 _CANCELED = Complaint("57014", "canceling statement", whole=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
-from pgvow.postgres.psql_input import for_psql, plain
+from pgvow.postgres.psql_text import for_psql, plain
 from tests.support.hostile import catalog
 
 _SURROGATES = ("Cs",)

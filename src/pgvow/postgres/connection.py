@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import select
+import sys
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +23,6 @@ from pgvow.errors import (
     PgvowError,
 )
 from pgvow.outside import keep_secret
-from pgvow.postgres.connection_refusal import sqlstate_of_refusal
 from pgvow.postgres.next_steps import (
     NO_CONNECT_RIGHT,
     client_encoding_steps,
@@ -35,6 +39,8 @@ from pgvow.postgres.watched import WatchedConnection
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from psycopg.pq.abc import PGconn
+
     from pgvow.settings import Connection
 
     Session = psycopg.Connection[tuple[Any, ...]]
@@ -43,6 +49,9 @@ if TYPE_CHECKING:
 # Python would print that beside our own report.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
+_ANSWER_MS = 30_000
+"""Milliseconds to wait for each answer of the server."""
+_SQLSTATE = re.compile(rb'ErrorResponse\t.*? C "([0-9A-Z]{5})"')
 _CHECK_CLIENT_EVERY = "5s"
 """How often a server looks whether we still live, while it works or waits for us."""
 # A role or a database may set limits. pg_dump and pg_restore switch off those of a statement and a
@@ -274,3 +283,43 @@ def translate(error: psycopg.Error, facts: Mapping[str, str]) -> PgvowError:
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         kind = AccessDenied
     return kind(cause, facts=dict(facts), steps=query_steps(error))
+
+
+def sqlstate_of_refusal(conninfo: str) -> str | None:
+    """Connect once more and return the SQLSTATE of the refusal; None where that is not to be had.
+
+    libpq keeps it to itself while it connects, and gives the server's words alone, which may be of
+    any language. Only its trace of the protocol has it: that is written to memory, for it may hold
+    a password.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    trace = os.memfd_create("refusal")
+    with closing(os.fdopen(trace, "rb")) as file:
+        connection = pq.PGconn.connect_start(conninfo.encode())
+        try:
+            connection.trace(trace)
+            _connect(connection)
+            connection.untrace()
+        except psycopg.Error:
+            return None
+        finally:
+            connection.finish()
+        file.seek(0)
+        found = _SQLSTATE.search(file.read())
+    return found[1].decode() if found else None
+
+
+def _connect(connection: PGconn) -> None:
+    wanted = {
+        pq.PollingStatus.READING: select.POLLIN,
+        pq.PollingStatus.WRITING: select.POLLOUT,
+    }
+    while connection.status != pq.ConnStatus.BAD:
+        status = pq.PollingStatus(connection.connect_poll())
+        if status not in wanted:
+            return
+        ready = select.poll()
+        ready.register(connection.socket, wanted[status])
+        if not ready.poll(_ANSWER_MS):
+            return

@@ -1,9 +1,17 @@
-"""Read a database back as pg_dump would: the rows of tables, sequences, large objects."""
+"""Read a database back as pg_dump would: the rows of tables, sequences, large objects.
+
+A server on this machine writes the rows into a named pipe. Over a connection each row is a message
+of its own, which costs more than all the work on it afterwards, and takes one thread at a time.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import select
-from contextlib import closing
+import stat
+import time
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +21,8 @@ from psycopg import errors, pq, sql
 from psycopg.rows import class_row
 
 from pgvow.archive import LargeObjects
-from pgvow.errors import CannotBeProven
+from pgvow.errors import CannotBeProven, PgvowError
 from pgvow.postgres.connection import prepare
-from pgvow.postgres.copy_pipe import piped_rows
 from pgvow.postgres.filters import applied, refuse_to_compare
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched import awaiting
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
     from pgvow.postgres.connection import Session
 
+
 # Of the settings that metadata record, what is no setting of a session, and what is of no matter
 # where no column is of type money.
 _OF_THE_DATABASE = "server_encoding"
@@ -33,6 +41,13 @@ _OF_MONEY = "lc_monetary"
 _PIECE = 128 << 10
 _LARGE_OBJECT_PIECE = 256 << 10
 _LARGE_OBJECTS_AT_ONCE = 100
+_PIPE_PIECE = 256 << 10
+_ROOM = 1 << 20
+# Linux has these; elsewhere a pipe keeps the size it has.
+_SET_SIZE: int | None = getattr(fcntl, "F_SETPIPE_SZ", None)
+# A server writes 4 kB at a time: better to wait a little than to be woken for each.
+_PAUSE = 0.0005
+_LOOK_AGAIN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +244,89 @@ def _more_of_large_object(session: Session, oid: int, offset: int) -> bytes:
     with session.cursor(binary=True) as cursor:
         row = cursor.execute(query("large_object"), chosen).fetchone()
     return b"" if row is None else bytes(row[0])
+
+
+def piped_rows(
+    session: Session, copy: sql.Composed, options: sql.Composed, make_pipe: Callable[[], Path]
+) -> Generator[bytes]:
+    """Yield what ``copy`` sends: a COPY statement up to its TO.
+
+    ``make_pipe`` makes a named pipe that the server may write into. Raises psycopg.Error.
+    """
+    path = make_pipe()
+    with ExitStack() as stack:
+        stack.callback(path.unlink, missing_ok=True)
+        pipe, is_large = stack.enter_context(_opened(path))
+        statement = copy + sql.SQL(" TO {} WITH ").format(sql.Literal(str(path))) + options
+        session.pgconn.send_query(statement.as_bytes(session))
+        try:
+            yield from _pieces(session, pipe, pause=_PAUSE if is_large else 0)
+        except GeneratorExit:
+            session.close()  # rows are still on their way; nobody wants them, or the session
+            raise
+        _end(session)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[int, bool]]:
+    """Open a pipe for reading without waiting for its writer; tells whether much fits in."""
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        # The directory is the server's, and what was restored runs in there as well.
+        if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
+            raise PgvowError(f"{path} is no pipe any more")
+        yield pipe, _enlarge(pipe)
+    finally:
+        os.close(pipe)
+
+
+def _enlarge(pipe: int) -> bool:
+    if _SET_SIZE is None:
+        return False
+    try:
+        fcntl.fcntl(pipe, _SET_SIZE, _ROOM)
+    except OSError:  # the user's pipes may have no more
+        return False
+    return True
+
+
+def _pieces(session: Session, pipe: int, *, pause: float) -> Generator[bytes]:
+    """Yield what comes through the pipe, until the statement has ended and the pipe is empty."""
+    room = memoryview(bytearray(_PIPE_PIECE))
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    waiting.register(session.pgconn.socket, select.POLLIN)
+    has_ended = False
+    while True:
+        try:
+            count = os.readv(pipe, [room])
+        except BlockingIOError:
+            count = 0
+        if count:
+            yield bytes(room[:count])
+            if count < _PIPE_PIECE and pause:
+                time.sleep(pause)
+        elif has_ended:
+            return
+        else:
+            with awaiting(session):
+                _wait(waiting, pipe)
+            session.pgconn.consume_input()
+            # The server has closed the pipe by then: whatever it wrote is in there.
+            has_ended = not session.pgconn.is_busy()
+
+
+def _wait(waiting: select.poll, pipe: int) -> None:
+    """Wait for either; a pipe that nobody has opened yet, or has closed, is always ready."""
+    ready = waiting.poll()
+    if ready and all(one == pipe and event & select.POLLHUP for one, event in ready):
+        time.sleep(_LOOK_AGAIN / 1000)
+
+
+def _end(session: Session) -> None:
+    failed = None
+    while (result := session.pgconn.get_result()) is not None:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            failed = result
+    if failed is not None:
+        raise errors.error_from_result(failed, encoding=session.info.encoding)

@@ -24,8 +24,7 @@ import psycopg
 from pgvow.errors import ConnectionFailed
 from pgvow.postgres.connection import carried
 from pgvow.postgres.process import Tool
-from pgvow.postgres.psql_errors import first_complaint
-from pgvow.postgres.psql_input import for_psql
+from pgvow.postgres.psql_text import first_complaint, for_psql
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
-    from pgvow.postgres.psql_errors import Complaint
+    from pgvow.postgres.psql_text import Complaint
 
 _SUCCESS = b"00000"
 _MARK = b"\v"

@@ -29,7 +29,7 @@ from pgvow.postgres.private_directories import (
     server_account,
     translated,
 )
-from pgvow.postgres.server_log import LOG_SETTINGS, last_lines
+from pgvow.postgres.sqlstates import LOG_SETTINGS, last_lines
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ import psycopg
 from pgvow.errors import ConnectionFailed
 from pgvow.postgres.outcomes import Meaning, failure_of, meaning_of, no_verdict
 from pgvow.postgres.proof_server import open_session
-from pgvow.postgres.second_attempt import failed_entry, sqlstate_again
-from pgvow.postgres.server_log import first_error
+from pgvow.postgres.sqlstates import failed_entry, first_error, sqlstate_again
 from pgvow.postgres.tool_stderr import without_statement
 
 if TYPE_CHECKING:

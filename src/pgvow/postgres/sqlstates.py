@@ -1,4 +1,8 @@
-"""Restore one entry again in a session of ours, for the SQLSTATE that pg_restore does not print."""
+"""Find the SQLSTATE of a tool's failure: pg_restore prints none, and its messages are translated.
+
+The log of a throw-away server has it, with database and program, because ``log_line_prefix`` is
+ours. On any other server the entry is restored once more, in a session of ours.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,46 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import RestoreError
 
+LOG_SETTINGS = {
+    "log_line_prefix": "%q%e|%a|%d| ",  # SQLSTATE, program and database, on lines of sessions
+    "log_min_error_statement": "panic",
+    "lc_messages": "C",
+}
+"""Settings of a server whose log is to be read here."""
+
+_LONGEST_LINE = 4096
+_LAST_LINES = 20
 _OF_ROWS = re.compile(r'COPY failed for table "(.*?)": ')
+# Lines that continue a message begin with a tab, so no text of a message is taken for a line.
+_ERROR = re.compile(
+    rb"(?P<sqlstate>[0-9A-Z]{5})\|(?P<program>[^|\n]*)\|(?P<database>[^|\n]*)\| +"
+    rb"(?:ERROR|FATAL|PANIC): "
+)
+
+
+def first_error(log: Path, database: str, *, program: str = "pg_restore") -> str | None:
+    """Return the SQLSTATE of a program's first error in a database; None if the log has none.
+
+    The first, for pg_restore stops there: later errors are those of workers that it cancels.
+    """
+    wanted = (program.encode(), database.encode())
+    try:
+        with log.open("rb") as file:
+            while line := file.readline(_LONGEST_LINE):
+                error = _ERROR.match(line)
+                if error and (error["program"], error["database"]) == wanted:
+                    return error["sqlstate"].decode()
+    except OSError:
+        return None
+    return None
+
+
+def last_lines(log: Path) -> list[str]:
+    """Return the last lines of a log, none if it cannot be read."""
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+    except OSError:
+        return []
 
 
 def failed_entry(error: RestoreError, entries: Sequence[Entry]) -> Entry | None:
