@@ -17,7 +17,7 @@ from pgvow.postgres.majors import NEWEST_TESTED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# Where distributions keep several majors side by side.
+# Folders in which distributions keep several majors side by side.
 KEPT_APART = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
     "/usr/pgsql-*/bin",  # Red Hat and kin, from PostgreSQL's own repository
@@ -44,7 +44,7 @@ class Installation:
     major: int
 
     def program(self, name: str) -> Path:
-        """Path of one program; raises ToolUnsuitable where this folder lacks it."""
+        """Path of one program; raises ToolUnsuitable if this folder lacks it."""
         path = self.bin / name
         if not os.access(path, os.X_OK):
             raise ToolUnsuitable(
@@ -56,7 +56,7 @@ class Installation:
 
     @cached_property
     def library_path(self) -> Path | None:
-        """The folder of the libpq that came with these programs, where they need to be told.
+        """The folder of the libpq that came with these programs, if they do not find it themselves.
 
         An installation unpacked anywhere (a wheel, a tarball) finds the system's libpq instead of
         its own, and a pg_dump 18 does not start with the libpq of 15.
@@ -66,7 +66,7 @@ class Installation:
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """The environment in which these programs run: English messages, their own libraries."""
-        # PGCLIENTENCODING would make pg_dump convert what it reads; an archive is in the
+        # PGCLIENTENCODING would make pg_dump convert the rows that it reads; an archive is in the
         # database's own encoding.
         dropped = {"PGCLIENTENCODING", "LANGUAGE"}
         result = {key: value for key, value in base.items() if key not in dropped}
@@ -95,7 +95,7 @@ def install_steps(major: int | None) -> list[str]:
 
 
 def examine(folder: Path, environ: Mapping[str, str]) -> Installation | None:
-    """Ask the pg_dump of a folder for its version; None where there is none that answers."""
+    """Ask the pg_dump of a folder for its version; None if none answers."""
     program = folder / "pg_dump"
     if not os.access(program, os.X_OK):
         return None
@@ -122,7 +122,7 @@ def find_installations(
 ) -> tuple[Installation, ...]:
     """Find every installation on this machine, those of PATH first.
 
-    A ``pg_bin`` names the only folder that counts. Raises ToolUnsuitable where nothing is found.
+    A ``pg_bin`` names the only folder that counts. Raises ToolUnsuitable if it has no programs.
     """
     if pg_bin is not None:
         named = examine(pg_bin, environ)
@@ -134,14 +134,14 @@ def find_installations(
             )
         return (named,)
     candidates = [*_on_path(environ), *_kept_apart()]
-    found = tuple(_examined_once(candidates, environ))
-    if not found:
+    installations = tuple(_examined_once(candidates, environ))
+    if not installations:
         raise ToolUnsuitable(
             "pg_dump was not found, neither on PATH nor where distributions keep it",
             facts={"PATH": environ.get("PATH", "")},
             steps=install_steps(None),
         )
-    return found
+    return installations
 
 
 def _examined_once(folders: Iterable[Path], environ: Mapping[str, str]) -> Iterator[Installation]:

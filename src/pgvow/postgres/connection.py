@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     Session = psycopg.Connection[tuple[Any, ...]]
 
-# psycopg logs what it passes over when it closes a session that is broken. Without a handler
+# psycopg logs errors that it ignores while it closes a broken session. Without a handler
 # Python would print that beside our own report.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
@@ -56,7 +56,8 @@ _CHECK_CLIENT_EVERY = "5s"
 """How often a server looks whether we still live, while it works or waits for us."""
 # A role or a database may set limits. pg_dump and pg_restore switch off those of a statement and a
 # transaction for themselves, but not that of an idle session, which a tool is while it works here.
-# Both options are known from 14 on; transaction_timeout, of 17, the tools switch off where it is.
+# Both options are known from 14 on; transaction_timeout, of 17, the tools switch off if the server
+# has it.
 NO_TIME_LIMITS = (
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
     " -c idle_session_timeout=0"
@@ -68,7 +69,7 @@ _WITHOUT_CODEC = {b"EUC_TW", b"MULE_INTERNAL"}
 """Encodings that a database may have and Python does not know: its names could not be read."""
 
 # A server, and a firewall between, must notice that the other end is gone; libpq's defaults leave
-# that to the kernel's two hours. What the user sets wins.
+# that to the kernel's two hours. The user's settings win.
 _DEFAULTS = {
     "connect_timeout": "30",
     "keepalives_idle": "60",
@@ -79,7 +80,7 @@ _DEFAULTS = {
 
 @dataclass(frozen=True)
 class Target:
-    """One database to talk to: where it is, and what libpq's own variables say besides."""
+    """One database: its address, and the settings that libpq's own variables add."""
 
     connection: Connection
     libpq_variables: Mapping[str, str] = field(default_factory=dict)
@@ -156,7 +157,7 @@ class Target:
         if unreadable := self._unreadable(session):
             session.close()
             raise unreadable
-        # From a variable of libpq's or ~/.pgpass, where it is not the connection's own.
+        # From a variable of libpq's or ~/.pgpass, if the connection has none of its own.
         keep_secret(session.info.password, public=tuple(self.connection.facts().values()))
         return session.watched(f"the server (session {purpose})", parameters, self.facts)
 
@@ -186,7 +187,7 @@ class Target:
         return kind(cause, facts=self.facts, steps=steps)
 
     def _unreadable(self, session: Session) -> ConfigurationError | None:
-        """Say so where texts of this session could not be read, by any statement."""
+        """Raise an error if Python has no codec for the texts of this session."""
         # Not by session.info: that reads it by the client's encoding.
         encoding = session.pgconn.parameter_status(b"server_encoding")
         if encoding in _WITHOUT_CODEC:
@@ -231,7 +232,7 @@ def _libpq_keywords() -> dict[str, str]:
 
 
 def prepare(session: Session) -> None:
-    """Set in a session what pg_dump sets in its own."""
+    """Make the settings in a session that pg_dump makes in its own."""
     # SQL_ASCII means "bytes of unknown meaning": no conversion takes place, and LATIN1 on our side
     # carries each byte there and back. Everything else converts to UTF-8.
     unknown = session.info.parameter_status("server_encoding") == "SQL_ASCII"
@@ -240,7 +241,7 @@ def prepare(session: Session) -> None:
 
 
 def watch_for_our_death(session: Session) -> bool:
-    """Let the server notice within seconds that this process died; False where it cannot.
+    """Let the server notice within seconds that this process died; False if it cannot.
 
     Without it a session that computes, or waits for a lock, notices only when it next sends.
     """
@@ -262,7 +263,7 @@ def take_your_time(session: Session) -> None:
 def readable(session: Session, name: str) -> str:
     """Turn a name as the session carries it into one for people (SQL_ASCII often is UTF-8).
 
-    What is not UTF-8 becomes lone surrogates, so that no two names end up as the same.
+    Bytes that are not UTF-8 become lone surrogates, so that no two names end up as the same.
     """
     if session.info.parameter_status("server_encoding") != "SQL_ASCII":
         return name
@@ -270,7 +271,7 @@ def readable(session: Session, name: str) -> str:
 
 
 def carried(session: Session, name: str) -> str:
-    """Turn a name of an archive into one as the session carries it: what ``readable`` undoes."""
+    """Turn a name of an archive into one as the session carries it: the inverse of ``readable``."""
     if session.info.parameter_status("server_encoding") != "SQL_ASCII":
         return name
     return name.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -286,11 +287,11 @@ def translate(error: psycopg.Error, facts: Mapping[str, str]) -> PgvowError:
 
 
 def sqlstate_of_refusal(conninfo: str) -> str | None:
-    """Connect once more and return the SQLSTATE of the refusal; None where that is not to be had.
+    """Connect once more and return the SQLSTATE of the refusal; None if it cannot be had.
 
-    libpq keeps it to itself while it connects, and gives the server's words alone, which may be of
-    any language. Only its trace of the protocol has it: that is written to memory, for it may hold
-    a password.
+    libpq keeps it to itself while it connects, and gives the server's message alone, which may be
+    in any language. Only its trace of the protocol has it: that is written to memory, for it may
+    hold a password.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -306,8 +307,8 @@ def sqlstate_of_refusal(conninfo: str) -> str | None:
         finally:
             connection.finish()
         file.seek(0)
-        found = _SQLSTATE.search(file.read())
-    return found[1].decode() if found else None
+        state = _SQLSTATE.search(file.read())
+    return state[1].decode() if state else None
 
 
 def _connect(connection: PGconn) -> None:

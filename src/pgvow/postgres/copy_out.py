@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
 
 
-# Of the settings that metadata record, what is no setting of a session, and what is of no matter
-# where no column is of type money.
+# Of the settings that metadata record: the one that no session can set, and the one that matters
+# only if a column is of type money.
 _OF_THE_DATABASE = "server_encoding"
 _OF_MONEY = "lc_monetary"
 _PIECE = 128 << 10
@@ -69,16 +69,16 @@ class RestoredTable:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a sequence stands."""
+    """The position of a sequence."""
 
     last_value: int
     is_called: bool
 
 
 def prepare_to_compare(session: Session, settings: Mapping[str, str]) -> None:
-    """Give a session what the dumping one had, so that the same rows are the same text.
+    """Give a session the settings of the dumping one, so that the same rows are the same text.
 
-    Raises CannotBeProven where this server does not know a time zone or a locale of the source's.
+    Raises CannotBeProven if this server does not know a time zone or a locale of the source's.
     """
     prepare(session)
     for name, value in settings.items():
@@ -138,7 +138,7 @@ def copy_rows(
 
 
 def _text(session: Session, statement: bytes) -> Generator[bytes]:
-    """Yield what a COPY sends, by libpq's own calls: a third less work than psycopg's ``copy``.
+    """Yield the text that a COPY sends, by libpq itself: a third less work than psycopg's ``copy``.
 
     Rows are joined to pieces, for a call for each costs more than its hash.
     """
@@ -148,12 +148,12 @@ def _text(session: Session, statement: bytes) -> Generator[bytes]:
     size = 0
     try:
         _await_answer(session)
-        while (found := pgconn.get_copy_data(1))[0] >= 0:
-            if not found[0]:
+        while (row := pgconn.get_copy_data(1))[0] >= 0:
+            if not row[0]:
                 _await_more(session)
                 continue
-            held.append(bytes(found[1]))
-            size += found[0]
+            held.append(bytes(row[1]))
+            size += row[0]
             if size >= _PIECE:
                 yield b"".join(held)
                 held.clear()
@@ -205,7 +205,7 @@ def restored_sequences(session: Session) -> frozenset[tuple[str, str]]:
 
 
 def sequence_position(session: Session, schema: str, name: str) -> Position | None:
-    """Ask where a sequence stands."""
+    """Ask for the position of a sequence."""
     statement = sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name))
     row = session.execute(statement).fetchone()
     return None if row is None else Position(*row)
@@ -213,7 +213,7 @@ def sequence_position(session: Session, schema: str, name: str) -> Position | No
 
 def restored_large_objects(session: Session) -> LargeObjects:
     """Read every large object; some megabytes are in memory at a time."""
-    found = LargeObjects()
+    objects = LargeObjects()
     after = 0
     while True:
         chosen = {
@@ -222,9 +222,9 @@ def restored_large_objects(session: Session) -> LargeObjects:
         with session.cursor(binary=True) as cursor:
             rows = cursor.execute(query("large_objects"), chosen).fetchall()
         if not rows:
-            return found
+            return objects
         for oid, beginning in rows:
-            found += _large_object(session, oid, beginning)
+            objects += _large_object(session, oid, beginning)
         after = rows[-1][0]
 
 
@@ -249,7 +249,7 @@ def _more_of_large_object(session: Session, oid: int, offset: int) -> bytes:
 def piped_rows(
     session: Session, copy: sql.Composed, options: sql.Composed, make_pipe: Callable[[], Path]
 ) -> Generator[bytes]:
-    """Yield what ``copy`` sends: a COPY statement up to its TO.
+    """Yield the pieces of text that ``copy`` sends: a COPY statement up to its TO.
 
     ``make_pipe`` makes a named pipe that the server may write into. Raises psycopg.Error.
     """
@@ -272,7 +272,7 @@ def _opened(path: Path) -> Iterator[tuple[int, bool]]:
     """Open a pipe for reading without waiting for its writer; tells whether much fits in."""
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        # The directory is the server's, and what was restored runs in there as well.
+        # The directory is the server's, and restored code runs in there as well.
         if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
             raise PgvowError(f"{path} is no pipe any more")
         yield pipe, _enlarge(pipe)
@@ -291,7 +291,7 @@ def _enlarge(pipe: int) -> bool:
 
 
 def _pieces(session: Session, pipe: int, *, pause: float) -> Generator[bytes]:
-    """Yield what comes through the pipe, until the statement has ended and the pipe is empty."""
+    """Yield the bytes from the pipe, until the statement has ended and the pipe is empty."""
     room = memoryview(bytearray(_PIPE_PIECE))
     waiting = select.poll()
     waiting.register(pipe, select.POLLIN)
@@ -319,7 +319,7 @@ def _pieces(session: Session, pipe: int, *, pause: float) -> Generator[bytes]:
 def _wait(waiting: select.poll, pipe: int) -> None:
     """Wait for either; a pipe that nobody has opened yet, or has closed, is always ready."""
     ready = waiting.poll()
-    if ready and all(one == pipe and event & select.POLLHUP for one, event in ready):
+    if ready and all(descriptor == pipe and event & select.POLLHUP for descriptor, event in ready):
         time.sleep(_LOOK_AGAIN / 1000)
 
 

@@ -1,9 +1,10 @@
 """The settings of a database itself (ALTER DATABASE … SET) that its restore needs.
 
-Checks, indexes and materialized views are computed anew by a restore, and what an expression
-yields may hang on a setting: ``at::date`` on the time zone, ``current_setting('app.tenant')`` on
-one of the application's. ``pg_restore -C`` has them from the beginning, and so do we, but for those
-that would stop a restore or say where and with how much it works.
+Checks, indexes and materialized views are computed anew by a restore, and the value that an
+expression yields may hang on a setting: ``at::date`` on the time zone,
+``current_setting('app.tenant')`` on one of the application's. ``pg_restore -C`` has them from the
+beginning, and so do we, but for those that would stop a restore or name its directories and its
+resources.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _HELD_BACK = frozenset(
         "transaction_deferrable", "transaction_isolation", "transaction_read_only",
         # A library that is missing forbids to connect at all.
         "jit_provider", "local_preload_libraries", "session_preload_libraries",
-        # What the source's machine could afford, and where it had room.
+        # Resources of the source's machine, and its directories.
         "autovacuum_work_mem", "hash_mem_multiplier", "logical_decoding_work_mem",
         "maintenance_work_mem", "max_parallel_maintenance_workers", "max_parallel_workers",
         "max_parallel_workers_per_gather", "temp_buffers", "temp_tablespaces", "work_mem",
@@ -75,13 +76,13 @@ def changes_reading(statement: Statement) -> bool:
 
 
 def settings_for_restore(entries: Iterable[Entry]) -> tuple[Statement, ...]:
-    """Find in an archive what its database has to be set to before anything comes into it."""
+    """Find the settings in an archive that its database needs before anything is restored."""
     properties = (entry for entry in entries if entry.desc == PROPERTIES)
     return needed_by_restore(each for entry in properties for each in statements(entry.defn))
 
 
 def needed_by_restore(properties: Iterable[Statement]) -> tuple[Statement, ...]:
-    """Choose those of a database's statements that set what a restore needs."""
+    """Choose the ALTER DATABASE … SET statements that a restore needs."""
     return tuple(_needed(properties))
 
 
@@ -94,9 +95,13 @@ def _needed(properties: Iterable[Statement]) -> Iterator[Statement]:
 
 def setting_name(statement: Statement) -> str | None:
     """The setting, in small letters, that a statement gives a database for all roles; else None."""
-    said = words(statement)
-    keywords = [token.keyword for token in said[:_WORDS_BEFORE]]
-    if len(said) <= _WORDS_BEFORE or keywords[:2] != ["ALTER", "DATABASE"] or keywords[3] != "SET":
+    tokens = words(statement)
+    keywords = [token.keyword for token in tokens[:_WORDS_BEFORE]]
+    if (
+        len(tokens) <= _WORDS_BEFORE
+        or keywords[:2] != ["ALTER", "DATABASE"]
+        or keywords[3] != "SET"
+    ):
         return None
-    name = said[_WORDS_BEFORE - 1].name
+    name = tokens[_WORDS_BEFORE - 1].name
     return None if name is None else name.lower()

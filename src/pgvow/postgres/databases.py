@@ -49,7 +49,7 @@ class DatabaseName:
 
 @dataclass(frozen=True, slots=True)
 class ConnectedSession:
-    """A session of somebody else; ``program`` is None where our role may not see it."""
+    """Another client's session; ``program`` is None if our role may not see it."""
 
     pid: int
     user: str | None
@@ -58,8 +58,8 @@ class ConnectedSession:
     seconds: float
 
     def __str__(self) -> str:
-        what = self.program or "unknown program"
-        return f"{self.user or 'unknown user'} ({what}, pid {self.pid})"
+        program = self.program or "unknown program"
+        return f"{self.user or 'unknown user'} ({program}, pid {self.pid})"
 
 
 def on_database(target: Target, name: str) -> Target:
@@ -69,7 +69,7 @@ def on_database(target: Target, name: str) -> Target:
 
 @contextmanager
 def refused(target: Target) -> Iterator[None]:
-    """Translate what the server refuses while something is restored."""
+    """Translate the server's errors during a restore."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
@@ -82,14 +82,16 @@ def refused(target: Target) -> Iterator[None]:
             ],
         ) from error
     except psycopg.Error as error:
-        found = translate(error, target.facts)
-        raise RestoreFailed(found.cause, facts=found.facts, steps=found.steps) from error
+        translated = translate(error, target.facts)
+        raise RestoreFailed(
+            translated.cause, facts=translated.facts, steps=translated.steps
+        ) from error
 
 
 class Databases:
     """The databases of a server, seen from one that is none of those being worked on.
 
-    Every method but ``connect`` raises RestoreFailed or AccessDenied where the server refuses.
+    Every method but ``connect`` raises RestoreFailed or AccessDenied if the server refuses.
     """
 
     def __init__(self, target: Target, session: Session) -> None:
@@ -153,21 +155,22 @@ class Databases:
 
     def drop(self, name: str) -> None:
         """Drop a database, whoever is connected; one that is not there is no error."""
-        found = next((one for one in self.all() if one.name == name), None)
-        if found is None:
+        database = next((each for each in self.all() if each.name == name), None)
+        if database is None:
             return
         quoted = sql.Identifier(name)
         with refused(self.target):
             self._release_subscriptions(name)
-            if found.is_template:
+            if database.is_template:
                 self.session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(quoted))
             self._drop_in_time(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted))
 
     def _drop_in_time(self, statement: sql.Composed) -> None:
-        """Ask once more where the server does not get on with it, then give up.
+        """Cancel and ask once more if the server does not go on, then give up.
 
         The server waits for all its processes, and one that somebody has begun to connect to and
-        not gone on with is deaf for a minute. What stays is cleared by the next restore.
+        not gone on with is deaf for a minute. A database that stays is cleared away by the next
+        restore.
         """
         for seconds in _DROP_SECONDS:
             timeout = sql.SQL("SET statement_timeout TO {}").format(sql.Literal(f"{seconds}s"))
@@ -192,8 +195,8 @@ class Databases:
 
     def sessions(self, name: str) -> tuple[ConnectedSession, ...]:
         """Who is connected to a database, but for this session."""
-        found = self.session.cursor(row_factory=class_row(ConnectedSession))
-        with refused(self.target), found as rows:
+        cursor = self.session.cursor(row_factory=class_row(ConnectedSession))
+        with refused(self.target), cursor as rows:
             return tuple(rows.execute(query("database_sessions"), {"name": name}).fetchall())
 
     def terminate(self, name: str) -> int:
@@ -280,14 +283,14 @@ class Databases:
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """Names to change in this order, what to say last of all, and whose sessions to end."""
+    """Names to change in this order, the message at the end, and whose sessions to end."""
 
     names: tuple[tuple[str, str], ...]
     comment: Statement | None
     terminate: str | None = None
 
     def run(self, session: Session, stop: threading.Event) -> None:
-        """Do it in one transaction, and nothing of it where ``stop`` is set before the end."""
+        """Change all names in one transaction, or none if ``stop`` is set before the end."""
         with session.transaction():
             for statement in self._statements():
                 session.execute(statement)
@@ -320,7 +323,7 @@ def _comment(name: str, comment: str | None) -> sql.Composed:
 
 
 def _first(target: Target, names: Iterable[str]) -> Session:
-    """Connect to the first database that lets us in; raises what the first one said."""
+    """Connect to the first database that lets us in; raises the first one's error."""
     refusal: PgvowError | None = None
     for name in dict.fromkeys(names):
         try:
@@ -334,12 +337,12 @@ def _first(target: Target, names: Iterable[str]) -> Session:
 
 
 def dropdb(name: str) -> str:
-    """Say what to type to drop a database, whatever it is called."""
+    """Return the command that drops a database of any name."""
     return shlex.join(["dropdb", *(["--"] if name.startswith("-") else []), name])
 
 
 def psql(name: str) -> str:
-    """Say what to type to look at a database, whatever it is called."""
+    """Return the command that opens a database of any name."""
     return shlex.join(["psql", "-d", make_conninfo("", dbname=name)])
 
 

@@ -2,7 +2,7 @@
 
 ``pg_extension.extcondition`` is any text. Behind ``COPY (SELECT … FROM table`` it could close the
 parenthesis, write to a program of the server's, or begin another statement, all with the rights of
-the role that makes the backup. Only what is the end of one SELECT, and whole, is used.
+the role that makes the backup. Only a filter that is the whole end of one SELECT is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def applied(condition: str) -> sql.Composed:
 
 
 def counted(table: sql.Identifier, condition: str) -> sql.Composed:
-    """Compose the query that counts what is copied of a table, through its filter if it has one."""
+    """Compose the query that counts a table's copied rows, through its filter if it has one."""
     if not condition:
         return sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(table)
     copied = sql.SQL("SELECT FROM ONLY {} {}").format(table, applied(condition))

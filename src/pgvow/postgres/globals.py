@@ -1,4 +1,4 @@
-"""What a database's dump does not contain: roles, their memberships, tablespaces."""
+"""Dump roles, their memberships and tablespaces, which no dump of a database contains."""
 
 from __future__ import annotations
 
@@ -101,15 +101,15 @@ class GlobalsDump:
 def is_whole(script: bytes) -> bool:
     """Whether the script ends as pg_dumpall ends one, and lifts the restriction it lays on psql."""
     restricted = _RESTRICTED.search(script)
-    lifted = {one[1] for one in _LIFTED.finditer(script)}
+    lifted = {match[1] for match in _LIFTED.finditer(script)}
     if restricted and restricted[1] not in lifted:
         return False
-    found = list(_END.finditer(script))
-    return bool(found) and not _LIFTED.sub(b"", script[found[-1].end() :]).strip()
+    ends = list(_END.finditer(script))
+    return bool(ends) and not _LIFTED.sub(b"", script[ends[-1].end() :]).strip()
 
 
 def may_read_role_passwords(target: Target, session: Session) -> bool:
-    """Tell whether our role may read pg_authid, where the password hashes are."""
+    """Return whether our role may read pg_authid, which has the password hashes."""
     try:
         row = session.execute(query("may_read_role_passwords")).fetchone()
     except psycopg.Error as error:

@@ -35,7 +35,7 @@ def start_listing(
 
 
 def complaint_of(listing: Tool) -> str | None:
-    """Wait for it; return None if it succeeds, else what it complains of.
+    """Wait for it; return None if it succeeds, else its error message.
 
     Raises NoVerdict, NoResources and NoSpace if pg_restore was killed or lacked something itself:
     that is no complaint about the archive.

@@ -1,4 +1,4 @@
-"""What to type next: steps that mend what a server refused, by what it said."""
+"""Choose the next steps after a refusal of the server's, by its message and SQLSTATE."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_CONNECT_RIGHT = "42501"
 def connection_steps(cause: str, connection: Connection, sqlstate: str | None = None) -> list[str]:
     """Steps for a connection that was refused.
 
-    The server's words may be in any language; where they are not English the SQLSTATE serves, if
+    The server's words may be in any language; if they are not English the SQLSTATE serves, if
     it is known.
     """
     if is_mistyped(cause):
@@ -49,7 +49,7 @@ def unreadable_steps(connection: Connection) -> list[str]:
 
 
 def client_encoding_steps(connection: Connection) -> list[str]:
-    """Steps where a client_encoding is set that Python has no codec for."""
+    """Steps if a client_encoding is set that Python has no codec for."""
     return [
         "Set another for us: export PGCLIENTENCODING=UTF8",
         f"See where it is set: {_psql(connection)} -c '\\drds'",
@@ -193,7 +193,7 @@ def is_mistyped(cause: str) -> bool:
 
 
 def is_understood(cause: str) -> bool:
-    """Whether the words of a refusal tell what it is."""
+    """Whether the message of a refusal is understood."""
     return any(needle in cause for needle, _ in _REFUSALS)
 
 
@@ -202,9 +202,9 @@ def is_lock_table_full(error: psycopg.Error) -> bool:
 
     Both are 53200. The message may be in any language; the setting that the hint names is not.
     """
-    said = str(error)
+    message = str(error)
     return isinstance(error, psycopg.errors.OutOfMemory) and (
-        "max_locks_per_transaction" in said or "out of shared memory" in said
+        "max_locks_per_transaction" in message or "out of shared memory" in message
     )
 
 

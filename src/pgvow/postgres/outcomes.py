@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Meaning(Enum):
-    """What a failure is about."""
+    """The subject of a failure."""
 
     DATA = "rows or a definition"
     LACK = "something that this server does not have, or this role may not do"

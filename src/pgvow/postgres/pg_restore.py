@@ -1,4 +1,4 @@
-"""Run pg_restore, and pg_dump for a schema: the tools' command lines, and what they complain of."""
+"""Run pg_restore, and pg_dump for a schema: the tools' command lines, and their errors."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class ToolsFor(Protocol):
 
     @property
     def installation(self) -> Installation:
-        """Where the programs are."""
+        """The folder of the programs."""
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
-        """Compose what a tool gets: a connection string without secrets, and its environment."""
+        """Compose a tool's connection string, without secrets, and its environment."""
 
     def with_options(self, options: str) -> ToolsFor:
         """Add settings for the server, ``-c name=value``; they win over all that is set there."""
@@ -66,7 +66,7 @@ class Tools:
     options: str = ""
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
-        """Compose what a tool gets: a connection string without secrets, and its environment."""
+        """Compose a tool's connection string, without secrets, and its environment."""
         limits = NO_TIME_LIMITS if self.installation.major >= IDLE_SESSION_TIMEOUT_SINCE else ""
         options = f"{limits} {self.options}".strip()
         connection, secret = tool_connection(self.place, dbname, options=options)
@@ -88,7 +88,7 @@ class TargetTools:
     options: str = ""
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
-        """Compose what a tool gets: a connection string without secrets, and its environment."""
+        """Compose a tool's connection string, without secrets, and its environment."""
         target = on_database(self.target, dbname)
         environment = target.tool_environment(notice_our_death=True)
         parameters = conninfo_to_dict(target.conninfo("pgvow restore", notice_our_death=True))
@@ -118,7 +118,7 @@ class RestoreError:
 
 
 def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
-    """Whether an entry is known to fail where it is restored, and nothing is lost by it.
+    """Whether an entry is known to fail when it is restored, without any loss.
 
     These are all: the schema ``public`` is in every new database, and only the owner of an
     extension, often a superuser, may comment on it. They are left out, so that whatever else fails
@@ -131,11 +131,11 @@ def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How pg_restore is run: ``jobs``, and what of an archive it leaves out.
+    """How pg_restore is run: ``jobs``, and the parts of an archive that it leaves out.
 
-    ``tick`` is called several times a second, ``warn`` with what pg_restore printed though it
-    succeeded. ``alone`` has one connection that commits each statement, for definitions without
-    rows: one transaction would lock every object.
+    ``tick`` is called several times a second, ``warn`` with the messages that pg_restore printed
+    though it succeeded. ``alone`` has one connection that commits each statement, for definitions
+    without rows: one transaction would lock every object.
     """
 
     jobs: int = 2
@@ -203,24 +203,24 @@ def _watched(
 def _error(ended: Ended, wave: Wave) -> RestoreError:
     entry = _ENTRY.search(ended.stderr)
     error = _ERROR.search(ended.stderr)
-    said = (error[1] if error else ended.stderr).strip()
+    message = (error[1] if error else ended.stderr).strip()
     return RestoreError(
-        dump_id=int(entry[1]) if entry else _entry_at(said, wave),
-        complaint=said or f"pg_restore ended with status {ended.returncode}",
+        dump_id=int(entry[1]) if entry else _entry_at(message, wave),
+        complaint=message or f"pg_restore ended with status {ended.returncode}",
         stage=wave.stage,
     )
 
 
-def _entry_at(said: str, wave: Wave) -> int | None:
+def _entry_at(message: str, wave: Wave) -> int | None:
     """Find the entry that failed: workers of a parallel restore name a statement or a table."""
-    command, table = _COMMAND.search(said), _COPY.search(said)
-    found = [
+    command, table = _COMMAND.search(message), _COPY.search(message)
+    numbers = [
         entry.dump_id
         for entry in wave.entries
         if (command and entry.defn.strip().startswith(command[1].strip()))
         or (table and entry.is_table_data and entry.tag == table[1])
     ]
-    return found[0] if len(found) == 1 else None
+    return numbers[0] if len(numbers) == 1 else None
 
 
 @contextmanager

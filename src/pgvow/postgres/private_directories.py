@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 PREFIX = "pgvow-"
 SOCKET_NAME = ".s.PGSQL.{port}"
 _OWNER = "owner.lock"
-# What the smallest of the systems we know allows in sun_path (macOS; Linux has 107).
+# The shortest sun_path of all known systems (macOS; Linux has 107).
 _SOCKET_PATH_LIMIT = 103
 _LONGEST_SOCKET_NAME = len(SOCKET_NAME.format(port=65535))
-_RANDOM_PART = 8  # what mkdtemp appends
+_RANDOM_PART = 8  # the suffix of mkdtemp
 _UNPRIVILEGED = ("nobody", "postgres")
 _UNKNOWN = 0
 _PATIENCE = 10.0
@@ -55,7 +55,7 @@ class Account:
     switch: bool
 
     def popen_arguments(self) -> dict[str, Any]:
-        """What subprocess needs to start a program as this user, with no other groups."""
+        """Arguments for subprocess that start a program as this user, with no other groups."""
         if not self.switch:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
@@ -73,7 +73,7 @@ class Account:
         return all(self._may(way, stat.S_IXOTH) for way in ways)
 
     def reads(self, path: Path) -> bool:
-        """Whether it reaches a file or folder and may read what is there."""
+        """Whether this user may reach and read a file or folder."""
         real = path.resolve()
         return not self.switch or (self.enters(real.parent) and self._may(real, stat.S_IROTH))
 
@@ -84,10 +84,10 @@ class Account:
 
 
 def server_account() -> Account:
-    """The account for servers: ours, or an unprivileged one where we are root.
+    """The account for servers: ours, or an unprivileged one if we are root.
 
     ``nobody`` before ``postgres``, whose files are those of the real server of this machine:
-    what a dump brings with it must not reach them. Raises AccessDenied where neither exists.
+    code in a dump must not reach them. Raises AccessDenied if neither exists.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), switch=False)
@@ -135,7 +135,7 @@ class Scratch:
 
 
 def translated(error: OSError) -> PgvowError:
-    """Say in our words what the file system refused."""
+    """Translate an error of the file system."""
     facts = {"Path": str(error.filename)} if error.filename else {}
     cause = error.strerror or str(error)
     if isinstance(error, PermissionError):
@@ -160,7 +160,7 @@ def _own(path: Path) -> int:
 
 
 def _places() -> list[Path]:
-    """Where directories of ours may be: TMPDIR first, /tmp where that does not serve."""
+    """Folders for our directories: TMPDIR first, /tmp if that does not serve."""
     with SignalsKeptBack() as signals:  # Python tries the directory with a file, the first time
         first = Path(tempfile.gettempdir()).absolute()
     signals.deliver()
@@ -205,10 +205,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def clear_abandoned() -> list[Path]:
-    """Remove what owners left that died before they could; returns what was removed.
+    """Remove directories whose owners died; returns their paths.
 
     A server still running in one is ended first. Directories of living owners, of other users, or
-    without an owner file of ours are left alone, and so is what cannot be removed.
+    without an owner file of ours are left alone, and so are those that cannot be removed.
     """
     return [path for path in _candidates() if _clear(path)]
 
@@ -233,7 +233,7 @@ def _own_uids() -> set[int]:
 
 @contextlib.contextmanager
 def _claimed(path: Path) -> Iterator[bool]:
-    """Hold the owner's lock; False where somebody living holds it, or it is not of our making."""
+    """Take the owner's lock; False if a living process holds it, or it is not our file."""
     handle = os.open(path / _OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(handle)
@@ -252,9 +252,9 @@ def _locks(handle: int) -> bool:
 
 
 def _end_server(path: Path) -> bool:
-    """End the server that listens in ``path``, if one does; False where it will not end.
+    """End the server that listens in ``path``, if one does; False if it does not end.
 
-    Where the kernel has parent-death signals it is on its way out already. The kernel names the
+    A kernel with parent-death signals has ended it already. The kernel names the
     process, not a file in there, for that file is the server's to write and we may be root.
     """
     for signum in (signal.SIGQUIT, signal.SIGKILL):
@@ -283,7 +283,7 @@ def _listener(path: Path) -> int | None:
 
 
 def _peer(client: socket.socket) -> int:
-    """Process id of the other end; _UNKNOWN where nothing tells, or it is no server of ours."""
+    """Process id of the other end; _UNKNOWN if it cannot be found out, or is no server of ours."""
     if sys.platform == "darwin":
         return client.getsockopt(_DARWIN_SOL_LOCAL, _DARWIN_LOCAL_PEERPID)
     if not hasattr(socket, "SO_PEERCRED"):
@@ -295,7 +295,7 @@ def _peer(client: socket.socket) -> int:
 
 
 def _remove(path: Path) -> bool:
-    """Remove a directory, its owner file last: what is left of it can be cleared another time.
+    """Remove a directory, its owner file last, so that a rest can be cleared another time.
 
     Everything goes through the directory's handle, for another may own it by now and have put a
     link in its place. The backends of a server that was killed may still be writing: try again.

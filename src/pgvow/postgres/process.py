@@ -1,4 +1,4 @@
-"""Run PostgreSQL's programs: no shell, no orphans, and what they had to say."""
+"""Run PostgreSQL's programs: no shell, no orphans, and their messages."""
 
 from __future__ import annotations
 
@@ -36,17 +36,18 @@ _LONGEST_LINE = 8 << 10
 def die_with_parent() -> None:
     """Ask the kernel, between fork and exec, to end this child when its parent dies.
 
-    SIGTERM, because pg_dump answers it by cancelling what its session is doing or waiting for:
-    otherwise a pg_dump that waits for a lock outlives its parent's ``kill -9``, and the session
-    outlives the pg_dump. Linux only; elsewhere the child goes on and its file is never published.
-    The kernel means the *thread* that forked: start tools from a thread that lives long enough.
+    SIGTERM, because pg_dump answers it by cancelling the statement that its session runs or waits
+    for: otherwise a pg_dump that waits for a lock outlives its parent's ``kill -9``, and the
+    session outlives the pg_dump. Linux only; elsewhere the child goes on and its file is never
+    published. The kernel means the *thread* that forked: start tools from a thread that lives long
+    enough.
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _pidfd(pid: int) -> int | None:
-    """Open a descriptor that becomes readable when a child ends; None where there is none."""
+    """Open a descriptor that becomes readable when a child ends; None if the system has none."""
     try:
         return os.pidfd_open(pid) if _LINUX else None
     except OSError:
@@ -55,7 +56,7 @@ def _pidfd(pid: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended: its exit status (negative: a signal) and what it complained of."""
+    """How a program ended: its exit status (negative: a signal) and its error messages."""
 
     returncode: int
     stderr: str
@@ -172,7 +173,7 @@ class Tool:
         return self._process.stdin
 
     def take_complaints(self) -> str:
-        """Take what it has written to its stderr since the last time."""
+        """Take the text that it has written to its stderr since the last call."""
         return self._complaints.take()
 
     def poll(self, seconds: float) -> Ended | None:

@@ -1,9 +1,9 @@
 """Databases and roles that exist for one proof, on whatever server it is made.
 
-On a server that goes on afterwards, what a proof makes is known by names and comments that carry
-its mark, and that it lives by a session of the mark as ``application_name``: the server ends that
-with our process, however it ends. What has the mark of a proof without a session is cleared away by
-the next proof there.
+On a server that goes on afterwards, the objects of a proof are known by names and comments that
+carry its mark, and that it lives by a session of the mark as ``application_name``: the server ends
+that with our process, however it ends. An object with the mark of a proof without a session is
+cleared away by the next proof there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _STEPS = (
 
 
 class ProofSite:
-    """Where one proof makes its databases and roles; a context manager that clears them away.
+    """The databases and roles of one proof; a context manager that clears them away.
 
     ``session`` is one into another database of the server. ``lasting`` says that the server goes on
     afterwards: a throw-away one needs no clearing. Raises psycopg.Error.
@@ -90,7 +90,7 @@ class ProofSite:
         try:
             self._clear()
         except (psycopg.Error, ConnectionFailed):
-            if error is None:  # else what went wrong before is what is raised
+            if error is None:  # else the earlier error is raised
                 raise
 
     def _clear(self) -> None:
@@ -111,7 +111,7 @@ class ProofSite:
             drop_restorer(self.session, name)
 
     def clear_abandoned(self) -> list[str]:
-        """Drop what proofs left that were killed; returns the names of databases and roles."""
+        """Drop databases and roles of killed proofs; returns their names."""
         if not self._lasting:
             return []
         cleared: list[str] = []
@@ -123,8 +123,8 @@ class ProofSite:
             with suppress(psycopg.Error):
                 drop_restorer(self.session, name)
                 cleared.append(name)
-        found = self.session.execute(query("stand_ins")).fetchall()
-        return cleared + self._drop_roles({proof for _, proof, has_ended in found if has_ended})
+        stand_ins = self.session.execute(query("stand_ins")).fetchall()
+        return cleared + self._drop_roles({proof for _, proof, has_ended in stand_ins if has_ended})
 
     @property
     def databases(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ class ProofSite:
     def database(self, *, encoding: str, settings: Iterable[Statement] = ()) -> str:
         """Give an empty database, in the locale found and with these settings, by its name.
 
-        What the server refuses of the settings is told in ``refused_settings``, and left out: it
+        A setting that the server refuses is kept in ``refused_settings``, and left out: it
         may be that nothing depends on it.
         """
         name, self._unused = self._unused, None
@@ -163,9 +163,9 @@ class ProofSite:
         return name
 
     def find_locale(self, *, encoding: str, locale: Mapping[str, str]) -> str | None:
-        """Take the locale if this server has it, else C, and return what it said of the other.
+        """Take the locale if this server has it, else C; return the refusal of the first.
 
-        Raises CannotBeProven without the right to make databases, PgvowError where none of this
+        Raises CannotBeProven without the right to make databases, PgvowError if none of this
         encoding can be made at all.
         """
         complaint = None
@@ -211,23 +211,23 @@ class ProofSite:
         """Make the roles that are missing, so that nobody can log in as one.
 
         Those named in ``superusers`` too become superusers: nobody else may own an event trigger.
-        What stands in for another proof at the same time is taken over. Raises CannotBeProven
+        Roles that another proof made at the same time are shared. Raises CannotBeProven
         without the right to make roles.
         """
         wanted = {name for name in names if _can_be_made(name)}
-        there = {name for (name,) in self.session.execute(query("roles"))}
+        existing = {name for (name,) in self.session.execute(query("roles"))}
         marked = {name for name, _, _ in self.session.execute(query("stand_ins"))}
         above = frozenset(superusers)
         self._has_roles = True
         try:
-            for name in sorted(wanted - there):
+            for name in sorted(wanted - existing):
                 with self.session.transaction():
                     self.session.execute(_create_role(name, superuser=name in above))
                     self._mark_role(name)
             for name in sorted(wanted & marked):
                 self._mark_role(name)
         except errors.InsufficientPrivilege as error:
-            missing = ", ".join(sorted(wanted - there))
+            missing = ", ".join(sorted(wanted - existing))
             raise CannotBeProven(
                 f"{str(error).strip()}: the backup names roles that this server does not have:"
                 f" {missing}",
@@ -245,7 +245,7 @@ class ProofSite:
         return str(row[0]) if row else ""
 
     def _drop_roles(self, proofs: set[str]) -> list[str]:
-        """Drop what stood in for these proofs; what another has begun to use stays, marked."""
+        """Drop the roles that stood in for these proofs; those that another uses stay, marked."""
         dropped: list[str] = []
         for name, proof, _ in self.session.execute(query("stand_ins")).fetchall():
             if proof in proofs:
@@ -272,15 +272,15 @@ def _statement(name: str, encoding: str, locale: Mapping[str, str]) -> sql.Compo
 
 
 def _create_role(name: str, *, superuser: bool) -> sql.Composed:
-    more = sql.SQL(" SUPERUSER" if superuser else "")
-    return sql.SQL("CREATE ROLE {} NOLOGIN{}").format(sql.Identifier(name), more)
+    superuser_option = sql.SQL(" SUPERUSER" if superuser else "")
+    return sql.SQL("CREATE ROLE {} NOLOGIN{}").format(sql.Identifier(name), superuser_option)
 
 
 def _drop_subscriptions(place: Place, name: str) -> None:
-    """Drop what would forbid to drop the database, without asking any publisher."""
+    """Drop subscriptions, which would keep the database, without asking any publisher."""
     with suppress(psycopg.Error, ConnectionFailed), open_session(place, name) as session:
-        for (found,) in session.execute(query("subscriptions")).fetchall():
-            subscription = sql.Identifier(found)
+        for (subscription_name,) in session.execute(query("subscriptions")).fetchall():
+            subscription = sql.Identifier(subscription_name)
             for statement in (
                 "ALTER SUBSCRIPTION {} DISABLE",
                 "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",

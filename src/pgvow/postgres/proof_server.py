@@ -26,7 +26,7 @@ class Place(Protocol):
 class GivenServer:
     """The server that a connection string of the user's leads to.
 
-    ``options`` are what its databases are asked for at the start, instead of the string's own.
+    ``options`` replace the connection string's own.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -54,9 +54,9 @@ class GivenServer:
 
 
 def tool_connection(place: Place, dbname: str, *, options: str = "") -> tuple[str, dict[str, str]]:
-    """Split a connection string for a tool: what its command line has, and its environment.
+    """Split a connection string for a tool into command line and environment.
 
-    ``options`` are added where it has some, for they would hide those of PGOPTIONS.
+    ``options`` are added if it has some, for they would hide those of PGOPTIONS.
     """
     parameters = conninfo_to_dict(place.conninfo(dbname))
     if options and "options" in parameters:

@@ -1,7 +1,7 @@
 """A session that copies: a psql of its own, fed with statements, read at full speed.
 
 psql reads a row from libpq in a third of the time that any way from Python takes, and does it
-beside us on another core. What it prints for each statement ends with a mark that begins with a
+beside us on another core. Its output for each statement ends with a mark that begins with a
 byte that COPY text never has: a vertical tab is written there as a backslash and a letter. A single
 byte is found many times as fast as several.
 """
@@ -115,7 +115,7 @@ class CopySession:
         end_all([self], within=_GOODBYE_WITHIN)
 
     def doing(self, what: str) -> None:
-        """Take note of what is done now, for the report of its silence."""
+        """Note the present activity, for the report of its silence."""
         self._tool.peer.doing = what
 
     def kill(self) -> None:
@@ -124,11 +124,11 @@ class CopySession:
         self._tool.kill()
 
     def prepare(self, *, started: float | None = None) -> None:
-        """Wait until the session stands, and set in it what pg_dump sets in its own.
+        """Wait until the session stands, and make the settings in it that pg_dump makes in its own.
 
         libpq gives up a server that is silent, but not a pooler that lets in and then has no
         session to give: twice what a connection may take, since ``started``, is as long as we
-        wait. Raises ConnectionFailed, AccessDenied where psql is not let in, and psycopg's errors.
+        wait. Raises ConnectionFailed, AccessDenied if psql is refused, and psycopg's errors.
         """
         if patience := self._target.connect_seconds:
             self._ready_by = (started or time.monotonic()) + 2 * patience
@@ -159,7 +159,7 @@ class CopySession:
     def command(self, statement: Composable, *, then: str = "") -> bytes:
         """Return the input for a composed statement, for ``then`` if any, and for the mark.
 
-        Nothing in it is read by psql's lexer but what ``psql_input`` lets through.
+        psql's lexer reads nothing of it but the output of ``psql_text.for_psql``.
         """
         text = statement.as_string(self._session)
         return for_psql(text, unknown=self._unknown, then=then) + self._echo
@@ -189,16 +189,16 @@ class CopySession:
         """Yield the output of one command in pieces of just ``size`` bytes, but for the last.
 
         Each piece begins a buffer of its own, and fills at least half of it. Raises psycopg.Error
-        where the statement failed.
+        if the statement failed.
         """
         filled = len(self._rest)
         buffer = self._buffer(size)
         searched = 0
         while True:
-            found = self._marked(buffer, searched, filled)
-            if 0 <= found <= filled - self._marker_size:
+            mark = self._marked(buffer, searched, filled)
+            if 0 <= mark <= filled - self._marker_size:
                 break
-            searched = filled if found < 0 else found
+            searched = filled if mark < 0 else mark
             if filled >= size + self._marker_size:
                 self._rest = bytes(memoryview(buffer)[size:filled])
                 yield memoryview(buffer)[:size]
@@ -206,19 +206,19 @@ class CopySession:
                 buffer = self._buffer(size)
                 continue
             filled += self._read(memoryview(buffer)[filled:])
-        yield from self._end(buffer, found, filled, size)
+        yield from self._end(buffer, mark, filled, size)
 
     def _marked(self, buffer: bytearray, begin: int, filled: int) -> int:
-        """Find the mark, or what may be its beginning; -1: there is neither."""
-        found = buffer.find(_MARK, begin, filled)
-        while 0 <= found <= filled - self._marker_size and not buffer.startswith(
-            self._marker, found
+        """Find the mark, or its possible beginning; -1: there is neither."""
+        position = buffer.find(_MARK, begin, filled)
+        while 0 <= position <= filled - self._marker_size and not buffer.startswith(
+            self._marker, position
         ):  # no COPY text has one, but an answer may
-            found = buffer.find(_MARK, found + 1, filled)
-        return found
+            position = buffer.find(_MARK, position + 1, filled)
+        return position
 
     def _end(self, buffer: bytearray, found: int, filled: int, size: int) -> Iterator[memoryview]:
-        """Yield what is before the mark, and keep what is behind it for the next command."""
+        """Yield the bytes before the mark, and keep those behind it for the next command."""
         view = memoryview(buffer)
         state = bytes(view[found + len(self._marker) : found + self._marker_size - 1])
         self._rest = bytes(view[found + self._marker_size : filled])
@@ -264,16 +264,16 @@ class CopySession:
     def _complaint(self) -> str:
         """The first error that psql told; it comes by another pipe than the mark."""
         deadline = time.monotonic() + _COMPLAINT_WITHIN
-        said = ""
+        text = ""
         complaint: Complaint | None = None
         while time.monotonic() < deadline:
-            said += self._tool.take_complaints() + "\n"
-            found = first_complaint(said)
-            if found and found.whole:
-                return str(found)
-            if found and not complaint:
+            text += self._tool.take_complaints() + "\n"
+            first = first_complaint(text)
+            if first and first.whole:
+                return str(first)
+            if first and not complaint:
                 deadline = time.monotonic() + _REST_WITHIN
-            complaint = found
+            complaint = first
             time.sleep(0.01)
         return str(complaint or "")
 
@@ -306,9 +306,9 @@ def end_all(sessions: Sequence[CopySession], *, within: float) -> None:
 
 @contextmanager
 def prepared(start: Callable[[], CopySession], count: int) -> Iterator[Sequence[CopySession]]:
-    """Start so many sessions, and end them together, at once where something has failed.
+    """Start so many sessions, and end them together, at once if something has failed.
 
-    Raises what ``CopySession.prepare`` does.
+    Raises the errors of ``CopySession.prepare``.
     """
     sessions: list[CopySession] = []
     patience = _GOODBYE_AT_ERRORS_WITHIN
@@ -343,7 +343,7 @@ def _not_ready(target: Target, seconds: float) -> ConnectionFailed:
 
 
 def _failed(state: str, complaint: str) -> psycopg.Error:
-    """Make of an SQLSTATE what psycopg would have raised."""
+    """Return the error that psycopg raises for an SQLSTATE."""
     try:
         kind: type[psycopg.Error] = psycopg.errors.lookup(state)
     except KeyError:
@@ -366,7 +366,7 @@ def _ahead_bytes(pipe: int) -> int:
 
 
 def _widen(pipe: int) -> None:
-    """Let the pipe hold more than 64 KiB, where that is allowed."""
+    """Let the pipe hold more than 64 KiB, if that is allowed."""
     try:
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError:

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 _PREFIX = r"(?:psql:(?:<stdin>:\d+:)? )?"
-# "ERROR:  57014: canceling statement", where some psql put their own name in front.
+# "ERROR:  57014: canceling statement", some psql put their own name in front.
 _FROM_SERVER = re.compile(_PREFIX + r"(\w+): +(?:([0-9A-Z]{5}): )?(.*)")
 _FROM_PSQL = re.compile(_PREFIX + r"(?:error|fatal): (.*)")
 _ERRORS = frozenset({"ERROR", "FATAL", "PANIC"})
@@ -32,7 +32,7 @@ _LABELS = re.compile(r"\s|LINE \d+:|DETAIL:|HINT:|QUERY:|CONTEXT:|STATEMENT:|LOC
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """An error: its SQLSTATE, where it has one; ``whole`` tells that no more of it can come."""
+    """An error: its SQLSTATE, if it has one; ``whole`` if no more of it can come."""
 
     state: str
     text: str
@@ -47,7 +47,7 @@ def first_complaint(said: str) -> Complaint | None:
     """Find the first error, by its severity: notices and warnings, however long, are none.
 
     Of lines that nobody's form fits (libpq's own, of a connection that is gone) the first counts
-    where there is no error.
+    if there is no error.
     """
     unknown: Complaint | None = None
     passing = False  # through a message that is no error
@@ -67,22 +67,22 @@ def first_complaint(said: str) -> Complaint | None:
 def _error(line: str) -> Complaint | None:
     if own := _FROM_PSQL.fullmatch(line):
         return Complaint("", own[1], whole=True)
-    found = _FROM_SERVER.fullmatch(line)
-    if found and _is_error(found[1], found[2] or ""):
-        return Complaint(found[2] or "", found[3])
+    parts = _FROM_SERVER.fullmatch(line)
+    if parts and _is_error(parts[1], parts[2] or ""):
+        return Complaint(parts[2] or "", parts[3])
     return None
 
 
 def _is_error(severity: str, state: str) -> bool:
-    """By the severity; where the server says it in another language, by the SQLSTATE's class."""
+    """Decide by the severity; if that is in another language, by the SQLSTATE's class."""
     if severity in _ERRORS or severity in _OTHERS or not state:
         return severity in _ERRORS
     return not state.startswith(_CLASSES_OF_OTHERS)
 
 
 def _begins(line: str) -> bool:
-    found = _FROM_SERVER.fullmatch(line)
-    return found is not None and (found[2] is not None or found[1] in _OTHERS)
+    parts = _FROM_SERVER.fullmatch(line)
+    return parts is not None and (parts[2] is not None or parts[1] in _OTHERS)
 
 
 def _with_hint(error: Complaint, behind: list[str]) -> Complaint:
@@ -101,7 +101,8 @@ def plain(statement: str, *, unknown: bool = False) -> str | None:
     ``unknown`` is for bytes of no known encoding, carried as LATIN1: those beyond ASCII stay.
     """
     parts = _NAME.split(statement)
-    # What is outside has no quote but of plain literals: so these are names, and nothing else.
+    # The text outside has no quotes but those of plain literals: so these are names, and nothing
+    # else.
     if any(_COMMENT in part or not _OUTSIDE.fullmatch(part) for part in parts[::2]):
         return None
     pattern = _TO_ESCAPE_OF_UNKNOWN if unknown else _TO_ESCAPE
@@ -110,15 +111,16 @@ def plain(statement: str, *, unknown: bool = False) -> str | None:
 
 
 def _escaped(name: str, pattern: re.Pattern[str]) -> str:
-    found = pattern.sub(lambda one: f"!+{ord(one[0]):06x}", name)
-    return f'"{name}"' if found == name else f"U&\"{found}\" UESCAPE '!'"
+    escaped = pattern.sub(lambda match: f"!+{ord(match[0]):06x}", name)
+    return f'"{name}"' if escaped == name else f"U&\"{escaped}\" UESCAPE '!'"
 
 
 def for_psql(statement: str, *, unknown: bool = False, then: str = "") -> bytes:
     """Return the input by which psql runs one composed statement, and ``then`` behind it.
 
     ``then`` is a constant of ours; a plain statement is sent in one message with it. Any other has
-    to be sent after ``CopySession.end_at_errors``: psql reports no SQLSTATE of what it hands back.
+    to be sent after ``CopySession.end_at_errors``: psql reports no SQLSTATE of a statement that it
+    hands back.
     """
     encoding, codec = ("SQL_ASCII", "latin-1") if unknown else ("UTF8", "utf-8")
     text = plain(statement, unknown=unknown)

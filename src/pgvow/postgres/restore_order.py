@@ -51,9 +51,9 @@ def waves(
     """Divide entries into waves: all rows, indexes, conditions, views, event triggers.
 
     To build an index and to read the table go together; a constraint waits until nobody reads, and
-    has the table's indexes wait as well. Event triggers come last of all, or they would act on what
-    is still to be made. ``above`` are the numbers of entries that a superuser restores, if another
-    role restores the rest.
+    has the table's indexes wait as well. Event triggers come last of all, or they would act on
+    objects still to be made. ``above`` are the numbers of entries that a superuser
+    restores, if another role restores the rest.
     """
     last = (_fillings(entries), event_triggers(entries))
     numbers = {entry.dump_id for part in last for entry in part}
@@ -92,11 +92,11 @@ def _by_new_sessions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
 
 
 def refreshes(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Choose what fills materialized views, if the archive has tables with row security.
+    """Choose the entries that fill materialized views, if the archive has tables with row security.
 
     A view is filled as its owner, who may be subject to it. Without it, as pg_restore does all else
-    so that nothing is left out unnoticed, the server refuses; with it, it gives what it gave at the
-    source. Nothing but other such views depends on it.
+    so that nothing is left out unnoticed, the server refuses; with it, it returns the rows that it
+    returned at the source. Nothing but other such views depends on it.
     """
     if all(entry.desc != _ROW_SECURITY for entry in entries):
         return ()
@@ -104,7 +104,7 @@ def refreshes(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 def _fillings(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Choose what fills materialized views, and the statistics of those."""
+    """Choose the entries that fill materialized views, and their statistics."""
     fills = {entry.dump_id for entry in entries if entry.desc == _REFRESH}
     return tuple(
         entry
@@ -134,7 +134,7 @@ def event_triggers(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 def _indexes_alone(late: Sequence[Entry]) -> dict[int, Entry]:
-    """Choose the indexes that need nothing but what comes before all of them, by their numbers."""
+    """Choose the indexes that need only entries that come before all of them, by their numbers."""
     others = {entry.dump_id for entry in late}
     indexes: dict[int, Entry] = {}
     for entry in late:

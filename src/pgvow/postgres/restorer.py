@@ -1,4 +1,4 @@
-"""A role that exists for one restore, so that what the source's roles wrote runs with few rights.
+"""A role for one restore, so that code of the source's roles runs with few rights.
 
 Checks, generated columns, functions of indexes and partition keys run as whoever restores. As a
 superuser's they could run programs and make any role a superuser; SET ROLE is no protection, for a

@@ -1,4 +1,4 @@
-"""Ask a server what it is, and whether something stands between us and it."""
+"""Ask a server for its facts, and whether a pooler stands between us and it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROUNDS_BEHIND_POOLER = 10
 
 
 def server_facts(session: Session) -> ServerFacts:
-    """Ask what the server, the database and our role are."""
+    """Ask for the facts of the server, the database and our role."""
     with session.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(query("server_facts")).fetchone()
     if row is None:
@@ -48,7 +48,7 @@ def behind_pooler(session: Session) -> bool:
 
 
 def refuse_transaction_pooler(target: Target, session: Session) -> None:
-    """Raise ConfigurationError where a pooler shares sessions between transactions.
+    """Raise ConfigurationError if a pooler shares sessions between transactions.
 
     There an exported snapshot is not there for the next session, and settings leak to strangers.
     Two connections that are given the same server process, or one that is given two, prove it.
@@ -79,9 +79,9 @@ def refuse_transaction_pooler(target: Target, session: Session) -> None:
 def _shares(session: Session, other: Session) -> bool:
     """Tell whether a pooler was seen to hand the server's processes around.
 
-    It gives the process that was used last (``other`` gets what ``session`` just had) or takes
-    turns (``session`` itself is moved on): asked for it twice, with two processes taking turns and
-    ``other`` keeping one of them, ``session`` would else be given the same one again.
+    It gives the process that was used last (``other`` gets the process that ``session`` just had)
+    or takes turns (``session`` itself is moved on): asked for it twice, with two processes taking
+    turns and ``other`` keeping one of them, ``session`` would else be given the same one again.
     """
     first, again = _backend(session), _backend(session)
     with other.transaction():

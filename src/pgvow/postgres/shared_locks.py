@@ -1,4 +1,4 @@
-"""The workers' locks and their common snapshot: each holds what it reads to its last row."""
+"""The workers' locks and common snapshot: each locks the tables that it reads."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class SharedLocks:
         )
 
     def adopt(self, snapshot: str) -> None:
-        """Have every session read what the exported snapshot sees."""
+        """Import the exported snapshot in every session."""
         adopting = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
         self._each([session.command(adopting) for session in self._sessions])
 
     def sizes(self, oids: Sequence[int]) -> Mapping[int, int]:
-        """Ask each session for what it has locked, so that nobody can make it wait."""
+        """Lock again what each session has locked, which cannot wait."""
         wanted = set(oids)
         asked: list[list[int]] = []
         for share in self._shares:

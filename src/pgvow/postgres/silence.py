@@ -7,7 +7,7 @@ the time allowed, another session asks the server: a statement that it reports a
 waiting for its client, is work (the count of a terabyte, an index, a lock within its own time-out).
 Silence therefore means neither data nor a server that answers.
 
-What is silent is ended by force: programs are killed, and the socket of a session is shut down, so
+A silent peer is ended by force: programs are killed, and the socket of a session is shut down, so
 that libpq returns and the thread that waited gets an error. Whatever that error is turned into on
 its way, ``watching`` raises ``Stalled`` in its place.
 
@@ -113,7 +113,7 @@ class Peer:
 def processor_time(pid: int) -> object:
     """Return the processor time that a process and its children have had; comparable alone.
 
-    Empty on a system without /proc: then what the process writes is its only sign.
+    Empty on a system without /proc: then its output is its only sign.
     """
     task = Path(f"/proc/{pid}/task/{pid}")
     times: list[object] = []
@@ -236,7 +236,7 @@ class Watchdog:
             peer.end()
 
     def _hasten(self, peers: list[Peer], now: float) -> None:
-        """End what keeps the run from clearing up."""
+        """End the peers that keep the run from clearing up."""
         most = min(_AFTERWARDS, self._patience.stall)
         for peer in peers:
             since = peer.since
@@ -249,7 +249,7 @@ _current: Watchdog | None = None
 
 @contextmanager
 def watching(patience: Patience, code: int) -> Iterator[None]:
-    """End what is done in the block if nothing moves any more, or if it takes too long.
+    """End the block if nothing moves any more, or if it takes too long.
 
     Raises Stalled, with the exit code given, in the place of whatever the end looked like.
     """

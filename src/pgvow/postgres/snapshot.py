@@ -50,7 +50,7 @@ class Table:
 
     @property
     def identity(self) -> tuple[int, str, str, bool, str]:
-        """What must not change between reading the catalog and holding the lock."""
+        """The facts that must not change between reading the catalog and holding the lock."""
         return (self.oid, self.schema, self.name, self.has_rows, self.filter)
 
     @property
@@ -63,7 +63,7 @@ class Table:
 class HeldSnapshot:
     """A snapshot, the session that exported it, and the tables that this session keeps locked.
 
-    ``locked`` is False where the server's lock table was too small for them: then the tables are
+    ``locked`` is False if the server's lock table was too small for them: then the tables are
     safe only from the moment pg_dump holds its own locks. ``watched`` tells whether a tool may ask
     the server to notice our death.
     """
@@ -200,7 +200,7 @@ def hold_snapshot(
 ) -> Iterator[HeldSnapshot]:
     """Hold locks and an exported snapshot until the block is left, then release both.
 
-    Without ``locked``, or where the server's lock table is too small, the snapshot alone. Raises
+    Without ``locked``, or if the server's lock table is too small, the snapshot alone. Raises
     LockNotGranted when a table stays locked by others until the deadline.
     """
     with target.connect("snapshot") as session:
@@ -246,7 +246,7 @@ def persist(
 ) -> HeldSnapshot:
     """Try until it succeeds or the time is up, with growing pauses.
 
-    Raises LockNotGranted, and psycopg's errors: OutOfMemory where the lock table is too small.
+    Raises LockNotGranted, and psycopg's errors: OutOfMemory if the lock table is too small.
     """
     pause = _FIRST_PAUSE
     while True:
@@ -296,7 +296,7 @@ def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | Non
         raise _TryAgainError(str(error).strip()) from error
     row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
     seen = read_tables(session, chosen)
-    if row is None or [one.identity for one in seen] != [one.identity for one in tables]:
+    if row is None or [table.identity for table in seen] != [table.identity for table in tables]:
         raise _TryAgainError("tables were created, renamed or dropped meanwhile")
     for table in seen:
         if table.filter and table.has_rows:  # before pg_dump runs it
@@ -315,7 +315,7 @@ def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | Non
 
 
 def lock_statement(tables: Sequence[Table]) -> sql.Composed:
-    """Compose the statement that locks the tables, or fails at once where one is locked."""
+    """Compose the statement that locks the tables, or fails at once if one is locked."""
     # ONLY: children are in the list in their own right, and a lock on a parent alone would take
     # those of children that the catalog did not show us.
     names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(table.identifier) for table in tables)
@@ -323,14 +323,14 @@ def lock_statement(tables: Sequence[Table]) -> sql.Composed:
 
 
 def read_tables(session: Session, chosen: Chosen | None = None) -> tuple[Table, ...]:
-    """Read from the catalog what pg_dump locks and whose rows it copies."""
+    """Read from the catalog the tables that pg_dump locks, and those whose rows it copies."""
     with session.cursor(row_factory=class_row(Table)) as cursor:
         tables = tuple(cursor.execute(query("tables")).fetchall())
     return tables if chosen is None else chosen.of(tables)
 
 
 def _wal_position(session: Session) -> str | None:
-    """Ask how far the WAL is, before there is a snapshot; None where the role may not.
+    """Ask how far the WAL is, before there is a snapshot; None if the role may not.
 
     Asked afterwards it would be behind changes that the snapshot does not see, and a page that has
     them would pass for unchanged.
@@ -343,7 +343,7 @@ def _wal_position(session: Session) -> str | None:
 
 
 def _snapshot_facts(session: Session, position: str | None) -> SnapshotFacts | None:
-    """Ask what a later backup may want to know; None where the role may not."""
+    """Ask for facts that a later backup may use; None if the role may not."""
     if position is None:
         return None
     try:
@@ -360,4 +360,4 @@ def end_transaction(session: Session) -> None:
     try:
         session.execute("ROLLBACK")
     except psycopg.Error:
-        session.close()  # broken already: the server has released what it held
+        session.close()  # broken already: the server has released its locks

@@ -75,10 +75,12 @@ def failed_entry(error: RestoreError, entries: Sequence[Entry]) -> Entry | None:
     if error.dump_id is not None:
         return next((entry for entry in entries if entry.dump_id == error.dump_id), None)
     if statement := quoted_statement(error.complaint):
-        fitting = [one for one in entries if one.defn.strip().startswith(statement)]
+        fitting = [entry for entry in entries if entry.defn.strip().startswith(statement)]
     else:
         table = _OF_ROWS.search(error.complaint)
-        fitting = [one for one in entries if table and one.is_table_data and one.tag == table[1]]
+        fitting = [
+            entry for entry in entries if table and entry.is_table_data and entry.tag == table[1]
+        ]
     return fitting[0] if len(fitting) == 1 else None
 
 

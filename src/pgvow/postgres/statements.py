@@ -51,7 +51,7 @@ class Token:
 
     @property
     def name(self) -> str | None:
-        """The name it stands for; None where it cannot be one."""
+        """The name it stands for; None if it cannot be one."""
         if self.kind is _Kind.QUOTED:
             return self.text[1:-1].replace('""', '"')
         is_name = self.kind is _Kind.WORD and self.text == self.text.lower()
@@ -59,7 +59,7 @@ class Token:
 
     @property
     def keyword(self) -> str | None:
-        """The keyword it is; None where it is none."""
+        """The keyword it is; None if it is none."""
         is_keyword = self.kind is _Kind.WORD and self.text.isupper()
         return self.text if is_keyword else None
 
@@ -78,7 +78,7 @@ def quoted(name: str) -> str:
 
 
 def statements(text: str) -> Iterator[Statement]:
-    """Yield each statement, without comments and without what is meant for psql."""
+    """Yield each statement, without comments and without psql's own commands."""
     current: list[Token] = []  # a backslash outside of literals is psql's: \connect, \restrict
     for match in _TOKEN.finditer(text):
         token = Token(_Kind(match.lastgroup), match[0])
@@ -104,7 +104,7 @@ def words(statement: Statement) -> tuple[Token, ...]:
 
 
 def for_database(statement: Statement, name: str) -> Statement:
-    """Write another database's name where a statement has one, behind the word DATABASE."""
+    """Write another database's name if a statement has one, behind the word DATABASE."""
     result: list[Token] = []
     expected = renamed = False
     for token in statement:
@@ -118,9 +118,9 @@ def for_database(statement: Statement, name: str) -> Statement:
 
 
 def with_roles(statement: Statement, renamed: Callable[[str], str]) -> Statement:
-    """Write other roles where a statement names some.
+    """Write other roles if a statement names some.
 
-    What stands in parentheses is an expression, or a function's arguments, and names none.
+    Parentheses hold an expression, or a function's arguments, and name none.
     """
     result: list[Token] = []
     expected = False
@@ -138,30 +138,30 @@ def with_roles(statement: Statement, renamed: Callable[[str], str]) -> Statement
 
 
 def roles_in(statement: Statement) -> frozenset[str]:
-    """Every role that a statement names; what labels an object names its provider, and no role."""
-    found: set[str] = set()
+    """Every role that a statement names; a security label names its provider, and no role."""
+    roles: set[str] = set()
 
     def note(name: str) -> str:
-        found.add(name)
+        roles.add(name)
         return name
 
-    said = words(statement)
-    if said and said[0].keyword != "SECURITY":
+    tokens = words(statement)
+    if tokens and tokens[0].keyword != "SECURITY":
         with_roles(statement, note)
-    return frozenset(found)
+    return frozenset(roles)
 
 
 def role_set(statement: Statement) -> str | None:
-    """The role that ``ALTER ROLE … SET`` sets something for; None where it is another statement."""
-    said = words(statement)
-    match [token.keyword for token in said]:
+    """The role that ``ALTER ROLE … SET`` sets something for; None if it is another statement."""
+    tokens = words(statement)
+    match [token.keyword for token in tokens]:
         case ["ALTER", "ROLE", _, *_]:
-            return said[2].name
+            return tokens[2].name
     return None
 
 
 def setting_of(statement: Statement, keyword: str) -> str | None:
-    """Find the name that stands behind ``keyword =``; None where it does not."""
+    """Find the name that stands behind ``keyword =``; None if it does not."""
     place = _setting(statement, keyword)
     return None if place is None else statement[place[1]].name
 

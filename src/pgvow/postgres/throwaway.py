@@ -67,12 +67,12 @@ class ThrowawayServer:
     """A PostgreSQL server that exists while its ``with`` block lasts.
 
     It listens on a Unix socket in a 0700 directory and nowhere else, wants a random password, and
-    runs as an unprivileged user where we are root. On Linux it dies with the *thread* that
+    runs as an unprivileged user if we are root. On Linux it dies with the *thread* that
     entered the block, so enter it in one that lives long enough. Entering also clears away what
     owners left that were killed.
 
-    ``settings`` overrides server settings. ``locale`` None means C.UTF-8 where the system has it.
-    Raises ToolUnsuitable where the programs do not run, PgvowError where the server does not come
+    ``settings`` overrides server settings. ``locale`` None means C.UTF-8 if the system has it.
+    Raises ToolUnsuitable if the programs do not run, PgvowError if the server does not come
     up, with the tail of its log.
     """
 
@@ -134,7 +134,7 @@ class ThrowawayServer:
 
     @property
     def log_path(self) -> Path:
-        """What the server logs; gone with it."""
+        """The server's log; gone with it."""
         return self._base / "server.log"
 
     @property
@@ -145,7 +145,7 @@ class ThrowawayServer:
         return self._process.pid
 
     def conninfo(self, dbname: str) -> str:
-        """A connection string for psycopg; what it says wins over any PG* variable."""
+        """A connection string for psycopg; its settings win over any PG* variable."""
         return make_conninfo(
             "",
             host=self.host,
@@ -209,7 +209,7 @@ class ThrowawayServer:
                 process.wait(seconds)
 
     def _kill(self) -> None:
-        # Where a second Ctrl-C cut stop() short.
+        # If a second Ctrl-C cut stop() short.
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -277,7 +277,7 @@ class ThrowawayServer:
         # itself says which library it misses.
         probe = self._run("postgres", "--version")
         words = [text.strip() for text in (complaint, probe.stderr) if text.strip()]
-        # And it shows the statement that sets the password, should that be what fails.
+        # And it shows the statement that sets the password, should that one fail.
         text = "\n".join(words).replace(self.password, "***")
         if lack := lack_of_system(text, facts={"Directory": str(self._base)}):
             return lack
@@ -382,7 +382,7 @@ def embedded_bin() -> Path | None:
 def vector_settings() -> dict[str, str]:
     """Settings by which another server of major 18 finds the embedded package's pgvector.
 
-    Empty where the package is not installed, or lies where the server's user cannot read it.
+    Empty if the package is not installed, or the server's user cannot read it.
     Older majors do not know these settings. The embedded server itself needs none.
     """
     folder = embedded_bin()

@@ -1,4 +1,4 @@
-"""What a program writes to its standard error, as much of it as tells why it failed."""
+"""Keep as much of a program's standard error as tells why it failed."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Complaints:
         self._last.append(line)
 
     def text(self) -> str:
-        """Return what is kept."""
+        """Return the kept text."""
         with self._lock:
             return self._text()
 
     def take(self) -> str:
-        """Return what is kept, and forget it."""
+        """Return the kept text, and forget it."""
         with self._lock:
             text = self._text()
             self._clear()

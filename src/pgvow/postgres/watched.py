@@ -90,12 +90,12 @@ _UNWATCHED = Peer("", nothing)
 
 
 def awaiting(session: psycopg.Connection[Any]) -> Peer:
-    """Return what is to be entered while a session's answer is waited for by other means."""
+    """Return a context manager to enter while a session's answer is waited for by other means."""
     peer = session.peer if isinstance(session, WatchedConnection) else None
     return peer or _UNWATCHED
 
 
 def doing(session: psycopg.Connection[Any], what: str) -> None:
-    """Take note of what a session does now, for the report of its silence."""
+    """Note a session's present activity, for the report of its silence."""
     if isinstance(session, WatchedConnection) and session.peer is not None:
         session.peer.doing = what

@@ -19,7 +19,7 @@ from pgvow.postgres.sql import query
 if TYPE_CHECKING:
     from pgvow.postgres.connection import Session, Target
 
-# PostgreSQL's own words for what is internal to it are in English always; the SQLSTATE is there for
+# PostgreSQL's internal errors are in English always; the SQLSTATE is there for
 # the one that is not.
 _WORDS = ("invalid memory alloc request size", "enlarge string buffer", "exceeds maximum allowed")
 _TOO_MUCH = "54000"
@@ -91,10 +91,10 @@ def _rows(session: Session, finder: sql.Composed) -> list[str]:
         session.execute(
             "SELECT pg_catalog.set_config('statement_timeout', %s, false)", [f"{_SECONDS}s"]
         )
-        found = session.execute(finder).fetchall()
+        rows = session.execute(finder).fetchall()
     except psycopg.Error:
         return []
-    return [f"{ctid} of {size:,} bytes" for ctid, size in found if size > _SUSPECT_BYTES]
+    return [f"{ctid} of {size:,} bytes" for ctid, size in rows if size > _SUSPECT_BYTES]
 
 
 def _steps(table: str, finder: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the server states about the snapshot: how many rows every table has in it."""
+"""Ask the server how many rows every table has in the snapshot."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
     server's lock table is everybody's.
     """
     counts = sql.SQL(" UNION ALL ").join(_count(*numbered) for numbered in enumerate(tables))
-    more = f" and {len(tables) - 1} more" if tables[1:] else ""
-    doing(session, f"while counting table {readable(session, tables[0].name)}{more}")
+    others = f" and {len(tables) - 1} more" if tables[1:] else ""
+    doing(session, f"while counting table {readable(session, tables[0].name)}{others}")
     with session.transaction(force_rollback=True):
-        found: dict[int, int] = dict(session.execute(counts).fetchall())
-    return [int(found[position]) for position in range(len(tables))]
+        counted: dict[int, int] = dict(session.execute(counts).fetchall())
+    return [int(counted[position]) for position in range(len(tables))]
 
 
 def _count(position: int, table: Table) -> sql.Composed:
@@ -124,7 +124,7 @@ class Witness:
         self._dump_holds_locks.set()
 
     def check(self) -> None:
-        """Raise what the counting has failed with, if it has."""
+        """Raise the error of the counting, if it failed."""
         if self._error is not None:
             raise self._error
 
