@@ -20,7 +20,7 @@ from pgvow.store.proof import (
 )
 from pgvow.store.reading import MetadataMissingError, load_metadata
 from pgvow.store.recovery import Recovered, RecoveryAction
-from pgvow.store.refusals import reading, refusals
+from pgvow.store.refusals import refusals
 from pgvow.store.removal import begun, remove
 
 __all__ = [
@@ -50,7 +50,6 @@ __all__ = [
     "metadata_name",
     "parse_stem",
     "proof_path",
-    "reading",
     "refusals",
     "remove",
     "safe_name",
