@@ -17,6 +17,7 @@ from pgvow.postgres.filters import counted
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched import doing
+from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide, row_too_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,8 +54,18 @@ def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
     doing(session, f"while counting table {readable(session, tables[0].name)}{more}")
     with session.transaction(force_rollback=True):
         if not any(table.filter for table in tables):
-            return count_by_copy(session, tables)
+            return _copied(session, tables)
         return [_filtered(session, table) for table in tables]
+
+
+def _copied(session: Session, tables: Sequence[Table]) -> list[int]:
+    try:
+        return count_by_copy(session, tables)
+    except psycopg.Error as error:
+        # A table may have no column but those that a message cannot hold.
+        if len(tables) == 1 and is_too_wide(str(error), error.sqlstate):
+            raise RowTooWideError(tables[0].oid, str(error).strip()) from error
+        raise
 
 
 def _filtered(session: Session, table: Table) -> int:
@@ -143,6 +154,8 @@ class Witness:
                 self._count_under_the_locks_of_the_dump()
         except psycopg.errors.OutOfMemory as error:
             self._error = LockTableFullError(str(error).strip())
+        except RowTooWideError as error:
+            self._error = row_too_wide(self._target, error)
         except psycopg.Error as error:
             self._error = translate(error, self._target.facts)
         except Exception as error:  # noqa: BLE001 - raised by check(), on the owner's thread
