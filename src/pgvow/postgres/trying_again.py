@@ -10,7 +10,9 @@ import psycopg
 
 from pgvow.archive import ArchiveError, copy_text
 from pgvow.postgres.complaints import quoted_statement
+from pgvow.postgres.database_settings import settings_for
 from pgvow.postgres.sql import query
+from pgvow.postgres.waves import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +47,11 @@ def sqlstate_again(session: Session, dump: Path, toc: TableOfContents, entry: En
     None if it is not refused this time, or the server answers no more.
     """
     try:
-        session.execute(query("session_settings"))
-        session.execute("SET check_function_bodies = off; SET xmloption = content")
-        session.execute(query("set_setting"), {"name": "client_encoding", "value": toc.encoding})
+        session.execute(query("restore_settings"))
+        stage = Stage.ROWS if entry.is_table_data else Stage.CONDITIONS
+        settings = {**settings_for(stage), "client_encoding": toc.encoding}
+        for name, value in settings.items():
+            session.execute(query("set_setting"), {"name": name, "value": value})
         session.execute("BEGIN")
         _restore(session, dump, toc, entry)
     except psycopg.Error as error:
