@@ -126,8 +126,14 @@ def _report(arguments: argparse.Namespace) -> StatusReport:
 def history(arguments: argparse.Namespace) -> int:
     """Show what was run."""
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
+    from pgvow.cli.console import errors  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
-    from pgvow.cli.render.history import SHOWN, history_object, history_text  # noqa: PLC0415
+    from pgvow.cli.render.history import (  # noqa: PLC0415
+        SHOWN,
+        history_object,
+        history_text,
+        passed_over_text,
+    )
     from pgvow.errors import ConfigurationError  # noqa: PLC0415
     from pgvow.runs import Operation  # noqa: PLC0415
     from pgvow.store.history import History  # noqa: PLC0415
@@ -149,4 +155,6 @@ def history(arguments: argparse.Namespace) -> int:
         lambda: history_object(runs[:count]),
         lambda: history_text(runs[:count], len(runs), found.broken, arguments.output_dir),
     )
+    if found.broken and arguments.json:  # a list of runs has no place for it
+        errors().print(passed_over_text(found.broken))
     return 0
