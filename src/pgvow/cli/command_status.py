@@ -126,13 +126,12 @@ def _report(arguments: argparse.Namespace) -> StatusReport:
 def history(arguments: argparse.Namespace) -> int:
     """Show what was run."""
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
-    from pgvow.cli.console import errors  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.cli.render.history import (  # noqa: PLC0415
         SHOWN,
         history_object,
         history_text,
-        passed_over_text,
+        warn_of_passed_over,
     )
     from pgvow.errors import ConfigurationError  # noqa: PLC0415
     from pgvow.runs import Operation  # noqa: PLC0415
@@ -156,5 +155,5 @@ def history(arguments: argparse.Namespace) -> int:
         lambda: history_text(runs[:count], len(runs), found.broken, arguments.output_dir),
     )
     if found.broken and arguments.json:  # a list of runs has no place for it
-        errors().print(passed_over_text(found.broken))
+        warn_of_passed_over(found.broken)
     return 0
