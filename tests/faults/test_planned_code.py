@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import CannotBeProven
+from pgvow.operations.doctor_server import examine_server
+from pgvow.operations.findings import Level
 from pgvow.postgres.connection import Target
 from pgvow.postgres.copy_out import RestoredTable, copy_rows
 from pgvow.postgres.planned_code import planned_code
@@ -125,6 +127,18 @@ def test_what_still_needs_a_plan_is_not_sent(
             list(copy_rows(session, table, ("a",), encoding="UTF8"))
     error = row_too_wide(target, RowTooWideError(row[0], "too wide"))
     assert "table predicate has a row" in error.cause
+    assert "0" == server.psql(tenants, "SELECT count(*) FROM ran").strip()
+
+
+def test_doctor_names_it(server: TestServer, tenants: str, tmp_path: Path) -> None:
+    """Doctor names index, function and owner to a superuser, and advises an ordinary role."""
+    environ = {**clean_environment(), **settings_for(server, tenants)}
+    settings = load(env="dev", environ=environ, directory=tmp_path)
+    found = examine_server(settings, (), environ).findings
+    (code,) = [one for one in found if one.name == "code of others"]
+    assert Level.ATTENTION is code.level
+    assert "predicate_a_idx calls public.f(integer) of role tenant" in code.text
+    assert "no superuser" in (code.hint or "")
     assert "0" == server.psql(tenants, "SELECT count(*) FROM ran").strip()
 
 
