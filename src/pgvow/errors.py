@@ -33,6 +33,7 @@ import errno
 import os
 import signal
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from pgvow.outside import quotable
@@ -60,8 +61,14 @@ class PgvowError(Exception):
     ) -> None:
         self.cause = quotable(cause)
         super().__init__(self.cause)
-        self.facts = dict(facts or {})
-        self.steps = tuple(steps)
+        self._facts: Mapping[str, str] = {}
+        self.with_facts(facts or {})
+        self.steps = tuple(map(quotable, steps))
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What it concerns; to be read alone, for ``with_facts`` masks the secrets."""
+        return MappingProxyType(self._facts)
 
     @property
     def status(self) -> int:
@@ -70,7 +77,7 @@ class PgvowError(Exception):
 
     def with_facts(self, facts: Mapping[str, str]) -> Self:
         """Add what only an outer layer knows; what is known already stays."""
-        self.facts = {**facts, **self.facts}
+        self._facts = {**{name: quotable(text) for name, text in facts.items()}, **self._facts}
         return self
 
 

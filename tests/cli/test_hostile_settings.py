@@ -94,6 +94,20 @@ def test_a_history_that_is_none(tmp_path: Path, make: Callable[[Path], None]) ->
         assert "judged by the backups alone" in done.out
 
 
+def test_lines_that_are_no_runs_are_counted(tmp_path: Path) -> None:
+    """``history`` tells how many it passed over, also if no run is left to be shown."""
+    folder = tmp_path / "db/backups"
+    folder.mkdir(parents=True)
+    (folder / "history.jsonl").write_bytes(b"no run\n" + b"9" * 3_000_000 + b'\n{"id": 1}\n')
+    shell = Commands(tmp_path, {"PGVOW_PG_BIN": str(programs(18))})
+    done = shell.pgvow("history")
+    assert "No runs are recorded" in done.out
+    assert "3 lines of the history could not be read" in done.out
+    listed = shell.pgvow("history", "--json")
+    assert [] == listed.json
+    assert "3 lines of the history could not be read" in listed.err
+
+
 def test_a_mark_that_is_none(tmp_path: Path) -> None:
     """A pipe in the place of a live run's mark is passed over."""
     folder = tmp_path / "db/backups"

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.archive import read_toc
 from pgvow.errors import PgvowError, RestoreFailed
 from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.postgres.sqlstates import sqlstate_again
 from pgvow.progress import Silent
 from tests.support.cases import load_case
 from tests.support.commands import clean_environment
@@ -40,7 +42,14 @@ WHERE nspname !~ '^pg_'
 ORDER BY 1, 2, 3
 """
 # One that is restored whole, and the object and words that name what stops another one.
-WHOLE = ("array_nulls", "domain_check", "tenant_code", "tenant_everywhere")
+WHOLE = (
+    "array_nulls",
+    "domain_check",
+    "foreign_key_operator",
+    "own_date_style",
+    "tenant_code",
+    "tenant_everywhere",
+)
 TOLD = {
     "orphans": ("FK CONSTRAINT public.child child_parent_fkey", "child_parent_fkey"),
     "check_elsewhere": ("TABLE DATA public.article", 'relation "limits" does not exist'),
@@ -144,3 +153,19 @@ def test_what_stops_it_is_told(case: Case, request: pytest.FixtureRequest) -> No
     (only,) = told
     assert only.startswith(f"{name}: ")
     assert words in only
+
+
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("case", ["own_date_style"], indirect=True)
+def test_an_entry_is_tried_again_as_it_was_restored(case: Case) -> None:
+    """Rows that a restore would accept are not refused a second time, for a style of ours."""
+    restored = f"{case.database}_restored"
+    restore(case.server, case.dump, restored)
+    case.server.psql(restored, "TRUNCATE dated")
+    with case.dump.open("rb") as file:
+        toc = read_toc(file)
+    (entry,) = toc.table_data
+    with case.server.connect(restored) as session:
+        assert sqlstate_again(session, case.dump, toc, entry) is None
+        session.execute("ALTER TABLE public.dated ADD CHECK (d > '2024-01-05')")
+        assert "23514" == sqlstate_again(session, case.dump, toc, entry)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from pgvow.cli.render.failure import failure_object
 from pgvow.cli.watch import PhaseClock, Watch
 from pgvow.errors import BackupFailed
 from pgvow.outside import masked
@@ -39,6 +40,15 @@ def test_every_spelling(spelled: str) -> None:
     ):
         assert "***" in quoted
         assert "cret" not in quoted
+
+
+def test_facts_and_steps() -> None:
+    """An error's facts and steps are masked as its cause is, whenever they are added."""
+    error = BackupFailed("cause", facts={"Tool": f"psql {_SECRET}"}, steps=[f"echo {_SECRET}"])
+    error.with_facts({"Left behind": f"x: {_SECRET}", "Tool": "another"})
+    assert {"Tool": "psql ***", "Left behind": "x: ***"} == error.facts
+    assert ("echo ***",) == error.steps
+    assert "cret" not in str(failure_object(error))
 
 
 def test_warnings() -> None:

@@ -29,6 +29,7 @@ from pgvow.file_errors import refusals
 from pgvow.model import PARALLEL, TableFacts
 from pgvow.postgres.connection import translate
 from pgvow.postgres.next_steps import is_lock_table_full
+from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.process import Tool
 from pgvow.postgres.psql_session import CopySession, prepared
 from pgvow.postgres.shared_locks import SharedLocks
@@ -148,7 +149,8 @@ class Parallel:
         *,
         folder: Path,
     ) -> Filled:
-        relations = measured(held.tables, locks.relations)
+        whole = {found.oid for found in planned_code(self._session, locks.relations)}
+        relations = measured(held.tables, locks.relations, whole=whole)
         copied = {entry.oid: entry for entry in writer.toc.table_data}
         self._see_that_they_are_locked(copied, relations)
         todo = Tasks(list(copied), relations)

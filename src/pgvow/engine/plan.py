@@ -47,16 +47,19 @@ class Relation:
 
 
 def measured(
-    tables: Sequence[Table], facts: Mapping[int, tuple[int, int, int, bool]]
+    tables: Sequence[Table],
+    facts: Mapping[int, tuple[int, int, int, bool]],
+    *,
+    whole: Collection[int] = (),
 ) -> dict[int, Relation]:
     """Join what the server says of relations, in the order of Relation's fields, to their tables.
 
     A filter of an extension's is SQL of whatever form: such a table is copied whole through it, as
-    pg_dump does, and not by ranges.
+    pg_dump does, and not by ranges. So are those whose oids are in ``whole``.
     """
-    filtered = {table.oid for table in tables if table.filter}
+    undivided = {table.oid for table in tables if table.filter}.union(whole)
     return {
-        oid: Relation(oid, blocks, size, filenode, by_blocks and oid not in filtered)
+        oid: Relation(oid, blocks, size, filenode, by_blocks and oid not in undivided)
         for oid, (blocks, size, filenode, by_blocks) in facts.items()
     }
 
@@ -73,7 +76,7 @@ class Task:
     """One thing to do: count a table, or copy some of its blocks.
 
     ``blocks`` is None for the whole table; its end is None for whatever there is. ``bytes`` is the
-    share of heap and TOAST.
+    share of heap and TOAST. ``is_of_ranges``: the table is copied by ranges, each of them a query.
     """
 
     number: int
@@ -81,6 +84,7 @@ class Task:
     oid: int
     bytes: int
     blocks: tuple[int, int | None] | None = None
+    is_of_ranges: bool = False
 
 
 def share_out(tables: Sequence[Table], workers: int) -> tuple[tuple[Table, ...], ...]:
@@ -121,10 +125,11 @@ class Tasks:
         number = 0
         for relation in self._relations:
             if oids is None or relation.oid in oids:
-                yield Task(number, Work.COUNT, relation.oid, 0)
+                is_divided = _segments(relation) > 1
+                yield Task(number, Work.COUNT, relation.oid, 0, is_of_ranges=is_divided)
                 for at, blocks in enumerate(_ranges(relation), number + 1):
                     share = _share(relation, blocks)
-                    yield Task(at, Work.COPY, relation.oid, share, blocks)
+                    yield Task(at, Work.COPY, relation.oid, share, blocks, is_divided)
             number += 1 + _segments(relation)
 
 

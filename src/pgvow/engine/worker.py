@@ -12,6 +12,7 @@ from psycopg import sql
 from pgvow.archive import copy_target, count_rows
 from pgvow.engine.flow import Part, StoppedError
 from pgvow.engine.plan import Work
+from pgvow.postgres.counting import narrowest_of
 from pgvow.postgres.filters import applied, counted
 from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide
 
@@ -120,11 +121,16 @@ class Worker:
 
     def _receive(self, task: Task) -> None:
         if task.work is Work.COUNT:
-            self.counts[task.oid] = int(self._session.answer())
+            self.counts[task.oid] = self._count(task)
             return
         for text in self._session.receive(PIECE_BYTES):
             self._flow.put(task.number, self._part(text))
         self._flow.end(task.number)
+
+    def _count(self, task: Task) -> int:
+        if self._is_planned(task):
+            return int(self._session.answer())
+        return sum(count_rows(text) for text in self._session.receive(PIECE_BYTES))
 
     def _part(self, text: memoryview) -> Part:
         rows = count_rows(text)
@@ -141,10 +147,15 @@ class Worker:
         opens an index; the table's own lock is older than the savepoint, and stays.
         """
         table = self._tables[task.oid]
-        if task.work is Work.COPY and task.blocks is None and not table.filter:
-            return self._session.command(self._copy(self._whole(table)))
+        if not self._is_planned(task):
+            source = narrowest_of(table) if task.work is Work.COUNT else self._whole(table)
+            return self._session.command(self._copy(source))
         query = self._counted(table) if task.work is Work.COUNT else self._selected(task, table)
         return self._session.command(self._copy(query), then=_BACK)
+
+    def _is_planned(self, task: Task) -> bool:
+        """Whether it is a query; a table that is copied whole is counted without one as well."""
+        return bool(self._tables[task.oid].filter) or task.is_of_ranges
 
     def _copy(self, source: sql.Composed) -> sql.Composed:
         return sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(source, self._encoding)

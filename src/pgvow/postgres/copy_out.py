@@ -24,6 +24,7 @@ from pgvow.archive import LargeObjects
 from pgvow.errors import CannotBeProven, PgvowError
 from pgvow.postgres.connection import prepare
 from pgvow.postgres.filters import applied, refuse_to_compare
+from pgvow.postgres.planned_code import refuse_to_plan
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched import awaiting
 
@@ -126,6 +127,7 @@ def copy_rows(
     """
     if table.filter:  # from the restored catalog: it is the archive's word
         refuse_to_compare(session, table.filter, f"{table.schema}.{table.name}")
+        refuse_to_plan(session, table.oid, f"{table.schema}.{table.name}")
     selected = _statement(table, columns)
     options = sql.SQL("(ENCODING {})").format(sql.Literal(encoding))
     if make_pipe is not None:
@@ -147,10 +149,10 @@ def _text(session: Session, statement: bytes) -> Generator[bytes]:
     held: list[bytes] = []
     size = 0
     try:
-        _await_answer(session)
+        await_answer(session)
         while (row := pgconn.get_copy_data(1))[0] >= 0:
             if not row[0]:
-                _await_more(session)
+                await_more(session)
                 continue
             held.append(bytes(row[1]))
             size += row[0]
@@ -159,7 +161,7 @@ def _text(session: Session, statement: bytes) -> Generator[bytes]:
                 held.clear()
                 size = 0
         yield b"".join(held)
-        _await_answer(session)
+        await_answer(session)
         while pgconn.get_result() is not None:
             pass
     except GeneratorExit:
@@ -167,11 +169,11 @@ def _text(session: Session, statement: bytes) -> Generator[bytes]:
         raise
 
 
-def _await_answer(session: Session) -> None:
+def await_answer(session: Session) -> None:
     """Wait for the next result, and keep no signal waiting; raises psycopg.Error for a bad one."""
     pgconn = session.pgconn
     while pgconn.is_busy():
-        _await_more(session)
+        await_more(session)
     result = pgconn.get_result()
     if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
         while pgconn.get_result() is not None:
@@ -179,7 +181,8 @@ def _await_answer(session: Session) -> None:
         raise errors.error_from_result(result, encoding=session.info.encoding)
 
 
-def _await_more(session: Session) -> None:
+def await_more(session: Session) -> None:
+    """Wait until the server has sent something, and take it in; raises psycopg.Error."""
     waiting = select.poll()
     waiting.register(session.pgconn.socket, select.POLLIN)
     with awaiting(session):

@@ -15,7 +15,7 @@ from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.statements import statements, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pgvow.archive import Entry
     from pgvow.postgres.statements import Statement
@@ -49,30 +49,29 @@ _HELD_BACK = frozenset(
 # change how a value is printed (bytea_output, extra_float_digits, xmlbinary, lc_time), or what an
 # expression yields (timezone, default_text_search_config, settings of an application): a check of
 # a table leans on those while rows come, so they stay the database's own; so does lc_monetary,
-# under which the source wrote its money. DateStyle and IntervalStyle are not needed to read what
-# pg_dump writes, but they are to read it as it was meant, whatever a later server makes of them.
-_OF_DEFINITIONS = {
+# under which the source wrote its money. So do DateStyle and IntervalStyle: whatever pg_dump writes
+# every style reads alike (docs/decisions/0017), and a check may ask for the text.
+_SETTINGS_OF_TEXTS = {
     "array_nulls": "on",  # off, NULL in an array is the word
     "transform_null_equals": "off",  # on, "= NULL" is read as IS NULL
     "backslash_quote": "safe_encoding",
 }
-_OF_ROWS = {**_OF_DEFINITIONS, "DateStyle": "ISO", "IntervalStyle": "postgres"}
-_READ_UNDER: dict[Stage, dict[str, str]] = {
-    Stage.ROWS: _OF_ROWS,
-    Stage.INDEXES: _OF_DEFINITIONS,
-    Stage.CONDITIONS: _OF_DEFINITIONS,
-}
-_READING = frozenset(name.lower() for name in _OF_ROWS)
+_READING_STAGES = frozenset({Stage.ROWS, Stage.INDEXES, Stage.CONDITIONS})
+
+
+def settings_for(stage: Stage) -> Mapping[str, str]:
+    """Return the settings under which a stage's texts are read as pg_dump meant them."""
+    return _SETTINGS_OF_TEXTS if stage in _READING_STAGES else {}
 
 
 def options_for(stage: Stage) -> str:
-    """Return the options for the server under which a stage's texts are read as pg_dump meant."""
-    return " ".join(f"-c {name}={value}" for name, value in _READ_UNDER.get(stage, {}).items())
+    """Return ``settings_for`` as options for the server."""
+    return " ".join(f"-c {name}={value}" for name, value in settings_for(stage).items())
 
 
 def changes_reading(statement: Statement) -> bool:
     """Return whether a statement sets something that changes how the text of rows is read."""
-    return setting_name(statement) in _READING
+    return setting_name(statement) in _SETTINGS_OF_TEXTS
 
 
 def settings_for_restore(entries: Iterable[Entry]) -> tuple[Statement, ...]:

@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 
 from pgvow.errors import AccessDenied, ConnectionFailed, PgvowError, RestoreFailed
 from pgvow.postgres.connection import take_your_time, translate, watch_for_our_death
+from pgvow.postgres.outcomes import end_of_session
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
 
@@ -69,7 +70,10 @@ def on_database(target: Target, name: str) -> Target:
 
 @contextmanager
 def refused(target: Target) -> Iterator[None]:
-    """Translate the server's errors during a restore."""
+    """Translate the server's errors during a restore.
+
+    To AccessDenied, to the errors of ``end_of_restore``, and all else to RestoreFailed.
+    """
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
@@ -82,6 +86,8 @@ def refused(target: Target) -> Iterator[None]:
             ],
         ) from error
     except psycopg.Error as error:
+        if ended := end_of_session(error, facts=target.facts):
+            raise ended from error
         translated = translate(error, target.facts)
         raise RestoreFailed(
             translated.cause, facts=translated.facts, steps=translated.steps
@@ -91,7 +97,7 @@ def refused(target: Target) -> Iterator[None]:
 class Databases:
     """The databases of a server, seen from one that is none of those being worked on.
 
-    Every method but ``connect`` raises RestoreFailed or AccessDenied if the server refuses.
+    Every method but ``connect`` raises the errors of ``refused``.
     """
 
     def __init__(self, target: Target, session: Session) -> None:

@@ -138,6 +138,29 @@ def failure_of(error: psycopg.Error, *, facts: Mapping[str, str] | None = None) 
     return no_verdict(meaning, cause, facts=facts)
 
 
+def end_of_restore(
+    meaning: Meaning, cause: str, *, facts: Mapping[str, str] | None = None
+) -> PgvowError | None:
+    """Make the error for a restore that its surroundings ended; None if an entry may have."""
+    step = _STEPS_OF_A_RESTORE.get(meaning)
+    if step is None:
+        return None
+    kind = _KINDS.get(meaning, NoVerdict)
+    return kind(cause, facts=facts, steps=[step, _RESTORE_AGAIN])
+
+
+def end_of_session(
+    error: psycopg.Error, *, facts: Mapping[str, str] | None = None
+) -> PgvowError | None:
+    """Translate an error of a session of ours during a restore, as ``end_of_restore`` does."""
+    cause = str(error).strip() or type(error).__name__
+    meaning = meaning_of(error.sqlstate, cause)
+    if meaning is Meaning.UNKNOWN and error.sqlstate is None:
+        is_lost = isinstance(error, psycopg.OperationalError)
+        meaning = Meaning.CONNECTION if is_lost else meaning
+    return end_of_restore(meaning, cause, facts=facts)
+
+
 def lack_of_system(words: str, *, facts: Mapping[str, str] | None = None) -> PgvowError | None:
     """Make the error for a program's words about a full disk, memory or file handles."""
     meaning = meaning_of(None, words)
@@ -152,6 +175,18 @@ _KINDS: dict[Meaning, type[PgvowError]] = {
     Meaning.MEMORY: NoResources,
     Meaning.HANDLES: NoResources,
     Meaning.CONNECTION: ConnectionFailed,
+}
+_RESTORE_AGAIN = "Then restore again: what was half restored is no longer needed"
+_STEPS_OF_A_RESTORE = {
+    Meaning.DISK: "See what fills the server's disk: df -h",
+    Meaning.MEMORY: "See what uses the memory there: free -h; use fewer connections: --jobs 2",
+    Meaning.HANDLES: "Allow more open files, here and for the server: ulimit -n 4096",
+    Meaning.CONNECTION: (
+        "See whether the server was stopped or restarted, or the session ended: the server's log"
+    ),
+    Meaning.STOPPED: (
+        "See who or which limit stopped it: the server's log, ALTER ROLE … SET statement_timeout"
+    ),
 }
 _NOTHING_RECORDED = "It is no verdict on the backup, and nothing was recorded: run it again"
 _STEPS = {

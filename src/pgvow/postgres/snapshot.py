@@ -39,7 +39,10 @@ _LONGEST_PAUSE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as the catalog has it; ``filter`` is an extension's own WHERE clause, or empty."""
+    """A table as the catalog has it; ``filter`` is an extension's own WHERE clause, or empty.
+
+    ``narrowest`` is the column that costs least to be copied, empty if COPY has none of it.
+    """
 
     oid: int
     schema: str
@@ -47,6 +50,7 @@ class Table:
     has_rows: bool
     filter: str
     size_bytes: int
+    narrowest: str = ""
 
     @property
     def identity(self) -> tuple[int, str, str, bool, str]:

@@ -15,6 +15,8 @@ import psycopg
 from pgvow.archive import ArchiveError, copy_text
 from pgvow.errors import UnreadableFile
 from pgvow.finished_file import open_finished
+from pgvow.postgres.database_settings import settings_for
+from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.sql import query
 from pgvow.postgres.tool_stderr import quoted_statement
 
@@ -92,9 +94,11 @@ def sqlstate_again(session: Session, dump: Path, toc: TableOfContents, entry: En
     None if it is not refused this time, or the server answers no more.
     """
     try:
-        session.execute(query("session_settings"))
-        session.execute("SET check_function_bodies = off; SET xmloption = content")
-        session.execute(query("set_setting"), {"name": "client_encoding", "value": toc.encoding})
+        session.execute(query("restore_settings"))
+        stage = Stage.ROWS if entry.is_table_data else Stage.CONDITIONS
+        settings = {**settings_for(stage), "client_encoding": toc.encoding}
+        for name, value in settings.items():
+            session.execute(query("set_setting"), {"name": name, "value": value})
         session.execute("BEGIN")
         _restore(session, dump, toc, entry)
     except psycopg.Error as error:

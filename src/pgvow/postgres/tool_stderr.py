@@ -14,6 +14,8 @@ _LINES_OF_A_STATEMENT = 10
 _LEFT_OUT = "…\n"
 # PostgreSQL's programs quote the statement that failed behind the server's words, all of it.
 _STATEMENT = re.compile(r"(?:pg_\w+: (?:detail|error): )?(?:Command|Query) was: ")
+# Where a server quotes the rows that it was at.
+_QUOTED = re.compile(r"^(?:CONTEXT: |DETAIL:  Failing row).*", re.DOTALL | re.MULTILINE)
 _OF_THE_PROGRAM = re.compile(r"(?:pg_\w+|psql): ")
 
 
@@ -77,6 +79,11 @@ def without_statement(complaint: str) -> str:
     lines = complaint.splitlines(keepends=True)
     end = next((n for n, line in enumerate(lines) if _STATEMENT.match(line)), len(lines))
     return "".join(lines[:end]).strip()
+
+
+def own_words(complaint: str) -> str:
+    """Return the words of a program and a server without statement and rows that they quote."""
+    return _QUOTED.sub("", without_statement(complaint))
 
 
 def quoted_statement(complaint: str) -> str | None:

@@ -14,6 +14,7 @@ from psycopg import sql
 from pgvow.errors import BackupFailed, PgvowError
 from pgvow.model import table_key
 from pgvow.postgres.connection import readable
+from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _described(session: Session, target: Target, error: RowTooWideError) -> Pgvo
     oid, schema, name = row
     key = table_key(readable(session, schema), readable(session, name))
     finder = _finder(session, oid, sql.Identifier(schema, name))
-    rows = _rows(session, finder)
+    rows = [] if planned_code(session, [oid]) else _rows(session, finder)
     facts = {**target.facts, "Table": key}
     if rows:
         facts["Rows (ctid)"] = ", ".join(rows)

@@ -12,10 +12,12 @@ from psycopg import sql
 
 from pgvow.model import TableFacts
 from pgvow.postgres.connection import readable, translate
+from pgvow.postgres.counting import count_by_copy
 from pgvow.postgres.filters import counted
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched import doing
+from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide, row_too_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,8 +33,7 @@ _PAUSE = 0.05
 _TOGETHER = 100
 _SMALL = 256 << 10
 """Bytes of a table that is counted together with so many others: table by table, 5,000 empty ones
-took four seconds. Together they are read within a tenth of one, for so long their indexes are
-locked."""
+took four seconds."""
 
 
 def count_rows(session: Session, table: Table) -> int:
@@ -42,25 +43,34 @@ def count_rows(session: Session, table: Table) -> int:
 
 
 def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
-    """Count the rows of each of these tables by one statement, as ``count_rows`` does.
+    """Count the rows of each of these tables by one message, as ``count_rows`` does.
 
-    ONLY, because a parent's dump holds its own rows alone; and through the filter of an
-    extension's configuration table, which is SQL text from the catalog that pg_dump uses likewise.
-    Planning locks the tables' indexes: the savepoint gives those locks back at once, for the
-    server's lock table is everybody's.
+    Without a plan, unless a table has the filter of an extension's configuration table: that is SQL
+    text from the catalog, and pg_dump has it planned likewise. Planning, and reading from TOAST,
+    locks indexes: the savepoint gives those locks back at once, for the server's lock table is
+    everybody's.
     """
-    counts = sql.SQL(" UNION ALL ").join(_count(*numbered) for numbered in enumerate(tables))
-    others = f" and {len(tables) - 1} more" if tables[1:] else ""
+    others = f" and {len(tables) - 1} others" if tables[1:] else ""
     doing(session, f"while counting table {readable(session, tables[0].name)}{others}")
     with session.transaction(force_rollback=True):
-        counted: dict[int, int] = dict(session.execute(counts).fetchall())
-    return [int(counted[position]) for position in range(len(tables))]
+        if not any(table.filter for table in tables):
+            return _copied(session, tables)
+        return [_filtered(session, table) for table in tables]
 
 
-def _count(position: int, table: Table) -> sql.Composed:
-    return sql.SQL("SELECT {}, ({})").format(
-        sql.Literal(position), counted(table.identifier, table.filter)
-    )
+def _copied(session: Session, tables: Sequence[Table]) -> list[int]:
+    try:
+        return count_by_copy(session, tables)
+    except psycopg.Error as error:
+        # A table may have no column but those that a message cannot hold.
+        if len(tables) == 1 and is_too_wide(str(error), error.sqlstate):
+            raise RowTooWideError(tables[0].oid, str(error).strip()) from error
+        raise
+
+
+def _filtered(session: Session, table: Table) -> int:
+    row = session.execute(counted(table.identifier, table.filter)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _batches(tables: Iterable[Table]) -> Iterator[list[Table]]:
@@ -144,6 +154,8 @@ class Witness:
                 self._count_under_the_locks_of_the_dump()
         except psycopg.errors.OutOfMemory as error:
             self._error = LockTableFullError(str(error).strip())
+        except RowTooWideError as error:
+            self._error = row_too_wide(self._target, error)
         except psycopg.Error as error:
             self._error = translate(error, self._target.facts)
         except Exception as error:  # noqa: BLE001 - raised by check(), on the owner's thread
@@ -201,7 +213,10 @@ class Witness:
             row = session.execute(query("unmoved"), {"oid": table.oid}).fetchone()
             if row is None or not row[0]:
                 raise BeginAnewError(f"{table.name} was emptied or rewritten since the snapshot")
-            return count_rows(session, table)
+            try:
+                return count_rows(session, table)
+            except psycopg.errors.UndefinedColumn as error:
+                raise BeginAnewError(str(error).strip()) from error
 
     def _to_count(self) -> Iterator[Table]:
         for table in self._held.tables:

@@ -127,7 +127,12 @@ def history(arguments: argparse.Namespace) -> int:
     """Show what was run."""
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
     from pgvow.cli.printing import print_result  # noqa: PLC0415
-    from pgvow.cli.render.history import SHOWN, history_object, history_text  # noqa: PLC0415
+    from pgvow.cli.render.history import (  # noqa: PLC0415
+        SHOWN,
+        history_object,
+        history_text,
+        warn_of_passed_over,
+    )
     from pgvow.errors import ConfigurationError  # noqa: PLC0415
     from pgvow.runs import Operation  # noqa: PLC0415
     from pgvow.store.history import History  # noqa: PLC0415
@@ -149,4 +154,6 @@ def history(arguments: argparse.Namespace) -> int:
         lambda: history_object(runs[:count]),
         lambda: history_text(runs[:count], len(runs), found.broken, arguments.output_dir),
     )
+    if found.broken and arguments.json:  # a list of runs has no place for it
+        warn_of_passed_over(found.broken)
     return 0

@@ -40,7 +40,7 @@ def failure_object(error: PgvowError) -> dict[str, Any]:
             "title": error.title,
             "cause": error.cause,
             "exit_code": error.status,
-            "facts": error.facts,
+            "facts": dict(error.facts),
             "steps": list(error.steps),
         },
     }

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pgvow.cli.console import BAD, GOOD, WARNING, printable
+from pgvow.cli.console import BAD, GOOD, WARNING, errors, printable
 from pgvow.cli.render.as_json import plain
 from pgvow.cli.render.parts import selected
 from pgvow.cli.render.units import duration, moment, size
@@ -33,8 +33,10 @@ def history_object(runs: Sequence[Run]) -> list[Any]:
 
 def history_text(runs: Sequence[Run], total: int, broken: int, directory: Path) -> RenderableType:
     """Render a table, newest first."""
+    passed_over = [_passed_over(broken)] if broken else []
     if not runs:
-        return Text(f"No runs are recorded in {printable(str(directory))}")
+        none = Text(f"No runs are recorded in {printable(str(directory))}")
+        return Group(none, *passed_over)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Started", "Operation", "Database", "Outcome"):
         table.add_column(heading, no_wrap=True)
@@ -46,9 +48,18 @@ def history_text(runs: Sequence[Run], total: int, broken: int, directory: Path) 
     notes = []
     if total > len(runs):
         notes.append(Text(f"{total - len(runs)} older ones: --last N", style="dim"))
-    if broken:
-        notes.append(Text(f"! {broken} lines of the history cannot be read", style=WARNING))
-    return Group(table, *notes)
+    return Group(table, *notes, *passed_over)
+
+
+def warn_of_passed_over(broken: int) -> None:
+    """Print to standard error how many lines of the history are no run that can be read."""
+    errors().print(_passed_over(broken))
+
+
+def _passed_over(broken: int) -> Text:
+    lines = "1 line" if broken == 1 else f"{broken} lines"
+    text = f"! {lines} of the history could not be read (too long, or not a run), and passed over"
+    return Text(text, style=WARNING)
 
 
 def _cells(run: Run) -> list[Text]:

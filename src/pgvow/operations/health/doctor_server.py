@@ -14,7 +14,9 @@ from pgvow.postgres import majors
 from pgvow.postgres.binaries import choose_for_server
 from pgvow.postgres.connection import Target, prepare, readable, translate
 from pgvow.postgres.globals import may_read_role_passwords
+from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.server import behind_pooler, refuse_transaction_pooler, server_facts
+from pgvow.postgres.snapshot import read_tables
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def examine_server(
                 *_pooler(pooled=pooled),
                 *_versions(server, installations),
                 *_rights(session, server),
+                *_code(session, server),
                 *_roles(session, server, target),
                 *_extensions(session),
                 *_refused_later(session, server),
@@ -130,6 +133,22 @@ def _rights(session: Session, server: ServerFacts) -> Iterator[Finding]:
         yield Finding(Level.BAD, "row security", text, hint)
     else:
         yield Finding(Level.GOOD, "row security", "hides no row from this role")
+
+
+def _code(session: Session, server: ServerFacts) -> Iterator[Finding]:
+    """Look for functions of other roles that a plan for a query runs; a backup makes none."""
+    found = planned_code(session, [table.oid for table in read_tables(session)])
+    if not found:
+        return
+    named = [
+        readable(session, f"{one.name} calls {one.function} of role {one.owner}") for one in found
+    ]
+    text = f"tables that --jobs copies by one worker: {_some(named)}"
+    if session.info.parameter_status("is_superuser") == "on":
+        hint = f"Back up by a role that is no superuser, not by {server.user}: docs/operations.md"
+        yield Finding(Level.ATTENTION, "code of others", text, hint)
+    else:
+        yield Finding(Level.GOOD, "code of others", text)
 
 
 def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Finding]:

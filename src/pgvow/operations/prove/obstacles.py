@@ -9,7 +9,7 @@ from pgvow.errors import CannotBeProven
 from pgvow.model import Difference, DifferenceKind
 from pgvow.postgres.outcomes import Meaning, meaning_of, no_verdict
 from pgvow.postgres.sql import query
-from pgvow.postgres.tool_stderr import without_statement
+from pgvow.postgres.tool_stderr import own_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,6 @@ _LACKING = re.compile(
     r"|must be (?:superuser|owner|a superuser|member|able to SET ROLE)",
     re.IGNORECASE,
 )
-# Where a server quotes the rows that it was at.
-_QUOTED = re.compile(r"^(?:CONTEXT: |DETAIL:  Failing row).*", re.DOTALL | re.MULTILINE)
 # What pg_dump's -t and -n leave out although something leans on it.
 _LEFT_OUT = re.compile(r"(?:does|do) not exist")
 _PERHAPS_LACKING = frozenset({Meaning.DATA, Meaning.LACK, Meaning.UNKNOWN})
@@ -97,7 +95,7 @@ def restore_difference(
     """
     entry = next((one for one in toc.entries if one.dump_id == error.dump_id), None)
     facts = {"Object": _shown(entry)} if entry else None
-    words = _QUOTED.sub("", without_statement(error.complaint))
+    words = own_words(error.complaint)
     meaning = meaning_of(error.sqlstate, words)
     if meaning in _PERHAPS_LACKING and (
         _is_lacking(words, entry) or (lacking and _OF_COLLATION.search(words))

@@ -36,6 +36,7 @@ from pgvow.operations.restore.swap import Names, put_in_place, set_aside
 from pgvow.operations.restore.tool import open_restored, restore_failure
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
+from pgvow.postgres.outcomes import end_of_session
 from pgvow.postgres.pg_restore import Manner, TargetTools
 from pgvow.postgres.restore_order import Stage, event_triggers, has_statistics
 from pgvow.postgres.statements import quoted
@@ -127,7 +128,8 @@ def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
         run.databases.session.close()  # it may be in the middle of anything
         left = _drop(run.target, names)
         if left is not None and isinstance(error, PgvowError):
-            error.facts["Left behind"] = f"{names.temporary}, which could not be dropped: {left}"
+            text = f"{names.temporary}, which could not be dropped: {left}"
+            error.with_facts({"Left behind": text})
         raise
 
 
@@ -138,7 +140,7 @@ def _roles_told(run: Run) -> Iterator[None]:
         yield
     except PgvowError as error:
         if run.made_roles:
-            error.facts["Created roles"] = f"{', '.join(run.made_roles)} (they stay)"
+            error.with_facts({"Created roles": f"{', '.join(run.made_roles)} (they stay)"})
         raise
 
 
@@ -187,7 +189,7 @@ def _run_pg_restore(run: Run, name: str) -> None:
             progress=run.progress,
         )
         filling = replace(filling, manner=replace(filling.manner, tick=watch.look))
-        _succeed(run, filling.run())
+        _succeed(run, filling.run(), session)
 
 
 def _filling(run: Run, name: str) -> Filling:
@@ -226,10 +228,25 @@ def _session(run: Run, name: str) -> Iterator[Session]:
         yield session
 
 
-def _succeed(run: Run, error: RestoreError | None) -> None:
-    """Raise RestoreFailed or NoSpace if there is an error."""
+def _succeed(run: Run, error: RestoreError | None, session: Session | None = None) -> None:
+    """Raise the error of a failed run of pg_restore; ``session`` was open during all of it."""
     if error is not None:
-        raise restore_failure(error, run.selection.entries, run.installation, run.target)
+        raise restore_failure(
+            error,
+            run.selection.entries,
+            run.installation,
+            run.target,
+            lost=_loss_of(session) if session else None,
+        )
+
+
+def _loss_of(session: Session) -> str | None:
+    """Return why a session does not answer any more; None if it does."""
+    try:
+        session.execute("SELECT 1")
+    except psycopg.Error as error:
+        return str(error).strip()
+    return None
 
 
 def _make_event_triggers(run: Run, name: str) -> None:
@@ -278,6 +295,11 @@ def _compare(run: Run, names: Names) -> None:
                 session, _expected(run), run.options.file, progress=run
             )
         except PgvowError as error:
+            lost = error.__cause__
+            if isinstance(lost, psycopg.Error) and (
+                ended := end_of_session(lost, facts=run.target.facts)
+            ):
+                raise ended from lost
             if run.options.swap or not _is_impossible(error):
                 raise
             run.not_compared = error.cause

@@ -5,24 +5,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pgvow.errors import NoSpace, RestoreFailed, ToolUnsuitable
+from pgvow.errors import RestoreFailed, ToolUnsuitable
 from pgvow.postgres.binaries import install_steps
 from pgvow.postgres.connection import take_your_time, watch_for_our_death
 from pgvow.postgres.databases import on_database
 from pgvow.postgres.majors import TRANSACTION_TIMEOUT_SINCE
-from pgvow.postgres.outcomes import Meaning, meaning_of
-from pgvow.postgres.tool_stderr import without_statement
+from pgvow.postgres.outcomes import Meaning, end_of_restore, meaning_of
+from pgvow.postgres.tool_stderr import own_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pgvow.archive import Entry
+    from pgvow.errors import PgvowError
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
     from pgvow.postgres.pg_restore import RestoreError
 
 _LONGEST_CAUSE = 4000
 _MAJOR = re.compile(r"\d+")
+_LOCK_TABLE = re.compile("max_locks_per_transaction")  # what a restore needs, not memory
 _NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|superuser)")
 
 
@@ -71,9 +73,18 @@ def _speaks_alike(newer: int, server_major: int) -> bool:
 
 
 def restore_failure(
-    error: RestoreError, entries: Sequence[Entry], installation: Installation, target: Target
-) -> RestoreFailed | NoSpace:
-    """Translate what stopped pg_restore."""
+    error: RestoreError,
+    entries: Sequence[Entry],
+    installation: Installation,
+    target: Target,
+    *,
+    lost: str | None = None,
+) -> PgvowError:
+    """Translate what stopped pg_restore.
+
+    It is RestoreFailed unless the words, or ``lost``, the error of a session beside it, are about
+    the surroundings. pg_restore has no SQLSTATE, and words in another language are not understood.
+    """
     cause = error.complaint[:_LONGEST_CAUSE]
     facts = {**target.facts, "pg_restore": f"{installation.version} in {installation.bin}"}
     entry = next((one for one in entries if one.dump_id == error.dump_id), None)
@@ -81,16 +92,18 @@ def restore_failure(
         facts["Object"] = f"{entry.desc} {entry.name}"
     if error.stage is not None:
         facts["Stage"] = error.stage.value
-    if meaning_of(error.sqlstate, without_statement(cause)) is Meaning.DISK:
-        return NoSpace(cause, facts=facts, steps=["See what fills the server's disk: df -h"])
-    return RestoreFailed(cause, facts=facts, steps=_steps(cause))
+    meaning = meaning_of(error.sqlstate, own_words(cause))
+    if lost is not None and meaning not in {Meaning.DISK, Meaning.MEMORY}:
+        meaning, cause = Meaning.CONNECTION, f"{cause}\nthe server did not stay intact: {lost}"
+    ended = end_of_restore(meaning, cause, facts=facts) if not _LOCK_TABLE.search(cause) else None
+    return ended or RestoreFailed(cause, facts=facts, steps=_steps(cause))
 
 
 def _steps(cause: str) -> list[str]:
     """Steps by what pg_restore said; it quotes the server, which may speak any language."""
     if "role " in cause and "does not exist" in cause:
         return role_steps()
-    if "max_locks_per_transaction" in cause:
+    if _LOCK_TABLE.search(cause):
         return ["Restore with --jobs 2 or more: --jobs 1 locks all tables in one transaction"]
     if "CREATE EXTENSION" in cause:
         return ["Install the extension's package on the server, of the same major as the server"]

@@ -1,7 +1,8 @@
 -- One row a table that pg_dump locks or whose rows it copies, by schema and name: oid, schema, name,
--- whether its rows are dumped, the filter of an extension's configuration table (else ''), and the
--- bytes of its heap as the last VACUUM or ANALYZE had them: asking for the true size (pg_table_size)
--- would take a lock, and wait for whoever holds the table.
+-- whether its rows are dumped, the filter of an extension's configuration table (else ''), the bytes
+-- of its heap as the last VACUUM or ANALYZE had them: asking for the true size (pg_table_size)
+-- would take a lock, and wait for whoever holds the table; and the column that costs least to be
+-- copied, '' if COPY has no column of it: of fixed length, for then nothing is read from TOAST.
 -- Tables of an extension belong to it and are left out, but for those it registered as configuration
 -- (pg_extension.extconfig), which pg_dump filters by extcondition. Partitioned parents hold no rows.
 -- On a standby unlogged tables have none to read, and pg_dump passes them over.
@@ -13,7 +14,8 @@ SELECT
     AND (class.relpersistence <> 'u' OR NOT pg_catalog.pg_is_in_recovery()) AS has_rows,
   COALESCE(config.condition, '') AS filter,
   GREATEST(class.relpages, 0)::bigint
-    * pg_catalog.current_setting('block_size')::bigint AS size_bytes
+    * pg_catalog.current_setting('block_size')::bigint AS size_bytes,
+  COALESCE(narrowest.name, '') AS narrowest
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
 LEFT JOIN pg_catalog.pg_depend AS membership
@@ -29,6 +31,20 @@ LEFT JOIN LATERAL (
     pg_catalog.generate_subscripts(extension.extconfig, 1) AS position
   WHERE extension.oid = membership.refobjid AND extension.extconfig[position] = class.oid
 ) AS config ON true
+LEFT JOIN LATERAL (
+  SELECT attribute.attname AS name
+  FROM pg_catalog.pg_attribute AS attribute
+  WHERE attribute.attrelid = class.oid
+    AND attribute.attnum > 0
+    AND NOT attribute.attisdropped
+    AND attribute.attgenerated = ''
+  ORDER BY
+    attribute.attlen > 0 DESC,
+    attribute.attlen,
+    attribute.attstorage = 'm' DESC,
+    attribute.attnum
+  LIMIT 1
+) AS narrowest ON true
 WHERE class.relkind IN ('r', 'p')
   AND class.relpersistence <> 't'
   AND CASE
