@@ -13,7 +13,7 @@ import xxhash
 from psycopg import sql
 
 from pgvow.archive import CopyDigest, codec_for, copy_target, read_toc
-from pgvow.archive.copy_text_decoder import decode_field
+from pgvow.archive.csv_text import decode_field
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup

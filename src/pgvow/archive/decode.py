@@ -1,27 +1,110 @@
-"""From one block to what is in it."""
+"""The contents of one block: its rows or its large objects, decoded."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import xxhash
 
-from pgvow.archive.ahead import Ahead
-from pgvow.archive.blocks import open_block, unwatched
-from pgvow.archive.codecs import CodecError, decoder_for, unheeded
-from pgvow.archive.contents import LargeObjectContents, LargeObjects, Stored, TableContents
+from pgvow.archive.blocks import (
+    LargeObjectContents,
+    LargeObjects,
+    Stored,
+    TableContents,
+    open_block,
+    unwatched,
+)
+from pgvow.archive.compression import CodecError, decoder_for, unheeded
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.rows import CopyDigest, TextError, without_terminator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
 
     from pgvow.archive.blocks import Block, BlockReader, Watch
-    from pgvow.archive.codecs import BeforeFrame
-    from pgvow.archive.source import Source
+    from pgvow.archive.compression import BeforeFrame
+    from pgvow.archive.primitives import Source
     from pgvow.archive.toc import Entry, TableOfContents
     from pgvow.model import Compression
+
+T = TypeVar("T")
+
+DEPTH = 4
+
+
+class Ahead(Generic[T]):
+    """Runs an iterable in a thread, at most ``DEPTH`` items ahead of whoever iterates over this.
+
+    What the iterable raises is raised to the consumer. Leaving the ``with`` ends the thread,
+    whether everything was consumed or not.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        # Bounded by what may be produced: a queue with a bound of its own is written in Python,
+        # and both threads would hold the interpreter for it.
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._queue: SimpleQueue[_Item[T] | _End] = SimpleQueue()
+        self._thread = threading.Thread(target=self._produce, name="pgvow-ahead")
+        self._unwanted = False
+        for _ in range(DEPTH):
+            self._room.put(None)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._unwanted = True
+        self._room.put(None)
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[T]:
+        while isinstance(got := self._queue.get(), _Item):
+            yield got.value
+            self._room.put(None)
+        if got.error is not None:
+            raise got.error
+
+    def _produce(self) -> None:
+        end = _End(None)
+        try:
+            for item in self._items:
+                self._room.get()
+                if self._unwanted:
+                    break
+                self._queue.put(_Item(item))
+        except BaseException as error:  # noqa: BLE001 - it is the consumer's, who raises it
+            end = _End(error)
+        self._queue.put(end)
+
+
+class _Item(Generic[T]):
+    """Something that was produced."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+
+class _End:
+    """The end of production, and why."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
 
 
 def read_table(

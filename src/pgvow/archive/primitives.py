@@ -8,6 +8,10 @@ name to ``MAX_NAME``, a text to ``MAX_TEXT``, all that comes before the data to 
 
 from __future__ import annotations
 
+import io
+import os
+import re
+import threading
 from enum import IntEnum
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -17,6 +21,107 @@ from pgvow.archive.errors import ArchiveError, IncompleteArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
+
+
+class Source:
+    """Reads at any offset of a seekable binary file, from any thread.
+
+    The file's own position is moved about: nobody else may use it meanwhile.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._descriptor = _descriptor(file)
+        self.size = file.seek(0, io.SEEK_END)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``offset`` on, none only at the end of the file."""
+        if self._descriptor is not None:
+            return os.pread(self._descriptor, size, offset)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(size)
+
+    def window(self, start: int, end: int) -> Window:
+        """Return a stream of the bytes from ``start`` to ``end``."""
+        return Window(self, start, end)
+
+
+def _descriptor(file: BinaryIO) -> int | None:
+    """Return where it can be read without moving its position, and without a lock."""
+    return file.fileno() if isinstance(file, (io.BufferedReader, io.FileIO)) else None
+
+
+class Window:
+    """A stretch of a source as a stream of its own."""
+
+    def __init__(self, source: Source, start: int, end: int) -> None:
+        self._source = source
+        self._position = start
+        self._end = end
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none only at the end of the window or the file."""
+        piece = self._source.read_at(self._position, min(size, self._end - self._position))
+        self._position += len(piece)
+        return piece
+
+
+# PostgreSQL's names, where they are not Python's by taking out "_".
+_CODECS = {
+    "BIG5": "big5",
+    "EUC_CN": "gb2312",
+    "EUC_JIS_2004": "euc_jis_2004",
+    "EUC_JP": "euc_jp",
+    "EUC_KR": "euc_kr",
+    "GB18030": "gb18030",
+    "GBK": "gbk",
+    "ISO_8859_5": "iso8859_5",
+    "ISO_8859_6": "iso8859_6",
+    "ISO_8859_7": "iso8859_7",
+    "ISO_8859_8": "iso8859_8",
+    "JOHAB": "johab",
+    "KOI8R": "koi8_r",
+    "KOI8U": "koi8_u",
+    "LATIN1": "iso8859_1",
+    "LATIN2": "iso8859_2",
+    "LATIN3": "iso8859_3",
+    "LATIN4": "iso8859_4",
+    "LATIN5": "iso8859_9",
+    "LATIN6": "iso8859_10",
+    "LATIN7": "iso8859_13",
+    "LATIN8": "iso8859_14",
+    "LATIN9": "iso8859_15",
+    "LATIN10": "iso8859_16",
+    "SHIFT_JIS_2004": "shift_jis_2004",
+    "SJIS": "cp932",
+    "UHC": "cp949",
+    "UTF8": "utf-8",
+    "WIN866": "cp866",
+    "WIN874": "cp874",
+} | {f"WIN{page}": f"cp{page}" for page in range(1250, 1259)}
+
+_CLIENT_ENCODING = re.compile(r"client_encoding = '(\w+)'")
+
+FALLBACK_CODEC = "utf-8"
+
+
+def encoding_named_in(definition: str) -> str | None:
+    """Return the encoding's name from the text of an ENCODING entry."""
+    match = _CLIENT_ENCODING.search(definition)
+    return match[1] if match else None
+
+
+def codec_for(encoding: str) -> str:
+    """Return the codec for PostgreSQL's name of an encoding.
+
+    Those that Python does not know, SQL_ASCII among them, are read as UTF-8; bytes that are none
+    become surrogates, and so are neither lost nor an error.
+    """
+    return _CODECS.get(encoding.upper(), FALLBACK_CODEC)
+
 
 # How much is read at a time: pg_dump's own chunks are a few KB.
 PIECE = 256 * 1024

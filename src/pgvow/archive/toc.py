@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pgvow.archive import encodings
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.header import read_header
-from pgvow.archive.primitives import MAX_NAME, MAX_TEXT, ByteReader, OffsetState
+from pgvow.archive.primitives import (
+    FALLBACK_CODEC,
+    MAX_NAME,
+    MAX_TEXT,
+    ByteReader,
+    OffsetState,
+    codec_for,
+    encoding_named_in,
+)
 from pgvow.model import table_key
 
 if TYPE_CHECKING:
@@ -146,7 +153,7 @@ class _EntryReader:
         self.encoding = "UTF8"
         self._reader = reader
         self._version = header.version
-        self._codec = encodings.FALLBACK
+        self._codec = FALLBACK_CODEC
         self._seen: set[int] = set()
         # Owners, namespaces and kinds come again and again: one str each will do.
         self._names: dict[bytes, str] = {}
@@ -246,8 +253,8 @@ class _EntryReader:
     def _learn_encoding(self, entry: Entry) -> None:
         if entry.desc != "ENCODING":
             return
-        self.encoding = encodings.named_in(entry.defn) or self.encoding
-        self._codec = encodings.codec_for(self.encoding)
+        self.encoding = encoding_named_in(entry.defn) or self.encoding
+        self._codec = codec_for(self.encoding)
 
 
 def _check_offset(entry: Entry, start: int) -> None:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pgvow.archive import read_archive
-from pgvow.archive.windows import LARGE, Turn, Windows, window_size
+from pgvow.archive.read import LARGE, Turn, Windows, window_size
 from tests.support.archives import COMPRESS, Spec, Table, Writer
 
 if sys.version_info >= (3, 14):
