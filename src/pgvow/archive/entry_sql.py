@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.archive.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -49,9 +50,6 @@ def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-# Whose owner must be a superuser.
-_OF_SUPERUSERS = frozenset({"EVENT TRIGGER", "FOREIGN DATA WRAPPER", "SUBSCRIPTION"})
-_NAMING = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
 _TOKEN = re.compile(r"""(?P<name>"(?:[^"]|"")*")|'(?:[^']|'')*'|(?P<word>[^\s"'(),;]+)|[(),;]""")
 # Words behind which a role's name stands, in statements of the kinds above.
 _BEFORE_ROLE = frozenset({"TO", "FROM", "FOR", "ROLE", "AUTHORIZATION"})
@@ -66,7 +64,7 @@ def roles_named(toc: TableOfContents) -> frozenset[str]:
     """Return every role that owns something, is granted something, or has a policy or mapping."""
     found = {entry.owner for entry in toc.entries}
     for entry in toc.entries:
-        if entry.desc in _NAMING:
+        if entry.desc in kinds.NAMING_ROLES:
             found.update(_in_statements(entry.defn))
     return frozenset(found - {""})
 
@@ -74,7 +72,9 @@ def roles_named(toc: TableOfContents) -> frozenset[str]:
 def superusers_named(toc: TableOfContents) -> frozenset[str]:
     """Return the roles that own what only a superuser may own."""
     return frozenset(
-        entry.owner for entry in toc.entries if entry.desc in _OF_SUPERUSERS and entry.owner
+        entry.owner
+        for entry in toc.entries
+        if entry.desc in kinds.OWNED_BY_SUPERUSER and entry.owner
     )
 
 
@@ -103,20 +103,8 @@ def _role(token: re.Match[str]) -> str | None:
     return word if word is not None and word not in _NO_ROLE else None
 
 
-# None of these runs an expression or a function that an ordinary role of the source wrote, but for
-# an extension's own script. A cast needs the ownership of a type that may be a superuser's.
-_KINDS = frozenset(
-    {
-        "ACCESS METHOD", "CAST", "EVENT TRIGGER", "EXTENSION", "FOREIGN DATA WRAPPER",
-        "FOREIGN TABLE", "OPERATOR CLASS", "OPERATOR FAMILY", "PROCEDURAL LANGUAGE", "PUBLICATION",
-        "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "SECURITY LABEL", "SERVER",
-        "SUBSCRIPTION", "SUBSCRIPTION TABLE", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE",
-        "TRANSFORM", "USER MAPPING",
-    }
-)  # fmt: skip
-_ROUTINES = frozenset({"FUNCTION", "PROCEDURE"})
-_TYPES = frozenset({"SHELL TYPE", "TYPE"})
-_TOLD_OF_IT = frozenset({"COMMENT"})
+_ROUTINES = frozenset({kinds.FUNCTION, kinds.PROCEDURE})
+_TYPES = frozenset({kinds.SHELL_TYPE, kinds.TYPE})
 _LANGUAGE = re.compile(r"^\s*LANGUAGE (\"[^\"]+\"|\w+)", re.MULTILINE)
 _TRUSTED = frozenset({"sql", "plpgsql", "plperl", "pltcl", "plv8", "pllua", "pljava", "plr"})
 # These attributes, and a function's own value for a setting of superusers, want one. Where the body
@@ -134,12 +122,12 @@ _BASE_TYPE = re.compile(r"^CREATE TYPE .*\(\n\s+(?:INTERNALLENGTH|INPUT) = ", re
 def superuser_entries(entries: Iterable[Entry]) -> frozenset[int]:
     """Return the numbers of the entries that need a superuser, with the comments on those."""
     entries = tuple(entries)
-    base = {one.name for one in entries if one.desc == "TYPE" and _BASE_TYPE.search(one.defn)}
+    base = {one.name for one in entries if one.desc == kinds.TYPE and _BASE_TYPE.search(one.defn)}
     found = {one.dump_id for one in entries if _needs_superuser(one, base)}
     return frozenset(found) | {
         one.dump_id
         for one in entries
-        if one.desc in _TOLD_OF_IT and not found.isdisjoint(one.dependencies)
+        if one.desc == kinds.COMMENT and not found.isdisjoint(one.dependencies)
     }
 
 
@@ -149,10 +137,9 @@ def _needs_superuser(entry: Entry, base: set[str]) -> bool:
         return bool(languages - _TRUSTED) or bool(_ATTRIBUTES.search(entry.defn))
     if entry.desc in _TYPES:
         return entry.name in base
-    return entry.desc in _KINDS
+    return entry.desc in kinds.RESTORED_BY_SUPERUSER
 
 
-_SEQUENCE_SET = "SEQUENCE SET"
 _VALUES = re.compile(r", (-?\d+), (true|false)\);\s*$")
 
 
@@ -174,7 +161,7 @@ def sequence_positions(toc: TableOfContents) -> tuple[SequencePosition, ...]:
     return tuple(
         _position(entry.namespace, entry.tag, entry.defn)
         for entry in toc.entries
-        if entry.desc == _SEQUENCE_SET
+        if entry.desc == kinds.SEQUENCE_SET
     )
 
 
@@ -203,7 +190,7 @@ _OF_LOCALE = frozenset(
 
 def database_locale(toc: TableOfContents) -> dict[str, str]:
     """Return the options of CREATE DATABASE that say the locale; none where there is no entry."""
-    statement = next((entry.defn for entry in toc.entries if entry.desc == "DATABASE"), "")
+    statement = next((entry.defn for entry in toc.entries if entry.desc == kinds.DATABASE), "")
     name = _DATABASE.match(statement)
     return {
         name: value[1:-1].replace("''", "'") if value.startswith("'") else value

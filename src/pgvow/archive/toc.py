@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.header import read_header
 from pgvow.archive.primitives import (
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from pgvow.archive.header import Header
 
-TABLE_DATA = "TABLE DATA"
-LARGE_OBJECTS = ("BLOBS",)
 
 MAX_OID = (1 << 32) - 1
 MAX_DUMP_ID = (1 << 31) - 1
@@ -80,12 +79,12 @@ class Entry:
     @property
     def is_table_data(self) -> bool:
         """Whether this entry has the rows of a table."""
-        return self.desc == TABLE_DATA and self.has_data
+        return self.desc == kinds.TABLE_DATA and self.has_data
 
     @property
     def is_large_objects(self) -> bool:
         """Whether this entry has the contents of large objects."""
-        return self.desc in LARGE_OBJECTS and self.has_data
+        return self.desc == kinds.BLOBS and self.has_data
 
     @property
     def name(self) -> str:
@@ -251,7 +250,7 @@ class _EntryReader:
         return name
 
     def _learn_encoding(self, entry: Entry) -> None:
-        if entry.desc != "ENCODING":
+        if entry.desc != kinds.ENCODING:
             return
         self.encoding = encoding_named_in(entry.defn) or self.encoding
         self._codec = codec_for(self.encoding)

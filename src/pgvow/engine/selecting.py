@@ -6,7 +6,7 @@ import time
 from subprocess import PIPE
 from typing import TYPE_CHECKING
 
-from pgvow.archive import Head, IncompleteArchive
+from pgvow.archive import Head, IncompleteArchive, kinds
 from pgvow.engine.failure import dump_failure
 from pgvow.errors import NothingMatches
 from pgvow.postgres.process import Tool
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PAUSES = (0.1, 0.3)
 _ITS_END = ("pg_dump: terminated", "pg_dump: error")
-_TABLES = {"TABLE", "TABLE DATA", "FOREIGN TABLE"}
+_TABLES = {kinds.TABLE, kinds.TABLE_DATA, kinds.FOREIGN_TABLE}
 
 
 def read_head(command: DumpCommand, held: HeldSnapshot | None) -> tuple[Head, list[str]]:

@@ -14,6 +14,7 @@ from pgvow.archive import (
     copy_text,
     csv_header,
     csv_rows,
+    kinds,
     read_toc,
 )
 from pgvow.errors import ConfigurationError, PgvowError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
 
 PHASE = "extracting"
-_TABLE_LIKE = frozenset({"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"})
 # Encodings in which the second byte of a character can be a backslash: no server stores text so,
 # but pg_dump --encoding writes it.
 _WITH_BACKSLASHES = frozenset({"BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"})
@@ -144,5 +144,5 @@ def _refused(entry: Entry, why: str) -> ConfigurationError:
 
 
 def _names(toc: TableOfContents) -> TableNames:
-    others = {entry.key for entry in toc.entries if entry.desc in _TABLE_LIKE}
+    others = {entry.key for entry in toc.entries if entry.desc in kinds.RELATIONS}
     return TableNames(toc.table_data, frozenset(others))

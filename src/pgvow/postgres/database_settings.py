@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.statements import statements, words
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pgvow.archive import Entry
     from pgvow.postgres.statements import Statement
 
-PROPERTIES = "DATABASE PROPERTIES"
 _WORDS_BEFORE = 5  # ALTER DATABASE name SET setting
 _HELD_BACK = frozenset(
     {
@@ -76,7 +76,7 @@ def changes_reading(statement: Statement) -> bool:
 
 def settings_for_restore(entries: Iterable[Entry]) -> tuple[Statement, ...]:
     """Find in an archive what its database has to be set to before anything comes into it."""
-    properties = (entry for entry in entries if entry.desc == PROPERTIES)
+    properties = (entry for entry in entries if entry.desc == kinds.DATABASE_PROPERTIES)
     return needed_by_restore(each for entry in properties for each in statements(entry.defn))
 
 

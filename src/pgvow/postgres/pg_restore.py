@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pgvow.archive import kinds
 from pgvow.errors import PgvowError
 from pgvow.postgres.connection import NO_TIME_LIMITS
 from pgvow.postgres.database_settings import options_for
@@ -124,9 +125,9 @@ def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
     extension, often a superuser, may comment on it. They are left out, so that whatever else fails
     can stop the restore.
     """
-    if entry.desc == "SCHEMA":
+    if entry.desc == kinds.SCHEMA:
         return entry.tag == "public" and entry.defn.startswith("CREATE ")
-    return not superuser and entry.desc == "COMMENT" and entry.tag.startswith("EXTENSION ")
+    return not superuser and entry.desc == kinds.COMMENT and entry.tag.startswith("EXTENSION ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from pgvow.archive import Section, definitions_archive, superuser_entries
+from pgvow.archive import Section, definitions_archive, kinds, superuser_entries
 from pgvow.postgres.pg_restore import restore_wave
 from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
 from pgvow.postgres.restorer import change_grants
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import Manner, RestoreError, ToolsFor
 
-_NAMING_ROLES = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
-_SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})
-_LARGE_OBJECTS = "BLOB METADATA"
-_SPECIAL = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
 # An entry without any definition is passed over, and its owner with it.
 _NOTHING = "--\n"
 _OWNED = (Section.PRE_DATA, Section.POST_DATA)
@@ -147,7 +143,8 @@ class Filling:
         special = [
             entry
             for entry in self.toc.entries
-            if entry.desc in _SPECIAL or (entry.desc == _LARGE_OBJECTS and entry.dump_id in leaning)
+            if entry.desc in kinds.PREAMBLE
+            or (entry.desc == kinds.BLOB_METADATA and entry.dump_id in leaning)
         ]
         with self.dump.open("rb") as file:
             archive = definitions_archive(file, [*special, *entries], self.toc.encoding)
@@ -168,7 +165,7 @@ class Filling:
 
     def _give_large_objects(self) -> None:
         """From 17 on an entry has many of them, and pg_restore would make them anew."""
-        groups = [entry for entry in self.entries if entry.desc == _LARGE_OBJECTS]
+        groups = [entry for entry in self.entries if entry.desc == kinds.BLOB_METADATA]
         if not groups:
             return
         statement = sql.SQL("ALTER LARGE OBJECT {} OWNER TO {}")
@@ -232,11 +229,11 @@ def without_roles(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 def _naming_roles(entries: Iterable[Entry]) -> set[int]:
     """Return the numbers of entries that name roles, and of the comments on those."""
     entries = tuple(entries)
-    found = {entry.dump_id for entry in entries if entry.desc in _NAMING_ROLES}
+    found = {entry.dump_id for entry in entries if entry.desc in kinds.NAMING_ROLES}
     return found | {
         entry.dump_id
         for entry in entries
-        if entry.desc in _SAID_OF_IT and not found.isdisjoint(entry.dependencies)
+        if entry.desc in kinds.REMARKS and not found.isdisjoint(entry.dependencies)
     }
 
 
@@ -250,7 +247,7 @@ def _ownership(restored: Sequence[Entry]) -> tuple[Entry, ...]:
         if entry.dump_id not in events and (entry.dump_id in later or is_given_away(entry))
     ]
     # A sequence that belongs to a table goes with it, and by itself only where it is already there.
-    return tuple(sorted(found, key=lambda entry: entry.desc == "SEQUENCE"))
+    return tuple(sorted(found, key=lambda entry: entry.desc == kinds.SEQUENCE))
 
 
 def _own(session: Session, kind: str, name: tuple[str | None, str], owner: str) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pgvow.archive import read_toc
+from pgvow.archive import kinds, read_toc
 from pgvow.model import Difference, DifferenceKind
 from pgvow.postgres.pg_restore import dump_schema
 
@@ -23,22 +23,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.pg_restore import ToolsFor
 
 # Not in a dump of the schema alone, or not of what is in the database.
-_NOT_COMPARED = frozenset(
-    {
-        "ENCODING",
-        "STDSTRINGS",
-        "SEARCHPATH",
-        "DATABASE",
-        "DATABASE PROPERTIES",
-        "TABLE DATA",
-        "MATERIALIZED VIEW DATA",
-        "STATISTICS DATA",
-        "SEQUENCE SET",
-        "BLOB",
-        "BLOB METADATA",
-        "BLOBS",
-    }
-)
+_NOT_COMPARED = kinds.PREAMBLE | kinds.OF_DATABASE | kinds.DATA
 _OF_OTHERS = ("DATABASE ", "LARGE OBJECT ", "LARGE OBJECTS ")
 # In an archive only where the schema was asked for by name; a whole database's leaves it out.
 _COMES_WITH_A_DATABASE = "IS 'standard public schema'"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from pgvow.archive import kinds
 from pgvow.errors import RestoreFailed
 from pgvow.postgres.database_settings import needed_by_restore
 from pgvow.postgres.databases import refused
@@ -57,7 +58,7 @@ def apply_left_out(
     A comment that is refused is a warning: the extension has brought its own.
     """
     for entry in left_out:
-        if entry.desc == "SCHEMA":
+        if entry.desc == kinds.SCHEMA:
             if entry.owner and not no_owner:
                 with refused(target):
                     owner = sql.Identifier(entry.owner)

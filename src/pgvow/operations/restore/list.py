@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.errors import VerificationFailed
 from pgvow.operations.table_names import TableNames
 from pgvow.postgres.pg_restore import fails_harmlessly
@@ -17,23 +18,7 @@ if TYPE_CHECKING:
     from pgvow.archive import Entry, TableOfContents
     from pgvow.postgres.statements import Statement
 
-# pg_restore heeds these whatever its list says.
-_ALWAYS = frozenset({"ENCODING", "STDSTRINGS", "SEARCHPATH"})
-_OF_DATABASE = frozenset({"DATABASE", "DATABASE PROPERTIES"})
-_ON_DATABASE = frozenset({"ACL", "SECURITY LABEL"})
-_TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
-# What hangs on a table, an identity's sequence among it, and comes with it unless it needs another.
-_HANGS_ON = frozenset(
-    {
-        "ACL", "CHECK CONSTRAINT", "COMMENT", "CONSTRAINT", "DEFAULT", "FK CONSTRAINT", "INDEX",
-        "INDEX ATTACH", "MATERIALIZED VIEW DATA", "POLICY", "ROW SECURITY", "RULE",
-        "SECURITY LABEL", "SEQUENCE", "SEQUENCE OWNED BY", "SEQUENCE SET", "STATISTICS",
-        "STATISTICS DATA", "TABLE ATTACH", "TABLE DATA", "TRIGGER",
-    }
-)  # fmt: skip
-# Whose tag is the table's name, a space, and their own.
-_NAMED_BY_TABLE = frozenset({"CONSTRAINT", "FK CONSTRAINT", "POLICY", "RULE", "TRIGGER"})
-_RELATIONS = _TABLES | {"VIEW"}
+_ON_DATABASE = frozenset({kinds.ACL, kinds.SECURITY_LABEL})
 _TABLESPACE = "TABLESPACE"
 
 
@@ -74,7 +59,7 @@ class Selection:
 
 def database_definition(toc: TableOfContents) -> DatabaseDefinition:
     """Find what the archive says of the database itself; raises VerificationFailed."""
-    database = next((entry for entry in toc.entries if entry.desc == "DATABASE"), None)
+    database = next((entry for entry in toc.entries if entry.desc == kinds.DATABASE), None)
     if database is None:
         raise VerificationFailed(
             "the archive does not say how its database was made",
@@ -82,10 +67,10 @@ def database_definition(toc: TableOfContents) -> DatabaseDefinition:
         )
     on_it = [entry for entry in toc.entries if database.dump_id in entry.dependencies]
     properties = [
-        *(entry for entry in toc.entries if entry.desc == "DATABASE PROPERTIES"),
+        *(entry for entry in toc.entries if entry.desc == kinds.DATABASE_PROPERTIES),
         *(entry for entry in on_it if entry.desc in _ON_DATABASE),
     ]
-    comments = [entry for entry in on_it if entry.desc == "COMMENT"]
+    comments = [entry for entry in on_it if entry.desc == kinds.COMMENT]
     return DatabaseDefinition(
         create=next(statements(database.defn)),
         owner=database.owner,
@@ -104,11 +89,11 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
 
     Raises UnknownTable where a name is not that of one table of the archive.
     """
-    on_database = {entry.dump_id for entry in toc.entries if entry.desc in _OF_DATABASE}
+    on_database = {entry.dump_id for entry in toc.entries if entry.desc in kinds.OF_DATABASE}
     candidates = [
         entry
         for entry in toc.entries
-        if entry.desc not in _ALWAYS
+        if entry.desc not in kinds.PREAMBLE
         and entry.dump_id not in on_database
         and on_database.isdisjoint(entry.dependencies)
     ]
@@ -127,7 +112,7 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
 
 
 def _find(candidates: Sequence[Entry], tables: Sequence[str]) -> list[Entry]:
-    known = TableNames(tuple(entry for entry in candidates if entry.desc in _TABLES))
+    known = TableNames(tuple(entry for entry in candidates if entry.desc in kinds.TABLES))
     return [known.find(name) for name in tables]
 
 
@@ -138,7 +123,7 @@ class _Chosen:
         self.ids: set[int] = set()
         self._candidates = candidates
         self._by_id = {entry.dump_id: entry for entry in candidates}
-        self._schemas = {entry.tag: entry for entry in candidates if entry.desc == "SCHEMA"}
+        self._schemas = {entry.tag: entry for entry in candidates if entry.desc == kinds.SCHEMA}
         self._dependants: defaultdict[int, list[Entry]] = defaultdict(list)
         for entry in candidates:
             for dump_id in entry.dependencies:
@@ -159,13 +144,13 @@ class _Chosen:
         tables = {
             (entry.namespace, entry.tag)
             for entry in map(self._by_id.__getitem__, self.ids)
-            if entry.desc in _RELATIONS
+            if entry.desc in kinds.RELATIONS
         }
         return tuple(
             entry
             for entry in self._candidates
             if entry.dump_id not in self.ids
-            and entry.desc in _NAMED_BY_TABLE
+            and entry.desc in kinds.TAGGED_BY_TABLE
             and any(
                 (entry.namespace, entry.tag[:end]) in tables
                 for end, letter in enumerate(entry.tag)
@@ -179,11 +164,11 @@ class _Chosen:
             table = waiting.pop()
             yield table
             for attach in self._dependants[table.dump_id]:
-                if attach.desc == "TABLE ATTACH" and attach.name != table.name:
+                if attach.desc == kinds.TABLE_ATTACH and attach.name != table.name:
                     waiting.extend(
                         entry
                         for entry in map(self._by_id.get, attach.dependencies)
-                        if entry and entry.desc in _TABLES and entry.name == attach.name
+                        if entry and entry.desc in kinds.TABLES and entry.name == attach.name
                     )
 
     def _needed(self, ids: Iterable[int]) -> set[int]:
@@ -204,10 +189,10 @@ class _Chosen:
         found: set[int] = set()
         for dump_id in tuple(self.ids):
             for entry in self._dependants[dump_id]:
-                if entry.dump_id in self.ids or entry.desc not in _HANGS_ON:
+                if entry.dump_id in self.ids or entry.desc not in kinds.PARTS_OF_TABLE:
                     continue
                 needed = self._needed([entry.dump_id])
                 more = needed - self.ids
-                if not any(self._by_id[one].desc in _RELATIONS for one in more):
+                if not any(self._by_id[one].desc in kinds.RELATIONS for one in more):
                     found |= needed
         return found
