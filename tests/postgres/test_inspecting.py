@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.operations.backup import BackupResult
     from tests.support.servers import TestServer
 
@@ -107,7 +107,9 @@ def prepare(session: psycopg.Connection, made: BackupResult) -> None:
     session.execute("SET extra_float_digits = 3")
 
 
-def load_csv(session: psycopg.Connection, toc: TableOfContents, entry: Entry, text: bytes) -> str:
+def load_csv(
+    session: psycopg.Connection, toc: TableOfContents, entry: TocEntry, text: bytes
+) -> str:
     """Load CSV into a table like the original, and return the fingerprint of what is in it.
 
     Statements are bytes, in the archive's encoding: psycopg has no SQL of any bytes.

@@ -28,7 +28,7 @@ from pgvow.archive.header import Header, LocalTime
 from pgvow.archive.primitives import OffsetState, codec_for
 from pgvow.archive.read import Examination, copy_text, examine_archive, read_archive
 from pgvow.archive.rows import CopyDigest, CopyFacts, UnorderedDigest, count_rows
-from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
+from pgvow.archive.toc import Section, TableOfContents, TocEntry, read_toc
 from pgvow.archive.write import ArchiveWriter
 from pgvow.model import Compression
 
@@ -43,7 +43,6 @@ __all__ = [
     "CopyTarget",
     "CopyTextError",
     "Encoder",
-    "Entry",
     "Examination",
     "Head",
     "Header",
@@ -59,6 +58,7 @@ __all__ = [
     "Stored",
     "TableContents",
     "TableOfContents",
+    "TocEntry",
     "UnorderedDigest",
     "codec_for",
     "copy_target",

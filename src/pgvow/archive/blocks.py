@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive.header import Header
     from pgvow.archive.primitives import Source
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.toc import TableOfContents, TocEntry
 
 _MODULUS = 1 << 128
 
@@ -38,7 +38,7 @@ class TableContents:
     ``rows`` is None for data dumped as INSERT commands, whose text is taken as it is.
     """
 
-    entry: Entry
+    entry: TocEntry
     rows: int | None
     size: int
     fingerprint: str
@@ -74,7 +74,7 @@ class LargeObjects:
 class LargeObjectContents:
     """The large objects of one entry: there is one up to 16, and any number from 17 on."""
 
-    entry: Entry
+    entry: TocEntry
     objects: LargeObjects
     stored: Stored
 
@@ -117,7 +117,7 @@ class BlockKind(IntEnum):
 class Block:
     """Where an entry's data lies: from ``start`` to before ``end``."""
 
-    entry: Entry
+    entry: TocEntry
     start: int
     end: int
 
@@ -223,7 +223,7 @@ def open_block(source: Source, toc: TableOfContents, block: Block, watch: Watch)
     return reader
 
 
-def kind_of(entry: Entry) -> BlockKind:
+def kind_of(entry: TocEntry) -> BlockKind:
     """Return which kind of block an entry has."""
     return BlockKind.LARGE_OBJECTS if entry.is_large_objects else BlockKind.TABLE_DATA
 
@@ -243,7 +243,7 @@ def find_blocks(source: Source, toc: TableOfContents, watch: Watch = unwatched) 
         yield from _scan(source, toc, watch)
 
 
-def _by_offset(source: Source, toc: TableOfContents, entries: tuple[Entry, ...]) -> list[Block]:
+def _by_offset(source: Source, toc: TableOfContents, entries: tuple[TocEntry, ...]) -> list[Block]:
     placed = sorted(((entry.data_offset or 0, entry) for entry in entries), key=lambda p: p[0])
     starts = [start for start, _ in placed]
     if starts[0] != toc.end:
@@ -273,7 +273,7 @@ def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[Block]
         _check_second_toc(source, toc, reader.position, found)
 
 
-def _pass_over(reader: BlockReader, missing: dict[int, Entry]) -> Entry:
+def _pass_over(reader: BlockReader, missing: dict[int, TocEntry]) -> TocEntry:
     """Pass over the next block and return its entry, which is missing no longer."""
     start = reader.position
     kind, dump_id = reader.head()
@@ -287,7 +287,7 @@ def _pass_over(reader: BlockReader, missing: dict[int, Entry]) -> Entry:
     return entry
 
 
-def _skip(reader: BlockReader, entry: Entry) -> None:
+def _skip(reader: BlockReader, entry: TocEntry) -> None:
     if not entry.is_large_objects:
         reader.skip_chunks()
         return

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pgvow.archive.blocks import Block, BlockReader, Watch
     from pgvow.archive.compression import BeforeFrame
     from pgvow.archive.primitives import Source
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.model import Compression
 
 T = TypeVar("T")
@@ -183,7 +183,7 @@ def _text(
     decoder.finish()
 
 
-def _rows(entry: Entry, text: Iterable[bytes]) -> Iterable[bytes]:
+def _rows(entry: TocEntry, text: Iterable[bytes]) -> Iterable[bytes]:
     return without_terminator(text) if entry.copy_stmt else text
 
 
@@ -208,7 +208,7 @@ def _opened(
 
 
 @contextmanager
-def named(entry: Entry) -> Iterator[None]:
+def named(entry: TocEntry) -> Iterator[None]:
     """Let every error name the entry."""
     try:
         yield

@@ -12,7 +12,7 @@ from pgvow.archive.errors import ArchiveError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.toc import TableOfContents, TocEntry
 
 _NAME = r'(?:"(?:[^"]|"")*"|[^\s"(),.;]+)'
 _STATEMENT = re.compile(
@@ -119,7 +119,7 @@ _ATTRIBUTES = re.compile(
 _BASE_TYPE = re.compile(r"^CREATE TYPE .*\(\n\s+(?:INTERNALLENGTH|INPUT) = ", re.MULTILINE)
 
 
-def superuser_entries(entries: Iterable[Entry]) -> frozenset[int]:
+def superuser_entries(entries: Iterable[TocEntry]) -> frozenset[int]:
     """Return the numbers of the entries that need a superuser, with the comments on those."""
     entries = tuple(entries)
     base = {one.name for one in entries if one.desc == kinds.TYPE and _BASE_TYPE.search(one.defn)}
@@ -131,7 +131,7 @@ def superuser_entries(entries: Iterable[Entry]) -> frozenset[int]:
     }
 
 
-def _needs_superuser(entry: Entry, base: set[str]) -> bool:
+def _needs_superuser(entry: TocEntry, base: set[str]) -> bool:
     if entry.desc in _ROUTINES:
         languages = {name.strip('"') for name in _LANGUAGE.findall(entry.defn)}
         return bool(languages - _TRUSTED) or bool(_ATTRIBUTES.search(entry.defn))

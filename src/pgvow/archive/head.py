@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from pgvow.archive.primitives import Readable
-    from pgvow.archive.toc import Entry
+    from pgvow.archive.toc import TocEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class _OffsetFinder(ByteReader):
         return super().offset()
 
 
-def definitions_archive(file: BinaryIO, entries: Iterable[Entry], encoding: str) -> bytes:
+def definitions_archive(file: BinaryIO, entries: Iterable[TocEntry], encoding: str) -> bytes:
     """Make an archive with the header of ``file`` and these entries, none of which has data.
 
     ``encoding`` is PostgreSQL's name of what the entries' texts are written in, as their ENCODING
@@ -119,10 +119,10 @@ class _Writer:
     def integer(self, value: int) -> bytes:
         return integer_field(value, self._int_size)
 
-    def entry(self, entry: Entry) -> bytes:
+    def entry(self, entry: TocEntry) -> bytes:
         return b"".join(self._fields(entry))
 
-    def _fields(self, entry: Entry) -> Iterator[bytes]:
+    def _fields(self, entry: TocEntry) -> Iterator[bytes]:
         yield self.integer(entry.dump_id)
         yield self.integer(0)
         yield self._text(str(entry.table_oid))

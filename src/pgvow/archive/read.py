@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive.blocks import Block
     from pgvow.archive.compression import BeforeFrame
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
 # What each thread may have for itself: zstd's levels up to 19 stay within it.
@@ -130,7 +130,7 @@ def examine_archive(
     return reading.result()
 
 
-def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[bytes]:
+def copy_text(file: BinaryIO, toc: TableOfContents, entry: TocEntry) -> Iterator[bytes]:
     """Yield the COPY text of one table, without terminator, in pieces of bounded size.
 
     The pieces are cut anywhere; an entry without data has none. Raises ArchiveError, at the latest

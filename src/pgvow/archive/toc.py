@@ -48,7 +48,7 @@ _SECTIONS = frozenset(Section)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TocEntry:
     """One object of the archive, or the data of one.
 
     ``data_offset`` is the byte its data block starts at; None where the archive does not say,
@@ -106,18 +106,18 @@ class TableOfContents:
     """
 
     header: Header
-    entries: tuple[Entry, ...]
+    entries: tuple[TocEntry, ...]
     encoding: str
     end: int
     digest: str
 
     @property
-    def table_data(self) -> tuple[Entry, ...]:
+    def table_data(self) -> tuple[TocEntry, ...]:
         """The entries with rows of tables, in the order that pg_dump writes them."""
         return tuple(entry for entry in self.entries if entry.is_table_data)
 
     @property
-    def with_data(self) -> tuple[Entry, ...]:
+    def with_data(self) -> tuple[TocEntry, ...]:
         """The entries that have a data block."""
         return tuple(entry for entry in self.entries if entry.has_data)
 
@@ -139,7 +139,7 @@ def read_toc(file: BinaryIO) -> TableOfContents:
     )
 
 
-def read_entries(reader: ByteReader, header: Header) -> tuple[tuple[Entry, ...], str]:
+def read_entries(reader: ByteReader, header: Header) -> tuple[tuple[TocEntry, ...], str]:
     """Read the entries that follow, and return them with the name of their encoding."""
     entries = _EntryReader(reader, header)
     return entries.read_all(), entries.encoding
@@ -157,16 +157,16 @@ class _EntryReader:
         # Owners, namespaces and kinds come again and again: one str each will do.
         self._names: dict[bytes, str] = {}
 
-    def read_all(self) -> tuple[Entry, ...]:
+    def read_all(self) -> tuple[TocEntry, ...]:
         start = self._reader.position
         count = self._reader.integer()
         if count < 0:
             raise ArchiveError(f"the table of contents has {count} entries", offset=start)
         return tuple(self._read_entry() for _ in range(count))
 
-    def _read_entry(self) -> Entry:
+    def _read_entry(self) -> TocEntry:
         start = self._reader.position
-        entry = Entry(
+        entry = TocEntry(
             dump_id=self._dump_id(),
             has_data=self._flag(),
             table_oid=self._number(MAX_OID),
@@ -249,14 +249,14 @@ class _EntryReader:
             name = self._names[raw] = raw.decode(self._codec, "surrogateescape")
         return name
 
-    def _learn_encoding(self, entry: Entry) -> None:
+    def _learn_encoding(self, entry: TocEntry) -> None:
         if entry.desc != kinds.ENCODING:
             return
         self.encoding = encoding_named_in(entry.defn) or self.encoding
         self._codec = codec_for(self.encoding)
 
 
-def _check_offset(entry: Entry, start: int) -> None:
+def _check_offset(entry: TocEntry, start: int) -> None:
     if entry.has_data == (entry.data_state is OffsetState.NO_DATA):
         raise ArchiveError(
             "an entry contradicts itself on whether it has data", offset=start, table=entry.name

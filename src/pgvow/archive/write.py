@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pgvow.archive.compression import Encoder, Piece
     from pgvow.archive.head import Head
     from pgvow.archive.header import Header
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.toc import TableOfContents, TocEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Layout:
 
 
 def copy_large_objects(
-    archive: BinaryIO, entry: Entry, layout: Layout, write: Callable[[bytes], None]
+    archive: BinaryIO, entry: TocEntry, layout: Layout, write: Callable[[bytes], None]
 ) -> LargeObjects:
     """Write everything that follows the head of the entry's block, and return what it held.
 
@@ -76,7 +76,7 @@ def copy_large_objects(
     return found
 
 
-def _start(archive: BinaryIO, entry: Entry) -> int:
+def _start(archive: BinaryIO, entry: TocEntry) -> int:
     """Return where the entry's block starts."""
     if entry.data_offset is not None:
         return entry.data_offset
@@ -198,7 +198,7 @@ class ArchiveWriter:
         return contents
 
     def add_large_objects(
-        self, dump_id: int, archive: BinaryIO, entry: Entry
+        self, dump_id: int, archive: BinaryIO, entry: TocEntry
     ) -> LargeObjectContents:
         """Copy the block of ``entry``, which is one of ``archive``'s, as the one of ``dump_id``.
 
@@ -252,7 +252,7 @@ class ArchiveWriter:
         yield
         self._usable = True
 
-    def _take(self, dump_id: int, *, large_objects: bool) -> Entry:
+    def _take(self, dump_id: int, *, large_objects: bool) -> TocEntry:
         """Return the entry of this number, which must still lack its block."""
         entry = self._missing.pop(dump_id, None)
         if entry is None or entry.is_large_objects is not large_objects:
@@ -290,7 +290,7 @@ class _Body:
     def digest(self) -> str:
         return self._hash.hexdigest()
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: TocEntry) -> None:
         self._block_start = self.position
         self._block_hash.reset()
         self.write(bytes([kind_of(entry)]) + integer_field(entry.dump_id, self._int_size))
@@ -325,7 +325,7 @@ class _Body:
 class _Table:
     """The table whose block is being written."""
 
-    entry: Entry
+    entry: TocEntry
     digest: CopyDigest = field(default_factory=CopyDigest)
     adler32: int = ADLER_OF_NOTHING
     ends_a_row: bool = True
@@ -342,5 +342,5 @@ class _Table:
         )
 
 
-def _placed(entry: Entry, stored: Stored) -> Entry:
+def _placed(entry: TocEntry, stored: Stored) -> TocEntry:
     return replace(entry, data_state=OffsetState.SET, data_offset=stored.offset)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from concurrent.futures import ThreadPoolExecutor
 
-    from pgvow.archive import Encoder, Entry
+    from pgvow.archive import Encoder, TocEntry
     from pgvow.engine.flow import Flow
     from pgvow.engine.plan import Dispatcher, Task
     from pgvow.postgres.psql_session import CopySession
@@ -46,7 +46,7 @@ class Worker:
         flow: Flow,
         *,
         tables: Mapping[int, Table],
-        entries: Mapping[int, Entry],
+        entries: Mapping[int, TocEntry],
         encoder: Encoder,
         pool: ThreadPoolExecutor,
         encoding: str,

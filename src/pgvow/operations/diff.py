@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
     from pathlib import Path
 
-    from pgvow.archive import Entry, SequencePosition, TableOfContents
+    from pgvow.archive import SequencePosition, TableOfContents, TocEntry
     from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
     from pgvow.progress import Progress
 
@@ -155,7 +155,7 @@ def _definitions(toc: TableOfContents) -> list[Definition]:
     ]
 
 
-def _statement(entry: Entry) -> tuple[str, str, str, str]:
+def _statement(entry: TocEntry) -> tuple[str, str, str, str]:
     return entry.defn, entry.owner, entry.tablespace, entry.table_am
 
 

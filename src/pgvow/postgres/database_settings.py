@@ -17,7 +17,7 @@ from pgvow.postgres.statements import statements, words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.postgres.statements import Statement
 
 _WORDS_BEFORE = 5  # ALTER DATABASE name SET setting
@@ -74,7 +74,7 @@ def changes_reading(statement: Statement) -> bool:
     return setting_name(statement) in _READING
 
 
-def settings_for_restore(entries: Iterable[Entry]) -> tuple[Statement, ...]:
+def settings_for_restore(entries: Iterable[TocEntry]) -> tuple[Statement, ...]:
     """Find in an archive what its database has to be set to before anything comes into it."""
     properties = (entry for entry in entries if entry.desc == kinds.DATABASE_PROPERTIES)
     return needed_by_restore(each for entry in properties for each in statements(entry.defn))

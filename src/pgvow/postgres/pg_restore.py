@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Target
     from pgvow.postgres.process import Ended
@@ -118,7 +118,7 @@ class RestoreError:
     stage: Stage | None = None
 
 
-def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
+def fails_harmlessly(entry: TocEntry, *, superuser: bool) -> bool:
     """Whether an entry is known to fail where it is restored, and nothing is lost by it.
 
     These are all: the schema ``public`` is in every new database, and only the owner of an
@@ -225,7 +225,7 @@ def _entry_at(said: str, wave: Wave) -> int | None:
 
 
 @contextmanager
-def _list_of(entries: Iterable[Entry]) -> Iterator[int]:
+def _list_of(entries: Iterable[TocEntry]) -> Iterator[int]:
     """Write a list of entries as pg_restore reads it: a number, a semicolon, a line.
 
     The file has no name, so that it goes when we do, however that is; its number is yielded.

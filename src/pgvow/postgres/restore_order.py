@@ -17,7 +17,7 @@ from pgvow.archive import Section, kinds
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
 
 
 class Stage(StrEnum):
@@ -35,12 +35,12 @@ class Wave:
     """Entries for one run of pg_restore; ``above`` if a superuser has to run it."""
 
     stage: Stage
-    entries: tuple[Entry, ...]
+    entries: tuple[TocEntry, ...]
     above: bool = False
 
 
 def waves(
-    entries: Sequence[Entry], *, jobs: int = 2, above: Collection[int] = ()
+    entries: Sequence[TocEntry], *, jobs: int = 2, above: Collection[int] = ()
 ) -> tuple[Wave, ...]:
     """Divide entries into waves: all rows, indexes, conditions, views, event triggers.
 
@@ -77,7 +77,7 @@ def waves(
     )
 
 
-def _by_new_sessions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _by_new_sessions(entries: Sequence[TocEntry]) -> Iterator[Sequence[TocEntry]]:
     """Begin again behind the definitions if sessions then begin with another setting.
 
     A default_text_search_config that the archive makes counts for those who connect when it is
@@ -89,7 +89,7 @@ def _by_new_sessions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
     yield entries
 
 
-def refreshes(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def refreshes(entries: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     """Choose what fills materialized views, if the archive has tables with row security.
 
     A view is filled as its owner, who may be subject to it. Without it, as pg_restore does all else
@@ -101,7 +101,7 @@ def refreshes(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(entry for entry in entries if entry.desc == kinds.MATERIALIZED_VIEW_DATA)
 
 
-def _fillings(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def _fillings(entries: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     """Choose what fills materialized views, and the statistics of those."""
     fills = {entry.dump_id for entry in entries if entry.desc == kinds.MATERIALIZED_VIEW_DATA}
     return tuple(
@@ -112,12 +112,12 @@ def _fillings(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     )
 
 
-def has_statistics(entries: Sequence[Entry]) -> bool:
+def has_statistics(entries: Sequence[TocEntry]) -> bool:
     """Whether the archive has the planner's statistics: then nothing need be analyzed."""
     return any(entry.desc == kinds.STATISTICS_DATA for entry in entries)
 
 
-def event_triggers(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def event_triggers(entries: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     """Choose the event triggers, with the comments and labels on them.
 
     The server fires none for these statements themselves.
@@ -131,10 +131,10 @@ def event_triggers(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     )
 
 
-def _indexes_alone(late: Sequence[Entry]) -> dict[int, Entry]:
+def _indexes_alone(late: Sequence[TocEntry]) -> dict[int, TocEntry]:
     """Choose the indexes that need nothing but what comes before all of them, by their numbers."""
     others = {entry.dump_id for entry in late}
-    indexes: dict[int, Entry] = {}
+    indexes: dict[int, TocEntry] = {}
     for entry in late:
         if entry.desc == kinds.INDEX and others.isdisjoint(entry.dependencies):
             indexes[entry.dump_id] = entry

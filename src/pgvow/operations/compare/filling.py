@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import Manner, RestoreError, ToolsFor
 
@@ -37,7 +37,7 @@ _AFTER_OWNERS = (Stage.VIEWS,)
 _LAST = (Stage.EVENT_TRIGGERS,)
 
 
-def is_given_away(entry: Entry) -> bool:
+def is_given_away(entry: TocEntry) -> bool:
     """Whether pg_restore names the owner of an object, as it does of all that it could drop."""
     return bool(entry.owner and entry.drop and entry.section in _OWNED)
 
@@ -64,7 +64,7 @@ class Filling:
     dump: Path
     dbname: str
     toc: TableOfContents
-    entries: tuple[Entry, ...]
+    entries: tuple[TocEntry, ...]
     tools: ToolsFor
     session: Callable[[], AbstractContextManager[Session]]
     manner: Manner
@@ -135,7 +135,7 @@ class Filling:
         return restore_wave(tools, self.dump, self.dbname, wave, manner)
 
     def definitions(
-        self, entries: Sequence[Entry], *, stage: Stage = Stage.CONDITIONS
+        self, entries: Sequence[TocEntry], *, stage: Stage = Stage.CONDITIONS
     ) -> RestoreError | None:
         """Restore entries as they are here, not as the dump has them, by an archive of our own."""
         # A grant on many large objects is written for the numbers that another entry has.
@@ -220,13 +220,13 @@ def _default_tablespace(session: Session) -> str:
     return str(row[0]) if row else ""
 
 
-def without_roles(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def without_roles(entries: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     """Leave out what names roles: it has its turn with the owners."""
     later = _naming_roles(entries)
     return tuple(entry for entry in entries if entry.dump_id not in later)
 
 
-def _naming_roles(entries: Iterable[Entry]) -> set[int]:
+def _naming_roles(entries: Iterable[TocEntry]) -> set[int]:
     """Return the numbers of entries that name roles, and of the comments on those."""
     entries = tuple(entries)
     found = {entry.dump_id for entry in entries if entry.desc in kinds.NAMING_ROLES}
@@ -237,7 +237,7 @@ def _naming_roles(entries: Iterable[Entry]) -> set[int]:
     }
 
 
-def _ownership(restored: Sequence[Entry]) -> tuple[Entry, ...]:
+def _ownership(restored: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     """Return entries that give each object to its owner, and those that name roles."""
     later = _naming_roles(restored)
     events = {entry.dump_id for entry in event_triggers(restored)}

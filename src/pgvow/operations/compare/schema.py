@@ -19,7 +19,7 @@ from pgvow.postgres.pg_restore import dump_schema
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.pg_restore import ToolsFor
 
 # Not in a dump of the schema alone, or not of what is in the database.
@@ -33,7 +33,7 @@ _Name = tuple[str, str, str]
 
 
 def compare_schemas(
-    found: TableOfContents, reference: TableOfContents, wanted: Iterable[Entry]
+    found: TableOfContents, reference: TableOfContents, wanted: Iterable[TocEntry]
 ) -> Iterator[Difference]:
     """Yield what differs between two schemas, and which ``wanted`` entries are not in ``found``."""
     yield from _missing(wanted, found)
@@ -48,7 +48,7 @@ def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
         return read_toc(file)
 
 
-def _is_compared(entry: Entry) -> bool:
+def _is_compared(entry: TocEntry) -> bool:
     return (
         entry.desc not in _NOT_COMPARED
         and not entry.tag.startswith(_OF_OTHERS)
@@ -56,7 +56,7 @@ def _is_compared(entry: Entry) -> bool:
     )
 
 
-def _name(entry: Entry) -> _Name:
+def _name(entry: TocEntry) -> _Name:
     return entry.desc, entry.namespace, entry.tag
 
 
@@ -65,7 +65,7 @@ def _shown(name: _Name) -> str:
     return f"{desc} {namespace}.{tag}" if namespace else f"{desc} {tag}"
 
 
-def _missing(wanted: Iterable[Entry], found: TableOfContents) -> Iterator[Difference]:
+def _missing(wanted: Iterable[TocEntry], found: TableOfContents) -> Iterator[Difference]:
     there = {_name(entry) for entry in found.entries}
     for entry in wanted:
         if _is_compared(entry) and _name(entry) not in there:

@@ -15,7 +15,7 @@ from pgvow.postgres.tool_stderr import without_statement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import RestoreError
 
@@ -125,7 +125,7 @@ def restore_difference(
     return Difference(DifferenceKind.RESTORE, name, "restored", complaint)
 
 
-def plain_cause(sqlstate: str, entry: Entry | None) -> str | None:
+def plain_cause(sqlstate: str, entry: TocEntry | None) -> str | None:
     """Explain in plain words why a server refuses an entry; None if its own words must do."""
     if entry is None:
         return None
@@ -140,16 +140,16 @@ def plain_cause(sqlstate: str, entry: Entry | None) -> str | None:
     return None
 
 
-def _rule(entry: Entry) -> str:
+def _rule(entry: TocEntry) -> str:
     """Return the name of a constraint; an index has its own as its tag."""
     named = _ADDED.search(entry.defn)
     return named[1] if named else entry.tag
 
 
-def _is_lacking(words: str, entry: Entry | None) -> bool:
+def _is_lacking(words: str, entry: TocEntry | None) -> bool:
     kind = entry.desc if entry else ""
     return kind in _OF_THE_MACHINE or bool(_LACKING.search(words))
 
 
-def _shown(entry: Entry) -> str:
+def _shown(entry: TocEntry) -> str:
     return f"{entry.desc} {entry.name}"

@@ -17,7 +17,7 @@ from pgvow.postgres.statements import for_database, statements, written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.operations.restore.list import DatabaseDefinition
     from pgvow.postgres.connection import Session, Target
 
@@ -47,7 +47,7 @@ def apply_definition(
 
 def apply_left_out(
     session: Session,
-    left_out: Iterable[Entry],
+    left_out: Iterable[TocEntry],
     *,
     target: Target,
     no_owner: bool,

@@ -15,7 +15,7 @@ from pgvow.postgres.statements import setting_of, statements, without_setting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.statements import Statement
 
 _ON_DATABASE = frozenset({kinds.ACL, kinds.SECURITY_LABEL})
@@ -52,9 +52,9 @@ class Selection:
     tables that need another, which was not chosen.
     """
 
-    entries: tuple[Entry, ...]
-    left_out: tuple[Entry, ...]
-    cut_off: tuple[Entry, ...] = ()
+    entries: tuple[TocEntry, ...]
+    left_out: tuple[TocEntry, ...]
+    cut_off: tuple[TocEntry, ...] = ()
 
 
 def database_definition(toc: TableOfContents) -> DatabaseDefinition:
@@ -79,7 +79,7 @@ def database_definition(toc: TableOfContents) -> DatabaseDefinition:
     )
 
 
-def _all_statements(entries: Iterable[Entry]) -> Iterator[Statement]:
+def _all_statements(entries: Iterable[TocEntry]) -> Iterator[Statement]:
     for entry in entries:
         yield from statements(entry.defn)
 
@@ -97,7 +97,7 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
         and entry.dump_id not in on_database
         and on_database.isdisjoint(entry.dependencies)
     ]
-    cut_off: tuple[Entry, ...] = ()
+    cut_off: tuple[TocEntry, ...] = ()
     if tables:
         chosen = _Chosen(candidates)
         chosen.take(_find(candidates, tables))
@@ -111,7 +111,7 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
     )
 
 
-def _find(candidates: Sequence[Entry], tables: Sequence[str]) -> list[Entry]:
+def _find(candidates: Sequence[TocEntry], tables: Sequence[str]) -> list[TocEntry]:
     known = TableNames(tuple(entry for entry in candidates if entry.desc in kinds.TABLES))
     return [known.find(name) for name in tables]
 
@@ -119,17 +119,17 @@ def _find(candidates: Sequence[Entry], tables: Sequence[str]) -> list[Entry]:
 class _Chosen:
     """Some tables, grown by what they need and what hangs on them."""
 
-    def __init__(self, candidates: Sequence[Entry]) -> None:
+    def __init__(self, candidates: Sequence[TocEntry]) -> None:
         self.ids: set[int] = set()
         self._candidates = candidates
         self._by_id = {entry.dump_id: entry for entry in candidates}
         self._schemas = {entry.tag: entry for entry in candidates if entry.desc == kinds.SCHEMA}
-        self._dependants: defaultdict[int, list[Entry]] = defaultdict(list)
+        self._dependants: defaultdict[int, list[TocEntry]] = defaultdict(list)
         for entry in candidates:
             for dump_id in entry.dependencies:
                 self._dependants[dump_id].append(entry)
 
-    def take(self, tables: Iterable[Entry]) -> None:
+    def take(self, tables: Iterable[TocEntry]) -> None:
         """Take tables with their partitions, all they need, and all that hangs on what is taken."""
         taken = {entry.dump_id for entry in self._with_partitions(tables)}
         self.ids |= self._needed(taken)
@@ -139,7 +139,7 @@ class _Chosen:
             grown = not hanging <= self.ids
             self.ids |= hanging
 
-    def cut_off(self) -> tuple[Entry, ...]:
+    def cut_off(self) -> tuple[TocEntry, ...]:
         """What belongs to the tables that are taken, and is not."""
         tables = {
             (entry.namespace, entry.tag)
@@ -158,7 +158,7 @@ class _Chosen:
             )
         )
 
-    def _with_partitions(self, tables: Iterable[Entry]) -> Iterator[Entry]:
+    def _with_partitions(self, tables: Iterable[TocEntry]) -> Iterator[TocEntry]:
         waiting = list(tables)
         while waiting:
             table = waiting.pop()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
 
 
 def read_owner_map(path: Path) -> dict[str, str]:
@@ -57,7 +57,7 @@ def mapped(toc: TableOfContents, owner_map: Mapping[str, str]) -> TableOfContent
     def renamed(name: str) -> str:
         return owner_map.get(name, name)
 
-    def entry(one: Entry) -> Entry:
+    def entry(one: TocEntry) -> TocEntry:
         defn = one.defn
         if one.desc in kinds.NAMING_ROLES or one.desc == kinds.DATABASE_PROPERTIES:
             found = (written(with_roles(each, renamed)) for each in statements(defn))

@@ -16,7 +16,7 @@ from pgvow.postgres.tool_stderr import without_statement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
     from pgvow.postgres.pg_restore import RestoreError
@@ -71,7 +71,7 @@ def _speaks_alike(newer: int, server_major: int) -> bool:
 
 
 def restore_failure(
-    error: RestoreError, entries: Sequence[Entry], installation: Installation, target: Target
+    error: RestoreError, entries: Sequence[TocEntry], installation: Installation, target: Target
 ) -> RestoreFailed | NoSpace:
     """Translate what stopped pg_restore."""
     cause = error.complaint[:_LONGEST_CAUSE]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
 # Parts of a definition that the server runs for each row; a comment or a default may have the words
@@ -64,7 +64,7 @@ def code_in(toc: TableOfContents) -> tuple[Code, ...]:
     return tuple(sorted(found, key=lambda one: (one.owner, one.kind, one.name)))
 
 
-def _kinds(entry: Entry) -> Iterator[str]:
+def _kinds(entry: TocEntry) -> Iterator[str]:
     if entry.desc in kinds.CODE:
         yield entry.desc
     for kind in _DEFINED_IN.get(entry.desc, ()):

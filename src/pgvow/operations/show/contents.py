@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from pgvow.archive import Contents, Entry, SequencePosition, TableContents, TableOfContents
+    from pgvow.archive import Contents, SequencePosition, TableContents, TableOfContents, TocEntry
     from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
 
@@ -182,7 +182,7 @@ def _from_metadata(
 
 
 def _recorded_rows(
-    entry: Entry,
+    entry: TocEntry,
     recorded: Mapping[tuple[str, str], TableFacts],
     counts: Mapping[str, int],
 ) -> TableRows | None:
