@@ -204,7 +204,7 @@ def figures(every: Sequence[Module]) -> Iterator[Figure]:
     below = [module for module in every if module.is_below_cli]
     yield _matches(below, r"\bNamespace\b", "mentions of Namespace below cli/", 0)
     yield _matches(every, r"noqa: PLC0415", "imports inside functions", 164)
-    yield _classes_twice(every, 11)
+    yield _classes_twice(every, 7)
     yield _vague_names(every, 5.6)
     yield _per_thousand(every, _NOUN_WHAT, '"what" as a noun, per 1,000 words', 17.5)
     yield _per_thousand(every, _WHERE, '"where", per 1,000 words', 9.5)

@@ -26,7 +26,7 @@ from pgvow.archive.errors import ArchiveError, ArchiveTooNew, IncompleteArchive,
 from pgvow.archive.head import Head, definitions_archive
 from pgvow.archive.header import Header, LocalTime
 from pgvow.archive.primitives import OffsetState, codec_for
-from pgvow.archive.read import Examination, copy_text, examine_archive, read_archive
+from pgvow.archive.read import ExaminedArchive, copy_text, examine_archive, read_archive
 from pgvow.archive.rows import CopyDigest, CopyFacts, UnorderedDigest, count_rows
 from pgvow.archive.toc import Section, TableOfContents, TocEntry, read_toc
 from pgvow.archive.write import ArchiveWriter
@@ -43,7 +43,7 @@ __all__ = [
     "CopyTarget",
     "CopyTextError",
     "Encoder",
-    "Examination",
+    "ExaminedArchive",
     "Head",
     "Header",
     "IncompleteArchive",

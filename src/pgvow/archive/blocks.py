@@ -114,7 +114,7 @@ class BlockKind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class DataBlock:
     """Where an entry's data lies: from ``start`` to before ``end``."""
 
     entry: TocEntry
@@ -214,7 +214,7 @@ class BlockReader(ByteReader):
         raise ArchiveError("the data runs into the next block", offset=self.position)
 
 
-def open_block(source: Source, toc: TableOfContents, block: Block, watch: Watch) -> BlockReader:
+def open_block(source: Source, toc: TableOfContents, block: DataBlock, watch: Watch) -> BlockReader:
     """Return a reader for the block, behind its head, which must be that of its entry."""
     reader = BlockReader(source, toc.header, block.start, block.end, watch)
     kind, dump_id = reader.head()
@@ -228,7 +228,9 @@ def kind_of(entry: TocEntry) -> BlockKind:
     return BlockKind.LARGE_OBJECTS if entry.is_large_objects else BlockKind.TABLE_DATA
 
 
-def find_blocks(source: Source, toc: TableOfContents, watch: Watch = unwatched) -> Iterator[Block]:
+def find_blocks(
+    source: Source, toc: TableOfContents, watch: Watch = unwatched
+) -> Iterator[DataBlock]:
     """Yield the block of every entry that has one.
 
     With offsets in the table of contents they come largest first, so that several readers share
@@ -243,7 +245,9 @@ def find_blocks(source: Source, toc: TableOfContents, watch: Watch = unwatched) 
         yield from _scan(source, toc, watch)
 
 
-def _by_offset(source: Source, toc: TableOfContents, entries: tuple[TocEntry, ...]) -> list[Block]:
+def _by_offset(
+    source: Source, toc: TableOfContents, entries: tuple[TocEntry, ...]
+) -> list[DataBlock]:
     placed = sorted(((entry.data_offset or 0, entry) for entry in entries), key=lambda p: p[0])
     starts = [start for start, _ in placed]
     if starts[0] != toc.end:
@@ -253,11 +257,13 @@ def _by_offset(source: Source, toc: TableOfContents, entries: tuple[TocEntry, ..
             "the file ends before its last data", offset=source.size, table=placed[-1][1].name
         )
     ends = [*starts[1:], source.size]
-    blocks = [Block(entry, start, end) for (start, entry), end in zip(placed, ends, strict=True)]
+    blocks = [
+        DataBlock(entry, start, end) for (start, entry), end in zip(placed, ends, strict=True)
+    ]
     return sorted(blocks, key=lambda block: block.size, reverse=True)
 
 
-def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[Block]:
+def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[DataBlock]:
     reader = BlockReader(source, toc.header, toc.end, source.size, watch)
     missing = {entry.dump_id: entry for entry in toc.with_data}
     found: dict[int, int] = {}
@@ -268,7 +274,7 @@ def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[Block]
             raise IncompleteArchive("the file ends before the data", offset=start, table=name)
         entry = _pass_over(reader, missing)
         found[entry.dump_id] = start
-        yield Block(entry, start, reader.position)
+        yield DataBlock(entry, start, reader.position)
     if reader.position != source.size:
         _check_second_toc(source, toc, reader.position, found)
 

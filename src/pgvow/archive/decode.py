@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from pgvow.archive.blocks import Block, BlockReader, Watch
+    from pgvow.archive.blocks import BlockReader, DataBlock, Watch
     from pgvow.archive.compression import BeforeFrame
     from pgvow.archive.primitives import Source
     from pgvow.archive.toc import TableOfContents, TocEntry
@@ -110,7 +110,7 @@ class _End:
 def read_table(
     source: Source,
     toc: TableOfContents,
-    block: Block,
+    block: DataBlock,
     watch: Watch,
     before_frame: BeforeFrame,
     *,
@@ -139,7 +139,7 @@ def read_table(
     )
 
 
-def read_rows(source: Source, toc: TableOfContents, block: Block) -> Iterator[bytes]:
+def read_rows(source: Source, toc: TableOfContents, block: DataBlock) -> Iterator[bytes]:
     """Yield the COPY text of a table, without terminator, in pieces of bounded size."""
     with _opened(source, toc, block, unwatched) as reader:
         yield from _rows(block.entry, _text(reader, toc.header.compression))
@@ -147,7 +147,7 @@ def read_rows(source: Source, toc: TableOfContents, block: Block) -> Iterator[by
 
 
 def read_large_objects(
-    source: Source, toc: TableOfContents, block: Block, watch: Watch, before_frame: BeforeFrame
+    source: Source, toc: TableOfContents, block: DataBlock, watch: Watch, before_frame: BeforeFrame
 ) -> LargeObjectContents:
     """Read the large objects of an entry."""
     with _opened(source, toc, block, watch) as reader:
@@ -191,7 +191,7 @@ def _running(text: Iterator[bytes], *, ahead: bool) -> AbstractContextManager[It
     return Ahead(text) if ahead else nullcontext(text)
 
 
-def _stored(reader: BlockReader, block: Block) -> Stored:
+def _stored(reader: BlockReader, block: DataBlock) -> Stored:
     if reader.position != block.end:
         raise ArchiveError("something follows the data", offset=reader.position)
     return Stored(offset=block.start, size=block.size, digest=reader.digest())
@@ -199,7 +199,7 @@ def _stored(reader: BlockReader, block: Block) -> Stored:
 
 @contextmanager
 def _opened(
-    source: Source, toc: TableOfContents, block: Block, watch: Watch
+    source: Source, toc: TableOfContents, block: DataBlock, watch: Watch
 ) -> Iterator[BlockReader]:
     with named(block.entry):
         reader = open_block(source, toc, block, watch)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from pgvow.archive.blocks import Block
+    from pgvow.archive.blocks import DataBlock
     from pgvow.archive.compression import BeforeFrame
     from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.progress import Progress
@@ -95,7 +95,7 @@ TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class ExaminedArchive:
     """What could be read of an archive, and everything that could not, in the file's order."""
 
     contents: Contents
@@ -118,16 +118,16 @@ def read_archive(
 
 def examine_archive(
     file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
-) -> Examination:
+) -> ExaminedArchive:
     """Decode what can be decoded, and return it with every ArchiveError that was met.
 
     Raises ArchiveError only where there is no table of contents to go by.
     """
     source = Source(file)
     toc = read_toc(_at_start(file))
-    reading = _Reading(source, toc, threads or _default_threads())
-    reading.run(progress or Silent())
-    return reading.result()
+    reader = _ArchiveReader(source, toc, threads or _default_threads())
+    reader.run(progress or Silent())
+    return reader.result()
 
 
 def copy_text(file: BinaryIO, toc: TableOfContents, entry: TocEntry) -> Iterator[bytes]:
@@ -153,11 +153,11 @@ def _at_start(file: BinaryIO) -> BinaryIO:
     return file
 
 
-class _Stopped(Exception):
+class _ReadingStopped(Exception):
     """The work is to end."""
 
 
-class _Reading:
+class _ArchiveReader:
     """One reading of an archive: what is left to do, what has been found, how far it has come."""
 
     def __init__(self, source: Source, toc: TableOfContents, threads: int) -> None:
@@ -184,7 +184,7 @@ class _Reading:
             finally:
                 self._stopped = True
 
-    def result(self) -> Examination:
+    def result(self) -> ExaminedArchive:
         """Return what was found, in the order of the table of contents."""
         order = [entry.dump_id for entry in self._toc.with_data]
         contents = Contents(
@@ -196,7 +196,7 @@ class _Reading:
             ),
         )
         damage = sorted(self._damage, key=lambda error: (error.offset, error.complaint))
-        return Examination(contents=contents, damage=tuple(damage))
+        return ExaminedArchive(contents=contents, damage=tuple(damage))
 
     def _follow(self, workers: set[Future[None]], progress: Progress) -> None:
         while workers:
@@ -206,7 +206,7 @@ class _Reading:
             progress.update(Step(PHASE, done=self._read, total=self._source.size))
 
     def _work(self) -> None:
-        with contextlib.suppress(_Stopped):
+        with contextlib.suppress(_ReadingStopped):
             while self._step():
                 pass
 
@@ -222,11 +222,11 @@ class _Reading:
             self._damage.append(error)
         return True
 
-    def _next(self) -> Block | None:
+    def _next(self) -> DataBlock | None:
         with self._turn:
             return next(self._blocks, None)
 
-    def _read_block(self, block: Block, before_frame: BeforeFrame) -> None:
+    def _read_block(self, block: DataBlock, before_frame: BeforeFrame) -> None:
         if block.entry.is_large_objects:
             self._large_objects[block.entry.dump_id] = read_large_objects(
                 self._source, self._toc, block, self._watch, before_frame
@@ -237,7 +237,7 @@ class _Reading:
                 self._source, self._toc, block, self._watch, before_frame, ahead=ahead
             )
 
-    def _is_last(self, block: Block) -> bool:
+    def _is_last(self, block: DataBlock) -> bool:
         """Whether the others will be done and wait for this block: it is more than a share."""
         shares = max(2, self._threads - 1)
         return self._threads > 1 and block.size * shares > self._source.size
@@ -249,4 +249,4 @@ class _Reading:
 
     def _watch_scan(self, _: int) -> None:
         if self._stopped:
-            raise _Stopped
+            raise _ReadingStopped
