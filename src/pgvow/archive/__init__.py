@@ -1,4 +1,4 @@
-"""pg_dump's custom format: bytes in, facts out. Knows no server, no clock and no store."""
+"""Read and write pg_dump's custom format, without a server, a clock or a store."""
 
 from __future__ import annotations
 

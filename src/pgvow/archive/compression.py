@@ -1,4 +1,4 @@
-"""Compression both ways: text into stored bytes by pieces, and stored bytes into text."""
+"""Compress text to stored bytes, piece by piece, and decompress them, in bounded memory."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ else:
 
 Text = bytes | bytearray | memoryview
 
-# Measured in decision 0013: what packs well loses least by ISA-L's level 2. For the rest its 3 is
-# denser, but not enough; zlib-ng's 5 is dense and slow, so it has the last fifth.
+# Measured in decision 0013: text that packs well loses least by ISA-L's level 2. For the rest its 3
+# is denser, but not enough; zlib-ng's 5 is dense and slow, so it gets the last fifth.
 _FAST = 2
 _DENSE = 3
 _DENSEST = 5
@@ -51,12 +51,12 @@ _LAST_BLOCK = b"\x03\x00"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of one table's COPY text, compressed by itself.
+    """Some of one table's COPY text, compressed by itself.
 
-    ``stored`` is what goes into the file: for gzip raw deflate that ends with a flush, so that it
-    depends on nothing before it and anything may follow; for zstd one whole frame with a checksum;
-    for none the text. ``size`` is the text's, in bytes; ``adler32`` is 1 where the compression
-    does not need it.
+    ``stored`` are the bytes for the file: for gzip raw deflate that ends with a flush, so that it
+    depends on no byte before it and any may follow; for zstd one whole frame with a checksum; for
+    none the text. ``size`` is the text's, in bytes; ``adler32`` is 1 if the compression does not
+    need it.
     """
 
     stored: bytes
@@ -65,21 +65,21 @@ class Piece:
 
 
 class Encoder(Protocol):
-    """Compresses pieces; keeps nothing from one to the next, and serves any number of threads.
+    """Compresses pieces, each by itself, for any number of threads at the same time.
 
-    The interpreter is free for other threads while it works.
+    It releases the interpreter's lock meanwhile.
     """
 
     @property
     def compression(self) -> Compression:
-        """What the archive's header has to say."""
+        """The compression that the archive's header must name."""
 
     def encode(self, text: Text) -> Piece:
-        """Compress a stretch of text."""
+        """Compress some text to a piece."""
 
 
 def encoder_for(compression: Compression, level: int | None) -> Encoder:
-    """Return an encoder; ``level`` None is the one that is fast.
+    """Return an encoder; ``level`` None is a fast one.
 
     gzip: 1 to 3 are ISA-L's levels, 4 to 9 zlib's. zstd: 1 to 22. none: has no level. Raises
     ValueError for any other, and for lz4.
@@ -127,7 +127,7 @@ class IsalEncoder:
 
 
 class SamplingEncoder:
-    """ISA-L's level 2; a text whose beginning packs badly has most to gain: it is packed denser."""
+    """ISA-L's level 2, and denser for a text whose beginning packs badly: it gains most."""
 
     compression = Compression.GZIP
 
@@ -146,20 +146,20 @@ class SamplingEncoder:
 
 
 def _dense(text: memoryview) -> bytes:
-    """Compress most of a text denser, and its end densest, which goes on in the same window."""
+    """Compress most of a text denser, and its end densest, with the window before it."""
     cut = len(text) - len(text) // _DENSEST_SHARE
     begin = isal_zlib.compressobj(_DENSE, isal_zlib.DEFLATED, _RAW_DEFLATE)
     window = bytes(text[max(0, cut - _WINDOW) : cut])
     end = zlib_ng.compressobj(_DENSEST, zlib_ng.DEFLATED, _RAW_DEFLATE, zdict=window)
     return b"".join(
         part
-        for stream, stretch in ((begin, text[:cut]), (end, text[cut:]))
-        for part in (stream.compress(stretch), stream.flush(zlib.Z_SYNC_FLUSH))
+        for stream, half in ((begin, text[:cut]), (end, text[cut:]))
+        for part in (stream.compress(half), stream.flush(zlib.Z_SYNC_FLUSH))
     )
 
 
 class ZlibEncoder:
-    """Deflate by zlib, for those who want pg_dump's sizes."""
+    """Deflate by zlib, for archives as small as pg_dump's."""
 
     compression = Compression.GZIP
 
@@ -176,7 +176,7 @@ class ZlibEncoder:
 
 
 class ZstdEncoder:
-    """zstd, with the checksum that pg_dump leaves out: damage then shows when it is read."""
+    """zstd, with the checksum that pg_dump omits: reading then detects damage."""
 
     compression = Compression.ZSTD
 
@@ -195,12 +195,12 @@ class ZstdEncoder:
 
 
 def opening(compression: Compression) -> bytes:
-    """Return what stands before the first piece of a table."""
+    """Return the bytes before the first piece of a table."""
     return _ZLIB_HEADER if compression is Compression.GZIP else b""
 
 
 def closing(compression: Compression, adler32: int) -> bytes:
-    """Return what stands behind the last piece of a table; ``adler32`` is that of all its text."""
+    """Return the bytes behind the last piece of a table; ``adler32`` is that of all its text."""
     if compression is not Compression.GZIP:
         return b""
     return _LAST_BLOCK + adler32.to_bytes(4, "big")
@@ -220,41 +220,41 @@ else:
     from backports import zstd
 
 
-# What one step of decompression may return: a few KB can stand for gigabytes. As much as rows are
-# counted in at a time, so that nothing is cut, and copied, once more.
+# The most that one step of decompression may return: a few KB can expand to gigabytes. Rows are
+# counted in pieces of the same size, so that none is cut, and copied, once more.
 OUTPUT = AT_A_TIME
-# Beyond it libzstd itself refuses by default, and so does pg_restore. 2 ** 27 is 128 MiB.
+# Larger windows are refused by libzstd's default, and so by pg_restore. 2 ** 27 is 128 MiB.
 ZSTD_WINDOW_LOG = 27
 
 
 BeforeFrame = Callable[[bytes], None]
 
-# The stubs have an instance where the class is.
+# The stubs declare an instance instead of the class.
 _ISAL_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
 
 
 class CodecError(Exception):
-    """The stored bytes are not what the compression in question produces."""
+    """Raised if stored bytes are not valid for their compression."""
 
 
 class Decoder(Protocol):
     """Decompresses the chunks of one table or large object."""
 
     def decode(self, chunks: Sequence[bytes]) -> Iterator[bytes]:
-        """Yield what the chunks stand for, in pieces of bounded size; raises CodecError."""
+        """Yield the text of the chunks, in pieces of bounded size; raises CodecError."""
 
     def finish(self) -> None:
-        """Raise CodecError unless the data ends where the chunks do."""
+        """Raise CodecError unless the data ends with the last chunk."""
 
 
-def unheeded(_: bytes) -> None:
-    """Let every frame have the memory it asks for."""
+def unlimited(_: bytes) -> None:
+    """Let every frame have the memory that it needs."""
 
 
-def decoder_for(compression: Compression, before_frame: BeforeFrame = unheeded) -> Decoder:
+def decoder_for(compression: Compression, before_frame: BeforeFrame = unlimited) -> Decoder:
     """Return a decoder for one table or large object.
 
-    ``before_frame`` is told of every zstd frame, by its first chunk, before that is decoded.
+    ``before_frame`` is called with the first chunk of every zstd frame before it is decoded.
     """
     return _DECODERS[compression](before_frame)
 
@@ -282,17 +282,17 @@ class StoredDecoder:
         yield b"".join(chunks)
 
     def finish(self) -> None:
-        """Do nothing: there is no end to miss."""
+        """Do nothing: the text has no end of its own."""
 
 
 class GzipDecoder:
-    """One zlib stream, cut into chunks anywhere; its Adler-32 is checked by the library."""
+    """One zlib stream, cut into chunks anywhere; the library checks its Adler-32."""
 
     def __init__(self, _: BeforeFrame) -> None:
         self._stream = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
 
     def decode(self, chunks: Sequence[bytes]) -> Iterator[bytes]:
-        """Yield what the chunks stand for."""
+        """Yield the text of the chunks."""
         if self._stream.eof:
             raise CodecError("the compressed data goes on behind its end")
         yield from _drain(self._stream, b"".join(chunks), _ISAL_ERROR)
@@ -308,15 +308,15 @@ class GzipDecoder:
 class FramesDecoder:
     """Any number of frames, one after the other, of zstd or lz4.
 
-    A frame must end where a chunk does: pg_restore passes over the rest of a chunk in which a zstd
-    frame has ended. pg_dump writes a single frame.
+    A frame must end with a chunk: pg_restore skips the rest of a chunk in which a zstd frame has
+    ended. pg_dump writes a single frame.
     """
 
     def __init__(
         self,
         new: Callable[[], _Decompressor],
         error: type[Exception],
-        before_frame: BeforeFrame = unheeded,
+        before_frame: BeforeFrame = unlimited,
     ) -> None:
         self._new = new
         self._before_frame = before_frame
@@ -324,7 +324,7 @@ class FramesDecoder:
         self._frame: _Decompressor | None = None
 
     def decode(self, chunks: Sequence[bytes]) -> Iterator[bytes]:
-        """Yield what the chunks stand for."""
+        """Yield the text of the chunks."""
         for chunk in chunks:
             if self._frame is None:
                 self._before_frame(chunk)
@@ -341,7 +341,7 @@ class FramesDecoder:
 
 
 def _drain(stream: _Decompressor, stored: bytes, error: type[Exception]) -> Iterator[bytes]:
-    """Feed the stream and yield all that it has to say so far."""
+    """Yield all text that the stream has of these bytes."""
     while True:
         try:
             text = stream.decompress(stored, OUTPUT)

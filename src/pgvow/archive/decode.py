@@ -17,7 +17,7 @@ from pgvow.archive.blocks import (
     open_block,
     unwatched,
 )
-from pgvow.archive.compression import CodecError, decoder_for, unheeded
+from pgvow.archive.compression import CodecError, decoder_for, unlimited
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.rows import CopyDigest, TextError, without_terminator
 
@@ -38,20 +38,20 @@ DEPTH = 4
 
 
 class Ahead(Generic[T]):
-    """Runs an iterable in a thread, at most ``DEPTH`` items ahead of whoever iterates over this.
+    """Runs an iterable in a thread, at most ``DEPTH`` items ahead of the consumer.
 
-    What the iterable raises is raised to the consumer. Leaving the ``with`` ends the thread,
-    whether everything was consumed or not.
+    An error of the iterable is raised to the consumer. Leaving the ``with`` ends the thread, even
+    if not all was consumed.
     """
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = items
-        # Bounded by what may be produced: a queue with a bound of its own is written in Python,
-        # and both threads would hold the interpreter for it.
+        # A second queue bounds the first: one with a bound of its own is written in Python, and
+        # both threads would hold the interpreter for it.
         self._room: SimpleQueue[None] = SimpleQueue()
         self._queue: SimpleQueue[_Item[T] | _End] = SimpleQueue()
         self._thread = threading.Thread(target=self._produce, name="pgvow-ahead")
-        self._unwanted = False
+        self._closed = False
         for _ in range(DEPTH):
             self._room.put(None)
 
@@ -65,32 +65,32 @@ class Ahead(Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._unwanted = True
+        self._closed = True
         self._room.put(None)
         self._thread.join()
 
     def __iter__(self) -> Iterator[T]:
-        while isinstance(got := self._queue.get(), _Item):
-            yield got.value
+        while isinstance(item := self._queue.get(), _Item):
+            yield item.value
             self._room.put(None)
-        if got.error is not None:
-            raise got.error
+        if item.error is not None:
+            raise item.error
 
     def _produce(self) -> None:
         end = _End(None)
         try:
             for item in self._items:
                 self._room.get()
-                if self._unwanted:
+                if self._closed:
                     break
                 self._queue.put(_Item(item))
-        except BaseException as error:  # noqa: BLE001 - it is the consumer's, who raises it
+        except BaseException as error:  # noqa: BLE001 - the consumer raises it
             end = _End(error)
         self._queue.put(end)
 
 
 class _Item(Generic[T]):
-    """Something that was produced."""
+    """An item in the queue."""
 
     __slots__ = ("value",)
 
@@ -99,7 +99,7 @@ class _Item(Generic[T]):
 
 
 class _End:
-    """The end of production, and why."""
+    """The end of the queue, with the error that caused it."""
 
     __slots__ = ("error",)
 
@@ -116,10 +116,10 @@ def read_table(
     *,
     ahead: bool,
 ) -> TableContents:
-    """Read the data of a table to its end, decompressing ``ahead`` in a thread of its own or not.
+    """Read the data of a table to its end; ``ahead`` decompresses in a thread of its own.
 
     Two threads on one table take a fifth more of processor time than one, so that is for a table
-    that would have the other processors wait.
+    that the other processors would wait for.
     """
     entry, digest = block.entry, CopyDigest()
     with (
@@ -151,19 +151,19 @@ def read_large_objects(
 ) -> LargeObjectContents:
     """Read the large objects of an entry."""
     with _opened(source, toc, block, watch) as reader:
-        found = large_objects_of(reader, toc.header.compression, before_frame)
+        objects = large_objects_of(reader, toc.header.compression, before_frame)
         stored = _stored(reader, block)
-    return LargeObjectContents(entry=block.entry, objects=found, stored=stored)
+    return LargeObjectContents(entry=block.entry, objects=objects, stored=stored)
 
 
 def large_objects_of(
-    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unheeded
+    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unlimited
 ) -> LargeObjects:
-    """Read large objects up to the zero that ends them; the reader is behind the block's head."""
-    found = LargeObjects()
+    """Read large objects up to the zero that ends them, from behind the block's head."""
+    objects = LargeObjects()
     for oid in reader.large_objects():
-        found += _large_object(oid, _text(reader, compression, before_frame))
-    return found
+        objects += _large_object(oid, _text(reader, compression, before_frame))
+    return objects
 
 
 def _large_object(oid: int, text: Iterable[bytes]) -> LargeObjects:
@@ -175,7 +175,7 @@ def _large_object(oid: int, text: Iterable[bytes]) -> LargeObjects:
 
 
 def _text(
-    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unheeded
+    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unlimited
 ) -> Iterator[bytes]:
     decoder = decoder_for(compression, before_frame)
     for chunks in reader.chunks():
@@ -209,7 +209,7 @@ def _opened(
 
 @contextmanager
 def named(entry: TocEntry) -> Iterator[None]:
-    """Let every error name the entry."""
+    """Add the entry's name to every ArchiveError."""
     try:
         yield
     except ArchiveError as error:
@@ -218,7 +218,7 @@ def named(entry: TocEntry) -> Iterator[None]:
 
 @contextmanager
 def located(reader: BlockReader) -> Iterator[None]:
-    """Let every error name the byte that had been reached."""
+    """Turn errors of a text into ArchiveErrors at the byte that was reached."""
     try:
         yield
     except (CodecError, TextError) as error:

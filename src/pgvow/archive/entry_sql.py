@@ -1,4 +1,4 @@
-"""The SQL of entries, read: COPY targets, roles, superusers, sequences, the database's locale."""
+"""Facts from the SQL of entries: COPY targets, roles, superusers, sequences, the locale."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NAMES = re.compile(_NAME)
 
 @dataclass(frozen=True, slots=True)
 class CopyTarget:
-    """A table and its columns in the order of the rows; no column where the table has none.
+    """The table that rows are loaded into, and its columns in their order, which may be none.
 
-    It is another table than the entry's own where rows are loaded through a partitioned root.
+    It is not the entry's own table if rows are loaded through a partitioned root.
     """
 
     schema: str
@@ -35,14 +35,14 @@ class CopyTarget:
 
 
 def copy_target(statement: str) -> CopyTarget:
-    """Read the statement as pg_dump writes it; raises ArchiveError where it is anything else."""
+    """Parse a COPY statement of pg_dump's; raises ArchiveError if it is anything else."""
     match = _STATEMENT.fullmatch(statement)
     if match is None:
         raise ArchiveError("the statement that loads a table's rows cannot be read", offset=0)
     return CopyTarget(
         schema=_bare(match["schema"] or ""),
         name=_bare(match["name"]),
-        columns=tuple(_bare(found[0]) for found in _NAMES.finditer(match["columns"] or "")),
+        columns=tuple(_bare(name[0]) for name in _NAMES.finditer(match["columns"] or "")),
     )
 
 
@@ -51,9 +51,9 @@ def _bare(name: str) -> str:
 
 
 _TOKEN = re.compile(r"""(?P<name>"(?:[^"]|"")*")|'(?:[^']|'')*'|(?P<word>[^\s"'(),;]+)|[(),;]""")
-# Words behind which a role's name stands, in statements of the kinds above.
+# Words before a role's name in the SQL of ``kinds.NAMING_ROLES``.
 _BEFORE_ROLE = frozenset({"TO", "FROM", "FOR", "ROLE", "AUTHORIZATION"})
-# What is no role where it stands without quotes. A user mapping says "FOR public".
+# Words that are no role if they are not quoted. A user mapping is "FOR public".
 _NO_ROLE = frozenset(
     {"PUBLIC", "public", "CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "DEFAULT", "ROLE", "USER"}
     | {"ALL", "SELECT", "INSERT", "UPDATE", "DELETE"}  # a policy is FOR one of these
@@ -62,15 +62,15 @@ _NO_ROLE = frozenset(
 
 def roles_named(toc: TableOfContents) -> frozenset[str]:
     """Return every role that owns something, is granted something, or has a policy or mapping."""
-    found = {entry.owner for entry in toc.entries}
+    roles = {entry.owner for entry in toc.entries}
     for entry in toc.entries:
         if entry.desc in kinds.NAMING_ROLES:
-            found.update(_in_statements(entry.defn))
-    return frozenset(found - {""})
+            roles.update(_in_statements(entry.defn))
+    return frozenset(roles - {""})
 
 
 def superusers_named(toc: TableOfContents) -> frozenset[str]:
-    """Return the roles that own what only a superuser may own."""
+    """Return the owners of objects that only a superuser may own."""
     return frozenset(
         entry.owner
         for entry in toc.entries
@@ -107,8 +107,8 @@ _ROUTINES = frozenset({kinds.FUNCTION, kinds.PROCEDURE})
 _TYPES = frozenset({kinds.SHELL_TYPE, kinds.TYPE})
 _LANGUAGE = re.compile(r"^\s*LANGUAGE (\"[^\"]+\"|\w+)", re.MULTILINE)
 _TRUSTED = frozenset({"sql", "plpgsql", "plperl", "pltcl", "plv8", "pllua", "pljava", "plr"})
-# These attributes, and a function's own value for a setting of superusers, want one. Where the body
-# of a function merely has the words, a superuser creates it: that runs none of it.
+# These attributes, and a function's own value for a setting of superusers, need one. If only the
+# body of a function has the words, a superuser creates it all the same: that runs none of it.
 _ATTRIBUTES = re.compile(
     r"\b(?:LEAKPROOF|SUPPORT)\b|^\s*SET (?:session_replication_role|log_|track_|lc_messages|jit_"
     r"|deadlock_timeout|zero_damaged_pages|ignore_|max_stack_depth|temp_file_limit|update_process"
@@ -122,21 +122,25 @@ _BASE_TYPE = re.compile(r"^CREATE TYPE .*\(\n\s+(?:INTERNALLENGTH|INPUT) = ", re
 def superuser_entries(entries: Iterable[TocEntry]) -> frozenset[int]:
     """Return the numbers of the entries that need a superuser, with the comments on those."""
     entries = tuple(entries)
-    base = {one.name for one in entries if one.desc == kinds.TYPE and _BASE_TYPE.search(one.defn)}
-    found = {one.dump_id for one in entries if _needs_superuser(one, base)}
-    return frozenset(found) | {
-        one.dump_id
-        for one in entries
-        if one.desc == kinds.COMMENT and not found.isdisjoint(one.dependencies)
+    base_types = {
+        entry.name
+        for entry in entries
+        if entry.desc == kinds.TYPE and _BASE_TYPE.search(entry.defn)
+    }
+    needing = frozenset(entry.dump_id for entry in entries if _needs_superuser(entry, base_types))
+    return needing | {
+        entry.dump_id
+        for entry in entries
+        if entry.desc == kinds.COMMENT and not needing.isdisjoint(entry.dependencies)
     }
 
 
-def _needs_superuser(entry: TocEntry, base: set[str]) -> bool:
+def _needs_superuser(entry: TocEntry, base_types: set[str]) -> bool:
     if entry.desc in _ROUTINES:
         languages = {name.strip('"') for name in _LANGUAGE.findall(entry.defn)}
         return bool(languages - _TRUSTED) or bool(_ATTRIBUTES.search(entry.defn))
     if entry.desc in _TYPES:
-        return entry.name in base
+        return entry.name in base_types
     return entry.desc in kinds.RESTORED_BY_SUPERUSER
 
 
@@ -156,7 +160,7 @@ class SequencePosition:
 def sequence_positions(toc: TableOfContents) -> tuple[SequencePosition, ...]:
     """Return the positions of all sequences whose data is in the archive.
 
-    Raises ArchiveError where an entry is not the ``setval`` that pg_dump writes.
+    Raises ArchiveError if an entry is not the ``setval`` that pg_dump writes.
     """
     return tuple(
         _position(entry.namespace, entry.tag, entry.defn)
@@ -177,19 +181,14 @@ _DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+) ')  # which may 
 _OPTION = re.compile(r"\b([A-Z_]+) = ('(?:[^']|'')*'|[A-Za-z_]\w*)")
 _OF_LOCALE = frozenset(
     {
-        "LOCALE_PROVIDER",
-        "LOCALE",
-        "LC_COLLATE",
-        "LC_CTYPE",
-        "ICU_LOCALE",
-        "ICU_RULES",
-        "BUILTIN_LOCALE",
+        "LOCALE_PROVIDER", "LOCALE", "LC_COLLATE", "LC_CTYPE",
+        "ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE",
     }
-)
+)  # fmt: skip
 
 
 def database_locale(toc: TableOfContents) -> dict[str, str]:
-    """Return the options of CREATE DATABASE that say the locale; none where there is no entry."""
+    """Return the locale's options of the archive's CREATE DATABASE; none without that entry."""
     statement = next((entry.defn for entry in toc.entries if entry.desc == kinds.DATABASE), "")
     name = _DATABASE.match(statement)
     return {

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Header and table of contents: ``raw`` and what they say.
+    """Header and table of contents: their bytes as ``raw``, and as ``toc``.
 
-    ``places`` has for each entry the byte of ``raw`` at which its offset stands.
+    ``places`` has, for each entry, the position in ``raw`` of its offset field.
     """
 
     raw: bytes
@@ -32,9 +32,9 @@ class Head:
 
     @classmethod
     def read(cls, file: Readable) -> Head:
-        """Read it off the front of what pg_dump writes; of what follows some is read as well.
+        """Read it from the start of a stream, and some of the bytes behind it.
 
-        Raises IncompleteArchive where the stream ends before it does, ArchiveError where it is no
+        Raises IncompleteArchive if the stream ends before it does, ArchiveError if it is no
         archive.
         """
         recorder = _Recorder(file)
@@ -46,7 +46,7 @@ class Head:
         return cls(recorder.recorded(end), toc, reader.places)
 
     def with_offsets(self, offsets: Mapping[int, int]) -> tuple[bytes, TableOfContents]:
-        """Return it, as bytes and as what they say, with the offset of each entry with data."""
+        """Return it with the offsets of entries by dump id, as bytes and as a TableOfContents."""
         raw, size = bytearray(self.raw), self.toc.header.offset_size
         entries = list(self.toc.entries)
         for number, (entry, place) in enumerate(zip(entries, self.places, strict=True)):
@@ -62,7 +62,7 @@ class Head:
 
 
 class _Recorder:
-    """A stream that keeps what was read from it."""
+    """A stream that keeps the bytes read from it."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file
@@ -78,7 +78,7 @@ class _Recorder:
 
 
 class _OffsetFinder(ByteReader):
-    """Remembers where the offsets stand that it was asked for: there is one to every entry."""
+    """Keeps the positions of the offset fields that are read: every entry has one."""
 
     def __init__(self, file: Readable) -> None:
         super().__init__(file)
@@ -90,10 +90,10 @@ class _OffsetFinder(ByteReader):
 
 
 def definitions_archive(file: BinaryIO, entries: Iterable[TocEntry], encoding: str) -> bytes:
-    """Make an archive with the header of ``file`` and these entries, none of which has data.
+    """Return an archive with the header of ``file`` and these entries, none of which has data.
 
-    ``encoding`` is PostgreSQL's name of what the entries' texts are written in, as their ENCODING
-    entry says, which has to be among them.
+    ``encoding`` is PostgreSQL's name of the encoding for the entries' texts. The ENCODING entry,
+    which must be among them, has to name the same.
     """
     file.seek(0)
     reader = ByteReader(file)
@@ -133,7 +133,7 @@ class _Writer:
         yield self._text(entry.defn)
         yield self._text(entry.drop)
         yield self._null()
-        # An empty name would be set for what follows; NULL leaves it as it is.
+        # pg_restore would set an empty name for the entries that follow; it ignores NULL.
         yield self._text_or_null(entry.namespace)
         yield self._text_or_null(entry.tablespace)
         if self._version >= TABLE_AM_SINCE:

@@ -1,9 +1,9 @@
 """The format's three primitives, integers, strings and offsets, read with hard bounds.
 
 A length in a damaged or hostile file can say anything, and a file with holes is as long as it
-likes for nothing. Nothing here allocates what a length claims: bytes are read in pieces of at most
-``PIECE``, a file that ends early ends the read, and what is kept is bounded whatever the file: a
-name to ``MAX_NAME``, a text to ``MAX_TEXT``, all that comes before the data to ``MAX_CONTENTS``.
+likes for nothing. No allocation follows a length in the file: bytes are read in pieces of at most
+``PIECE``, a file that ends early ends the read, and there are bounds for all that is kept: for a
+name ``MAX_NAME``, for a text ``MAX_TEXT``, for everything before the data ``MAX_CONTENTS``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Source:
     """Reads at any offset of a seekable binary file, from any thread.
 
-    The file's own position is moved about: nobody else may use it meanwhile.
+    It moves the file's own position: the caller must not use the file meanwhile.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -50,12 +50,12 @@ class Source:
 
 
 def _descriptor(file: BinaryIO) -> int | None:
-    """Return where it can be read without moving its position, and without a lock."""
+    """Return a descriptor that is read without the file's position or a lock; None if none is."""
     return file.fileno() if isinstance(file, (io.BufferedReader, io.FileIO)) else None
 
 
 class Window:
-    """A stretch of a source as a stream of its own."""
+    """A range of a source as a stream of its own."""
 
     def __init__(self, source: Source, start: int, end: int) -> None:
         self._source = source
@@ -69,7 +69,7 @@ class Window:
         return piece
 
 
-# PostgreSQL's names, where they are not Python's by taking out "_".
+# Python's names by PostgreSQL's.
 _CODECS = {
     "BIG5": "big5",
     "EUC_CN": "gb2312",
@@ -109,16 +109,16 @@ FALLBACK_CODEC = "utf-8"
 
 
 def encoding_named_in(definition: str) -> str | None:
-    """Return the encoding's name from the text of an ENCODING entry."""
+    """Return PostgreSQL's name of the encoding from the SQL of an ENCODING entry; else None."""
     match = _CLIENT_ENCODING.search(definition)
     return match[1] if match else None
 
 
 def codec_for(encoding: str) -> str:
-    """Return the codec for PostgreSQL's name of an encoding.
+    """Return Python's codec for PostgreSQL's name of an encoding.
 
-    Those that Python does not know, SQL_ASCII among them, are read as UTF-8; bytes that are none
-    become surrogates, and so are neither lost nor an error.
+    It is UTF-8 for an encoding without one, such as SQL_ASCII. Callers decode bytes that are not
+    valid to surrogates, so that they are neither lost nor an error.
     """
     return _CODECS.get(encoding.upper(), FALLBACK_CODEC)
 
@@ -137,7 +137,7 @@ OFFSET_SIZES = (4, 8)
 
 
 class OffsetState(IntEnum):
-    """What an entry's offset field says of its data."""
+    """The state of an entry's offset field."""
 
     NOT_SET = 1
     SET = 2
@@ -145,7 +145,7 @@ class OffsetState(IntEnum):
 
 
 class Readable(Protocol):
-    """As much of a binary file as is needed here."""
+    """The part of a binary file's interface that ByteReader needs."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes, none only at the end."""
@@ -157,11 +157,11 @@ def integer_field(value: int, size: int) -> bytes:
 
 
 class ByteReader:
-    """Reads the format's primitives from a stream, front to back; its first byte is ``start``.
+    """Reads the format's primitives from a stream, front to back.
 
-    ``position`` is the byte of the file that comes next. A read beyond the end raises
-    IncompleteArchive, anything the format does not allow ArchiveError. The stream is read
-    ahead by up to ``PIECE`` bytes and never sought in, so a pipe serves as well as a file.
+    ``start`` is the offset in the file of the stream's first byte. A read beyond the end raises
+    IncompleteArchive, a value that the format does not allow ArchiveError. The stream is read ahead
+    by up to ``PIECE`` bytes and never sought in, so that it may be a pipe.
     """
 
     def __init__(self, file: Readable, *, start: int = 0) -> None:
@@ -179,7 +179,7 @@ class ByteReader:
         return self._before + self._cursor
 
     def digest(self) -> str:
-        """XXH3-128 of every byte taken so far, in hexadecimal."""
+        """Return XXH3-128 of every byte taken so far, in hexadecimal."""
         hash_so_far = self._hash.copy()
         hash_so_far.update(self._buffer[: self._cursor])
         return hash_so_far.hexdigest()
@@ -194,7 +194,7 @@ class ByteReader:
         return taken
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the next ``size`` bytes as they come, at most ``PIECE`` at a time."""
+        """Yield the next ``size`` bytes, at most ``PIECE`` at a time."""
         while size:
             if self._cursor == len(self._buffer):
                 self._refill()
@@ -204,7 +204,7 @@ class ByteReader:
             yield piece
 
     def ahead(self, size: int) -> bytes:
-        """Return up to ``size`` bytes that come next, without taking them; at the start only."""
+        """Return up to ``size`` of the first bytes, without taking them; at the start only."""
         if not self._buffer:
             self._buffer = self._file.read(PIECE)
         return self._buffer[self._cursor : self._cursor + size]
@@ -225,7 +225,7 @@ class ByteReader:
         return -magnitude if field[0] else magnitude
 
     def string(self, most: int = MAX_TEXT) -> bytes | None:
-        """Return the next string, or None for NULL; of more than ``most`` bytes none is taken."""
+        """Return the next string, None for NULL; raises ArchiveError beyond ``most`` bytes."""
         start = self.position
         length = self.integer()
         if length == -1:

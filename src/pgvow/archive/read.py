@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
-# What each thread may have for itself: zstd's levels up to 19 stay within it.
+# The largest window for each thread by itself: zstd's levels up to 19 stay within it.
 LARGE = 8 << 20
 _MAGIC = struct.pack("<I", 0xFD2FB528)
 # Magic, descriptor, window, dictionary, content size: the longest head of a frame.
@@ -42,7 +42,7 @@ class Windows:
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
-        """Yield what the reading of a block asks before each frame; what it took ends with it."""
+        """Yield a block's turn, and end it with the ``with`` block."""
         turn = Turn(self._lock)
         try:
             yield turn
@@ -58,23 +58,23 @@ class Turn:
         self.taken = False
 
     def wait_for(self, chunk: bytes) -> None:
-        """Wait, where the frame that begins with this chunk needs it, until no other has it.
+        """Wait until no other block has the turn, if the frame that begins here needs it.
 
-        A chunk that does not hold the whole head of a frame may be the beginning of anything.
+        A chunk that is shorter than the head of a frame may begin one of any window.
         """
         if not self.taken and (window_size(chunk) > LARGE or len(chunk) < _LONGEST_HEAD):
             self._lock.acquire()
             self.taken = True
 
     def end(self) -> None:
-        """Let the next have it."""
+        """Let the next block have the turn."""
         if self.taken:
             self.taken = False
             self._lock.release()
 
 
 def window_size(frame: bytes) -> int:
-    """Bytes of the window that a zstd frame asks for, by its first bytes; 0 if there is none."""
+    """Return the bytes of the window that a zstd frame needs, by its first bytes; 0 if none."""
     head = frame[5:_LONGEST_HEAD]
     if not frame.startswith(_MAGIC) or not head:
         return 0
@@ -96,7 +96,7 @@ TICK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ExaminedArchive:
-    """What could be read of an archive, and everything that could not, in the file's order."""
+    """The contents that could be read of an archive, and its damage in the order of the file."""
 
     contents: Contents
     damage: tuple[ArchiveError, ...]
@@ -105,10 +105,10 @@ class ExaminedArchive:
 def read_archive(
     file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
 ) -> Contents:
-    """Decode every byte of the archive and return what is in it; ``threads`` tables at a time.
+    """Decode every byte of the archive, ``threads`` tables at a time, and return its contents.
 
-    ``file`` is seekable, and nobody else's meanwhile. Raises the first ArchiveError by offset;
-    errors of the file itself go through.
+    ``file`` is seekable; the caller must not use it meanwhile. Raises the first ArchiveError by
+    offset, and errors of the file itself.
     """
     examination = examine_archive(file, threads=threads, progress=progress)
     if examination.damage:
@@ -119,9 +119,9 @@ def read_archive(
 def examine_archive(
     file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
 ) -> ExaminedArchive:
-    """Decode what can be decoded, and return it with every ArchiveError that was met.
+    """Decode all that can be decoded, and return it with every ArchiveError that was met.
 
-    Raises ArchiveError only where there is no table of contents to go by.
+    Raises ArchiveError only if the table of contents cannot be read.
     """
     source = Source(file)
     toc = read_toc(_at_start(file))
@@ -144,7 +144,7 @@ def copy_text(file: BinaryIO, toc: TableOfContents, entry: TocEntry) -> Iterator
 
 
 def _default_threads() -> int:
-    """One more than there are processors: a table that is left over at the end shares them."""
+    """Return one more than there are processors, so that none idles at the last table."""
     return min((os.cpu_count() or 1) + 1, MOST_THREADS)
 
 
@@ -154,18 +154,18 @@ def _at_start(file: BinaryIO) -> BinaryIO:
 
 
 class _ReadingStopped(Exception):
-    """The work is to end."""
+    """Raised in a thread that is to end."""
 
 
 class _ArchiveReader:
-    """One reading of an archive: what is left to do, what has been found, how far it has come."""
+    """Reads an archive once with several threads, and collects contents, damage and progress."""
 
     def __init__(self, source: Source, toc: TableOfContents, threads: int) -> None:
         self._threads = threads
         self._source = source
         self._toc = toc
         self._blocks = find_blocks(source, toc, self._watch_scan)
-        # Finding the next block can mean to scan the one before it: never while holding the other.
+        # Finding the next block may scan the one before it: never while holding the other lock.
         self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._windows = Windows()
@@ -176,7 +176,7 @@ class _ArchiveReader:
         self._damage: list[ArchiveError] = []
 
     def run(self, progress: Progress) -> None:
-        """Read every block; returns when all is done, and ends all threads if anything fails."""
+        """Read every block to the end; an error ends all threads."""
         with ThreadPoolExecutor(self._threads, thread_name_prefix="pgvow-read") as pool:
             try:
                 workers = {pool.submit(self._work) for _ in range(self._threads)}
@@ -185,7 +185,7 @@ class _ArchiveReader:
                 self._stopped = True
 
     def result(self) -> ExaminedArchive:
-        """Return what was found, in the order of the table of contents."""
+        """Return the contents in the order of the table of contents, and the damage by offset."""
         order = [entry.dump_id for entry in self._toc.with_data]
         contents = Contents(
             toc=self._toc,
@@ -211,7 +211,7 @@ class _ArchiveReader:
                 pass
 
     def _step(self) -> bool:
-        """Read one more block; False when there is none left."""
+        """Read the next block; returns False if none is left."""
         try:
             block = self._next()
             if block is None:
@@ -238,7 +238,7 @@ class _ArchiveReader:
             )
 
     def _is_last(self, block: DataBlock) -> bool:
-        """Whether the others will be done and wait for this block: it is more than a share."""
+        """Return whether the block is larger than a thread's share, so that others will wait."""
         shares = max(2, self._threads - 1)
         return self._threads > 1 and block.size * shares > self._source.size
 

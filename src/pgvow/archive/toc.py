@@ -1,4 +1,4 @@
-"""The table of contents: one entry for every object, and where its data lies."""
+"""The table of contents: one entry for every object, with the offset of its data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RELKIND_SINCE = (1, 16)
 
 
 class Section(IntEnum):
-    """When in a restore an entry has its turn."""
+    """The section of a restore to which an entry belongs."""
 
     NONE = 1
     PRE_DATA = 2
@@ -51,10 +51,9 @@ _SECTIONS = frozenset(Section)
 class TocEntry:
     """One object of the archive, or the data of one.
 
-    ``data_offset`` is the byte its data block starts at; None where the archive does not say,
-    because there is none (``data_state`` NO_DATA) or because the archive was written to a pipe or
-    is still being written (NOT_SET). Texts are in the archive's own encoding; bytes that are not
-    are kept as surrogates.
+    ``data_offset`` is the byte at which its data block starts. It is None if there is no block
+    (``data_state`` NO_DATA), or if the archive was written to a pipe or is still being written
+    (NOT_SET). Texts are decoded from the archive's encoding, invalid bytes to surrogates.
     """
 
     dump_id: int
@@ -101,7 +100,7 @@ class TocEntry:
 class TableOfContents:
     """Header and entries, in the order of the file.
 
-    ``end`` is the byte after the last entry, where the first data block starts; ``digest`` is
+    ``end`` is the byte after the last entry, the start of the first data block; ``digest`` is
     XXH3-128 (hexadecimal) of every byte before it; ``encoding`` is PostgreSQL's name for it.
     """
 
@@ -125,7 +124,7 @@ class TableOfContents:
 def read_toc(file: BinaryIO) -> TableOfContents:
     """Read header and table of contents from the start of ``file``, which is only read forwards.
 
-    Raises IncompleteArchive where the file ends too early, ArchiveError where it is malformed.
+    Raises IncompleteArchive if the file ends too early, ArchiveError if it is malformed.
     """
     reader = ByteReader(file)
     header = read_header(reader)
@@ -140,13 +139,13 @@ def read_toc(file: BinaryIO) -> TableOfContents:
 
 
 def read_entries(reader: ByteReader, header: Header) -> tuple[tuple[TocEntry, ...], str]:
-    """Read the entries that follow, and return them with the name of their encoding."""
+    """Return the entries that come next, with PostgreSQL's name of their encoding."""
     entries = _EntryReader(reader, header)
     return entries.read_all(), entries.encoding
 
 
 class _EntryReader:
-    """Reads entry after entry, and learns the encoding from the one that tells it."""
+    """Reads the entries; from the ENCODING entry on it decodes texts accordingly."""
 
     def __init__(self, reader: ByteReader, header: Header) -> None:
         self.encoding = "UTF8"
@@ -154,7 +153,7 @@ class _EntryReader:
         self._version = header.version
         self._codec = FALLBACK_CODEC
         self._seen: set[int] = set()
-        # Owners, namespaces and kinds come again and again: one str each will do.
+        # Owners, namespaces and kinds repeat: one str each saves memory.
         self._names: dict[bytes, str] = {}
 
     def read_all(self) -> tuple[TocEntry, ...]:
@@ -220,7 +219,7 @@ class _EntryReader:
         return chr(relkind) if relkind else ""
 
     def _owner(self) -> str:
-        """Return the owner, and pass over the field behind it: WITH OIDS, gone since 12."""
+        """Return the owner, and skip the field behind it: WITH OIDS, gone since 12."""
         owner = self._name()
         start = self._reader.position
         if self._reader.string(MAX_FLAG) not in (b"false", b"true"):
@@ -228,12 +227,12 @@ class _EntryReader:
         return owner
 
     def _dependencies(self) -> tuple[int, ...]:
-        found: list[int] = []
+        dump_ids: list[int] = []
         start = self._reader.position
         while (digits := self._reader.string(MAX_DIGITS)) is not None:
-            found.append(_parse_number(digits, MAX_DUMP_ID, start))
+            dump_ids.append(_parse_number(digits, MAX_DUMP_ID, start))
             start = self._reader.position
-        return tuple(found)
+        return tuple(dump_ids)
 
     def _number(self, most: int) -> int:
         start = self._reader.position

@@ -14,6 +14,7 @@ from pgvow.archive.blocks import (
     BlockReader,
     Contents,
     LargeObjectContents,
+    LargeObjects,
     Stored,
     TableContents,
     find_blocks,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-    from pgvow.archive.blocks import LargeObjects
     from pgvow.archive.compression import Encoder, Piece
     from pgvow.archive.head import Head
     from pgvow.archive.header import Header
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What two archives must have in common for the blocks of one to fit the other."""
+    """The facts that two archives must share for the blocks of one to fit the other."""
 
     version: tuple[int, int]
     int_size: int
@@ -56,10 +56,10 @@ class Layout:
 def copy_large_objects(
     archive: BinaryIO, entry: TocEntry, layout: Layout, write: Callable[[bytes], None]
 ) -> LargeObjects:
-    """Write everything that follows the head of the entry's block, and return what it held.
+    """Write all bytes behind the head of the entry's block, and return their facts.
 
-    Every byte is decoded on the way. Raises ArchiveError where the archive is damaged or laid out
-    otherwise. An archive without offsets is scanned for the block.
+    Every byte is decoded on the way. Raises ArchiveError if the archive is damaged or of another
+    layout. An archive without offsets is scanned for the block.
     """
     archive.seek(0)
     header = read_header(ByteReader(archive))
@@ -69,15 +69,15 @@ def copy_large_objects(
         reader = _CopyingReader(archive, header, _start(archive, entry), write)
         if reader.head() != (BlockKind.LARGE_OBJECTS, entry.dump_id):
             raise ArchiveError("there is no data of this entry here", offset=reader.position)
-        reader.pass_over()
+        reader.skip_copying()
         with located(reader):
-            found = large_objects_of(reader, header.compression)
+            objects = large_objects_of(reader, header.compression)
         reader.copy()
-    return found
+    return objects
 
 
 def _start(archive: BinaryIO, entry: TocEntry) -> int:
-    """Return where the entry's block starts."""
+    """Return the offset of the entry's block."""
     if entry.data_offset is not None:
         return entry.data_offset
     archive.seek(0)
@@ -89,7 +89,7 @@ def _start(archive: BinaryIO, entry: TocEntry) -> int:
 
 
 class _CopyingReader(BlockReader):
-    """Writes what has been taken from it, in pieces of up to ``PIECE`` bytes."""
+    """Writes the bytes that are taken from it, in pieces of up to ``PIECE`` bytes."""
 
     def __init__(
         self, archive: BinaryIO, header: Header, start: int, write: Callable[[bytes], None]
@@ -99,12 +99,12 @@ class _CopyingReader(BlockReader):
         self._write = write
         self._copied = 0
 
-    def pass_over(self) -> None:
-        """Do not copy what has been taken so far."""
+    def skip_copying(self) -> None:
+        """Leave out the bytes that have been taken so far."""
         self._copied = self._cursor
 
     def copy(self) -> None:
-        """Copy what has been taken and not been copied yet."""
+        """Copy the bytes that have been taken since the last copy."""
         self._write(self._buffer[self._copied : self._cursor])
         self._copied = self._cursor
 
@@ -121,12 +121,11 @@ _BATCH = 16 * CHUNK
 
 
 class ArchiveWriter:
-    """Lays an archive into an empty file, block by block.
+    """Writes an archive into an empty file, block by block, in the order of the calls.
 
-    ``file`` is seekable, takes all it is given at once (a buffered one does), and nobody else's
-    meanwhile. The blocks lie in the order of the calls. After an error, one of the file included,
-    nothing but to throw the file away is possible. Raises ArchiveError where the head is of another
-    compression than the encoder's.
+    ``file`` is seekable, and writes everything at once, as a buffered one does; the caller must not
+    use it meanwhile. After an error, one of the file included, the writer is unusable and the file
+    worthless. Raises ArchiveError if the head is of another compression than the encoder's.
     """
 
     def __init__(self, file: BinaryIO, head: Head, encoder: Encoder) -> None:
@@ -150,16 +149,16 @@ class ArchiveWriter:
 
     @property
     def toc(self) -> TableOfContents:
-        """The table of contents as it stands in the head, without offsets."""
+        """The table of contents of the head, without offsets."""
         return self._head.toc
 
     @property
     def body_digest(self) -> str:
-        """XXH3-128 (hexadecimal) of every byte behind the head, as written so far."""
+        """XXH3-128 (hexadecimal) of all bytes written behind the head so far."""
         return self._body.digest()
 
     def begin_table(self, dump_id: int) -> None:
-        """Begin the block of this entry; raises ArchiveError where it is not to have one now."""
+        """Begin the block of this entry; raises ArchiveError if it must not have one."""
         with self._writing(table=False):
             entry = self._take(dump_id, large_objects=False)
             self._body.begin(entry)
@@ -167,11 +166,11 @@ class ArchiveWriter:
             self._table = _Table(entry)
 
     def add(self, text: bytes | memoryview, piece: Piece, *, rows: int | None = None) -> None:
-        """Add the next piece to the table that was begun; ``text`` is what it stands for.
+        """Add the next piece to the table that was begun; ``text`` is the text of it.
 
-        ``rows`` says how many rows end in it, where that is known: counting them takes longer than
-        everything else here, and keeps other threads waiting.
-        A piece without text is passed over: with some compressions it would end the block.
+        ``rows`` is the number of rows that end in it, None if it is not known: counting takes
+        longer than everything else here, and keeps other threads waiting. A piece without text is
+        skipped: with some compressions it would end the block.
         """
         if len(text) != piece.size:
             raise ValueError(f"a piece of {piece.size} bytes of text comes with {len(text)}")
@@ -181,7 +180,7 @@ class ArchiveWriter:
                 self._body.chunks(piece.stored)
 
     def end_table(self) -> TableContents:
-        """End the block, and return what is in it; ArchiveError where its last row has no end."""
+        """End the block, and return its facts; raises ArchiveError if its last row has no end."""
         with self._writing(table=True):
             table, self._table = self._open, None
             if not table.ends_a_row:
@@ -200,26 +199,26 @@ class ArchiveWriter:
     def add_large_objects(
         self, dump_id: int, archive: BinaryIO, entry: TocEntry
     ) -> LargeObjectContents:
-        """Copy the block of ``entry``, which is one of ``archive``'s, as the one of ``dump_id``.
+        """Copy the block of another archive's entry as that of ``dump_id``, and return its facts.
 
-        ``archive`` has the same version and compression, is seekable, and nobody else's meanwhile.
-        Its stored bytes are copied as they are, and decoded on the way; with offsets in its table
-        of contents each block is found at once. Raises ArchiveError where anything is wrong.
+        ``archive`` is seekable, of the same version and compression, and used by nothing else
+        meanwhile. Its stored bytes are copied as they are, and decoded on the way; without offsets
+        in its table of contents it is scanned for the block. Raises ArchiveError if it is damaged.
         """
         with self._writing(table=False):
             place = self._take(dump_id, large_objects=True)
             self._body.begin(place)
             layout = Layout.of(self.toc.header)
-            found = copy_large_objects(archive, entry, layout, self._body.write)
+            objects = copy_large_objects(archive, entry, layout, self._body.write)
             stored = self._body.end()
-        contents = LargeObjectContents(_placed(place, stored), found, stored)
+        contents = LargeObjectContents(_placed(place, stored), objects, stored)
         self._large_objects[dump_id] = contents
         return contents
 
     def finish(self) -> Contents:
-        """Write the offsets into the head, flush, and return what reading the file would.
+        """Write the offsets into the head, flush, and return the contents as ``read_archive`` does.
 
-        Raises ArchiveError where an entry that has data got no block.
+        Raises ArchiveError if an entry that has data got no block.
         """
         with self._writing(table=False):
             for entry in self._missing.values():
@@ -240,12 +239,12 @@ class ArchiveWriter:
 
     @property
     def _open(self) -> _Table:
-        assert self._table is not None  # noqa: S101 - _writing(table=True) has seen to it
+        assert self._table is not None  # noqa: S101 - _writing(table=True) has checked it
         return self._table
 
     @contextmanager
     def _writing(self, *, table: bool) -> Iterator[None]:
-        """Refuse what is out of order, and everything after an error."""
+        """Raise RuntimeError if a call is out of order, or comes after an error."""
         if not self._usable or table is (self._table is None):
             raise RuntimeError("the writer is finished, has failed, or is asked out of order")
         self._usable = False
@@ -253,7 +252,7 @@ class ArchiveWriter:
         self._usable = True
 
     def _take(self, dump_id: int, *, large_objects: bool) -> TocEntry:
-        """Return the entry of this number, which must still lack its block."""
+        """Take an entry from those without a block; raises ArchiveError if it is not among them."""
         entry = self._missing.pop(dump_id, None)
         if entry is None or entry.is_large_objects is not large_objects:
             raise ArchiveError(
@@ -267,7 +266,7 @@ class ArchiveWriter:
 
     def _write_offsets(self) -> TableOfContents:
         offsets = {n: table.stored.offset for n, table in self._tables.items()}
-        offsets |= {n: found.stored.offset for n, found in self._large_objects.items()}
+        offsets |= {n: objects.stored.offset for n, objects in self._large_objects.items()}
         raw, toc = self._head.with_offsets(offsets)
         self._file.seek(0)
         self._file.write(raw)
@@ -277,7 +276,7 @@ class ArchiveWriter:
 
 
 class _Body:
-    """The file behind the head: hashed as it is written, all of it and each block."""
+    """The file behind the head: hashed while it is written, as a whole and by block."""
 
     def __init__(self, file: BinaryIO, start: int, int_size: int) -> None:
         self.position = start
@@ -300,7 +299,7 @@ class _Body:
         return Stored(self._block_start, size, self._block_hash.hexdigest())
 
     def chunks(self, stored: bytes) -> None:
-        """Write ``stored`` in chunks: no more than there must be, for a frame ends with one."""
+        """Write ``stored`` in as few chunks as possible: a frame must end with a chunk."""
         view = memoryview(stored)
         for start in range(0, len(view), _BATCH):
             self.write(b"".join(self._framed(view[start : start + _BATCH])))
@@ -323,7 +322,7 @@ class _Body:
 
 @dataclass(slots=True)
 class _Table:
-    """The table whose block is being written."""
+    """The facts of the table whose block is being written."""
 
     entry: TocEntry
     digest: CopyDigest = field(default_factory=CopyDigest)
