@@ -23,7 +23,6 @@ from pgvow.archive.rows import CopyDigest, TextError, without_terminator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
     from typing import Self
 
     from pgvow.archive.blocks import BlockReader, DataBlock, Watch
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.model import Compression
 
-T = TypeVar("T")
+T = TypeVar("T")  # never None, which ends the queue
 
 DEPTH = 4
 
@@ -49,7 +48,8 @@ class Ahead(Generic[T]):
         # A second queue bounds the first: one with a bound of its own is written in Python, and
         # both threads would hold the interpreter for it.
         self._room: SimpleQueue[None] = SimpleQueue()
-        self._queue: SimpleQueue[_Item[T] | _End] = SimpleQueue()
+        self._queue: SimpleQueue[T | None] = SimpleQueue()
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._produce, name="pgvow-ahead")
         self._closed = False
         for _ in range(DEPTH):
@@ -59,52 +59,28 @@ class Ahead(Generic[T]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closed = True
         self._room.put(None)
         self._thread.join()
 
     def __iter__(self) -> Iterator[T]:
-        while isinstance(item := self._queue.get(), _Item):
-            yield item.value
+        while (item := self._queue.get()) is not None:
+            yield item
             self._room.put(None)
-        if item.error is not None:
-            raise item.error
+        if self._error is not None:
+            raise self._error
 
     def _produce(self) -> None:
-        end = _End(None)
         try:
             for item in self._items:
                 self._room.get()
                 if self._closed:
                     break
-                self._queue.put(_Item(item))
+                self._queue.put(item)
         except BaseException as error:  # noqa: BLE001 - the consumer raises it
-            end = _End(error)
-        self._queue.put(end)
-
-
-class _Item(Generic[T]):
-    """An item in the queue."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: T) -> None:
-        self.value = value
-
-
-class _End:
-    """The end of the queue, with the error that caused it."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+            self._error = error
+        self._queue.put(None)
 
 
 def read_table(

@@ -9,14 +9,14 @@ import xxhash
 
 from pgvow.archive.header import read_header
 from pgvow.archive.primitives import ByteReader, OffsetState, codec_for, integer_field
-from pgvow.archive.toc import RELKIND_SINCE, TABLE_AM_SINCE, TableOfContents, read_entries
+from pgvow.archive.toc import RELKIND_SINCE, TABLE_AM_SINCE, take_toc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from pgvow.archive.primitives import Readable
-    from pgvow.archive.toc import TocEntry
+    from pgvow.archive.toc import TableOfContents, TocEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,8 @@ class Head:
         """
         recorder = _Recorder(file)
         reader = _OffsetFinder(recorder)
-        header = read_header(reader)
-        entries, encoding = read_entries(reader, header)
-        end = reader.position
-        toc = TableOfContents(header, entries, encoding, end, reader.digest())
-        return cls(recorder.recorded(end), toc, reader.places)
+        toc = take_toc(reader)
+        return cls(recorder.recorded(toc.end), toc, reader.places)
 
     def with_offsets(self, offsets: Mapping[int, int]) -> tuple[bytes, TableOfContents]:
         """Return it with the offsets of entries by dump id, as bytes and as a TableOfContents."""

@@ -7,7 +7,6 @@ import os
 import struct
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,13 +19,17 @@ from pgvow.progress import Silent, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import BinaryIO, Self
 
     from pgvow.archive.blocks import DataBlock
     from pgvow.archive.compression import BeforeFrame
     from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
+PHASE = "reading the archive"
+# Each thread holds a megabyte or two.
+MOST_THREADS = 9
+TICK_SECONDS = 0.1
 # The largest window for each thread by itself: zstd's levels up to 19 stay within it.
 LARGE = 8 << 20
 _MAGIC = struct.pack("<I", 0xFD2FB528)
@@ -34,28 +37,21 @@ _MAGIC = struct.pack("<I", 0xFD2FB528)
 _LONGEST_HEAD = 18
 
 
-class Windows:
-    """Lets one block at a time have large windows: ``-Z zstd:long`` asks for 128 MiB a table."""
+class WindowTurn:
+    """A block's turn to have large windows: ``-Z zstd:long`` needs 128 MiB for every table.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def turn(self) -> Iterator[Turn]:
-        """Yield a block's turn, and end it with the ``with`` block."""
-        turn = Turn(self._lock)
-        try:
-            yield turn
-        finally:
-            turn.end()
-
-
-class Turn:
-    """One block's turn to have large windows, from the first frame on that needs one."""
+    It begins with the first frame that needs one; ``lock`` is shared by all blocks.
+    """
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
         self.taken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def wait_for(self, chunk: bytes) -> None:
         """Wait until no other block has the turn, if the frame that begins here needs it.
@@ -86,12 +82,6 @@ def window_size(frame: bytes) -> int:
     before = (0, 1, 2, 4)[descriptor & 3]
     length = (1, 2, 4, 8)[descriptor >> 6]
     return int.from_bytes(head[before : before + length], "little")
-
-
-PHASE = "reading the archive"
-# Each thread holds a megabyte or two.
-MOST_THREADS = 9
-TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +158,7 @@ class _ArchiveReader:
         # Finding the next block may scan the one before it: never while holding the other lock.
         self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._windows = Windows()
+        self._large_windows = threading.Lock()
         self._stopped = False
         self._read = toc.end
         self._tables: dict[int, TableContents] = {}
@@ -216,7 +206,7 @@ class _ArchiveReader:
             block = self._next()
             if block is None:
                 return False
-            with self._windows.turn() as turn:
+            with WindowTurn(self._large_windows) as turn:
                 self._read_block(block, turn.wait_for)
         except ArchiveError as error:
             self._damage.append(error)

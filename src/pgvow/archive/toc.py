@@ -126,16 +126,14 @@ def read_toc(file: BinaryIO) -> TableOfContents:
 
     Raises IncompleteArchive if the file ends too early, ArchiveError if it is malformed.
     """
-    reader = ByteReader(file)
+    return take_toc(ByteReader(file))
+
+
+def take_toc(reader: ByteReader) -> TableOfContents:
+    """Read header and table of contents from a reader at the start of its file."""
     header = read_header(reader)
     entries, encoding = read_entries(reader, header)
-    return TableOfContents(
-        header=header,
-        entries=entries,
-        encoding=encoding,
-        end=reader.position,
-        digest=reader.digest(),
-    )
+    return TableOfContents(header, entries, encoding, reader.position, reader.digest())
 
 
 def read_entries(reader: ByteReader, header: Header) -> tuple[tuple[TocEntry, ...], str]:

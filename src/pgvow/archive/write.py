@@ -39,31 +39,22 @@ if TYPE_CHECKING:
     from pgvow.archive.toc import TableOfContents, TocEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The facts that two archives must share for the blocks of one to fit the other."""
-
-    version: tuple[int, int]
-    int_size: int
-    compression: str
-
-    @classmethod
-    def of(cls, header: Header) -> Layout:
-        """Return the layout of the blocks behind this header."""
-        return cls(header.version, header.int_size, header.compression)
+def _layout(header: Header) -> tuple[object, ...]:
+    """Return the facts that two archives must share for the blocks of one to fit the other."""
+    return header.version, header.int_size, header.compression
 
 
-def copy_large_objects(
-    archive: BinaryIO, entry: TocEntry, layout: Layout, write: Callable[[bytes], None]
+def _copy_large_objects(
+    archive: BinaryIO, entry: TocEntry, fitting: Header, write: Callable[[bytes], None]
 ) -> LargeObjects:
     """Write all bytes behind the head of the entry's block, and return their facts.
 
-    Every byte is decoded on the way. Raises ArchiveError if the archive is damaged or of another
-    layout. An archive without offsets is scanned for the block.
+    Every byte is decoded on the way. Raises ArchiveError if the archive is damaged, or of another
+    layout than an archive with the header ``fitting``. Without offsets it is scanned for the block.
     """
     archive.seek(0)
     header = read_header(ByteReader(archive))
-    if Layout.of(header) != layout:
+    if _layout(header) != _layout(fitting):
         raise ArchiveError("the archive is laid out otherwise", offset=0, table=entry.name)
     with named(entry):
         reader = _CopyingReader(archive, header, _start(archive, entry), write)
@@ -208,8 +199,7 @@ class ArchiveWriter:
         with self._writing(table=False):
             place = self._take(dump_id, large_objects=True)
             self._body.begin(place)
-            layout = Layout.of(self.toc.header)
-            objects = copy_large_objects(archive, entry, layout, self._body.write)
+            objects = _copy_large_objects(archive, entry, self.toc.header, self._body.write)
             stored = self._body.end()
         contents = LargeObjectContents(_placed(place, stored), objects, stored)
         self._large_objects[dump_id] = contents

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -95,15 +96,13 @@ class ServerSource:
         count = len(sessions)
         self._queue = SegmentQueue(_QUEUED_BYTES * count, awaited=PIECE_BYTES * (count + 2))
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="compress")
-        dispatcher = Dispatcher(tasks, shares)
+        encoding = session.info.parameter_status("server_encoding") or "UTF8"
+        shared = _Shared(
+            Dispatcher(tasks, shares), self._queue, tables, entries, encoder, self._pool, encoding
+        )
         self._workers = [
-            _Worker(
-                number, copying, dispatcher, self._queue,
-                tables=tables, entries=entries, encoder=encoder, pool=self._pool,
-                encoding=session.info.parameter_status("server_encoding") or "UTF8",
-            )
-            for number, copying in enumerate(sessions)
-        ]  # fmt: skip
+            _Worker(number, copying, shared) for number, copying in enumerate(sessions)
+        ]
 
     def parts(self, task: Task) -> Iterator[SegmentPart]:
         """Yield the parts of a segment; raises the first error of any worker."""
@@ -148,31 +147,26 @@ class ServerSource:
             self._session.execute(query("terminate_copies"), {"pids": pids})
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Everything that the workers share; ``encoding`` is the server's."""
+
+    dispatcher: Dispatcher
+    queue: SegmentQueue
+    tables: Mapping[int, Table]
+    entries: Mapping[int, TocEntry]
+    encoder: Encoder
+    pool: ThreadPoolExecutor
+    encoding: str
+
+
 class _Worker:
     """Copies and counts in a thread of its own; ``counts`` has rows by oid once it is ``done``."""
 
-    def __init__(
-        self,
-        number: int,
-        session: CopySession,
-        dispatcher: Dispatcher,
-        queue: SegmentQueue,
-        *,
-        tables: Mapping[int, Table],
-        entries: Mapping[int, TocEntry],
-        encoder: Encoder,
-        pool: ThreadPoolExecutor,
-        encoding: str,
-    ) -> None:
+    def __init__(self, number: int, session: CopySession, shared: _Shared) -> None:
         self._number = number
         self._session = session
-        self._dispatcher = dispatcher
-        self._queue = queue
-        self._tables = tables
-        self._entries = entries
-        self._encoder = encoder
-        self._pool = pool
-        self._encoding = encoding
+        self._shared = shared
         self.counts: dict[int, int] = {}
         self.done = threading.Event()
 
@@ -183,7 +177,7 @@ class _Worker:
         except StoppedError:
             pass
         except BaseException as error:  # noqa: BLE001 - the writer raises it
-            self._queue.fail(error)
+            self._shared.queue.fail(error)
         finally:
             self.done.set()
 
@@ -210,7 +204,7 @@ class _Worker:
         With longer ones both sides would block: psql does not read while it writes rows, and we do
         not read rows while we write commands.
         """
-        while tasks := self._dispatcher.take(self._number):
+        while tasks := self._shared.dispatcher.take(self._number):
             batch: list[Task] = []
             commands = b""
             for task in tasks:
@@ -223,7 +217,7 @@ class _Worker:
             yield batch, commands
 
     def _do(self, task: Task) -> None:
-        table = self._tables[task.oid].name
+        table = self._shared.tables[task.oid].name
         self._session.doing(f"worker {self._number + 1} on table {table} ({task.work})")
         try:
             self._receive(task)
@@ -237,14 +231,14 @@ class _Worker:
             self.counts[task.oid] = int(self._session.answer())
             return
         for text in self._session.receive(PIECE_BYTES):
-            self._queue.put(task.number, self._part(text))
-        self._queue.end(task.number)
+            self._shared.queue.put(task.number, self._part(text))
+        self._shared.queue.end(task.number)
 
     def _part(self, text: memoryview) -> SegmentPart:
         rows = count_rows(text)
         if len(text) <= _SMALL:
-            return SegmentPart(text, self._encoder.encode(text), rows)
-        return SegmentPart(text, self._pool.submit(self._encoder.encode, text), rows)
+            return SegmentPart(text, self._shared.encoder.encode(text), rows)
+        return SegmentPart(text, self._shared.pool.submit(self._shared.encoder.encode, text), rows)
 
     def _command(self, task: Task) -> bytes:
         """Compose the command of a task.
@@ -254,14 +248,14 @@ class _Worker:
         it. So a query is rolled back at once, as pg_dump never opens an index; the table's own lock
         is older than the savepoint, and stays.
         """
-        table = self._tables[task.oid]
+        table = self._shared.tables[task.oid]
         if task.work is Work.COPY and task.blocks is None and not table.filter:
             return self._session.command(self._copy(self._whole(table)))
         query = self._counted(table) if task.work is Work.COUNT else self._selected(task, table)
         return self._session.command(self._copy(query), then=_BACK)
 
     def _copy(self, source: sql.Composed) -> sql.Composed:
-        return sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(source, self._encoding)
+        return sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(source, self._shared.encoding)
 
     def _whole(self, table: Table) -> sql.Composed:
         """Compose the table and its columns, which COPY reads unplanned, whatever its kind."""
@@ -280,7 +274,7 @@ class _Worker:
         return sql.SQL("(SELECT {} FROM ONLY {} {})").format(columns, table.identifier, where)
 
     def _columns(self, oid: int) -> tuple[str, ...]:
-        target = copy_target(self._entries[oid].copy_stmt or "")
+        target = copy_target(self._shared.entries[oid].copy_stmt or "")
         return tuple(self._session.carried(name) for name in target.columns)
 
 
