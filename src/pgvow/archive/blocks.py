@@ -72,7 +72,7 @@ class LargeObjects:
 
 @dataclass(frozen=True, slots=True)
 class LargeObjectContents:
-    """The large objects of one entry: there is one up to 16, and any number from 17 on."""
+    """The large objects of one entry; up to 16 an archive has one such entry, then any number."""
 
     entry: TocEntry
     objects: LargeObjects

@@ -213,13 +213,6 @@ def combined_adler32(first: int, second: int, second_size: int) -> int:
     return (high % _ADLER_MODULUS) << 16 | low % _ADLER_MODULUS
 
 
-# In the standard library from 3.14 on; before, the same as a package.
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-
 # The most that one step of decompression may return: a few KB can expand to gigabytes. Rows are
 # counted in pieces of the same size, so that none is cut, and copied, once more.
 OUTPUT = AT_A_TIME

@@ -9,7 +9,7 @@ ACCESS_METHOD = "ACCESS METHOD"
 ACL = "ACL"
 AGGREGATE = "AGGREGATE"
 BLOB = "BLOB"  # up to 16: one large object, without its contents
-BLOB_METADATA = "BLOB METADATA"  # from 17 on: any number of them
+BLOB_METADATA = "BLOB METADATA"  # from 17 on: many large objects, without their contents
 BLOBS = "BLOBS"  # the contents
 CAST = "CAST"
 CHECK_CONSTRAINT = "CHECK CONSTRAINT"
@@ -67,7 +67,7 @@ TYPE = "TYPE"
 USER_MAPPING = "USER MAPPING"
 VIEW = "VIEW"
 
-# Settings under which pg_restore runs all others, whatever its list says; no objects.
+# Settings under which pg_restore runs all others, whichever its list names; no objects.
 PREAMBLE = frozenset({ENCODING, STDSTRINGS, SEARCHPATH})
 OF_DATABASE = frozenset({DATABASE, DATABASE_PROPERTIES})
 TABLES = frozenset({TABLE, MATERIALIZED_VIEW, FOREIGN_TABLE})
@@ -97,7 +97,7 @@ TAGGED_BY_TABLE = frozenset({CONSTRAINT, FK_CONSTRAINT, POLICY, RULE, TRIGGER})
 # Their owner must be a superuser.
 OWNED_BY_SUPERUSER = frozenset({EVENT_TRIGGER, FOREIGN_DATA_WRAPPER, SUBSCRIPTION})
 # Only a superuser can restore these. None runs an expression or a function that an ordinary role of
-# the source wrote, but for an extension's own script. A cast needs the ownership of a type that may
+# the source wrote, except an extension's own script. A cast needs the ownership of a type that may
 # be a superuser's.
 RESTORED_BY_SUPERUSER = frozenset(
     {
