@@ -18,7 +18,7 @@ from psycopg import sql
 
 from bench.databases import bench_server, make_database
 from pgvow.archive import Compression, encoder_for
-from pgvow.engine.worker import PIECE_BYTES
+from pgvow.engine.server_source import PIECE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from pgvow.engine.command import DumpCommand
-from pgvow.operations.backup.dumping import Dumping, DumpOptions
+from pgvow.engine import DumpCommand, Dumping, DumpOptions
 from pgvow.postgres.connection import Target
 from pgvow.postgres.snapshot import Deadline, hold_snapshot
 from pgvow.postgres.witness import count_rows
@@ -243,6 +242,6 @@ def test_a_late_fallback_has_its_own_time_for_locks(
             free_bytes=lambda: 1 << 40,
             progress=progress,
         )
-        dumped = dumping.run(directory.create("dump"))
+        filled = dumping.run(directory.create("dump"))
     progress.locking[0].join()
-    assert ("pg_dump", _TABLES) == (dumped.engine, len(dumped.filled.facts))
+    assert ("pg_dump", _TABLES) == (filled.engine, len(filled.facts))

@@ -128,7 +128,7 @@ def test_pg_restore_makes_the_same_of_it(
 def test_the_head_is_what_pg_dump_writes_into_a_file(
     pg15: TestServer, pg18: TestServer, tmp_path: Path
 ) -> None:
-    """Entry for entry, whether there is data, and that its offset is known."""
+    """TocEntry for entry, whether there is data, and that its offset is known."""
     (scenario,) = (one for one in SCENARIOS if one.name == "large_objects")
     for server in (pg15, pg18):
         database = load(server, scenario)

@@ -13,7 +13,7 @@ import xxhash
 from psycopg import sql
 
 from pgvow.archive import CopyDigest, codec_for, copy_target, read_toc
-from pgvow.archive.copy_text_decoder import decode_field
+from pgvow.archive.csv_text import decode_field
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.operations.backup import BackupResult
     from tests.support.servers import TestServer
 
@@ -107,7 +107,9 @@ def prepare(session: psycopg.Connection, made: BackupResult) -> None:
     session.execute("SET extra_float_digits = 3")
 
 
-def load_csv(session: psycopg.Connection, toc: TableOfContents, entry: Entry, text: bytes) -> str:
+def load_csv(
+    session: psycopg.Connection, toc: TableOfContents, entry: TocEntry, text: bytes
+) -> str:
     """Load CSV into a table like the original, and return the fingerprint of what is in it.
 
     Statements are bytes, in the archive's encoding: psycopg has no SQL of any bytes.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pgvow.engine.filled import Filled
+    from pgvow.engine import FilledArchive
     from tests.support.servers import TestServer
 
 _JOBS = (1, 2, 3, 4)
@@ -46,7 +46,7 @@ def ways(server: TestServer, scenario: Scenario) -> list[tuple[str, int]]:
     return [every[(turn + shift) % len(every)] for shift in shifts]
 
 
-def assert_known(filled: Filled, path: Path) -> None:
+def assert_known(filled: FilledArchive, path: Path) -> None:
     """What the engine says of the archive is what a reading of it says, and what was counted."""
     assert filled.contents is not None
     with path.open("rb") as file:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pgvow.engine.filled import Filled
+    from pgvow.engine import FilledArchive
     from tests.support.servers import TestServer
 
 _SETUP = """
@@ -41,7 +41,7 @@ _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, Linux
 _PIECE = 2 << 20
 
 
-def stored(filled: Filled) -> dict[str, str]:
+def stored(filled: FilledArchive) -> dict[str, str]:
     """The digest of each table's block."""
     assert filled.contents is not None
     return {table.entry.tag: table.stored.digest for table in filled.contents.tables}

@@ -7,7 +7,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from pgvow.engine.command import DumpCommand
+from pgvow.engine import DumpCommand
 from pgvow.engine.parallel import Parallel
 from pgvow.model import Compress
 from pgvow.postgres.binaries import examine
@@ -20,7 +20,7 @@ from pgvow.store.opened import OpenedDirectory
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgvow.engine.filled import Filled
+    from pgvow.engine import FilledArchive
     from pgvow.postgres.binaries import Installation
     from tests.support.servers import TestServer
 
@@ -45,7 +45,7 @@ def programs_of(server: TestServer) -> Installation:
 
 def dump_in_parallel(
     server: TestServer, database: str, path: Path, *, compress: str = "gzip", jobs: int = 2
-) -> Filled:
+) -> FilledArchive:
     """Have the parallel engine fill a file."""
     target = target_of(server, database)
     command = DumpCommand(target, programs_of(server), Compress.parse(compress))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgvow.engine import DumpOptions
 from pgvow.operations.backup import BackupOptions, make_backup
-from pgvow.operations.backup.dumping import DumpOptions
 from pgvow.progress import Silent
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgvow.engine.flow import Flow
 from pgvow.engine.plan import (
     SHARED_LOCKS,
     Dispatcher,
@@ -18,6 +17,7 @@ from pgvow.engine.plan import (
     measured,
     share_out,
 )
+from pgvow.engine.segments import SegmentQueue
 from pgvow.postgres.snapshot import Table
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ def test_a_plan_takes_no_memory_for_its_segments() -> None:
         todo = Tasks([1], {1: table})
         dispatcher = Dispatcher(todo, [frozenset({1})] * 2)
         taken = [dispatcher.take(number % 2) for number in range(1000)]
-        flow = Flow(1 << 20, awaited=1 << 20)
-        flow.end(1)
+        queue = SegmentQueue(1 << 20, awaited=1 << 20)
+        queue.end(1)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -23,7 +23,7 @@ from tests.support.backups import metadata
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
 
 _ORDER = [
     ("COPY public.a (n) FROM stdin;", Amount(10, 100)),
@@ -92,7 +92,7 @@ class Seen(Silent):
 
 
 def looked(
-    looks: list[Any], monkeypatch: pytest.MonkeyPatch, entries: Sequence[Entry] = ()
+    looks: list[Any], monkeypatch: pytest.MonkeyPatch, entries: Sequence[TocEntry] = ()
 ) -> list[Step]:
     """The steps told by a watch that looks so often and once more, when the server is gone."""
     monkeypatch.setattr("pgvow.operations.restore.progress._LOOK_SECONDS", 0)

@@ -1,33 +1,34 @@
-"""pg_dump's custom format: bytes in, facts out. Knows no server, no clock and no store."""
+"""Read and write pg_dump's custom format, without a server, a clock or a store."""
 
 from __future__ import annotations
 
-from pgvow.archive.contents import (
+from pgvow.archive.blocks import (
     Contents,
     LargeObjectContents,
     LargeObjects,
     Stored,
     TableContents,
 )
-from pgvow.archive.copy_statement import CopyTarget, copy_target
-from pgvow.archive.copy_text_decoder import CopyTextError
-from pgvow.archive.csv_text import csv_rows
+from pgvow.archive.compression import Encoder, Piece, encoder_for
+from pgvow.archive.csv_text import CopyTextError, csv_rows
 from pgvow.archive.csv_text import header as csv_header
-from pgvow.archive.database_locale import database_locale
-from pgvow.archive.definitions import definitions_archive
-from pgvow.archive.encodings import codec_for
+from pgvow.archive.entry_sql import (
+    CopyTarget,
+    SequencePosition,
+    copy_target,
+    database_locale,
+    roles_named,
+    sequence_positions,
+    superuser_entries,
+    superusers_named,
+)
 from pgvow.archive.errors import ArchiveError, ArchiveTooNew, IncompleteArchive, OtherFormat
-from pgvow.archive.head import Head
+from pgvow.archive.head import Head, definitions_archive
 from pgvow.archive.header import Header, LocalTime
-from pgvow.archive.pieces import Encoder, Piece, encoder_for
-from pgvow.archive.primitives import OffsetState
-from pgvow.archive.read import Examination, copy_text, examine_archive, read_archive
-from pgvow.archive.roles import roles_named, superusers_named
-from pgvow.archive.rows import CopyDigest, CopyFacts, count_rows
-from pgvow.archive.sequences import SequencePosition, sequence_positions
-from pgvow.archive.superuser import superuser_entries
-from pgvow.archive.toc import Entry, Section, TableOfContents, read_toc
-from pgvow.archive.unordered import UnorderedDigest
+from pgvow.archive.primitives import OffsetState, codec_for
+from pgvow.archive.read import ExaminedArchive, copy_text, examine_archive, read_archive
+from pgvow.archive.rows import CopyDigest, CopyFacts, UnorderedDigest, count_rows
+from pgvow.archive.toc import Section, TableOfContents, TocEntry, read_toc
 from pgvow.archive.write import ArchiveWriter
 from pgvow.model import Compression
 
@@ -42,8 +43,7 @@ __all__ = [
     "CopyTarget",
     "CopyTextError",
     "Encoder",
-    "Entry",
-    "Examination",
+    "ExaminedArchive",
     "Head",
     "Header",
     "IncompleteArchive",
@@ -58,6 +58,7 @@ __all__ = [
     "Stored",
     "TableContents",
     "TableOfContents",
+    "TocEntry",
     "UnorderedDigest",
     "codec_for",
     "copy_target",

@@ -1,4 +1,4 @@
-"""The data blocks: where each lies, and what is stored in it, chunk by chunk."""
+"""The data blocks: the offset of each, the chunks stored in it, and the facts of its contents."""
 
 from __future__ import annotations
 
@@ -16,19 +16,94 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pgvow.archive.header import Header
-    from pgvow.archive.source import Source
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.primitives import Source
+    from pgvow.archive.toc import TableOfContents, TocEntry
+
+_MODULUS = 1 << 128
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A block's bytes in the file: offset, size, and XXH3-128 in hexadecimal."""
+
+    offset: int
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableContents:
+    """The data of one table: rows, bytes and fingerprint of its COPY text without terminator.
+
+    ``rows`` is None for data dumped as INSERT commands, whose bytes are counted as they are.
+    """
+
+    entry: TocEntry
+    rows: int | None
+    size: int
+    fingerprint: str
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class LargeObjects:
+    """The number of large objects, their bytes, and a fingerprint of them all.
+
+    The fingerprint is the sum, modulo 2 ** 128, of XXH3-128 over each one's oid (eight bytes, the
+    most significant first) and contents: it does not depend on their order, and sums can be added.
+    """
+
+    count: int = 0
+    size: int = 0
+    total: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint in hexadecimal."""
+        return f"{self.total:032x}"
+
+    def __add__(self, other: LargeObjects) -> LargeObjects:
+        return LargeObjects(
+            count=self.count + other.count,
+            size=self.size + other.size,
+            total=(self.total + other.total) % _MODULUS,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LargeObjectContents:
+    """The large objects of one entry; up to 16 an archive has one such entry, then any number."""
+
+    entry: TocEntry
+    objects: LargeObjects
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything in an archive, in the order of its table of contents; ``size`` is the file's."""
+
+    toc: TableOfContents
+    size: int
+    tables: tuple[TableContents, ...]
+    large_object_entries: tuple[LargeObjectContents, ...]
+
+    @property
+    def large_objects(self) -> LargeObjects:
+        """All large objects of the archive."""
+        return sum((entry.objects for entry in self.large_object_entries), LargeObjects())
+
 
 Watch = Callable[[int], None]
 
-# What a chunk's length may be: pg_restore reads it as a signed 32-bit number.
+# The longest chunk: pg_restore reads the length as a signed 32-bit number.
 MAX_CHUNK = (1 << 31) - 1
 
 _FRAMINGS = {4: struct.Struct("<BI"), 8: struct.Struct("<BQ")}
 
 
 def unwatched(_: int) -> None:
-    """Watch nothing."""
+    """Do nothing with the number of bytes read."""
 
 
 class BlockKind(IntEnum):
@@ -39,23 +114,23 @@ class BlockKind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Where an entry's data lies: from ``start`` to before ``end``."""
+class DataBlock:
+    """The range of the file that has an entry's data: from ``start`` to before ``end``."""
 
-    entry: Entry
+    entry: TocEntry
     start: int
     end: int
 
     @property
     def size(self) -> int:
-        """How many bytes it takes in the file."""
+        """The number of its bytes in the file."""
         return self.end - self.start
 
 
 class BlockReader(ByteReader):
     """Reads the blocks between two offsets of a source.
 
-    ``watch`` is told of every read how many bytes it brought; what it raises ends the reading.
+    ``watch`` is called with the number of bytes of every read; its error ends the reading.
     """
 
     def __init__(self, source: Source, header: Header, start: int, end: int, watch: Watch) -> None:
@@ -67,17 +142,17 @@ class BlockReader(ByteReader):
         self._watch = watch
 
     def head(self) -> tuple[int, int]:
-        """Return the block's kind and the dump id it is of."""
+        """Return the block's kind and its entry's dump id."""
         return self.byte(), self.integer()
 
     def chunks(self) -> Iterator[list[bytes]]:
-        """Yield the chunks up to the empty one that ends them, as many at a time as lie at hand.
+        """Yield the chunks up to the empty one that ends them, as many at a time as are buffered.
 
         A chunk of more than ``PIECE`` bytes comes in pieces.
         """
         while True:
-            if at_hand := self._chunks_at_hand():
-                yield at_hand
+            if buffered := self._buffered_chunks():
+                yield buffered
             length = self._chunk_length()
             if not length:
                 return
@@ -87,12 +162,12 @@ class BlockReader(ByteReader):
                 yield from ([piece] for piece in self.pieces(length))
 
     def skip_chunks(self) -> None:
-        """Pass over the chunks up to the empty one that ends them."""
+        """Skip the chunks up to the empty one that ends them."""
         for _ in self.chunks():
             pass
 
     def large_objects(self) -> Iterator[int]:
-        """Yield oid after oid; the chunks of each must be read before the next is asked for."""
+        """Yield the oids; the caller reads the chunks of each before it asks for the next."""
         while True:
             start = self.position
             # pg_dump writes it through a signed number, so those above 2 ** 31 are negative.
@@ -103,24 +178,24 @@ class BlockReader(ByteReader):
                 raise ArchiveError(f"a large object has the impossible oid {oid}", offset=start)
             yield oid & MAX_OID
 
-    def _chunks_at_hand(self) -> list[bytes]:
-        """Return the chunks that lie whole in the buffer.
+    def _buffered_chunks(self) -> list[bytes]:
+        """Return the chunks that are whole in the buffer.
 
-        The one loop here that runs for every row of an uncompressed archive, and for every 4 KB
-        of one by pg_dump 15: hence no calls.
+        This loop runs for every row of an uncompressed archive, and for every 4 KB of one by
+        pg_dump 15: hence no calls.
         """
         buffer, cursor, size = self._buffer, self._cursor, len(self._buffer)
         unpack, head = self._framing.unpack_from, self._framing.size
-        found: list[bytes] = []
+        chunks: list[bytes] = []
         while cursor + head <= size:
             sign, length = unpack(buffer, cursor)
             end = cursor + head + length
             if sign or not length or end > size:
                 break
-            found.append(buffer[cursor + head : end])
+            chunks.append(buffer[cursor + head : end])
             cursor = end
         self._cursor = cursor
-        return found
+        return chunks
 
     def _chunk_length(self) -> int:
         start = self.position
@@ -139,8 +214,8 @@ class BlockReader(ByteReader):
         raise ArchiveError("the data runs into the next block", offset=self.position)
 
 
-def open_block(source: Source, toc: TableOfContents, block: Block, watch: Watch) -> BlockReader:
-    """Return a reader for the block, behind its head, which must be that of its entry."""
+def open_block(source: Source, toc: TableOfContents, block: DataBlock, watch: Watch) -> BlockReader:
+    """Return a reader behind the block's head; raises ArchiveError if that is another entry's."""
     reader = BlockReader(source, toc.header, block.start, block.end, watch)
     kind, dump_id = reader.head()
     if dump_id != block.entry.dump_id or kind != kind_of(block.entry):
@@ -148,18 +223,20 @@ def open_block(source: Source, toc: TableOfContents, block: Block, watch: Watch)
     return reader
 
 
-def kind_of(entry: Entry) -> BlockKind:
-    """Return which kind of block an entry has."""
+def kind_of(entry: TocEntry) -> BlockKind:
+    """Return the kind of block that an entry has."""
     return BlockKind.LARGE_OBJECTS if entry.is_large_objects else BlockKind.TABLE_DATA
 
 
-def find_blocks(source: Source, toc: TableOfContents, watch: Watch = unwatched) -> Iterator[Block]:
+def find_blocks(
+    source: Source, toc: TableOfContents, watch: Watch = unwatched
+) -> Iterator[DataBlock]:
     """Yield the block of every entry that has one.
 
     With offsets in the table of contents they come largest first, so that several readers share
-    the work well; each must be checked to end where the next begins by whoever reads it. Without,
-    the file is scanned, and they come as they are found. Raises ArchiveError where there is
-    anything but blocks behind the table of contents, or where one is missing.
+    the work well; the reader of each must check that its data ends at the block's end. Without, the
+    file is scanned, and they come in its order. Raises ArchiveError if there is anything but blocks
+    behind the table of contents, or if one is missing.
     """
     entries = toc.with_data
     if entries and all(entry.data_offset is not None for entry in entries):
@@ -168,7 +245,9 @@ def find_blocks(source: Source, toc: TableOfContents, watch: Watch = unwatched) 
         yield from _scan(source, toc, watch)
 
 
-def _by_offset(source: Source, toc: TableOfContents, entries: tuple[Entry, ...]) -> list[Block]:
+def _by_offset(
+    source: Source, toc: TableOfContents, entries: tuple[TocEntry, ...]
+) -> list[DataBlock]:
     placed = sorted(((entry.data_offset or 0, entry) for entry in entries), key=lambda p: p[0])
     starts = [start for start, _ in placed]
     if starts[0] != toc.end:
@@ -178,28 +257,30 @@ def _by_offset(source: Source, toc: TableOfContents, entries: tuple[Entry, ...])
             "the file ends before its last data", offset=source.size, table=placed[-1][1].name
         )
     ends = [*starts[1:], source.size]
-    blocks = [Block(entry, start, end) for (start, entry), end in zip(placed, ends, strict=True)]
+    blocks = [
+        DataBlock(entry, start, end) for (start, entry), end in zip(placed, ends, strict=True)
+    ]
     return sorted(blocks, key=lambda block: block.size, reverse=True)
 
 
-def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[Block]:
+def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[DataBlock]:
     reader = BlockReader(source, toc.header, toc.end, source.size, watch)
     missing = {entry.dump_id: entry for entry in toc.with_data}
-    found: dict[int, int] = {}
+    starts: dict[int, int] = {}
     while missing:
         start = reader.position
         if start == source.size:
             name = next(iter(missing.values())).name
             raise IncompleteArchive("the file ends before the data", offset=start, table=name)
-        entry = _pass_over(reader, missing)
-        found[entry.dump_id] = start
-        yield Block(entry, start, reader.position)
+        entry = _skip_block(reader, missing)
+        starts[entry.dump_id] = start
+        yield DataBlock(entry, start, reader.position)
     if reader.position != source.size:
-        _check_second_toc(source, toc, reader.position, found)
+        _check_second_toc(source, toc, reader.position, starts)
 
 
-def _pass_over(reader: BlockReader, missing: dict[int, Entry]) -> Entry:
-    """Pass over the next block and return its entry, which is missing no longer."""
+def _skip_block(reader: BlockReader, missing: dict[int, TocEntry]) -> TocEntry:
+    """Skip the next block and return its entry, which is taken from those missing."""
     start = reader.position
     kind, dump_id = reader.head()
     entry = missing.pop(dump_id, None)
@@ -212,7 +293,7 @@ def _pass_over(reader: BlockReader, missing: dict[int, Entry]) -> Entry:
     return entry
 
 
-def _skip(reader: BlockReader, entry: Entry) -> None:
+def _skip(reader: BlockReader, entry: TocEntry) -> None:
     if not entry.is_large_objects:
         reader.skip_chunks()
         return
@@ -221,12 +302,12 @@ def _skip(reader: BlockReader, entry: Entry) -> None:
 
 
 def _check_second_toc(
-    source: Source, toc: TableOfContents, start: int, found: dict[int, int]
+    source: Source, toc: TableOfContents, start: int, starts: dict[int, int]
 ) -> None:
-    """Make sure that what follows the last block is the table of contents once more.
+    """Raise ArchiveError unless the last block is followed by the table of contents once more.
 
-    pg_dump 16 to 18 writes it there, and the offsets only there, when its standard output is
-    redirected to a regular file, for it reopens that in append mode.
+    pg_dump 16 to 18 writes it there, and the offsets only there, if its standard output is
+    redirected to a regular file, which it reopens in append mode.
     """
     reader = BlockReader(source, toc.header, start, source.size, unwatched)
     try:
@@ -238,5 +319,5 @@ def _check_second_toc(
         for entry, first in zip(entries, toc.entries, strict=False)
     )
     offsets = {entry.dump_id: entry.data_offset for entry in entries if entry.has_data}
-    if again != toc.entries or offsets != found or reader.position != source.size:
+    if again != toc.entries or offsets != starts or reader.position != source.size:
         raise ArchiveError("something follows the last data", offset=start)

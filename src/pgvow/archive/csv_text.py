@@ -6,18 +6,57 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-from pgvow.archive.copy_text_decoder import (
-    BACKSLASH,
-    NULL,
-    CopyTextError,
-    unescape,
-    whole_escapes,
-)
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-# From here on a value is passed on piece by piece: quoted, for what will come is not known.
+NULL = b"\\N"
+BACKSLASH = b"\\"
+_STAND_IN = b"\0"  # for a backslash that is none of an escape's
+_ESCAPES = (
+    (b"\\n", b"\n"),
+    (b"\\t", b"\t"),
+    (b"\\r", b"\r"),
+    (b"\\b", b"\b"),
+    (b"\\f", b"\f"),
+    (b"\\v", b"\v"),
+)
+
+
+class CopyTextError(Exception):
+    """Raised if a text is not as COPY TO writes it."""
+
+
+def decode_field(raw: bytes) -> bytes | None:
+    r"""Return the value of one field, None for ``\N``; raises CopyTextError.
+
+    Octal and hexadecimal escapes are refused: COPY FROM would take them, COPY TO never writes them.
+    """
+    if BACKSLASH not in raw:
+        return raw
+    return None if raw == NULL else unescape(raw)
+
+
+def unescape(raw: bytes) -> bytes:
+    """Undo the escapes of a field, or of a part of one that cuts none of them in two."""
+    if _STAND_IN in raw:
+        raise CopyTextError("there is a zero byte in it, which no text of PostgreSQL's has")
+    # Whole replacements: text full of line breaks took 20 times as long escape by escape.
+    text = raw.replace(BACKSLASH * 2, _STAND_IN)
+    for escape, byte in _ESCAPES:
+        text = text.replace(escape, byte)
+    if BACKSLASH in text:
+        start = text.index(BACKSLASH)
+        raise CopyTextError(f"{text[start : start + 2]!r} is no escape that COPY writes")
+    return text.replace(_STAND_IN, BACKSLASH)
+
+
+def whole_escapes(raw: bytes) -> int:
+    """Return the length of the beginning that cuts no escape in two: all of it, or one less."""
+    backslashes = len(raw) - len(raw.rstrip(BACKSLASH))
+    return len(raw) - backslashes % 2
+
+
+# A longer value is passed on piece by piece, and quoted, as the rest of it is not known.
 LONG = 1 << 20
 
 _COMMA = b","
@@ -28,7 +67,7 @@ _SPECIAL = b"\0\0"
 _AROUND = ((b"\t", b"\t"), (b"\t", b"\n"), (b"\n", b"\t"), (b"\n", b"\n"))
 _TABS_TO_COMMAS = bytes.maketrans(b"\t", _COMMA)
 _NO_ENDS = bytes(byte for byte in range(256) if byte not in b"\t\n")
-# From the first special byte to the end of the field: what is before it is found backwards.
+# From the first special byte to the end of the field, whose beginning is searched backwards.
 _SPECIAL_FROM = re.compile(rb'[\\",\r][^\t\n]*').finditer
 _PLAIN = re.compile(rb'[^\\",\r]+').fullmatch
 _NEEDS_QUOTES = re.compile(rb'[",\r\n]').search
@@ -44,8 +83,8 @@ def header(columns: Sequence[bytes]) -> bytes:
 def csv_rows(text: Iterable[bytes], columns: int, *, long: int = LONG) -> Iterator[bytes]:
     """Turn COPY text, cut anywhere, into CSV: NULL is an empty field, an empty text is ``""``.
 
-    A row is held until it ends, or until more than ``long`` bytes of it are there.
-    Raises CopyTextError where the text is none or a row has another number of fields.
+    A row is kept until it ends, or until it has more than ``long`` bytes. Raises CopyTextError if
+    it is no COPY text, or a row has another number of fields.
     """
     rows = _Rows(columns, long)
     for piece in text:
@@ -54,7 +93,7 @@ def csv_rows(text: Iterable[bytes], columns: int, *, long: int = LONG) -> Iterat
 
 
 class _Rows:
-    """What has come so far of the row under way."""
+    """Turns pieces of COPY text into CSV; keeps the beginning of a row that has not ended."""
 
     def __init__(self, columns: int, long: int) -> None:
         self._columns = columns
@@ -65,7 +104,7 @@ class _Rows:
         self._is_inside = False  # a long value, whose beginning has been passed on
 
     def take(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the CSV of every row that is complete with this piece."""
+        """Yield the CSV of every row that ends in this piece."""
         end = piece.rfind(b"\n") + 1
         if end:
             whole = b"".join((*self._held, piece[:end]))
@@ -81,7 +120,7 @@ class _Rows:
             yield self._pass_on(b"".join(self._held))
 
     def finish(self) -> None:
-        """Raise CopyTextError where the last row does not end."""
+        """Raise CopyTextError if the last row does not end."""
         if self._size or self._is_inside or self._fields:
             raise CopyTextError("the last row does not end")
 
@@ -94,7 +133,7 @@ class _Rows:
             raise CopyTextError(f"a row has {count} fields, and the table {self._columns} columns")
 
     def _pass_on(self, text: bytes) -> bytes:
-        """Pass on the beginning of a row that has not ended: fields, and a part of the last."""
+        """Return the CSV of a row's beginning: whole fields, and a part of the last."""
         *whole, last = text.split(b"\t")
         out = [self._next_field(field) for field in whole]
         if len(last) > self._long or self._is_inside:
@@ -105,7 +144,7 @@ class _Rows:
         return b"".join(out)
 
     def _finish_long_row(self, text: bytes) -> tuple[bytes, bytes]:
-        """Pass on the rest of a row whose beginning is out; return it, and the text behind it."""
+        """Return the CSV of the rest of a row whose beginning is out, and the text behind it."""
         line, _, rest = text.partition(b"\n")
         out = [self._next_field(field) for field in line.split(b"\t")]
         self._check(self._fields)
@@ -113,7 +152,7 @@ class _Rows:
         return b"".join(out) + _ROW_END, rest
 
     def _next_field(self, field: bytes) -> bytes:
-        """Pass on a field to its end, its beginning may be out already."""
+        """Return the CSV of a field, or of its rest if its beginning is out."""
         if self._is_inside:
             end = self._part(field) + _QUOTE
             self._is_inside = False
@@ -132,12 +171,12 @@ class _Rows:
 
 
 def _whole_rows(text: bytes, columns: int) -> bytes:
-    """Turn rows that are there to their last newline into CSV.
+    """Return the CSV of whole rows.
 
-    Field by field it took up to half as long again. So everything plain is replaced as a whole, and
-    only fields with something special in them are looked at. Zero bytes, which no text of
-    PostgreSQL's has, stand for NULL in the meantime, and two of them for a special field: there is
-    a tab or a newline between any two fields.
+    Field by field it took up to half as long again. So plain text is replaced as a whole, and only
+    fields with special bytes one by one. Zero bytes, which no text of PostgreSQL's has, stand for
+    NULL in the meantime, and two of them for a special field: there is a tab or a newline between
+    any two fields.
     """
     _check_rows(text, columns)
     if not columns:
@@ -157,29 +196,29 @@ def _check_rows(text: bytes, columns: int) -> None:
         raise CopyTextError("there is a zero byte in it, which no text of PostgreSQL's has")
     ends = text.translate(None, _NO_ENDS)
     wanted = b"\t" * (columns - 1) + b"\n"
-    # Without columns there is nothing in a row, not even what ends no field.
+    # A row without columns is empty: any other byte is an error.
     whole = text if not columns else ends
     if whole != wanted * ends.count(b"\n"):
         raise CopyTextError(f"there is a row that has not the table's {columns} columns")
 
 
 def _replaced(text: bytes, field: bytes, by: bytes) -> bytes:
-    """Replace the fields that are just this."""
+    """Replace the fields that are equal to ``field``."""
     for before, after in _AROUND:
-        one, other = before + field + after, before + by + after
-        # Twice, for two in succession share the byte between them.
-        text = text.replace(one, other).replace(one, other)
+        old, new = before + field + after, before + by + after
+        # Twice, as two in succession share the byte between them.
+        text = text.replace(old, new).replace(old, new)
     return text
 
 
 def _parted(text: bytes) -> tuple[bytes, list[bytes]]:
-    """Take out the fields that have something special in them, and give them as CSV."""
+    """Return the text with markers for the fields with special bytes, and those as CSV."""
     plain, special, start = [], [], 0
-    for found in _SPECIAL_FROM(text):
-        place = found.start()
+    for match in _SPECIAL_FROM(text):
+        place = match.start()
         begin = max(text.rfind(b"\t", start, place), text.rfind(b"\n", start, place)) + 1
         plain.append(text[start:begin])
-        start = found.end()
+        start = match.end()
         special.append(_special_field(text[begin:start]))
     plain.append(text[start:])
     return _SPECIAL.join(plain), special
@@ -190,7 +229,7 @@ def _encoded(field: bytes) -> bytes:
 
 
 def _special_field(field: bytes) -> bytes:
-    if BACKSLASH not in field:  # empty, or in need of quotes: the most frequent by far
+    if BACKSLASH not in field:  # empty, or to be quoted: the most frequent by far
         return _QUOTE + field.replace(_QUOTE, _QUOTE * 2) + _QUOTE
     return b"" if field == NULL else _quoted(unescape(field))
 

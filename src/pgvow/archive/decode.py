@@ -1,42 +1,101 @@
-"""From one block to what is in it."""
+"""The contents of one block: its rows or its large objects, decoded."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import xxhash
 
-from pgvow.archive.ahead import Ahead
-from pgvow.archive.blocks import open_block, unwatched
-from pgvow.archive.codecs import CodecError, decoder_for, unheeded
-from pgvow.archive.contents import LargeObjectContents, LargeObjects, Stored, TableContents
+from pgvow.archive.blocks import (
+    LargeObjectContents,
+    LargeObjects,
+    Stored,
+    TableContents,
+    open_block,
+    unwatched,
+)
+from pgvow.archive.compression import CodecError, decoder_for, unlimited
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.rows import CopyDigest, TextError, without_terminator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Self
 
-    from pgvow.archive.blocks import Block, BlockReader, Watch
-    from pgvow.archive.codecs import BeforeFrame
-    from pgvow.archive.source import Source
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.blocks import BlockReader, DataBlock, Watch
+    from pgvow.archive.compression import BeforeFrame
+    from pgvow.archive.primitives import Source
+    from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.model import Compression
+
+T = TypeVar("T")  # never None, which ends the queue
+
+DEPTH = 4
+
+
+class Ahead(Generic[T]):
+    """Runs an iterable in a thread, at most ``DEPTH`` items ahead of the consumer.
+
+    An error of the iterable is raised to the consumer. Leaving the ``with`` ends the thread, even
+    if not all was consumed.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        # A second queue bounds the first: one with a bound of its own is written in Python, and
+        # both threads would hold the interpreter for it.
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._queue: SimpleQueue[T | None] = SimpleQueue()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._produce, name="pgvow-ahead")
+        self._closed = False
+        for _ in range(DEPTH):
+            self._room.put(None)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        self._room.put(None)
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[T]:
+        while (item := self._queue.get()) is not None:
+            yield item
+            self._room.put(None)
+        if self._error is not None:
+            raise self._error
+
+    def _produce(self) -> None:
+        try:
+            for item in self._items:
+                self._room.get()
+                if self._closed:
+                    break
+                self._queue.put(item)
+        except BaseException as error:  # noqa: BLE001 - the consumer raises it
+            self._error = error
+        self._queue.put(None)
 
 
 def read_table(
     source: Source,
     toc: TableOfContents,
-    block: Block,
+    block: DataBlock,
     watch: Watch,
     before_frame: BeforeFrame,
     *,
     ahead: bool,
 ) -> TableContents:
-    """Read the data of a table to its end, decompressing ``ahead`` in a thread of its own or not.
+    """Read the data of a table to its end; ``ahead`` decompresses in a thread of its own.
 
     Two threads on one table take a fifth more of processor time than one, so that is for a table
-    that would have the other processors wait.
+    that the other processors would wait for.
     """
     entry, digest = block.entry, CopyDigest()
     with (
@@ -56,7 +115,7 @@ def read_table(
     )
 
 
-def read_rows(source: Source, toc: TableOfContents, block: Block) -> Iterator[bytes]:
+def read_rows(source: Source, toc: TableOfContents, block: DataBlock) -> Iterator[bytes]:
     """Yield the COPY text of a table, without terminator, in pieces of bounded size."""
     with _opened(source, toc, block, unwatched) as reader:
         yield from _rows(block.entry, _text(reader, toc.header.compression))
@@ -64,23 +123,23 @@ def read_rows(source: Source, toc: TableOfContents, block: Block) -> Iterator[by
 
 
 def read_large_objects(
-    source: Source, toc: TableOfContents, block: Block, watch: Watch, before_frame: BeforeFrame
+    source: Source, toc: TableOfContents, block: DataBlock, watch: Watch, before_frame: BeforeFrame
 ) -> LargeObjectContents:
     """Read the large objects of an entry."""
     with _opened(source, toc, block, watch) as reader:
-        found = large_objects_of(reader, toc.header.compression, before_frame)
+        objects = large_objects_of(reader, toc.header.compression, before_frame)
         stored = _stored(reader, block)
-    return LargeObjectContents(entry=block.entry, objects=found, stored=stored)
+    return LargeObjectContents(entry=block.entry, objects=objects, stored=stored)
 
 
 def large_objects_of(
-    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unheeded
+    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unlimited
 ) -> LargeObjects:
-    """Read large objects up to the zero that ends them; the reader is behind the block's head."""
-    found = LargeObjects()
+    """Read large objects up to the zero that ends them, from behind the block's head."""
+    objects = LargeObjects()
     for oid in reader.large_objects():
-        found += _large_object(oid, _text(reader, compression, before_frame))
-    return found
+        objects += _large_object(oid, _text(reader, compression, before_frame))
+    return objects
 
 
 def _large_object(oid: int, text: Iterable[bytes]) -> LargeObjects:
@@ -92,7 +151,7 @@ def _large_object(oid: int, text: Iterable[bytes]) -> LargeObjects:
 
 
 def _text(
-    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unheeded
+    reader: BlockReader, compression: Compression, before_frame: BeforeFrame = unlimited
 ) -> Iterator[bytes]:
     decoder = decoder_for(compression, before_frame)
     for chunks in reader.chunks():
@@ -100,7 +159,7 @@ def _text(
     decoder.finish()
 
 
-def _rows(entry: Entry, text: Iterable[bytes]) -> Iterable[bytes]:
+def _rows(entry: TocEntry, text: Iterable[bytes]) -> Iterable[bytes]:
     return without_terminator(text) if entry.copy_stmt else text
 
 
@@ -108,7 +167,7 @@ def _running(text: Iterator[bytes], *, ahead: bool) -> AbstractContextManager[It
     return Ahead(text) if ahead else nullcontext(text)
 
 
-def _stored(reader: BlockReader, block: Block) -> Stored:
+def _stored(reader: BlockReader, block: DataBlock) -> Stored:
     if reader.position != block.end:
         raise ArchiveError("something follows the data", offset=reader.position)
     return Stored(offset=block.start, size=block.size, digest=reader.digest())
@@ -116,7 +175,7 @@ def _stored(reader: BlockReader, block: Block) -> Stored:
 
 @contextmanager
 def _opened(
-    source: Source, toc: TableOfContents, block: Block, watch: Watch
+    source: Source, toc: TableOfContents, block: DataBlock, watch: Watch
 ) -> Iterator[BlockReader]:
     with named(block.entry):
         reader = open_block(source, toc, block, watch)
@@ -125,8 +184,8 @@ def _opened(
 
 
 @contextmanager
-def named(entry: Entry) -> Iterator[None]:
-    """Let every error name the entry."""
+def named(entry: TocEntry) -> Iterator[None]:
+    """Add the entry's name to every ArchiveError."""
     try:
         yield
     except ArchiveError as error:
@@ -135,7 +194,7 @@ def named(entry: Entry) -> Iterator[None]:
 
 @contextmanager
 def located(reader: BlockReader) -> Iterator[None]:
-    """Let every error name the byte that had been reached."""
+    """Turn errors of a text into ArchiveErrors at the byte that was reached."""
     try:
         yield
     except (CodecError, TextError) as error:

@@ -1,4 +1,4 @@
-"""What is wrong with an archive, where in the file, and in which table."""
+"""Errors of an archive, with the byte of the file and the table that they were met at."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class ArchiveError(VerificationFailed):
-    """The file is not a sound archive in pg_dump's custom format.
+    """Raised if the file is no sound archive in pg_dump's custom format.
 
-    ``complaint`` says what is wrong, ``offset`` is the byte of the file it was noticed at, and
-    ``table`` names the table concerned where one is known.
+    ``complaint`` is the defect, ``offset`` the byte of the file at which it was noticed, and
+    ``table`` the name of the table, if one is known.
     """
 
     title = "The archive is damaged"
@@ -29,18 +29,18 @@ class ArchiveError(VerificationFailed):
         self.table = table
 
     def within(self, table: str) -> Self:
-        """Return the same error, met in the data of this table."""
+        """Return the same error with the name of the table whose data has it."""
         return type(self)(self.complaint, offset=self.offset, table=table)
 
 
 class IncompleteArchive(ArchiveError):
-    """The file ends before the archive does: cut short, or still being written."""
+    """Raised if the file ends before the archive: it was cut short, or is still being written."""
 
     title = "The archive is cut short"
 
 
 class OtherFormat(ArchiveError):
-    """The file is sound perhaps, but in another format than pg_dump's custom one."""
+    """Raised if the file is in another format than pg_dump's custom one; it may be sound."""
 
     title = "This is no archive in pg_dump's custom format"
     steps_of_kind = (
@@ -50,7 +50,7 @@ class OtherFormat(ArchiveError):
 
 
 class ArchiveTooNew(ArchiveError):
-    """The archive's version is newer than any that this pgvow reads: no evidence against it."""
+    """Raised if the archive's version is newer than any that is read here: it may be sound."""
 
     exit_code = ToolUnsuitable.exit_code
     title = "The archive is too new for this pgvow"

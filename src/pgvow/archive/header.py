@@ -1,4 +1,4 @@
-"""The header: who made the archive, when, of what, and how the rest is laid out."""
+"""The header: versions, creation time and database of the archive, and its binary layout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CUSTOM_FORMAT = 1
 # pg_dump writes the toc.dat of a directory as that of a tar.
 _FORMATS = {3: "the toc.dat of a directory or a tar", 4: "plain SQL", 5: "a directory"}
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
-# How other files begin that are taken for an archive.
+# The beginnings of other files that users take for an archive.
 _BEGINNINGS = {
     b"--\n-- PostgreSQL": "plain SQL",
     b"\x1f\x8b": "compressed by gzip",
@@ -38,7 +38,7 @@ _ALGORITHMS = (Compression.NONE, Compression.GZIP, Compression.LZ4, Compression.
 
 @dataclass(frozen=True, slots=True)
 class LocalTime:
-    """When the archive was begun, by the clock and in the zone of whoever ran pg_dump."""
+    """The time at which pg_dump began, by the clock and in the zone of its machine."""
 
     year: int
     month: int
@@ -55,7 +55,7 @@ class LocalTime:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands before the table of contents.
+    """The fields before the table of contents.
 
     ``level`` is the compression level up to 1.14 (-1: zlib's default), None from 1.15 on, which
     record the algorithm instead.
@@ -79,7 +79,7 @@ class Header:
 
 
 def read_header(reader: ByteReader) -> Header:
-    """Read the header and let ``reader`` know the sizes of integers and offsets."""
+    """Return the header, and set the sizes of integers and offsets of ``reader``."""
     _check_magic(reader)
     version, revision = _read_version(reader)
     reader.int_size = _read_size(reader, "integers", INT_SIZES)
@@ -110,7 +110,7 @@ def _check_magic(reader: ByteReader) -> None:
 
 
 def _other_format(ahead: bytes) -> str | None:
-    """Name the format of a file that is no custom archive; None if it is not known either."""
+    """Return the format of a file that is no custom archive; None if it is unknown."""
     if ahead[_TAR_MAGIC_AT:] == _TAR_MAGIC:
         return "a tar"
     return next((name for start, name in _BEGINNINGS.items() if ahead.startswith(start)), None)
@@ -129,11 +129,11 @@ def _read_version(reader: ByteReader) -> tuple[Version, int]:
     return (major, minor), revision
 
 
-def _read_size(reader: ByteReader, what: str, allowed: tuple[int, ...]) -> int:
+def _read_size(reader: ByteReader, field: str, allowed: tuple[int, ...]) -> int:
     start = reader.position
     size = reader.byte()
     if size not in allowed:
-        raise ArchiveError(f"{what} of {size} bytes are not supported", offset=start)
+        raise ArchiveError(f"{field} of {size} bytes are not supported", offset=start)
     return size
 
 

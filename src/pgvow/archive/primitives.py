@@ -1,22 +1,133 @@
 """The format's three primitives, integers, strings and offsets, read with hard bounds.
 
 A length in a damaged or hostile file can say anything, and a file with holes is as long as it
-likes for nothing. Nothing here allocates what a length claims: bytes are read in pieces of at most
-``PIECE``, a file that ends early ends the read, and what is kept is bounded whatever the file: a
-name to ``MAX_NAME``, a text to ``MAX_TEXT``, all that comes before the data to ``MAX_CONTENTS``.
+likes for nothing. No allocation follows a length in the file: bytes are read in pieces of at most
+``PIECE``, a file that ends early ends the read, and there are bounds for all that is kept: for a
+name ``MAX_NAME``, for a text ``MAX_TEXT``, for everything before the data ``MAX_CONTENTS``.
 """
 
 from __future__ import annotations
 
+import io
+import os
+import re
+import threading
 from enum import IntEnum
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import xxhash
 
 from pgvow.archive.errors import ArchiveError, IncompleteArchive
+from pgvow.finished_file import FinishedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+
+class Source:
+    """Reads at any offset of a seekable binary file, from any thread.
+
+    It moves the file's own position: the caller must not use the file meanwhile.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._positioned = _positioned(file)
+        self.size = file.seek(0, io.SEEK_END)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``offset`` on, none only at the end of the file."""
+        if self._positioned is not None:
+            return self._positioned(offset, size)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(size)
+
+    def window(self, start: int, end: int) -> Window:
+        """Return a stream of the bytes from ``start`` to ``end``."""
+        return Window(self, start, end)
+
+
+def _positioned(file: BinaryIO) -> Callable[[int, int], bytes] | None:
+    """Return a function that reads without the file's position or a lock; None if there is none."""
+    if isinstance(file, FinishedFile):
+        return file.read_at
+    if not isinstance(file, (io.BufferedReader, io.FileIO)):
+        return None
+    descriptor = file.fileno()
+    return lambda offset, size: os.pread(descriptor, size, offset)
+
+
+class Window:
+    """A range of a source as a stream of its own."""
+
+    def __init__(self, source: Source, start: int, end: int) -> None:
+        self._source = source
+        self._position = start
+        self._end = end
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, none only at the end of the window or the file."""
+        piece = self._source.read_at(self._position, min(size, self._end - self._position))
+        self._position += len(piece)
+        return piece
+
+
+# Python's names by PostgreSQL's.
+_CODECS = {
+    "BIG5": "big5",
+    "EUC_CN": "gb2312",
+    "EUC_JIS_2004": "euc_jis_2004",
+    "EUC_JP": "euc_jp",
+    "EUC_KR": "euc_kr",
+    "GB18030": "gb18030",
+    "GBK": "gbk",
+    "ISO_8859_5": "iso8859_5",
+    "ISO_8859_6": "iso8859_6",
+    "ISO_8859_7": "iso8859_7",
+    "ISO_8859_8": "iso8859_8",
+    "JOHAB": "johab",
+    "KOI8R": "koi8_r",
+    "KOI8U": "koi8_u",
+    "LATIN1": "iso8859_1",
+    "LATIN2": "iso8859_2",
+    "LATIN3": "iso8859_3",
+    "LATIN4": "iso8859_4",
+    "LATIN5": "iso8859_9",
+    "LATIN6": "iso8859_10",
+    "LATIN7": "iso8859_13",
+    "LATIN8": "iso8859_14",
+    "LATIN9": "iso8859_15",
+    "LATIN10": "iso8859_16",
+    "SHIFT_JIS_2004": "shift_jis_2004",
+    "SJIS": "cp932",
+    "UHC": "cp949",
+    "UTF8": "utf-8",
+    "WIN866": "cp866",
+    "WIN874": "cp874",
+} | {f"WIN{page}": f"cp{page}" for page in range(1250, 1259)}
+
+_CLIENT_ENCODING = re.compile(r"client_encoding = '(\w+)'")
+
+FALLBACK_CODEC = "utf-8"
+
+
+def encoding_named_in(definition: str) -> str | None:
+    """Return PostgreSQL's name of the encoding from the SQL of an ENCODING entry; else None."""
+    match = _CLIENT_ENCODING.search(definition)
+    return match[1] if match else None
+
+
+def codec_for(encoding: str) -> str:
+    """Return Python's codec for PostgreSQL's name of an encoding.
+
+    It is UTF-8 for an encoding without one, such as SQL_ASCII. Callers decode bytes that are not
+    valid to surrogates, so that they are neither lost nor an error.
+    """
+    return _CODECS.get(encoding.upper(), FALLBACK_CODEC)
+
 
 # How much is read at a time: pg_dump's own chunks are a few KB.
 PIECE = 256 * 1024
@@ -32,7 +143,7 @@ OFFSET_SIZES = (4, 8)
 
 
 class OffsetState(IntEnum):
-    """What an entry's offset field says of its data."""
+    """The state of an entry's offset field."""
 
     NOT_SET = 1
     SET = 2
@@ -40,7 +151,7 @@ class OffsetState(IntEnum):
 
 
 class Readable(Protocol):
-    """As much of a binary file as is needed here."""
+    """The part of a binary file's interface that ByteReader needs."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes, none only at the end."""
@@ -52,11 +163,11 @@ def integer_field(value: int, size: int) -> bytes:
 
 
 class ByteReader:
-    """Reads the format's primitives from a stream, front to back; its first byte is ``start``.
+    """Reads the format's primitives from a stream, front to back.
 
-    ``position`` is the byte of the file that comes next. A read beyond the end raises
-    IncompleteArchive, anything the format does not allow ArchiveError. The stream is read
-    ahead by up to ``PIECE`` bytes and never sought in, so a pipe serves as well as a file.
+    ``start`` is the offset in the file of the stream's first byte. A read beyond the end raises
+    IncompleteArchive, a value that the format does not allow ArchiveError. The stream is read ahead
+    by up to ``PIECE`` bytes and never sought in, so that it may be a pipe.
     """
 
     def __init__(self, file: Readable, *, start: int = 0) -> None:
@@ -74,7 +185,7 @@ class ByteReader:
         return self._before + self._cursor
 
     def digest(self) -> str:
-        """XXH3-128 of every byte taken so far, in hexadecimal."""
+        """Return XXH3-128 of every byte taken so far, in hexadecimal."""
         hash_so_far = self._hash.copy()
         hash_so_far.update(self._buffer[: self._cursor])
         return hash_so_far.hexdigest()
@@ -89,7 +200,7 @@ class ByteReader:
         return taken
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the next ``size`` bytes as they come, at most ``PIECE`` at a time."""
+        """Yield the next ``size`` bytes, at most ``PIECE`` at a time."""
         while size:
             if self._cursor == len(self._buffer):
                 self._refill()
@@ -99,7 +210,7 @@ class ByteReader:
             yield piece
 
     def ahead(self, size: int) -> bytes:
-        """Return up to ``size`` bytes that come next, without taking them; at the start only."""
+        """Return up to ``size`` of the first bytes, without taking them; at the start only."""
         if not self._buffer:
             self._buffer = self._file.read(PIECE)
         return self._buffer[self._cursor : self._cursor + size]
@@ -120,7 +231,7 @@ class ByteReader:
         return -magnitude if field[0] else magnitude
 
     def string(self, most: int = MAX_TEXT) -> bytes | None:
-        """Return the next string, or None for NULL; of more than ``most`` bytes none is taken."""
+        """Return the next string, None for NULL; raises ArchiveError beyond ``most`` bytes."""
         start = self.position
         length = self.integer()
         if length == -1:

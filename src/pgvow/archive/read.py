@@ -4,38 +4,89 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive.blocks import find_blocks
-from pgvow.archive.contents import Contents, LargeObjectContents, TableContents
+from pgvow.archive.blocks import Contents, LargeObjectContents, TableContents, find_blocks
 from pgvow.archive.decode import read_large_objects, read_rows, read_table
 from pgvow.archive.errors import ArchiveError
-from pgvow.archive.source import Source
+from pgvow.archive.primitives import Source
 from pgvow.archive.toc import read_toc
-from pgvow.archive.windows import Windows
 from pgvow.progress import Silent, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import BinaryIO, Self
 
-    from pgvow.archive.blocks import Block
-    from pgvow.archive.codecs import BeforeFrame
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.blocks import DataBlock
+    from pgvow.archive.compression import BeforeFrame
+    from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
 PHASE = "reading the archive"
 # Each thread holds a megabyte or two.
 MOST_THREADS = 9
 TICK_SECONDS = 0.1
+# The largest window for each thread by itself: zstd's levels up to 19 stay within it.
+LARGE = 8 << 20
+_MAGIC = struct.pack("<I", 0xFD2FB528)
+# Magic, descriptor, window, dictionary, content size: the longest head of a frame.
+_LONGEST_HEAD = 18
+
+
+class WindowTurn:
+    """A block's turn to have large windows: ``-Z zstd:long`` needs 128 MiB for every table.
+
+    It begins with the first frame that needs one; ``lock`` is shared by all blocks.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self.taken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def wait_for(self, chunk: bytes) -> None:
+        """Wait until no other block has the turn, if the frame that begins here needs it.
+
+        A chunk that is shorter than the head of a frame may begin one of any window.
+        """
+        if not self.taken and (window_size(chunk) > LARGE or len(chunk) < _LONGEST_HEAD):
+            self._lock.acquire()
+            self.taken = True
+
+    def end(self) -> None:
+        """Let the next block have the turn."""
+        if self.taken:
+            self.taken = False
+            self._lock.release()
+
+
+def window_size(frame: bytes) -> int:
+    """Return the bytes of the window that a zstd frame needs, by its first bytes; 0 if none."""
+    head = frame[5:_LONGEST_HEAD]
+    if not frame.startswith(_MAGIC) or not head:
+        return 0
+    descriptor = frame[4]
+    if not descriptor & 0x20:
+        base = 1 << (10 + (head[0] >> 3))
+        return base + (base >> 3) * (head[0] & 7)
+    # A single segment: the window is the content, whose size follows the dictionary's number.
+    before = (0, 1, 2, 4)[descriptor & 3]
+    length = (1, 2, 4, 8)[descriptor >> 6]
+    return int.from_bytes(head[before : before + length], "little")
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
-    """What could be read of an archive, and everything that could not, in the file's order."""
+class ExaminedArchive:
+    """The contents that could be read of an archive, and its damage in the order of the file."""
 
     contents: Contents
     damage: tuple[ArchiveError, ...]
@@ -44,10 +95,10 @@ class Examination:
 def read_archive(
     file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
 ) -> Contents:
-    """Decode every byte of the archive and return what is in it; ``threads`` tables at a time.
+    """Decode every byte of the archive, ``threads`` tables at a time, and return its contents.
 
-    ``file`` is seekable, and nobody else's meanwhile. Raises the first ArchiveError by offset;
-    errors of the file itself go through.
+    ``file`` is seekable; the caller must not use it meanwhile. Raises the first ArchiveError by
+    offset, and errors of the file itself.
     """
     examination = examine_archive(file, threads=threads, progress=progress)
     if examination.damage:
@@ -57,19 +108,19 @@ def read_archive(
 
 def examine_archive(
     file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
-) -> Examination:
-    """Decode what can be decoded, and return it with every ArchiveError that was met.
+) -> ExaminedArchive:
+    """Decode all that can be decoded, and return it with every ArchiveError that was met.
 
-    Raises ArchiveError only where there is no table of contents to go by.
+    Raises ArchiveError only if the table of contents cannot be read.
     """
     source = Source(file)
     toc = read_toc(_at_start(file))
-    reading = _Reading(source, toc, threads or _default_threads())
-    reading.run(progress or Silent())
-    return reading.result()
+    reader = _ArchiveReader(source, toc, threads or _default_threads())
+    reader.run(progress or Silent())
+    return reader.result()
 
 
-def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[bytes]:
+def copy_text(file: BinaryIO, toc: TableOfContents, entry: TocEntry) -> Iterator[bytes]:
     """Yield the COPY text of one table, without terminator, in pieces of bounded size.
 
     The pieces are cut anywhere; an entry without data has none. Raises ArchiveError, at the latest
@@ -83,7 +134,7 @@ def copy_text(file: BinaryIO, toc: TableOfContents, entry: Entry) -> Iterator[by
 
 
 def _default_threads() -> int:
-    """One more than there are processors: a table that is left over at the end shares them."""
+    """Return one more than there are processors, so that none idles at the last table."""
     return min((os.cpu_count() or 1) + 1, MOST_THREADS)
 
 
@@ -92,22 +143,22 @@ def _at_start(file: BinaryIO) -> BinaryIO:
     return file
 
 
-class _Stopped(Exception):
-    """The work is to end."""
+class _ReadingStopped(Exception):
+    """Raised in a thread that is to end."""
 
 
-class _Reading:
-    """One reading of an archive: what is left to do, what has been found, how far it has come."""
+class _ArchiveReader:
+    """Reads an archive once with several threads, and collects contents, damage and progress."""
 
     def __init__(self, source: Source, toc: TableOfContents, threads: int) -> None:
         self._threads = threads
         self._source = source
         self._toc = toc
         self._blocks = find_blocks(source, toc, self._watch_scan)
-        # Finding the next block can mean to scan the one before it: never while holding the other.
+        # Finding the next block may scan the one before it: never while holding the other lock.
         self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._windows = Windows()
+        self._large_windows = threading.Lock()
         self._stopped = False
         self._read = toc.end
         self._tables: dict[int, TableContents] = {}
@@ -115,7 +166,7 @@ class _Reading:
         self._damage: list[ArchiveError] = []
 
     def run(self, progress: Progress) -> None:
-        """Read every block; returns when all is done, and ends all threads if anything fails."""
+        """Read every block to the end; an error ends all threads."""
         with ThreadPoolExecutor(self._threads, thread_name_prefix="pgvow-read") as pool:
             try:
                 workers = {pool.submit(self._work) for _ in range(self._threads)}
@@ -123,8 +174,8 @@ class _Reading:
             finally:
                 self._stopped = True
 
-    def result(self) -> Examination:
-        """Return what was found, in the order of the table of contents."""
+    def result(self) -> ExaminedArchive:
+        """Return the contents in the order of the table of contents, and the damage by offset."""
         order = [entry.dump_id for entry in self._toc.with_data]
         contents = Contents(
             toc=self._toc,
@@ -135,7 +186,7 @@ class _Reading:
             ),
         )
         damage = sorted(self._damage, key=lambda error: (error.offset, error.complaint))
-        return Examination(contents=contents, damage=tuple(damage))
+        return ExaminedArchive(contents=contents, damage=tuple(damage))
 
     def _follow(self, workers: set[Future[None]], progress: Progress) -> None:
         while workers:
@@ -145,27 +196,27 @@ class _Reading:
             progress.update(Step(PHASE, done=self._read, total=self._source.size))
 
     def _work(self) -> None:
-        with contextlib.suppress(_Stopped):
+        with contextlib.suppress(_ReadingStopped):
             while self._step():
                 pass
 
     def _step(self) -> bool:
-        """Read one more block; False when there is none left."""
+        """Read the next block; returns False if none is left."""
         try:
             block = self._next()
             if block is None:
                 return False
-            with self._windows.turn() as turn:
+            with WindowTurn(self._large_windows) as turn:
                 self._read_block(block, turn.wait_for)
         except ArchiveError as error:
             self._damage.append(error)
         return True
 
-    def _next(self) -> Block | None:
+    def _next(self) -> DataBlock | None:
         with self._turn:
             return next(self._blocks, None)
 
-    def _read_block(self, block: Block, before_frame: BeforeFrame) -> None:
+    def _read_block(self, block: DataBlock, before_frame: BeforeFrame) -> None:
         if block.entry.is_large_objects:
             self._large_objects[block.entry.dump_id] = read_large_objects(
                 self._source, self._toc, block, self._watch, before_frame
@@ -176,8 +227,8 @@ class _Reading:
                 self._source, self._toc, block, self._watch, before_frame, ahead=ahead
             )
 
-    def _is_last(self, block: Block) -> bool:
-        """Whether the others will be done and wait for this block: it is more than a share."""
+    def _is_last(self, block: DataBlock) -> bool:
+        """Return whether the block is larger than a thread's share, so that others will wait."""
         shares = max(2, self._threads - 1)
         return self._threads > 1 and block.size * shares > self._source.size
 
@@ -188,4 +239,4 @@ class _Reading:
 
     def _watch_scan(self, _: int) -> None:
         if self._stopped:
-            raise _Stopped
+            raise _ReadingStopped

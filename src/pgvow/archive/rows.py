@@ -1,4 +1,4 @@
-"""COPY text: where it ends, and what is kept of it: rows, bytes, fingerprint."""
+"""COPY text: the terminator behind it, and its facts: rows, bytes, fingerprint."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import xxhash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-# What pg_dump writes behind the last row, and no row can contain: a row's own backslash is doubled.
+# pg_dump writes it behind the last row. No row can contain it: a backslash of a row is doubled.
 TERMINATOR = b"\\.\n\n\n"
 # Counting newlines holds the interpreter, hashing lets others have it: so they take turns.
 AT_A_TIME = 96 * 1024
@@ -19,12 +19,12 @@ _MOST_HELD = 256  # small: pieces of a few bytes are added to it one by one
 
 
 class TextError(Exception):
-    """The text of a table's data is not whole."""
+    """Raised if the text of a table's data is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyFacts:
-    """What there is of a COPY text: rows, bytes, and XXH3-128 of them in hexadecimal."""
+    """The rows and bytes of a COPY text, and XXH3-128 of them in hexadecimal."""
 
     rows: int
     size: int
@@ -32,7 +32,7 @@ class CopyFacts:
 
 
 class CopyDigest:
-    """Takes COPY text in any pieces, from an archive or a server, and says what there was."""
+    """Computes the facts of COPY text, given in any pieces."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -40,7 +40,7 @@ class CopyDigest:
         self._hash = xxhash.xxh3_128()
 
     def update(self, text: bytes | memoryview, *, rows: int | None = None) -> None:
-        """Take in the next piece, without any terminator; ``rows`` is how many end in it.
+        """Add the next piece, without any terminator; ``rows`` is the number that end in it.
 
         None has them counted, which takes longer than the fingerprint.
         """
@@ -54,7 +54,7 @@ class CopyDigest:
             self._hash.update(piece)
 
     def facts(self) -> CopyFacts:
-        """Return what there was so far."""
+        """Return the facts so far."""
         return CopyFacts(rows=self._rows, size=self._size, fingerprint=self._hash.hexdigest())
 
 
@@ -75,13 +75,13 @@ def _pieces(text: bytes | memoryview) -> Iterator[bytes]:
 def _newlines(text: bytes) -> int:
     """Count the newlines, which end rows: one in a value is written as backslash and n.
 
-    Leaving them out took a half to a third of the time of ``count``.
+    Removing them took a half to a third of the time of ``count``.
     """
     return len(text) - len(text.replace(b"\n", b""))
 
 
 def without_terminator(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the pieces up to the terminator; TextError where the text does not end with it.
+    """Yield the pieces up to the terminator; raises TextError if the text does not end with it.
 
     The last piece is held back until it is known to be the last. It is the whole piece rather than
     its last bytes, so that nothing needs to be copied.
@@ -101,3 +101,50 @@ def without_terminator(pieces: Iterable[bytes]) -> Iterator[bytes]:
     if rows == held or (rows and not rows.endswith(b"\n")):
         raise TextError("the table's rows end too early")
     yield rows
+
+
+_MODULUS = 1 << 128
+
+
+class UnorderedDigest:
+    """Computes facts that do not depend on the order of rows: the sum of the rows' XXH3-128.
+
+    ``columns`` has, for each field of a row in the wanted order, its index in the text.
+    """
+
+    def __init__(self, columns: Sequence[int] | None = None) -> None:
+        self._arrange = _arranger(columns)
+        self._rows = 0
+        self._size = 0
+        self._total = 0
+        self._begun: list[bytes] = []
+
+    def update(self, text: bytes) -> None:
+        """Add the next piece, without any terminator."""
+        self._size += len(text)
+        first, *others = text.split(b"\n")
+        self._begun.append(first)
+        if not others:
+            return
+        rows = [b"".join(self._begun), *others[:-1]]
+        self._begun = [others[-1]]
+        if self._arrange is not None:
+            rows = list(map(self._arrange, rows))
+        self._rows += len(rows)
+        self._total = (self._total + sum(map(xxhash.xxh3_128_intdigest, rows))) % _MODULUS
+
+    def facts(self) -> CopyFacts:
+        """Return the facts of the complete rows so far."""
+        return CopyFacts(rows=self._rows, size=self._size, fingerprint=f"{self._total:032x}")
+
+
+def _arranger(columns: Sequence[int] | None) -> Callable[[bytes], bytes] | None:
+    if columns is None or list(columns) == sorted(columns):
+        return None
+
+    def arrange(row: bytes) -> bytes:
+        # A tab within a value is written as \t: these are the ones between fields.
+        fields = row.split(b"\t")
+        return b"\t".join([fields[column] for column in columns])
+
+    return arrange

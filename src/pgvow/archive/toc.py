@@ -1,4 +1,4 @@
-"""The table of contents: one entry for every object, and where its data lies."""
+"""The table of contents: one entry for every object, with the offset of its data."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pgvow.archive import encodings
+from pgvow.archive import kinds
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.header import read_header
-from pgvow.archive.primitives import MAX_NAME, MAX_TEXT, ByteReader, OffsetState
+from pgvow.archive.primitives import (
+    FALLBACK_CODEC,
+    MAX_NAME,
+    MAX_TEXT,
+    ByteReader,
+    OffsetState,
+    codec_for,
+    encoding_named_in,
+)
 from pgvow.model import table_key
 
 if TYPE_CHECKING:
@@ -17,8 +25,6 @@ if TYPE_CHECKING:
 
     from pgvow.archive.header import Header
 
-TABLE_DATA = "TABLE DATA"
-LARGE_OBJECTS = ("BLOBS",)
 
 MAX_OID = (1 << 32) - 1
 MAX_DUMP_ID = (1 << 31) - 1
@@ -30,7 +36,7 @@ RELKIND_SINCE = (1, 16)
 
 
 class Section(IntEnum):
-    """When in a restore an entry has its turn."""
+    """The section of a restore to which an entry belongs."""
 
     NONE = 1
     PRE_DATA = 2
@@ -42,13 +48,12 @@ _SECTIONS = frozenset(Section)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TocEntry:
     """One object of the archive, or the data of one.
 
-    ``data_offset`` is the byte its data block starts at; None where the archive does not say,
-    because there is none (``data_state`` NO_DATA) or because the archive was written to a pipe or
-    is still being written (NOT_SET). Texts are in the archive's own encoding; bytes that are not
-    are kept as surrogates.
+    ``data_offset`` is the byte at which its data block starts. It is None if there is no block
+    (``data_state`` NO_DATA), or if the archive was written to a pipe or is still being written
+    (NOT_SET). Texts are decoded from the archive's encoding, invalid bytes to surrogates.
     """
 
     dump_id: int
@@ -73,12 +78,12 @@ class Entry:
     @property
     def is_table_data(self) -> bool:
         """Whether this entry has the rows of a table."""
-        return self.desc == TABLE_DATA and self.has_data
+        return self.desc == kinds.TABLE_DATA and self.has_data
 
     @property
     def is_large_objects(self) -> bool:
         """Whether this entry has the contents of large objects."""
-        return self.desc in LARGE_OBJECTS and self.has_data
+        return self.desc == kinds.BLOBS and self.has_data
 
     @property
     def name(self) -> str:
@@ -95,23 +100,23 @@ class Entry:
 class TableOfContents:
     """Header and entries, in the order of the file.
 
-    ``end`` is the byte after the last entry, where the first data block starts; ``digest`` is
+    ``end`` is the byte after the last entry, the start of the first data block; ``digest`` is
     XXH3-128 (hexadecimal) of every byte before it; ``encoding`` is PostgreSQL's name for it.
     """
 
     header: Header
-    entries: tuple[Entry, ...]
+    entries: tuple[TocEntry, ...]
     encoding: str
     end: int
     digest: str
 
     @property
-    def table_data(self) -> tuple[Entry, ...]:
+    def table_data(self) -> tuple[TocEntry, ...]:
         """The entries with rows of tables, in the order that pg_dump writes them."""
         return tuple(entry for entry in self.entries if entry.is_table_data)
 
     @property
-    def with_data(self) -> tuple[Entry, ...]:
+    def with_data(self) -> tuple[TocEntry, ...]:
         """The entries that have a data block."""
         return tuple(entry for entry in self.entries if entry.has_data)
 
@@ -119,48 +124,46 @@ class TableOfContents:
 def read_toc(file: BinaryIO) -> TableOfContents:
     """Read header and table of contents from the start of ``file``, which is only read forwards.
 
-    Raises IncompleteArchive where the file ends too early, ArchiveError where it is malformed.
+    Raises IncompleteArchive if the file ends too early, ArchiveError if it is malformed.
     """
-    reader = ByteReader(file)
+    return take_toc(ByteReader(file))
+
+
+def take_toc(reader: ByteReader) -> TableOfContents:
+    """Read header and table of contents from a reader at the start of its file."""
     header = read_header(reader)
     entries, encoding = read_entries(reader, header)
-    return TableOfContents(
-        header=header,
-        entries=entries,
-        encoding=encoding,
-        end=reader.position,
-        digest=reader.digest(),
-    )
+    return TableOfContents(header, entries, encoding, reader.position, reader.digest())
 
 
-def read_entries(reader: ByteReader, header: Header) -> tuple[tuple[Entry, ...], str]:
-    """Read the entries that follow, and return them with the name of their encoding."""
+def read_entries(reader: ByteReader, header: Header) -> tuple[tuple[TocEntry, ...], str]:
+    """Return the entries that come next, with PostgreSQL's name of their encoding."""
     entries = _EntryReader(reader, header)
     return entries.read_all(), entries.encoding
 
 
 class _EntryReader:
-    """Reads entry after entry, and learns the encoding from the one that tells it."""
+    """Reads the entries; from the ENCODING entry on it decodes texts accordingly."""
 
     def __init__(self, reader: ByteReader, header: Header) -> None:
         self.encoding = "UTF8"
         self._reader = reader
         self._version = header.version
-        self._codec = encodings.FALLBACK
+        self._codec = FALLBACK_CODEC
         self._seen: set[int] = set()
-        # Owners, namespaces and kinds come again and again: one str each will do.
+        # Owners, namespaces and kinds repeat: one str each saves memory.
         self._names: dict[bytes, str] = {}
 
-    def read_all(self) -> tuple[Entry, ...]:
+    def read_all(self) -> tuple[TocEntry, ...]:
         start = self._reader.position
         count = self._reader.integer()
         if count < 0:
             raise ArchiveError(f"the table of contents has {count} entries", offset=start)
         return tuple(self._read_entry() for _ in range(count))
 
-    def _read_entry(self) -> Entry:
+    def _read_entry(self) -> TocEntry:
         start = self._reader.position
-        entry = Entry(
+        entry = TocEntry(
             dump_id=self._dump_id(),
             has_data=self._flag(),
             table_oid=self._number(MAX_OID),
@@ -214,7 +217,7 @@ class _EntryReader:
         return chr(relkind) if relkind else ""
 
     def _owner(self) -> str:
-        """Return the owner, and pass over the field behind it: WITH OIDS, gone since 12."""
+        """Return the owner, and skip the field behind it: WITH OIDS, gone since 12."""
         owner = self._name()
         start = self._reader.position
         if self._reader.string(MAX_FLAG) not in (b"false", b"true"):
@@ -222,12 +225,12 @@ class _EntryReader:
         return owner
 
     def _dependencies(self) -> tuple[int, ...]:
-        found: list[int] = []
+        dump_ids: list[int] = []
         start = self._reader.position
         while (digits := self._reader.string(MAX_DIGITS)) is not None:
-            found.append(_parse_number(digits, MAX_DUMP_ID, start))
+            dump_ids.append(_parse_number(digits, MAX_DUMP_ID, start))
             start = self._reader.position
-        return tuple(found)
+        return tuple(dump_ids)
 
     def _number(self, most: int) -> int:
         start = self._reader.position
@@ -243,14 +246,14 @@ class _EntryReader:
             name = self._names[raw] = raw.decode(self._codec, "surrogateescape")
         return name
 
-    def _learn_encoding(self, entry: Entry) -> None:
-        if entry.desc != "ENCODING":
+    def _learn_encoding(self, entry: TocEntry) -> None:
+        if entry.desc != kinds.ENCODING:
             return
-        self.encoding = encodings.named_in(entry.defn) or self.encoding
-        self._codec = encodings.codec_for(self.encoding)
+        self.encoding = encoding_named_in(entry.defn) or self.encoding
+        self._codec = codec_for(self.encoding)
 
 
-def _check_offset(entry: Entry, start: int) -> None:
+def _check_offset(entry: TocEntry, start: int) -> None:
     if entry.has_data == (entry.data_state is OffsetState.NO_DATA):
         raise ArchiveError(
             "an entry contradicts itself on whether it has data", offset=start, table=entry.name

@@ -9,21 +9,101 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from pgvow.archive.blocks import kind_of
-from pgvow.archive.contents import Contents, LargeObjectContents, Stored, TableContents
-from pgvow.archive.copying import Layout, copy_large_objects
+from pgvow.archive.blocks import (
+    BlockKind,
+    BlockReader,
+    Contents,
+    LargeObjectContents,
+    LargeObjects,
+    Stored,
+    TableContents,
+    find_blocks,
+    kind_of,
+    unwatched,
+)
+from pgvow.archive.compression import ADLER_OF_NOTHING, closing, combined_adler32, opening
+from pgvow.archive.decode import large_objects_of, located, named
 from pgvow.archive.errors import ArchiveError
-from pgvow.archive.pieces import ADLER_OF_NOTHING, closing, combined_adler32, opening
-from pgvow.archive.primitives import OffsetState, integer_field
+from pgvow.archive.header import read_header
+from pgvow.archive.primitives import ByteReader, OffsetState, Source, integer_field
 from pgvow.archive.rows import TERMINATOR, CopyDigest
+from pgvow.archive.toc import read_toc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
+    from pgvow.archive.compression import Encoder, Piece
     from pgvow.archive.head import Head
-    from pgvow.archive.pieces import Encoder, Piece
-    from pgvow.archive.toc import Entry, TableOfContents
+    from pgvow.archive.header import Header
+    from pgvow.archive.toc import TableOfContents, TocEntry
+
+
+def _layout(header: Header) -> tuple[object, ...]:
+    """Return the facts that two archives must share for the blocks of one to fit the other."""
+    return header.version, header.int_size, header.compression
+
+
+def _copy_large_objects(
+    archive: BinaryIO, entry: TocEntry, fitting: Header, write: Callable[[bytes], None]
+) -> LargeObjects:
+    """Write all bytes behind the head of the entry's block, and return their facts.
+
+    Every byte is decoded on the way. Raises ArchiveError if the archive is damaged, or of another
+    layout than an archive with the header ``fitting``. Without offsets it is scanned for the block.
+    """
+    archive.seek(0)
+    header = read_header(ByteReader(archive))
+    if _layout(header) != _layout(fitting):
+        raise ArchiveError("the archive is laid out otherwise", offset=0, table=entry.name)
+    with named(entry):
+        reader = _CopyingReader(archive, header, _start(archive, entry), write)
+        if reader.head() != (BlockKind.LARGE_OBJECTS, entry.dump_id):
+            raise ArchiveError("there is no data of this entry here", offset=reader.position)
+        reader.skip_copying()
+        with located(reader):
+            objects = large_objects_of(reader, header.compression)
+        reader.copy()
+    return objects
+
+
+def _start(archive: BinaryIO, entry: TocEntry) -> int:
+    """Return the offset of the entry's block."""
+    if entry.data_offset is not None:
+        return entry.data_offset
+    archive.seek(0)
+    toc = read_toc(archive)
+    for block in find_blocks(Source(archive), toc):
+        if block.entry.dump_id == entry.dump_id:
+            return block.start
+    raise ArchiveError("there is no data of this entry", offset=toc.end)
+
+
+class _CopyingReader(BlockReader):
+    """Writes the bytes that are taken from it, in pieces of up to ``PIECE`` bytes."""
+
+    def __init__(
+        self, archive: BinaryIO, header: Header, start: int, write: Callable[[bytes], None]
+    ) -> None:
+        source = Source(archive)
+        super().__init__(source, header, start, source.size, unwatched)
+        self._write = write
+        self._copied = 0
+
+    def skip_copying(self) -> None:
+        """Leave out the bytes that have been taken so far."""
+        self._copied = self._cursor
+
+    def copy(self) -> None:
+        """Copy the bytes that have been taken since the last copy."""
+        self._write(self._buffer[self._copied : self._cursor])
+        self._copied = self._cursor
+
+    def _refill(self) -> None:
+        self.copy()
+        super()._refill()
+        self._copied = 0
+
 
 # pg_restore allocates as much as the largest chunk has. pg_dump's own have 4 to 128 KB.
 CHUNK = 256 * 1024
@@ -32,12 +112,11 @@ _BATCH = 16 * CHUNK
 
 
 class ArchiveWriter:
-    """Lays an archive into an empty file, block by block.
+    """Writes an archive into an empty file, block by block, in the order of the calls.
 
-    ``file`` is seekable, takes all it is given at once (a buffered one does), and nobody else's
-    meanwhile. The blocks lie in the order of the calls. After an error, one of the file included,
-    nothing but to throw the file away is possible. Raises ArchiveError where the head is of another
-    compression than the encoder's.
+    ``file`` is seekable, and writes everything at once, as a buffered one does; the caller must not
+    use it meanwhile. After an error, one of the file included, the writer is unusable and the file
+    worthless. Raises ArchiveError if the head is of another compression than the encoder's.
     """
 
     def __init__(self, file: BinaryIO, head: Head, encoder: Encoder) -> None:
@@ -61,16 +140,16 @@ class ArchiveWriter:
 
     @property
     def toc(self) -> TableOfContents:
-        """The table of contents as it stands in the head, without offsets."""
+        """The table of contents of the head, without offsets."""
         return self._head.toc
 
     @property
     def body_digest(self) -> str:
-        """XXH3-128 (hexadecimal) of every byte behind the head, as written so far."""
+        """XXH3-128 (hexadecimal) of all bytes written behind the head so far."""
         return self._body.digest()
 
     def begin_table(self, dump_id: int) -> None:
-        """Begin the block of this entry; raises ArchiveError where it is not to have one now."""
+        """Begin the block of this entry; raises ArchiveError if it must not have one."""
         with self._writing(table=False):
             entry = self._take(dump_id, large_objects=False)
             self._body.begin(entry)
@@ -78,11 +157,11 @@ class ArchiveWriter:
             self._table = _Table(entry)
 
     def add(self, text: bytes | memoryview, piece: Piece, *, rows: int | None = None) -> None:
-        """Add the next piece to the table that was begun; ``text`` is what it stands for.
+        """Add the next piece to the table that was begun; ``text`` is the text of it.
 
-        ``rows`` says how many rows end in it, where that is known: counting them takes longer than
-        everything else here, and keeps other threads waiting.
-        A piece without text is passed over: with some compressions it would end the block.
+        ``rows`` is the number of rows that end in it, None if it is not known: counting takes
+        longer than everything else here, and keeps other threads waiting. A piece without text is
+        skipped: with some compressions it would end the block.
         """
         if len(text) != piece.size:
             raise ValueError(f"a piece of {piece.size} bytes of text comes with {len(text)}")
@@ -92,7 +171,7 @@ class ArchiveWriter:
                 self._body.chunks(piece.stored)
 
     def end_table(self) -> TableContents:
-        """End the block, and return what is in it; ArchiveError where its last row has no end."""
+        """End the block, and return its facts; raises ArchiveError if its last row has no end."""
         with self._writing(table=True):
             table, self._table = self._open, None
             if not table.ends_a_row:
@@ -109,28 +188,27 @@ class ArchiveWriter:
         return contents
 
     def add_large_objects(
-        self, dump_id: int, archive: BinaryIO, entry: Entry
+        self, dump_id: int, archive: BinaryIO, entry: TocEntry
     ) -> LargeObjectContents:
-        """Copy the block of ``entry``, which is one of ``archive``'s, as the one of ``dump_id``.
+        """Copy the block of another archive's entry as that of ``dump_id``, and return its facts.
 
-        ``archive`` has the same version and compression, is seekable, and nobody else's meanwhile.
-        Its stored bytes are copied as they are, and decoded on the way; with offsets in its table
-        of contents each block is found at once. Raises ArchiveError where anything is wrong.
+        ``archive`` is seekable, of the same version and compression, and used by nothing else
+        meanwhile. Its stored bytes are copied as they are, and decoded on the way; without offsets
+        in its table of contents it is scanned for the block. Raises ArchiveError if it is damaged.
         """
         with self._writing(table=False):
             place = self._take(dump_id, large_objects=True)
             self._body.begin(place)
-            layout = Layout.of(self.toc.header)
-            found = copy_large_objects(archive, entry, layout, self._body.write)
+            objects = _copy_large_objects(archive, entry, self.toc.header, self._body.write)
             stored = self._body.end()
-        contents = LargeObjectContents(_placed(place, stored), found, stored)
+        contents = LargeObjectContents(_placed(place, stored), objects, stored)
         self._large_objects[dump_id] = contents
         return contents
 
     def finish(self) -> Contents:
-        """Write the offsets into the head, flush, and return what reading the file would.
+        """Write the offsets into the head, flush, and return the contents as ``read_archive`` does.
 
-        Raises ArchiveError where an entry that has data got no block.
+        Raises ArchiveError if an entry that has data got no block.
         """
         with self._writing(table=False):
             for entry in self._missing.values():
@@ -151,20 +229,20 @@ class ArchiveWriter:
 
     @property
     def _open(self) -> _Table:
-        assert self._table is not None  # noqa: S101 - _writing(table=True) has seen to it
+        assert self._table is not None  # noqa: S101 - _writing(table=True) has checked it
         return self._table
 
     @contextmanager
     def _writing(self, *, table: bool) -> Iterator[None]:
-        """Refuse what is out of order, and everything after an error."""
+        """Raise RuntimeError if a call is out of order, or comes after an error."""
         if not self._usable or table is (self._table is None):
             raise RuntimeError("the writer is finished, has failed, or is asked out of order")
         self._usable = False
         yield
         self._usable = True
 
-    def _take(self, dump_id: int, *, large_objects: bool) -> Entry:
-        """Return the entry of this number, which must still lack its block."""
+    def _take(self, dump_id: int, *, large_objects: bool) -> TocEntry:
+        """Take an entry from those without a block; raises ArchiveError if it is not among them."""
         entry = self._missing.pop(dump_id, None)
         if entry is None or entry.is_large_objects is not large_objects:
             raise ArchiveError(
@@ -178,7 +256,7 @@ class ArchiveWriter:
 
     def _write_offsets(self) -> TableOfContents:
         offsets = {n: table.stored.offset for n, table in self._tables.items()}
-        offsets |= {n: found.stored.offset for n, found in self._large_objects.items()}
+        offsets |= {n: objects.stored.offset for n, objects in self._large_objects.items()}
         raw, toc = self._head.with_offsets(offsets)
         self._file.seek(0)
         self._file.write(raw)
@@ -188,7 +266,7 @@ class ArchiveWriter:
 
 
 class _Body:
-    """The file behind the head: hashed as it is written, all of it and each block."""
+    """The file behind the head: hashed while it is written, as a whole and by block."""
 
     def __init__(self, file: BinaryIO, start: int, int_size: int) -> None:
         self.position = start
@@ -201,7 +279,7 @@ class _Body:
     def digest(self) -> str:
         return self._hash.hexdigest()
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: TocEntry) -> None:
         self._block_start = self.position
         self._block_hash.reset()
         self.write(bytes([kind_of(entry)]) + integer_field(entry.dump_id, self._int_size))
@@ -211,7 +289,7 @@ class _Body:
         return Stored(self._block_start, size, self._block_hash.hexdigest())
 
     def chunks(self, stored: bytes) -> None:
-        """Write ``stored`` in chunks: no more than there must be, for a frame ends with one."""
+        """Write ``stored`` in as few chunks as possible: a frame must end with a chunk."""
         view = memoryview(stored)
         for start in range(0, len(view), _BATCH):
             self.write(b"".join(self._framed(view[start : start + _BATCH])))
@@ -234,9 +312,9 @@ class _Body:
 
 @dataclass(slots=True)
 class _Table:
-    """The table whose block is being written."""
+    """The facts of the table whose block is being written."""
 
-    entry: Entry
+    entry: TocEntry
     digest: CopyDigest = field(default_factory=CopyDigest)
     adler32: int = ADLER_OF_NOTHING
     ends_a_row: bool = True
@@ -253,5 +331,5 @@ class _Table:
         )
 
 
-def _placed(entry: Entry, stored: Stored) -> Entry:
+def _placed(entry: TocEntry, stored: Stored) -> TocEntry:
     return replace(entry, data_state=OffsetState.SET, data_offset=stored.offset)

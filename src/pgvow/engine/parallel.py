@@ -1,14 +1,12 @@
-"""The parallel engine: pg_dump decides what is dumped, several sessions copy the rows of it.
+"""The parallel engine: pg_dump chooses the objects, several sessions copy their rows.
 
-pg_dump is run for its table of contents alone. The tables' rows are read by one psql a worker in
-the same snapshot, compressed by a thread a worker, and laid by this one into a single archive.
+pg_dump is run for its table of contents alone. A source of segments, today the server, supplies the
+rows, read and compressed by several threads, and this one writes them into a single archive.
 """
 
 from __future__ import annotations
 
 import tempfile
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
@@ -16,14 +14,11 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow.archive import ArchiveError, ArchiveWriter, encoder_for, read_toc
-from pgvow.engine.batch import batch
-from pgvow.engine.failure import dump_failure
-from pgvow.engine.filled import Filled
-from pgvow.engine.flow import Flow
-from pgvow.engine.plan import Dispatcher, Tasks, Work, measured, share_out
-from pgvow.engine.selecting import read_head
-from pgvow.engine.telling import Telling
-from pgvow.engine.worker import PIECE_BYTES, Worker
+from pgvow.engine.pg_dump import dump_failure, read_head
+from pgvow.engine.plan import Tasks, measured, share_out
+from pgvow.engine.protocol import FilledArchive
+from pgvow.engine.segments import write_segments
+from pgvow.engine.server_source import ServerSource, sched_batch
 from pgvow.errors import BackupFailed
 from pgvow.file_errors import refusals
 from pgvow.model import PARALLEL, TableFacts
@@ -40,8 +35,8 @@ from pgvow.postgres.snapshot import (
     persist,
     watchable,
 )
-from pgvow.postgres.sql import query
 from pgvow.postgres.wide_rows import RowTooWideError, row_too_wide
+from pgvow.progress import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,23 +44,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from pgvow.archive import Contents, Encoder
-    from pgvow.engine.command import DumpCommand
-    from pgvow.engine.plan import Relation
+    from pgvow.archive import Encoder
+    from pgvow.engine.pg_dump import DumpCommand
+    from pgvow.engine.plan import Relation, Task
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
     from pgvow.progress import Progress
     from pgvow.store import OpenedFile
 
-_AHEAD_BYTES = 12 << 20
-"""How much text a worker may have on its way to the file, on an average."""
-_JOIN_SECONDS = 5.0
-
 
 class Parallel:
-    """Fills an archive with ``workers`` sessions; ``session`` exports the snapshot."""
-
-    name = PARALLEL
+    """Fills an archive through ``workers`` sessions; ``session`` exports the snapshot."""
 
     def __init__(
         self,
@@ -84,15 +73,11 @@ class Parallel:
         self._warnings: list[str] = []
         self._encoder: Encoder = encoder_for(command.compress.algorithm, command.compress.level)
 
-    def dump(self, archive: OpenedFile, *, deadline: Deadline) -> Filled:
-        """Lock, take a snapshot, and fill the open file ``archive``.
-
-        Raises BeginAnewError, LockTableFullError, LockNotGranted, BackupFailed, NoSpace,
-        AccessDenied.
-        """
+    def dump(self, archive: OpenedFile, *, deadline: Deadline) -> FilledArchive:
+        """Fill the open file; raises the errors of ``Engine.dump``."""
         try:
             with (
-                batch(),
+                sched_batch(),
                 self._sessions() as sessions,
                 self._snapshot(sessions, deadline) as (held, locks),
             ):
@@ -148,119 +133,46 @@ class Parallel:
         sessions: Sequence[CopySession],
         *,
         folder: Path,
-    ) -> Filled:
-        whole = {found.oid for found in planned_code(self._session, locks.relations)}
+    ) -> FilledArchive:
+        whole = {code.oid for code in planned_code(self._session, locks.relations)}
         relations = measured(held.tables, locks.relations, whole=whole)
-        copied = {entry.oid: entry for entry in writer.toc.table_data}
-        self._see_that_they_are_locked(copied, relations)
-        todo = Tasks(list(copied), relations)
-        flow = Flow(_AHEAD_BYTES * self._workers, awaited=PIECE_BYTES * (self._workers + 2))
-        dispatcher = Dispatcher(todo, locks.shares)
+        entries = {entry.oid: entry for entry in writer.toc.table_data}
+        self._require_locked(entries, relations)
+        tasks = Tasks(list(entries), relations)
         tables = {table.oid: table for table in held.tables}
-        telling = Telling(
+        segments = SegmentProgress(
             self._progress,
-            {oid: relations[oid].bytes for oid in copied},
-            {oid: held.readable(tables[oid].name) for oid in copied},
+            {oid: relations[oid].bytes for oid in entries},
+            {oid: held.readable(tables[oid].name) for oid in entries},
         )
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="compress") as pool:
-            workers = [
-                Worker(
-                    number, session, dispatcher, flow,
-                    tables=tables, entries=copied, encoder=self._encoder, pool=pool,
-                    encoding=self._session.info.parameter_status("server_encoding") or "UTF8",
-                )
-                for number, session in enumerate(sessions)
-            ]  # fmt: skip
-            with self._running(workers, sessions, flow, pool):
-                self._write(writer, flow, todo, telling)
-                counts = self._counts(workers, flow)
-        self._copy_large_objects(writer, held, folder, telling)
-        contents: Contents = writer.finish()
-        facts = {oid: _facts(held, tables[oid], relations[oid], counts[oid]) for oid in copied}
-        return Filled(facts, contents, writer.body_digest, held.facts)
+        source = ServerSource(
+            self._session, sessions, tasks, locks.shares,
+            tables=tables, entries=entries, encoder=self._encoder,
+        )  # fmt: skip
+        with source.running():
+            write_segments(writer, tasks, source, written=segments.written)
+            counts = source.counts()
+        self._copy_large_objects(writer, held, folder, segments)
+        contents = writer.finish()
+        facts = {oid: _facts(held, tables[oid], relations[oid], counts[oid]) for oid in entries}
+        return FilledArchive(PARALLEL, facts, held.facts, contents, writer.body_digest)
 
-    def _see_that_they_are_locked(
-        self, copied: Mapping[int, object], relations: Mapping[int, Relation]
+    def _require_locked(
+        self, entries: Mapping[int, object], relations: Mapping[int, Relation]
     ) -> None:
-        unknown = ", ".join(str(oid) for oid in copied if oid not in relations)
+        """Raise BackupFailed, or BeginAnewError, if pg_dump would copy tables without our lock."""
+        unknown = ", ".join(str(oid) for oid in entries if oid not in relations)
         if not unknown:
             return
-        what = f"pg_dump would copy tables that were not locked: oid {unknown}"
-        if self._chosen is not None:  # before the locks, so there may be new ones since
-            raise BeginAnewError(what)
-        raise BackupFailed(what, steps=["Run it again; if it happens again, please report it"])
-
-    @contextmanager
-    def _running(
-        self,
-        workers: Sequence[Worker],
-        sessions: Sequence[CopySession],
-        flow: Flow,
-        pool: ThreadPoolExecutor,
-    ) -> Iterator[None]:
-        threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
-        try:
-            for thread in threads:
-                thread.start()
-            yield
-        except BaseException:
-            flow.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
-            for session in sessions:
-                session.kill()
-            self._end_backends(sessions)
-            raise
-        finally:
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(_JOIN_SECONDS)
-
-    def _end_backends(self, sessions: Sequence[CopySession]) -> None:
-        """End the server's side at once: one that counts would notice only after seconds."""
-        end_transaction(self._session)
-        try:
-            self._session.execute(
-                query("terminate_copies"), {"pids": [session.backend for session in sessions]}
-            )
-        except psycopg.Error:
-            return  # they notice by themselves
-
-    def _write(
-        self,
-        writer: ArchiveWriter,
-        flow: Flow,
-        todo: Tasks,
-        telling: Telling,
-    ) -> None:
-        """Lay down every table's parts in order."""
-        numbers = {entry.oid: entry.dump_id for entry in writer.toc.table_data}
-        current = None
-        for task in todo:
-            if task.work is Work.COUNT:
-                if current is not None:
-                    writer.end_table()
-                current = task.oid
-                writer.begin_table(numbers[current])
-                continue
-            for part in flow.parts(task.number):
-                writer.add(part.text, part.wait(), rows=part.rows)
-            telling.written(task)
-        if current is not None:
-            writer.end_table()
-
-    def _counts(self, workers: Sequence[Worker], flow: Flow) -> dict[int, int]:
-        counts: dict[int, int] = {}
-        for worker in workers:
-            while not worker.done.wait(0.1):
-                flow.check()
-            counts.update(worker.counts)
-        flow.check()
-        return counts
+        cause = f"pg_dump would copy tables that were not locked: oid {unknown}"
+        if self._chosen is not None:  # before the locks: there may be new tables since
+            raise BeginAnewError(cause)
+        raise BackupFailed(cause, steps=["Run it again; if it happens again, please report it"])
 
     def _copy_large_objects(
-        self, writer: ArchiveWriter, held: HeldSnapshot, folder: Path, telling: Telling
+        self, writer: ArchiveWriter, held: HeldSnapshot, folder: Path, segments: SegmentProgress
     ) -> None:
-        """Take their blocks from a second pg_dump in the snapshot, matched by tag and owner."""
+        """Copy their blocks from a second pg_dump in the snapshot, matched by tag and owner."""
         wanted = {
             (entry.tag, entry.owner): entry
             for entry in writer.toc.with_data
@@ -268,9 +180,9 @@ class Parallel:
         }
         if not wanted:
             return
-        # Beside the dump, where there is room; without a name, so that it goes when we do.
+        # Beside the dump, on the disk that has room; without a name, so that it goes with us.
         with tempfile.TemporaryFile(dir=folder) as file:
-            self._dump_large_objects(held, file, folder, telling)
+            self._dump_large_objects(held, file, folder, segments)
             toc = read_toc(file)
             for entry in toc.with_data:
                 if entry.is_large_objects and (entry.tag, entry.owner) in wanted:
@@ -278,20 +190,53 @@ class Parallel:
                     writer.add_large_objects(place.dump_id, file, entry)
 
     def _dump_large_objects(
-        self, held: HeldSnapshot, file: BinaryIO, folder: Path, telling: Telling
+        self, held: HeldSnapshot, file: BinaryIO, folder: Path, segments: SegmentProgress
     ) -> None:
         number = file.fileno()
-        # Not the tables: it would wait for their locks behind whoever waits for ours.
+        # Not the tables: it would wait for their locks behind migrations that wait for ours.
         argv = self._command.argv(held, "-b", "--exclude-table=*.*", f"--file=/dev/fd/{number}")
         environment = self._command.environment(held)
         with Tool(argv, env=environment, stdout=DEVNULL, pass_fds=[number]) as tool:
             while (ended := tool.poll(0.1)) is None:
-                telling.large_objects()
+                segments.large_objects()
         if ended.returncode != 0:
             raise dump_failure(ended, self._command, directory=folder)
-        said = ended.stderr.splitlines()
-        self._warnings += [line for line in said if line not in self._warnings]
+        lines = ended.stderr.splitlines()
+        self._warnings += [line for line in lines if line not in self._warnings]
         file.seek(0)
+
+
+class SegmentProgress:
+    """Adds up the segments that are written; ``sizes`` and ``names`` are the tables', by oid."""
+
+    def __init__(
+        self, progress: Progress, sizes: Mapping[int, int], names: Mapping[int, str]
+    ) -> None:
+        self._progress = progress
+        self._sizes = sizes
+        self._names = names
+        self._total = sum(sizes.values())
+        self._done = 0
+        self._table = 0
+        self._of_table = 0
+
+    def written(self, task: Task) -> None:
+        """Add a segment, and report the total and the share of its table."""
+        if task.oid != self._table:
+            self._table, self._of_table = task.oid, 0
+        self._done += task.bytes
+        self._of_table += task.bytes
+        share = 100 * self._of_table // max(1, self._sizes[task.oid])
+        # The name last: it is cut if the line is too long.
+        self._update(f"{share} % of {self._names[task.oid]}")
+
+    def large_objects(self) -> None:
+        """Report that large objects are copied; their size is not known, so the figures stay."""
+        self._done = self._total
+        self._update("large objects")
+
+    def _update(self, detail: str) -> None:
+        self._progress.update(Step("dump", self._done, self._total, detail))
 
 
 def _facts(held: HeldSnapshot, table: Table, relation: Relation, rows: int) -> TableFacts:

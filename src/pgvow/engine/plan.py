@@ -1,4 +1,4 @@
-"""Who locks which table, and who copies which blocks of it, in which order: pure."""
+"""The plan of a parallel dump: which worker locks which tables and copies which blocks of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BATCH_TASKS = 64
 class Relation:
     """A table as it lies on the server's disk; ``bytes`` is heap and TOAST.
 
-    ``by_blocks`` tells whether its rows can be asked for by ranges of blocks: a heap can.
+    ``by_blocks`` is whether its rows can be selected by ranges of blocks, as those of a heap can.
     """
 
     oid: int
@@ -52,10 +52,10 @@ def measured(
     *,
     whole: Collection[int] = (),
 ) -> dict[int, Relation]:
-    """Join what the server says of relations, in the order of Relation's fields, to their tables.
+    """Return relations by oid; ``facts`` are the server's, in the order of Relation's fields.
 
-    A filter of an extension's is SQL of whatever form: such a table is copied whole through it, as
-    pg_dump does, and not by ranges. So are those whose oids are in ``whole``.
+    An extension's filter is SQL of any form: such a table is copied whole through it, as pg_dump
+    does, and not by ranges. So are those whose oids are in ``whole``.
     """
     undivided = {table.oid for table in tables if table.filter}.union(whole)
     return {
@@ -65,7 +65,7 @@ def measured(
 
 
 class Work(StrEnum):
-    """What there is to do with a table."""
+    """The kinds of tasks."""
 
     COUNT = "count"
     COPY = "copy"
@@ -73,10 +73,11 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to do: count a table, or copy some of its blocks.
+    """Counts a table, or copies a segment of it.
 
-    ``blocks`` is None for the whole table; its end is None for whatever there is. ``bytes`` is the
-    share of heap and TOAST. ``is_of_ranges``: the table is copied by ranges, each of them a query.
+    ``blocks`` is None for the whole table; its end is None for the last segment, which has no end.
+    ``bytes`` is the share of heap and TOAST. ``is_of_ranges`` if the table is copied by ranges,
+    each of them a query.
     """
 
     number: int
@@ -88,10 +89,10 @@ class Task:
 
 
 def share_out(tables: Sequence[Table], workers: int) -> tuple[tuple[Table, ...], ...]:
-    """Say which tables each worker locks: all of them, or where they are too many its share.
+    """Return the tables that each worker locks: all of them, or its share if they are too many.
 
-    The largest by the catalog's word are locked by all; those left are dealt out, each to whoever
-    has least so far.
+    The largest, by the catalog, are locked by all; each of the rest by the worker that has the
+    fewest bytes so far.
     """
     locked_by_all = SHARED_LOCKS // workers
     if len(tables) <= locked_by_all or workers == 1:
@@ -108,10 +109,10 @@ def share_out(tables: Sequence[Table], workers: int) -> tuple[tuple[Table, ...],
 
 
 class Tasks:
-    """What is to be done, in the archive's order of the tables; made one by one when asked for.
+    """All tasks, in the archive's order of the tables; made one by one by iteration.
 
-    A terabyte has a quarter of a million: nobody keeps them. A table is counted just before it is
-    copied: whoever comes second finds it in memory.
+    A terabyte has a quarter of a million: they are not kept. A table is counted just before it is
+    copied, which then finds it in the server's memory.
     """
 
     def __init__(self, order: Sequence[int], relations: Mapping[int, Relation]) -> None:
@@ -121,7 +122,7 @@ class Tasks:
         return self.of(None)
 
     def of(self, oids: Collection[int] | None) -> Iterator[Task]:
-        """Yield those of some tables, or of all; each has the same number whoever asks."""
+        """Yield the tasks of some tables, or of all; a task has the same number in either case."""
         number = 0
         for relation in self._relations:
             if oids is None or relation.oid in oids:
@@ -157,25 +158,25 @@ def _share(relation: Relation, blocks: tuple[int, int | None] | None) -> int:
 
 
 class Dispatcher:
-    """Hands out tasks to workers, each the earliest that it may do; for many threads.
+    """Hands out tasks to workers, each the earliest that the worker may do; for many threads.
 
-    So the earliest that is not done is always in the hands of somebody who does not wait for
-    others: whoever is ahead may be made to wait for it.
+    So the earliest task that is not done always belongs to a worker that waits for no other: those
+    that are ahead may be made to wait for it.
     """
 
-    def __init__(self, todo: Tasks, shares: Sequence[frozenset[int]]) -> None:
+    def __init__(self, tasks: Tasks, shares: Sequence[frozenset[int]]) -> None:
         self._lock = threading.Lock()
-        everybodys: frozenset[int] = frozenset.intersection(*shares) if shares else frozenset()
-        self._common = _Ahead(todo.of(everybodys))
-        self._own = [_Ahead(todo.of(share - everybodys)) for share in shares]
+        common: frozenset[int] = frozenset.intersection(*shares) if shares else frozenset()
+        self._common = _Upcoming(tasks.of(common))
+        self._own = [_Upcoming(tasks.of(share - common)) for share in shares]
 
     def take(self, worker: int) -> list[Task]:
-        """Take the next of a worker's tasks, several where they are small; none: all are taken."""
+        """Return a worker's next task, several if they are small, or none if all are taken."""
         taken: list[Task] = []
         size = 0
         with self._lock:
             while size < _BATCH_BYTES and len(taken) < _BATCH_TASKS:
-                lists = [one for one in (self._common, self._own[worker]) if one.next]
+                lists = [tasks for tasks in (self._common, self._own[worker]) if tasks.next]
                 if not lists:
                     break
                 task = min(lists, key=_next_number).take()
@@ -184,20 +185,20 @@ class Dispatcher:
         return taken
 
 
-class _Ahead:
-    """Tasks of which the next one can be looked at before it is taken; None: there is none."""
+class _Upcoming:
+    """Tasks with a look at the ``next`` one before it is taken; None at the end."""
 
-    def __init__(self, todo: Iterator[Task]) -> None:
-        self._todo = todo
-        self.next = next(todo, None)
+    def __init__(self, tasks: Iterator[Task]) -> None:
+        self._tasks = tasks
+        self.next = next(tasks, None)
 
     def take(self) -> Task:
-        """Take it."""
+        """Return the next task, and go on to the one behind it."""
         if self.next is None:
             raise IndexError
-        task, self.next = self.next, next(self._todo, None)
+        task, self.next = self.next, next(self._tasks, None)
         return task
 
 
-def _next_number(tasks: _Ahead) -> int:
+def _next_number(tasks: _Upcoming) -> int:
     return tasks.next.number if tasks.next else 0

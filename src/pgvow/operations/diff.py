@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from pgvow.archive import kinds
 from pgvow.model import in_one_order
 from pgvow.operations.show.contents import read_facts
 
@@ -13,17 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
     from pathlib import Path
 
-    from pgvow.archive import Entry, SequencePosition, TableOfContents
+    from pgvow.archive import SequencePosition, TableOfContents, TocEntry
     from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
     from pgvow.progress import Progress
 
-# Data, compared by themselves: rows, sequences, large objects; and statistics, which are no facts.
-_DATA = frozenset(
-    {
-        *("TABLE DATA", "SEQUENCE SET", "MATERIALIZED VIEW DATA", "STATISTICS DATA"),
-        *("BLOB", "BLOBS", "BLOB METADATA"),
-    }
-)
 
 T = TypeVar("T")
 
@@ -154,14 +148,14 @@ def _definitions(toc: TableOfContents) -> list[Definition]:
     """Gather the definitions of each object: several grants, say, may go by one name."""
     found: dict[SchemaObject, list[tuple[str, str, str, str]]] = defaultdict(list)
     for entry in toc.entries:
-        if entry.desc not in _DATA:
+        if entry.desc not in kinds.DATA:
             found[SchemaObject(entry.desc, entry.namespace, entry.tag)].append(_statement(entry))
     return [
         Definition(identity, tuple(sorted(statements))) for identity, statements in found.items()
     ]
 
 
-def _statement(entry: Entry) -> tuple[str, str, str, str]:
+def _statement(entry: TocEntry) -> tuple[str, str, str, str]:
     return entry.defn, entry.owner, entry.tablespace, entry.table_am
 
 

@@ -14,6 +14,7 @@ from pgvow.archive import (
     copy_text,
     csv_header,
     csv_rows,
+    kinds,
     read_toc,
 )
 from pgvow.errors import ConfigurationError, PgvowError
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
 PHASE = "extracting"
-_TABLE_LIKE = frozenset({"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"})
 # Encodings in which the second byte of a character can be a backslash: no server stores text so,
 # but pg_dump --encoding writes it.
 _WITH_BACKSLASHES = frozenset({"BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"})
@@ -85,7 +85,7 @@ def _rows(
         yield from text if row_format is RowFormat.COPY else _csv(toc, entry, text)
 
 
-def _size(path: Path, entry: Entry) -> int:
+def _size(path: Path, entry: TocEntry) -> int:
     """How many bytes the rows are, where the metadata say so; 0 where they do not."""
     try:
         tables = load_metadata(path).tables
@@ -114,7 +114,7 @@ def _sinking() -> Iterator[None]:
         raise translated(error, doing="write to", path="standard output") from error
 
 
-def _csv(toc: TableOfContents, entry: Entry, text: Iterator[bytes]) -> Iterator[bytes]:
+def _csv(toc: TableOfContents, entry: TocEntry, text: Iterator[bytes]) -> Iterator[bytes]:
     if toc.encoding.upper() in _WITH_BACKSLASHES:
         raise _refused(
             entry, f"are in {toc.encoding}, which writes backslashes inside of characters"
@@ -136,7 +136,7 @@ def _encoded(column: str, encoding: str) -> bytes:
         raise CopyTextError(f"the column {column!a} is not in {encoding}") from error
 
 
-def _refused(entry: Entry, why: str) -> ConfigurationError:
+def _refused(entry: TocEntry, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"the rows of {entry.key} {why}",
         steps=["Have all rows as a script: pg_restore --data-only --file - FILE"],
@@ -144,5 +144,5 @@ def _refused(entry: Entry, why: str) -> ConfigurationError:
 
 
 def _names(toc: TableOfContents) -> TableNames:
-    others = {entry.key for entry in toc.entries if entry.desc in _TABLE_LIKE}
+    others = {entry.key for entry in toc.entries if entry.desc in kinds.RELATIONS}
     return TableNames(toc.table_data, frozenset(others))

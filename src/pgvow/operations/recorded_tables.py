@@ -11,11 +11,11 @@ from pgvow.operations.table_names import PUBLIC, parts_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.model import Metadata
 
 
-def with_tables(metadata: Metadata, entries: Iterable[Entry]) -> Metadata:
+def with_tables(metadata: Metadata, entries: Iterable[TocEntry]) -> Metadata:
     """Make ``tables`` of ``table_counts`` where there are no more than the contract's nine keys.
 
     A key is whose entry has it; one that no entry has stays a table, for it is to be missed.
@@ -25,7 +25,7 @@ def with_tables(metadata: Metadata, entries: Iterable[Entry]) -> Metadata:
     return replace(metadata, tables=tuple(_tables(metadata.table_counts, entries)))
 
 
-def _tables(counts: Mapping[str, int], entries: Iterable[Entry]) -> Iterator[TableFacts]:
+def _tables(counts: Mapping[str, int], entries: Iterable[TocEntry]) -> Iterator[TableFacts]:
     left = dict(counts)
     for entry in entries:
         if entry.is_table_data and (rows := left.pop(entry.key, None)) is not None:

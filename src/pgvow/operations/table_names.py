@@ -12,7 +12,7 @@ from pgvow.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
 
 PUBLIC = "public"
 _PARTS = re.compile(r'(?:(?P<schema>"(?:[^"]|"")+"|[^".]+)\.)?(?P<name>"(?:[^"]|"")+"|[^".]+)')
@@ -37,10 +37,10 @@ class UnknownTable(ConfigurationError):
 class TableNames:
     """The tables of an archive whose rows are in it, and the names of what has none there."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TocEntry, ...]
     without_rows: frozenset[str] = frozenset()
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> TocEntry:
         """Return the one table that is meant; raises UnknownTable.
 
         A key of ``table_counts`` is taken first. Else it is read as SQL would be (but for folding
@@ -56,16 +56,16 @@ class TableNames:
         raise self._unknown(name)
 
     @staticmethod
-    def _by_key(name: str) -> Callable[[Entry], bool]:
+    def _by_key(name: str) -> Callable[[TocEntry], bool]:
         return lambda entry: entry.key == name
 
     @staticmethod
-    def _by_parts(name: str) -> Callable[[Entry], bool]:
+    def _by_parts(name: str) -> Callable[[TocEntry], bool]:
         wanted = parts_of(name)
         return lambda entry: (entry.namespace, entry.tag) == wanted
 
     @staticmethod
-    def _bare(name: str) -> Callable[[Entry], bool]:
+    def _bare(name: str) -> Callable[[TocEntry], bool]:
         return lambda entry: entry.name == name or (entry.namespace == PUBLIC and entry.tag == name)
 
     def _unknown(self, name: str) -> UnknownTable:
@@ -87,7 +87,7 @@ def parts_of(name: str) -> tuple[str, str] | None:
     return _unquoted(match["schema"] or PUBLIC), _unquoted(match["name"])
 
 
-def _close(name: str, entries: Iterable[Entry]) -> list[str]:
+def _close(name: str, entries: Iterable[TocEntry]) -> list[str]:
     """Return the keys most like a name: other cases and schemas first, then similar spelling."""
     wanted = _plain(name)
     last = wanted.rpartition(".")[2]

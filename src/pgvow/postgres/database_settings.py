@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.statements import statements, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.postgres.statements import Statement
 
-PROPERTIES = "DATABASE PROPERTIES"
 _WORDS_BEFORE = 5  # ALTER DATABASE name SET setting
 _HELD_BACK = frozenset(
     {
@@ -74,9 +74,9 @@ def changes_reading(statement: Statement) -> bool:
     return setting_name(statement) in _SETTINGS_OF_TEXTS
 
 
-def settings_for_restore(entries: Iterable[Entry]) -> tuple[Statement, ...]:
+def settings_for_restore(entries: Iterable[TocEntry]) -> tuple[Statement, ...]:
     """Find the settings in an archive that its database needs before anything is restored."""
-    properties = (entry for entry in entries if entry.desc == PROPERTIES)
+    properties = (entry for entry in entries if entry.desc == kinds.DATABASE_PROPERTIES)
     return needed_by_restore(each for entry in properties for each in statements(entry.defn))
 
 

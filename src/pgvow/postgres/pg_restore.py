@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pgvow.archive import kinds
 from pgvow.errors import PgvowError
 from pgvow.postgres.connection import NO_TIME_LIMITS
 from pgvow.postgres.database_settings import options_for
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Target
     from pgvow.postgres.process import Ended
@@ -117,16 +118,16 @@ class RestoreError:
     stage: Stage | None = None
 
 
-def fails_harmlessly(entry: Entry, *, superuser: bool) -> bool:
+def fails_harmlessly(entry: TocEntry, *, superuser: bool) -> bool:
     """Whether an entry is known to fail when it is restored, without any loss.
 
     These are all: the schema ``public`` is in every new database, and only the owner of an
     extension, often a superuser, may comment on it. They are left out, so that whatever else fails
     can stop the restore.
     """
-    if entry.desc == "SCHEMA":
+    if entry.desc == kinds.SCHEMA:
         return entry.tag == "public" and entry.defn.startswith("CREATE ")
-    return not superuser and entry.desc == "COMMENT" and entry.tag.startswith("EXTENSION ")
+    return not superuser and entry.desc == kinds.COMMENT and entry.tag.startswith("EXTENSION ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def _entry_at(message: str, wave: Wave) -> int | None:
 
 
 @contextmanager
-def _list_of(entries: Iterable[Entry]) -> Iterator[int]:
+def _list_of(entries: Iterable[TocEntry]) -> Iterator[int]:
     """Write a list of entries as pg_restore reads it: a number, a semicolon, a line.
 
     The file has no name, so that it goes when we do, however that is; its number is yielded.

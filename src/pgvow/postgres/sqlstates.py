@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import RestoreError
 
@@ -70,7 +70,7 @@ def last_lines(log: Path) -> list[str]:
         return []
 
 
-def failed_entry(error: RestoreError, entries: Sequence[Entry]) -> Entry | None:
+def failed_entry(error: RestoreError, entries: Sequence[TocEntry]) -> TocEntry | None:
     """Find the entry that pg_restore failed at; None if that is not certain.
 
     It is named by its number, or else known by the statement or the table that a worker of a
@@ -88,7 +88,9 @@ def failed_entry(error: RestoreError, entries: Sequence[Entry]) -> Entry | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def sqlstate_again(session: Session, dump: Path, toc: TableOfContents, entry: Entry) -> str | None:
+def sqlstate_again(
+    session: Session, dump: Path, toc: TableOfContents, entry: TocEntry
+) -> str | None:
     """Restore an entry again and return the SQLSTATE of its refusal; nothing of it stays.
 
     None if it is not refused this time, or the server answers no more.
@@ -111,7 +113,7 @@ def sqlstate_again(session: Session, dump: Path, toc: TableOfContents, entry: En
     return None
 
 
-def _restore(session: Session, dump: Path, toc: TableOfContents, entry: Entry) -> None:
+def _restore(session: Session, dump: Path, toc: TableOfContents, entry: TocEntry) -> None:
     if not entry.is_table_data:
         session.execute(_bytes(entry.defn))
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.archive.ahead import DEPTH, Ahead
+from pgvow.archive.decode import DEPTH, Ahead
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

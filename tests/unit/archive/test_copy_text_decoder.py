@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.archive import CopyTextError, csv_header, csv_rows
-from pgvow.archive.copy_text_decoder import decode_field, unescape, whole_escapes
+from pgvow.archive.csv_text import decode_field, unescape, whole_escapes
 from tests.support.copy_model import copy_field, copy_row, csv_value
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.archive import Compression, Encoder, Piece, encoder_for
-from pgvow.archive.pieces import ADLER_OF_NOTHING, closing, combined_adler32, opening
+from pgvow.archive.compression import ADLER_OF_NOTHING, closing, combined_adler32, opening
 
 if sys.version_info >= (3, 14):
     from compression import zstd

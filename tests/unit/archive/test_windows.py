@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pgvow.archive import read_archive
-from pgvow.archive.windows import LARGE, Turn, Windows, window_size
+from pgvow.archive.read import LARGE, WindowTurn, window_size
 from tests.support.archives import COMPRESS, Spec, Table, Writer
 
 if sys.version_info >= (3, 14):
@@ -63,10 +63,10 @@ def test_what_is_no_frame_asks_for_nothing(stored: bytes) -> None:
 @pytest.mark.parametrize("before", [b"", frame(17, b"1\n")], ids=["first", "second"])
 def test_one_large_window_at_a_time(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
     """Whichever frame of a block asks for it, the others wait until the block has been read."""
-    lock, now, most, ended = threading.Lock(), 0, 0, Turn.end
-    waited_for = Turn.wait_for
+    lock, now, most, ended = threading.Lock(), 0, 0, WindowTurn.end
+    waited_for = WindowTurn.wait_for
 
-    def wait_for(turn: Turn, chunk: bytes) -> None:
+    def wait_for(turn: WindowTurn, chunk: bytes) -> None:
         nonlocal now, most
         had = turn.taken
         waited_for(turn, chunk)
@@ -76,14 +76,14 @@ def test_one_large_window_at_a_time(monkeypatch: pytest.MonkeyPatch, before: byt
                 most = max(most, now)
             time.sleep(0.05)  # in which the others would come, if they were let
 
-    def end(turn: Turn) -> None:
+    def end(turn: WindowTurn) -> None:
         nonlocal now
         with lock:
             now -= turn.taken
         ended(turn)
 
-    monkeypatch.setattr(Turn, "wait_for", wait_for)
-    monkeypatch.setattr(Turn, "end", end)
+    monkeypatch.setattr(WindowTurn, "wait_for", wait_for)
+    monkeypatch.setattr(WindowTurn, "end", end)
     rows = b"1\n" * 50_000
     spec = Spec(
         tuple(Table(f"t{number}", rows) for number in range(6)), version=16, compression="zstd"
@@ -95,9 +95,9 @@ def test_one_large_window_at_a_time(monkeypatch: pytest.MonkeyPatch, before: byt
 
 def test_small_windows_wait_for_nobody() -> None:
     """A block whose frame needs little may be read while another holds the large window."""
-    windows = Windows()
+    lock = threading.Lock()
     assert LARGE < window_size(frame(27))
-    with windows.turn() as one, windows.turn() as other:
+    with WindowTurn(lock) as one, WindowTurn(lock) as other:
         one.wait_for(frame(27))
         other.wait_for(frame(21))
         assert (True, False) == (one.taken, other.taken)
@@ -105,6 +105,6 @@ def test_small_windows_wait_for_nobody() -> None:
 
 def test_a_head_that_is_cut_short_may_be_that_of_a_large_window() -> None:
     """The first chunk may end before the window is told: then it waits to be safe."""
-    with Windows().turn() as turn:
+    with WindowTurn(threading.Lock()) as turn:
         turn.wait_for(frame(27)[:5])
         assert turn.taken

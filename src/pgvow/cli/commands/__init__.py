@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 def backup(arguments: argparse.Namespace) -> int:
     """Make a backup."""
+    from pgvow.engine import DumpOptions  # noqa: PLC0415
     from pgvow.model import Compress  # noqa: PLC0415
     from pgvow.operations.backup import BackupOptions, make_backup  # noqa: PLC0415
-    from pgvow.operations.backup.dumping import DumpOptions  # noqa: PLC0415
 
     chosen = settings.load(
         env=arguments.env,

@@ -12,7 +12,7 @@ import psycopg
 
 from pgvow import __version__, defaults
 from pgvow.archive import ArchiveError
-from pgvow.engine.command import DumpCommand
+from pgvow.engine import DumpCommand, Dumping, DumpOptions
 from pgvow.errors import (
     BackupFailed,
     NoResources,
@@ -22,7 +22,6 @@ from pgvow.errors import (
     lack_of_resources,
 )
 from pgvow.model import Metadata
-from pgvow.operations.backup.dumping import Dumped, Dumping, DumpOptions
 from pgvow.operations.backup.globals import dumping_globals, keep_globals, passwords_kept
 from pgvow.operations.verify.hashing import hash_file
 from pgvow.operations.verify.inspect import (
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pgvow.engine.filled import Filled
+    from pgvow.engine import FilledArchive
     from pgvow.model import Backup, ServerFacts, TableFacts
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
@@ -227,7 +226,7 @@ def _fill_and_publish(
     # Asked before the dump: until it is done the session may have been ended for idling.
     settings = _comparison_settings(run)
     passwords = passwords_kept(run.target, run.session, run) if run.options.with_globals else None
-    dumped = _dump(run, draft)
+    filled = _dump(run, draft)
     draft.require_ours()
     written = draft.dump.size
     # Both work while we read the file; before, pg_dump might have met a limit of connections.
@@ -235,17 +234,17 @@ def _fill_and_publish(
         start_listing(run.installation, draft.dump.fd, run.environ) as listing,
         dumping_globals(run.target, run.installation, run, passwords=passwords) as roles,
     ):
-        found = _read_back(run, draft, dumped.filled, written)
+        found = _read_back(run, draft, filled, written)
         kept = keep_globals(draft, roles, run.server.user, run) if roles else None
         _check_integrity(run, listing)
     metadata = replace(
         found,
         globals=kept,
         settings=settings,
-        engine=dumped.engine,
+        engine=filled.engine,
         compression=str(run.options.dump.compress),
         selection=run.options.dump.selection,
-        snapshot=dumped.filled.snapshot,
+        snapshot=filled.snapshot,
         seconds=round(time.monotonic() - started, 3),
     )
     settle()  # what is whole is not ended any more
@@ -268,7 +267,7 @@ def _comparison_settings(run: _Run) -> dict[str, str]:
         raise translate(error, run.target.facts) from error
 
 
-def _read_back(run: _Run, draft: Draft, filled: Filled, written: int) -> Metadata:
+def _read_back(run: _Run, draft: Draft, filled: FilledArchive, written: int) -> Metadata:
     """Read the file once more, to its last byte unless that was declined, and say what it holds.
 
     What an engine of ours has laid down itself need not be decoded again: that the bytes are those
@@ -331,7 +330,7 @@ def _metadata(
     )
 
 
-def _dump(run: _Run, draft: Draft) -> Dumped:
+def _dump(run: _Run, draft: Draft) -> FilledArchive:
     draft.open_dump().close()  # made by us, so that it is 0600 and nobody else's from the start
     how = run.options.dump
     dumping = Dumping(

@@ -15,6 +15,7 @@ from pgvow.archive import (
     UnorderedDigest,
     copy_target,
     copy_text,
+    kinds,
     read_toc,
 )
 from pgvow.errors import CannotBeProven, PgvowError
@@ -155,7 +156,7 @@ class _Comparing:
         found = self._read_all(groups, places)
         self.differences += [difference for one in found for difference in one.differences]
         compared = {self._carried(one.entry.namespace, one.entry.tag) for one in expected}
-        tables = (entry for entry in self.toc.entries if entry.desc == "TABLE")
+        tables = (entry for entry in self.toc.entries if entry.desc == kinds.TABLE)
         known = {self._carried(entry.namespace, entry.tag) for entry in tables}
         read = {(one.schema, one.name) for tables in places.values() for one in tables}
         compared |= read & known

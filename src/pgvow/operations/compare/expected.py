@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import BinaryIO
 
-    from pgvow.archive import CopyTarget, Entry
+    from pgvow.archive import CopyTarget, TocEntry
     from pgvow.model import Difference, Metadata, TableFacts
 
 Target = tuple[str, str]
@@ -49,7 +49,7 @@ class Expected:
     """A table of the backup: what is recorded, its entry, and where its rows are loaded."""
 
     facts: TableFacts
-    entry: Entry
+    entry: TocEntry
     target: CopyTarget
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from pgvow.archive import Section, definitions_archive, superuser_entries
+from pgvow.archive import Section, definitions_archive, kinds, superuser_entries
 from pgvow.finished_file import open_finished
 from pgvow.postgres.pg_restore import restore_wave
 from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
@@ -25,14 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import Manner, RestoreError, ToolsFor
 
-_NAMING_ROLES = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
-_SAID_OF_IT = frozenset({"COMMENT", "SECURITY LABEL"})
-_LARGE_OBJECTS = "BLOB METADATA"
-_SPECIAL = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
 # An entry without any definition is passed over, and its owner with it.
 _NOTHING = "--\n"
 _OWNED = (Section.PRE_DATA, Section.POST_DATA)
@@ -42,7 +38,7 @@ _AFTER_OWNERS = (Stage.VIEWS,)
 _LAST = (Stage.EVENT_TRIGGERS,)
 
 
-def is_given_away(entry: Entry) -> bool:
+def is_given_away(entry: TocEntry) -> bool:
     """Whether pg_restore names the owner of an object, as it does of all that it could drop."""
     return bool(entry.owner and entry.drop and entry.section in _OWNED)
 
@@ -69,7 +65,7 @@ class Filling:
     dump: Path
     dbname: str
     toc: TableOfContents
-    entries: tuple[Entry, ...]
+    entries: tuple[TocEntry, ...]
     tools: ToolsFor
     session: Callable[[], AbstractContextManager[Session]]
     manner: Manner
@@ -140,7 +136,7 @@ class Filling:
         return restore_wave(tools, self.dump, self.dbname, wave, manner)
 
     def definitions(
-        self, entries: Sequence[Entry], *, stage: Stage = Stage.CONDITIONS
+        self, entries: Sequence[TocEntry], *, stage: Stage = Stage.CONDITIONS
     ) -> RestoreError | None:
         """Restore entries as they are here, not as the dump has them, by an archive of our own."""
         # A grant on many large objects is written for the numbers that another entry has.
@@ -148,7 +144,8 @@ class Filling:
         special = [
             entry
             for entry in self.toc.entries
-            if entry.desc in _SPECIAL or (entry.desc == _LARGE_OBJECTS and entry.dump_id in leaning)
+            if entry.desc in kinds.PREAMBLE
+            or (entry.desc == kinds.BLOB_METADATA and entry.dump_id in leaning)
         ]
         with open_finished(self.dump) as file:
             archive = definitions_archive(file, [*special, *entries], self.toc.encoding)
@@ -169,7 +166,7 @@ class Filling:
 
     def _give_large_objects(self) -> None:
         """From 17 on an entry has many of them, and pg_restore would make them anew."""
-        groups = [entry for entry in self.entries if entry.desc == _LARGE_OBJECTS]
+        groups = [entry for entry in self.entries if entry.desc == kinds.BLOB_METADATA]
         if not groups:
             return
         statement = sql.SQL("ALTER LARGE OBJECT {} OWNER TO {}")
@@ -224,24 +221,24 @@ def _default_tablespace(session: Session) -> str:
     return str(row[0]) if row else ""
 
 
-def without_roles(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def without_roles(entries: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     """Leave out what names roles: it has its turn with the owners."""
     later = _naming_roles(entries)
     return tuple(entry for entry in entries if entry.dump_id not in later)
 
 
-def _naming_roles(entries: Iterable[Entry]) -> set[int]:
+def _naming_roles(entries: Iterable[TocEntry]) -> set[int]:
     """Return the numbers of entries that name roles, and of the comments on those."""
     entries = tuple(entries)
-    found = {entry.dump_id for entry in entries if entry.desc in _NAMING_ROLES}
+    found = {entry.dump_id for entry in entries if entry.desc in kinds.NAMING_ROLES}
     return found | {
         entry.dump_id
         for entry in entries
-        if entry.desc in _SAID_OF_IT and not found.isdisjoint(entry.dependencies)
+        if entry.desc in kinds.REMARKS and not found.isdisjoint(entry.dependencies)
     }
 
 
-def _ownership(restored: Sequence[Entry]) -> tuple[Entry, ...]:
+def _ownership(restored: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     """Return entries that give each object to its owner, and those that name roles."""
     later = _naming_roles(restored)
     events = {entry.dump_id for entry in event_triggers(restored)}
@@ -251,7 +248,7 @@ def _ownership(restored: Sequence[Entry]) -> tuple[Entry, ...]:
         if entry.dump_id not in events and (entry.dump_id in later or is_given_away(entry))
     ]
     # A sequence that belongs to a table goes with it, and by itself only where it is already there.
-    return tuple(sorted(found, key=lambda entry: entry.desc == "SEQUENCE"))
+    return tuple(sorted(found, key=lambda entry: entry.desc == kinds.SEQUENCE))
 
 
 def _own(session: Session, kind: str, name: tuple[str | None, str], owner: str) -> None:

@@ -12,33 +12,18 @@ import tempfile
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pgvow.archive import read_toc
+from pgvow.archive import kinds, read_toc
 from pgvow.model import Difference, DifferenceKind
 from pgvow.postgres.pg_restore import dump_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.pg_restore import ToolsFor
 
 # Not in a dump of the schema alone, or not of what is in the database.
-_NOT_COMPARED = frozenset(
-    {
-        "ENCODING",
-        "STDSTRINGS",
-        "SEARCHPATH",
-        "DATABASE",
-        "DATABASE PROPERTIES",
-        "TABLE DATA",
-        "MATERIALIZED VIEW DATA",
-        "STATISTICS DATA",
-        "SEQUENCE SET",
-        "BLOB",
-        "BLOB METADATA",
-        "BLOBS",
-    }
-)
+_NOT_COMPARED = kinds.PREAMBLE | kinds.OF_DATABASE | kinds.DATA
 _OF_OTHERS = ("DATABASE ", "LARGE OBJECT ", "LARGE OBJECTS ")
 # In an archive only where the schema was asked for by name; a whole database's leaves it out.
 _COMES_WITH_A_DATABASE = "IS 'standard public schema'"
@@ -48,7 +33,7 @@ _Name = tuple[str, str, str]
 
 
 def compare_schemas(
-    found: TableOfContents, reference: TableOfContents, wanted: Iterable[Entry]
+    found: TableOfContents, reference: TableOfContents, wanted: Iterable[TocEntry]
 ) -> Iterator[Difference]:
     """Yield what differs between two schemas, and which ``wanted`` entries are not in ``found``."""
     yield from _missing(wanted, found)
@@ -63,7 +48,7 @@ def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
         return read_toc(file)
 
 
-def _is_compared(entry: Entry) -> bool:
+def _is_compared(entry: TocEntry) -> bool:
     return (
         entry.desc not in _NOT_COMPARED
         and not entry.tag.startswith(_OF_OTHERS)
@@ -71,7 +56,7 @@ def _is_compared(entry: Entry) -> bool:
     )
 
 
-def _name(entry: Entry) -> _Name:
+def _name(entry: TocEntry) -> _Name:
     return entry.desc, entry.namespace, entry.tag
 
 
@@ -80,7 +65,7 @@ def _shown(name: _Name) -> str:
     return f"{desc} {namespace}.{tag}" if namespace else f"{desc} {tag}"
 
 
-def _missing(wanted: Iterable[Entry], found: TableOfContents) -> Iterator[Difference]:
+def _missing(wanted: Iterable[TocEntry], found: TableOfContents) -> Iterator[Difference]:
     there = {_name(entry) for entry in found.entries}
     for entry in wanted:
         if _is_compared(entry) and _name(entry) not in there:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.errors import CannotBeProven
 from pgvow.model import Difference, DifferenceKind
 from pgvow.postgres.outcomes import Meaning, meaning_of, no_verdict
@@ -14,12 +15,12 @@ from pgvow.postgres.tool_stderr import own_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import RestoreError
 
 # What only the programs or the system of this machine can lack; kinds of entries first.
-_OF_THE_MACHINE = frozenset({"EXTENSION", "COLLATION", "PROCEDURAL LANGUAGE"})
+_OF_THE_MACHINE = frozenset({kinds.EXTENSION, kinds.COLLATION, kinds.PROCEDURAL_LANGUAGE})
 # The server's messages for 0A000, 58P01, 42501 and the like: pg_restore does not tell SQLSTATEs.
 _LACKING = re.compile(
     # how the server was built
@@ -42,21 +43,21 @@ _PERHAPS_LACKING = frozenset({Meaning.DATA, Meaning.LACK, Meaning.UNKNOWN})
 # not_null, foreign_key, unique, check and exclusion violations
 _RULES = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 _KINDS_OF_RULES = {
-    "FK CONSTRAINT": "foreign key",
-    "CONSTRAINT": "constraint",
-    "CHECK CONSTRAINT": "check",
-    "INDEX": "unique index",
+    kinds.FK_CONSTRAINT: "foreign key",
+    kinds.CONSTRAINT: "constraint",
+    kinds.CHECK_CONSTRAINT: "check",
+    kinds.INDEX: "unique index",
 }
 _ADDED = re.compile(r'ADD CONSTRAINT ("(?:[^"]|"")*"|[^\s"]+)')
 # undefined_table, _function, _column, _object, and invalid_schema_name
 _NAMES_NOTHING = frozenset({"42P01", "42883", "42703", "42704", "3F000"})
 # The entries that compute something: there the statement itself names all with their schemas.
 _RUNS_CODE = {
-    "TABLE DATA": "a check, a generated column or a domain of the table",
-    "INDEX": "the index",
-    "CONSTRAINT": "the constraint's index",
-    "CHECK CONSTRAINT": "the check",
-    "MATERIALIZED VIEW DATA": "the view's query",
+    kinds.TABLE_DATA: "a check, a generated column or a domain of the table",
+    kinds.INDEX: "the index",
+    kinds.CONSTRAINT: "the constraint's index",
+    kinds.CHECK_CONSTRAINT: "the check",
+    kinds.MATERIALIZED_VIEW_DATA: "the view's query",
 }
 _OF_COLLATION = re.compile(
     r"no partition of relation|violates (?:partition|check|exclusion) constraint|would overlap"
@@ -67,7 +68,7 @@ _OF_COLLATION = re.compile(
 def refuse_missing_extensions(session: Session, toc: TableOfContents) -> None:
     """Raise CannotBeProven where the server has not got every extension of the archive."""
     there = {name for (name,) in session.execute(query("available_extensions"))}
-    missing = sorted({entry.tag for entry in toc.entries if entry.desc == "EXTENSION"} - there)
+    missing = sorted({entry.tag for entry in toc.entries if entry.desc == kinds.EXTENSION} - there)
     if missing:
         raise CannotBeProven(
             f"the server does not have the extension{'s' * (len(missing) > 1)}"
@@ -122,7 +123,7 @@ def restore_difference(
     return Difference(DifferenceKind.RESTORE, name, "restored", complaint)
 
 
-def plain_cause(sqlstate: str, entry: Entry | None) -> str | None:
+def plain_cause(sqlstate: str, entry: TocEntry | None) -> str | None:
     """Explain in plain words why a server refuses an entry; None if its own words must do."""
     if entry is None:
         return None
@@ -137,16 +138,16 @@ def plain_cause(sqlstate: str, entry: Entry | None) -> str | None:
     return None
 
 
-def _rule(entry: Entry) -> str:
+def _rule(entry: TocEntry) -> str:
     """Return the name of a constraint; an index has its own as its tag."""
     named = _ADDED.search(entry.defn)
     return named[1] if named else entry.tag
 
 
-def _is_lacking(words: str, entry: Entry | None) -> bool:
+def _is_lacking(words: str, entry: TocEntry | None) -> bool:
     kind = entry.desc if entry else ""
     return kind in _OF_THE_MACHINE or bool(_LACKING.search(words))
 
 
-def _shown(entry: Entry) -> str:
+def _shown(entry: TocEntry) -> str:
     return f"{entry.desc} {entry.name}"

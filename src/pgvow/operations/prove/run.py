@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Difference, Metadata
     from pgvow.operations.compare.database import Comparison
     from pgvow.operations.prove.place import Chosen, ProveOptions
@@ -106,7 +106,7 @@ def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
         return proving.run(restored, lambda: reference)
 
 
-def _wanted(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
+def _wanted(toc: TableOfContents, session: Session) -> tuple[TocEntry, ...]:
     """Return what is restored: all but what is known to fail, and harmless where it does."""
     above = session.info.parameter_status("is_superuser") == "on"
     return tuple(one for one in toc.entries if not fails_harmlessly(one, superuser=above))
@@ -125,7 +125,7 @@ def _helpers(
     return (helper(restored) if restored else None, helper(reference) if reference else None)
 
 
-def _undisturbed(tools: Tools, entries: Sequence[Entry], session: Session) -> Tools:
+def _undisturbed(tools: Tools, entries: Sequence[TocEntry], session: Session) -> Tools:
     """Keep event triggers from acting on our own sessions, where there are some that could.
 
     Only from 17 on they act on those who connect, and can be switched off, by a superuser.
@@ -200,7 +200,7 @@ class _Proving:
 
     proof: Run
     chosen: Chosen
-    entries: tuple[Entry, ...]
+    entries: tuple[TocEntry, ...]
     lacking: str | None
     site: ProofSite
     helpers: tuple[Helper | None, Helper | None]

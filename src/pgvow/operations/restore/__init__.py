@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from pgvow.archive import kinds
 from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
 from pgvow.model import LargeObjectFacts, TocFacts
 from pgvow.operations.compare.database import compare_database
@@ -269,7 +270,7 @@ def _expected(run: Run) -> Metadata:
     positions = {
         (entry.namespace, entry.tag)
         for entry in run.selection.entries
-        if entry.desc == "SEQUENCE SET" and not options.schema_only
+        if entry.desc == kinds.SEQUENCE_SET and not options.schema_only
     }
     keys = {
         entry.key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pgvow.archive import read_toc, roles_named
+from pgvow.archive import kinds, read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.finished_file import open_finished
 from pgvow.model import DEV
@@ -219,7 +219,7 @@ def _leave_out_settings(run: Run, there: frozenset[str]) -> None:
 
 def _require_membership(run: Run) -> None:
     owners = {entry.owner for entry in run.selection.entries if is_given_away(entry)}
-    owners |= {entry.owner for entry in run.selection.left_out if entry.desc == "SCHEMA"}
+    owners |= {entry.owner for entry in run.selection.left_out if entry.desc == kinds.SCHEMA}
     beyond = run.databases.roles_beyond_us((owners | {run.definition.owner}) - {""})
     if beyond:
         raise AccessDenied(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from pgvow.archive import kinds
 from pgvow.errors import RestoreFailed
 from pgvow.postgres.database_settings import needed_by_restore
 from pgvow.postgres.databases import refused
@@ -16,7 +17,7 @@ from pgvow.postgres.statements import for_database, statements, written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.operations.restore.list import DatabaseDefinition
     from pgvow.postgres.connection import Session, Target
 
@@ -46,7 +47,7 @@ def apply_definition(
 
 def apply_left_out(
     session: Session,
-    left_out: Iterable[Entry],
+    left_out: Iterable[TocEntry],
     *,
     target: Target,
     no_owner: bool,
@@ -57,7 +58,7 @@ def apply_left_out(
     A comment that is refused is a warning: the extension has brought its own.
     """
     for entry in left_out:
-        if entry.desc == "SCHEMA":
+        if entry.desc == kinds.SCHEMA:
             if entry.owner and not no_owner:
                 with refused(target):
                     owner = sql.Identifier(entry.owner)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.errors import VerificationFailed
 from pgvow.operations.table_names import TableNames
 from pgvow.postgres.pg_restore import fails_harmlessly
@@ -14,26 +15,10 @@ from pgvow.postgres.statements import setting_of, statements, without_setting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.statements import Statement
 
-# pg_restore heeds these whatever its list says.
-_ALWAYS = frozenset({"ENCODING", "STDSTRINGS", "SEARCHPATH"})
-_OF_DATABASE = frozenset({"DATABASE", "DATABASE PROPERTIES"})
-_ON_DATABASE = frozenset({"ACL", "SECURITY LABEL"})
-_TABLES = frozenset({"TABLE", "MATERIALIZED VIEW", "FOREIGN TABLE"})
-# What hangs on a table, an identity's sequence among it, and comes with it unless it needs another.
-_HANGS_ON = frozenset(
-    {
-        "ACL", "CHECK CONSTRAINT", "COMMENT", "CONSTRAINT", "DEFAULT", "FK CONSTRAINT", "INDEX",
-        "INDEX ATTACH", "MATERIALIZED VIEW DATA", "POLICY", "ROW SECURITY", "RULE",
-        "SECURITY LABEL", "SEQUENCE", "SEQUENCE OWNED BY", "SEQUENCE SET", "STATISTICS",
-        "STATISTICS DATA", "TABLE ATTACH", "TABLE DATA", "TRIGGER",
-    }
-)  # fmt: skip
-# Whose tag is the table's name, a space, and their own.
-_NAMED_BY_TABLE = frozenset({"CONSTRAINT", "FK CONSTRAINT", "POLICY", "RULE", "TRIGGER"})
-_RELATIONS = _TABLES | {"VIEW"}
+_ON_DATABASE = frozenset({kinds.ACL, kinds.SECURITY_LABEL})
 _TABLESPACE = "TABLESPACE"
 
 
@@ -67,14 +52,14 @@ class Selection:
     tables that need another, which was not chosen.
     """
 
-    entries: tuple[Entry, ...]
-    left_out: tuple[Entry, ...]
-    cut_off: tuple[Entry, ...] = ()
+    entries: tuple[TocEntry, ...]
+    left_out: tuple[TocEntry, ...]
+    cut_off: tuple[TocEntry, ...] = ()
 
 
 def database_definition(toc: TableOfContents) -> DatabaseDefinition:
     """Find what the archive says of the database itself; raises VerificationFailed."""
-    database = next((entry for entry in toc.entries if entry.desc == "DATABASE"), None)
+    database = next((entry for entry in toc.entries if entry.desc == kinds.DATABASE), None)
     if database is None:
         raise VerificationFailed(
             "the archive does not say how its database was made",
@@ -82,10 +67,10 @@ def database_definition(toc: TableOfContents) -> DatabaseDefinition:
         )
     on_it = [entry for entry in toc.entries if database.dump_id in entry.dependencies]
     properties = [
-        *(entry for entry in toc.entries if entry.desc == "DATABASE PROPERTIES"),
+        *(entry for entry in toc.entries if entry.desc == kinds.DATABASE_PROPERTIES),
         *(entry for entry in on_it if entry.desc in _ON_DATABASE),
     ]
-    comments = [entry for entry in on_it if entry.desc == "COMMENT"]
+    comments = [entry for entry in on_it if entry.desc == kinds.COMMENT]
     return DatabaseDefinition(
         create=next(statements(database.defn)),
         owner=database.owner,
@@ -94,7 +79,7 @@ def database_definition(toc: TableOfContents) -> DatabaseDefinition:
     )
 
 
-def _all_statements(entries: Iterable[Entry]) -> Iterator[Statement]:
+def _all_statements(entries: Iterable[TocEntry]) -> Iterator[Statement]:
     for entry in entries:
         yield from statements(entry.defn)
 
@@ -104,15 +89,15 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
 
     Raises UnknownTable where a name is not that of one table of the archive.
     """
-    on_database = {entry.dump_id for entry in toc.entries if entry.desc in _OF_DATABASE}
+    on_database = {entry.dump_id for entry in toc.entries if entry.desc in kinds.OF_DATABASE}
     candidates = [
         entry
         for entry in toc.entries
-        if entry.desc not in _ALWAYS
+        if entry.desc not in kinds.PREAMBLE
         and entry.dump_id not in on_database
         and on_database.isdisjoint(entry.dependencies)
     ]
-    cut_off: tuple[Entry, ...] = ()
+    cut_off: tuple[TocEntry, ...] = ()
     if tables:
         chosen = _Chosen(candidates)
         chosen.take(_find(candidates, tables))
@@ -126,25 +111,25 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
     )
 
 
-def _find(candidates: Sequence[Entry], tables: Sequence[str]) -> list[Entry]:
-    known = TableNames(tuple(entry for entry in candidates if entry.desc in _TABLES))
+def _find(candidates: Sequence[TocEntry], tables: Sequence[str]) -> list[TocEntry]:
+    known = TableNames(tuple(entry for entry in candidates if entry.desc in kinds.TABLES))
     return [known.find(name) for name in tables]
 
 
 class _Chosen:
     """Some tables, grown by what they need and what hangs on them."""
 
-    def __init__(self, candidates: Sequence[Entry]) -> None:
+    def __init__(self, candidates: Sequence[TocEntry]) -> None:
         self.ids: set[int] = set()
         self._candidates = candidates
         self._by_id = {entry.dump_id: entry for entry in candidates}
-        self._schemas = {entry.tag: entry for entry in candidates if entry.desc == "SCHEMA"}
-        self._dependants: defaultdict[int, list[Entry]] = defaultdict(list)
+        self._schemas = {entry.tag: entry for entry in candidates if entry.desc == kinds.SCHEMA}
+        self._dependants: defaultdict[int, list[TocEntry]] = defaultdict(list)
         for entry in candidates:
             for dump_id in entry.dependencies:
                 self._dependants[dump_id].append(entry)
 
-    def take(self, tables: Iterable[Entry]) -> None:
+    def take(self, tables: Iterable[TocEntry]) -> None:
         """Take tables with their partitions, all they need, and all that hangs on what is taken."""
         taken = {entry.dump_id for entry in self._with_partitions(tables)}
         self.ids |= self._needed(taken)
@@ -154,18 +139,18 @@ class _Chosen:
             grown = not hanging <= self.ids
             self.ids |= hanging
 
-    def cut_off(self) -> tuple[Entry, ...]:
+    def cut_off(self) -> tuple[TocEntry, ...]:
         """What belongs to the tables that are taken, and is not."""
         tables = {
             (entry.namespace, entry.tag)
             for entry in map(self._by_id.__getitem__, self.ids)
-            if entry.desc in _RELATIONS
+            if entry.desc in kinds.RELATIONS
         }
         return tuple(
             entry
             for entry in self._candidates
             if entry.dump_id not in self.ids
-            and entry.desc in _NAMED_BY_TABLE
+            and entry.desc in kinds.TAGGED_BY_TABLE
             and any(
                 (entry.namespace, entry.tag[:end]) in tables
                 for end, letter in enumerate(entry.tag)
@@ -173,17 +158,17 @@ class _Chosen:
             )
         )
 
-    def _with_partitions(self, tables: Iterable[Entry]) -> Iterator[Entry]:
+    def _with_partitions(self, tables: Iterable[TocEntry]) -> Iterator[TocEntry]:
         waiting = list(tables)
         while waiting:
             table = waiting.pop()
             yield table
             for attach in self._dependants[table.dump_id]:
-                if attach.desc == "TABLE ATTACH" and attach.name != table.name:
+                if attach.desc == kinds.TABLE_ATTACH and attach.name != table.name:
                     waiting.extend(
                         entry
                         for entry in map(self._by_id.get, attach.dependencies)
-                        if entry and entry.desc in _TABLES and entry.name == attach.name
+                        if entry and entry.desc in kinds.TABLES and entry.name == attach.name
                     )
 
     def _needed(self, ids: Iterable[int]) -> set[int]:
@@ -204,10 +189,10 @@ class _Chosen:
         found: set[int] = set()
         for dump_id in tuple(self.ids):
             for entry in self._dependants[dump_id]:
-                if entry.dump_id in self.ids or entry.desc not in _HANGS_ON:
+                if entry.dump_id in self.ids or entry.desc not in kinds.PARTS_OF_TABLE:
                     continue
                 needed = self._needed([entry.dump_id])
                 more = needed - self.ids
-                if not any(self._by_id[one].desc in _RELATIONS for one in more):
+                if not any(self._by_id[one].desc in kinds.RELATIONS for one in more):
                     found |= needed
         return found

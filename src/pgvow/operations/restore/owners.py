@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
 from pgvow.errors import ConfigurationError, Problem
 from pgvow.postgres.statements import statements, with_roles, written
 from pgvow.small_file import read_small
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pgvow.archive import Entry, TableOfContents
-
-_NAMING_ROLES = frozenset({"ACL", "DEFAULT ACL", "POLICY", "USER MAPPING"})
+    from pgvow.archive import TableOfContents, TocEntry
 
 
 def read_owner_map(path: Path) -> dict[str, str]:
@@ -58,9 +57,9 @@ def mapped(toc: TableOfContents, owner_map: Mapping[str, str]) -> TableOfContent
     def renamed(name: str) -> str:
         return owner_map.get(name, name)
 
-    def entry(one: Entry) -> Entry:
+    def entry(one: TocEntry) -> TocEntry:
         defn = one.defn
-        if one.desc in _NAMING_ROLES or one.desc == "DATABASE PROPERTIES":
+        if one.desc in kinds.NAMING_ROLES or one.desc == kinds.DATABASE_PROPERTIES:
             found = (written(with_roles(each, renamed)) for each in statements(defn))
             defn = "".join(each.decode("utf-8", "surrogateescape") + ";\n" for each in found)
         return replace(one, owner=renamed(one.owner), defn=defn)

@@ -19,7 +19,7 @@ from pgvow.progress import Step
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.model import Metadata, TableFacts
     from pgvow.postgres.connection import Session
     from pgvow.progress import Progress
@@ -84,7 +84,7 @@ class RowsWatch:
         self,
         session: Session,
         metadata: Metadata,
-        entries: Iterable[Entry],
+        entries: Iterable[TocEntry],
         *,
         one_by_one: bool,
         progress: Progress,

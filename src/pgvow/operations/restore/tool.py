@@ -16,7 +16,7 @@ from pgvow.postgres.tool_stderr import own_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pgvow.archive import Entry
+    from pgvow.archive import TocEntry
     from pgvow.errors import PgvowError
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
@@ -74,7 +74,7 @@ def _speaks_alike(newer: int, server_major: int) -> bool:
 
 def restore_failure(
     error: RestoreError,
-    entries: Sequence[Entry],
+    entries: Sequence[TocEntry],
     installation: Installation,
     target: Target,
     *,

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive import roles_named
+from pgvow.archive import kinds, roles_named
 from pgvow.errors import AccessDenied, UnreadableFile
 from pgvow.model import level_reached
 from pgvow.operations.show.contents import read_facts
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from pgvow.operations.show.contents import BackupFacts, TableRows
     from pgvow.operations.show.stock_commands import StockRestore
     from pgvow.progress import Progress
-
-# Entries that say how to read the others, and are no objects.
-_NO_OBJECTS = frozenset({"ENCODING", "STDSTRINGS", "SEARCHPATH"})
-_EXTENSION = "EXTENSION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +91,12 @@ def _largest_first(table: TableRows) -> tuple[int, int, str]:
 
 
 def _objects(facts: BackupFacts) -> Mapping[str, int]:
-    counted = Counter(entry.desc for entry in facts.toc.entries if entry.desc not in _NO_OBJECTS)
+    counted = Counter(entry.desc for entry in facts.toc.entries if entry.desc not in kinds.PREAMBLE)
     return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _extensions(facts: BackupFacts) -> tuple[str, ...]:
-    return tuple(sorted(entry.tag for entry in facts.toc.entries if entry.desc == _EXTENSION))
+    return tuple(sorted(entry.tag for entry in facts.toc.entries if entry.desc == kinds.EXTENSION))
 
 
 def _globals(facts: BackupFacts) -> Path | None:

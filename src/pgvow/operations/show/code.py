@@ -6,22 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive import superuser_entries
+from pgvow.archive import kinds, superuser_entries
 from pgvow.operations.show.contents import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pgvow.archive import Entry, TableOfContents
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
-_KINDS = frozenset(
-    {
-        "AGGREGATE", "CHECK CONSTRAINT", "EVENT TRIGGER", "EXTENSION", "FUNCTION", "PROCEDURE",
-        "PROCEDURAL LANGUAGE", "RULE", "TRIGGER",
-    }
-)  # fmt: skip
 # Parts of a definition that the server runs for each row; a comment or a default may have the words
 # too, and is then listed though it is none.
 _PARTS = {
@@ -31,10 +25,10 @@ _PARTS = {
     "INDEX EXPRESSION": re.compile(r"\A[^(]+ USING \w+ \(.*\("),
 }
 _DEFINED_IN = {
-    "TABLE": ("GENERATED COLUMN", "CHECK", "PARTITION KEY"),
-    "FOREIGN TABLE": ("GENERATED COLUMN", "CHECK"),
-    "DOMAIN": ("CHECK",),
-    "INDEX": ("INDEX EXPRESSION",),
+    kinds.TABLE: ("GENERATED COLUMN", "CHECK", "PARTITION KEY"),
+    kinds.FOREIGN_TABLE: ("GENERATED COLUMN", "CHECK"),
+    kinds.DOMAIN: ("CHECK",),
+    kinds.INDEX: ("INDEX EXPRESSION",),
 }
 
 
@@ -70,8 +64,8 @@ def code_in(toc: TableOfContents) -> tuple[Code, ...]:
     return tuple(sorted(found, key=lambda one: (one.owner, one.kind, one.name)))
 
 
-def _kinds(entry: Entry) -> Iterator[str]:
-    if entry.desc in _KINDS:
+def _kinds(entry: TocEntry) -> Iterator[str]:
+    if entry.desc in kinds.CODE:
         yield entry.desc
     for kind in _DEFINED_IN.get(entry.desc, ()):
         if _PARTS[kind].search(entry.defn):

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pgvow.archive import Contents, Entry, SequencePosition, TableContents, TableOfContents
+    from pgvow.archive import (
+        Contents,
+        SequencePosition,
+        TableContents,
+        TableOfContents,
+        TocEntry,
+    )
     from pgvow.finished_file import FinishedFile
     from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
@@ -170,7 +176,7 @@ def _from_metadata(
 
 
 def _recorded_rows(
-    entry: Entry,
+    entry: TocEntry,
     recorded: Mapping[tuple[str, str], TableFacts],
     counts: Mapping[str, int],
 ) -> TableRows | None:

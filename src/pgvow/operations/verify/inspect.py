@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from pgvow.archive import Contents
-    from pgvow.engine.filled import Filled
+    from pgvow.engine import FilledArchive
     from pgvow.model import TableFacts
     from pgvow.progress import Progress
 
@@ -48,7 +48,7 @@ def inspect_file(file: BinaryIO, progress: Progress) -> Inspection:
     return Inspection(digest, size, contents)
 
 
-def read_what_was_written(file: BinaryIO, filled: Filled, progress: Progress) -> Inspection:
+def read_what_was_written(file: BinaryIO, filled: FilledArchive, progress: Progress) -> Inspection:
     """Read back a file whose contents its engine knows, for the checksum.
 
     Raises ArchiveError where it is not what was written.

@@ -1,14 +1,14 @@
-"""How far the parallel engine has come, as whoever draws it is told."""
+"""How far the parallel engine has come, as whoever draws it is steps."""
 
 from __future__ import annotations
 
+from pgvow.engine.parallel import SegmentProgress
 from pgvow.engine.plan import Task, Work
-from pgvow.engine.telling import Telling
 from pgvow.progress import Silent, Step
 
 
 class Steps(Silent):
-    """Keeps all that it is told."""
+    """Keeps all that it is steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,15 +21,15 @@ class Steps(Silent):
 
 def test_overall_and_of_each_table() -> None:
     """Bytes of all, and the table with its share; large objects leave the figures standing."""
-    told = Steps()
-    telling = Telling(told, {7: 200, 8: 0, 9: 100}, {7: "orders", 8: "empty", 9: "parts"})
+    steps = Steps()
+    segments = SegmentProgress(steps, {7: 200, 8: 0, 9: 100}, {7: "orders", 8: "empty", 9: "parts"})
     for number, (oid, size) in enumerate([(7, 150), (7, 50), (8, 0), (9, 100)]):
-        telling.written(Task(number, Work.COPY, oid, size))
-    telling.large_objects()
+        segments.written(Task(number, Work.COPY, oid, size))
+    segments.large_objects()
     assert [
         Step("dump", 150, 300, "75 % of orders"),
         Step("dump", 200, 300, "100 % of orders"),
         Step("dump", 200, 300, "0 % of empty"),
         Step("dump", 300, 300, "100 % of parts"),
         Step("dump", 300, 300, "large objects"),
-    ] == told.steps
+    ] == steps.steps

@@ -1,15 +1,14 @@
-"""Have an engine fill the archive: which one, from which tables, and as often as it takes."""
+"""Choose an engine, and have it fill the archive, as often as migrations get in between."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pgvow.archive import ArchiveError, read_toc
-from pgvow.engine.failure import disk_full_steps
 from pgvow.engine.parallel import Parallel
+from pgvow.engine.pg_dump import choose_tables, disk_full_steps
 from pgvow.engine.reference import Reference
-from pgvow.engine.selecting import choose_tables
 from pgvow.errors import (
     BackupFailed,
     LockNotGranted,
@@ -18,7 +17,6 @@ from pgvow.errors import (
     PgvowError,
     ToolUnsuitable,
 )
-from pgvow.model import Compress
 from pgvow.postgres.snapshot import (
     BeginAnewError,
     Deadline,
@@ -32,11 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pgvow.archive import TableOfContents
-    from pgvow.engine.command import DumpCommand
-    from pgvow.engine.filled import Filled
+    from pgvow.engine.pg_dump import DumpCommand
+    from pgvow.engine.protocol import DumpOptions, Engine, FilledArchive
     from pgvow.model import TableFacts
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.snapshot import Chosen
     from pgvow.progress import Progress
     from pgvow.store import OpenedFile
 
@@ -45,42 +42,8 @@ _DISK_IS_FULL = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class DumpOptions:
-    """How to dump: ``jobs`` workers, by the parallel engine or by pg_dump itself.
-
-    ``selection`` are options of pg_dump's that say what is dumped and what is not. ``statistics``
-    asks for the planner's statistics too, which pg_dump has from 18 on.
-    """
-
-    parallel: bool = False
-    jobs: int = 1
-    compress: Compress = Compress()  # noqa: RUF009 - frozen
-    selection: tuple[str, ...] = ()
-    statistics: bool = False
-
-
-class Engine(Protocol):
-    """A way to fill an archive from a snapshot that it takes itself."""
-
-    @property
-    def name(self) -> str:
-        """What the metadata calls it."""
-
-    def dump(self, archive: OpenedFile, *, deadline: Deadline) -> Filled:
-        """Fill the file; raises BeginAnewError where a migration got in between."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dumped:
-    """An archive that is there, and the name of the engine that filled it."""
-
-    filled: Filled
-    engine: str
-
-
-@dataclass(frozen=True, slots=True)
 class Dumping:
-    """One dump to be made; ``session`` is the run's own, ``free_bytes`` asks the disk."""
+    """A dump to make; ``session`` is the caller's, ``free_bytes`` returns the disk's free bytes."""
 
     command: DumpCommand
     session: Session
@@ -89,8 +52,12 @@ class Dumping:
     free_bytes: Callable[[], int]
     progress: Progress
 
-    def run(self, archive: OpenedFile) -> Dumped:
-        """Dump and count in one snapshot, beginning anew while migrations get in between."""
+    def run(self, archive: OpenedFile) -> FilledArchive:
+        """Dump and count in one snapshot, beginning anew while migrations get in between.
+
+        Without a psql, and if the server's lock table is too small for several workers, pg_dump
+        does it alone. Raises the errors of ``Engine.dump`` that are final.
+        """
         deadline = Deadline.after(self.lock_wait_timeout)
         parallel = self.options.parallel and self._can_be_parallel()
         while True:
@@ -98,7 +65,7 @@ class Dumping:
             try:
                 return self._dump(self._engine(parallel=parallel), archive, deadline)
             except LockTableFullError as full:
-                if not parallel:  # it was too small for pg_dump to say what it would take
+                if not parallel:  # too small for pg_dump even to list its tables
                     raise BackupFailed(
                         str(full), facts=self.command.target.facts, steps=lock_table_steps()
                     ) from None
@@ -107,7 +74,7 @@ class Dumping:
                     " (max_locks_per_transaction): using pg_dump alone"
                 )
                 parallel = False
-                # It may come late, and the first lock that is refused is then no reason to end.
+                # The error may come late: the first lock refused after it must not end the run.
                 deadline = Deadline.after(self.lock_wait_timeout)
             except BeginAnewError as queued:
                 if deadline.passed:
@@ -117,34 +84,27 @@ class Dumping:
                         steps=lock_steps(),
                     ) from None
 
-    def _dump(self, engine: Engine, archive: OpenedFile, deadline: Deadline) -> Dumped:
-        """Dump once, and see that the archive has what was counted."""
+    def _dump(self, engine: Engine, archive: OpenedFile, deadline: Deadline) -> FilledArchive:
+        """Dump once, and check that the archive has the tables that were counted."""
         try:
             filled = engine.dump(archive, deadline=deadline)
             toc = filled.contents.toc if filled.contents else self._whole_toc(archive)
             same_tables(filled.facts, toc)
         except (NothingMatches, TablesDifferError) as differ:
-            if self.options.selection:  # chosen before the locks: it has grown old meanwhile
+            if self.options.selection:  # chosen before the locks: tables may have changed since
                 raise BeginAnewError(differ.cause) from None
             raise
-        return Dumped(filled, engine.name)
+        return filled
 
     def _engine(self, *, parallel: bool) -> Engine:
-        chosen: Chosen | None = None
-        if self.options.selection:
-            chosen = choose_tables(self.command)
+        chosen = choose_tables(self.command) if self.options.selection else None
         if parallel:
-            return Parallel(
-                self.command,
-                self.session,
-                self.progress,
-                workers=self.options.jobs,
-                chosen=chosen,
-            )
+            jobs = self.options.jobs
+            return Parallel(self.command, self.session, self.progress, workers=jobs, chosen=chosen)
         return Reference(self.command, self.session, self.progress, chosen=chosen)
 
     def _can_be_parallel(self) -> bool:
-        """See that there is a psql; without one pg_dump does it alone."""
+        """Return whether there is a psql, without which pg_dump does it alone."""
         try:
             self.command.installation.program("psql")
         except ToolUnsuitable as missing:
@@ -153,10 +113,10 @@ class Dumping:
         return True
 
     def _whole_toc(self, archive: OpenedFile) -> TableOfContents:
-        """Read the table of contents, and see that it was written again, with the offsets.
+        """Read the table of contents, and check that it was written again, with the offsets.
 
-        Where its last buffer does not fit on the disk, pg_dump passes over that: it writes no
-        offsets, leaves a file that is cut short, and ends with success.
+        If its last buffer does not fit on the disk, pg_dump ignores that: it writes no offsets,
+        leaves a file that is cut short, and ends with success.
         """
         try:
             with archive.reader() as file:
@@ -168,22 +128,20 @@ class Dumping:
         return toc
 
     def _cut_short(self, archive: OpenedFile, complaint: str) -> PgvowError:
-        what = f"what was written is not whole: {complaint}"
+        cause = f"what was written is not whole: {complaint}"
         if self.free_bytes() < _DISK_IS_FULL:
-            return NoSpace(
-                what, facts={"Directory": str(archive.directory)}, steps=disk_full_steps()
-            )
-        return BackupFailed(
-            what, steps=["Check the disk: df -h, dmesg | tail", "Then run it again"]
-        )
+            facts = {"Directory": str(archive.directory)}
+            return NoSpace(cause, facts=facts, steps=disk_full_steps())
+        steps = ["Check the disk: df -h, dmesg | tail", "Then run it again"]
+        return BackupFailed(cause, steps=steps)
 
 
 class TablesDifferError(BackupFailed):
-    """The archive has other tables than those that were counted."""
+    """Raised if the archive has other tables than those that were counted."""
 
 
 def same_tables(facts: Mapping[int, TableFacts], toc: TableOfContents) -> None:
-    """Make sure that the archive has the rows of just those tables that were counted."""
+    """Raise TablesDifferError unless the archive has the rows of the tables that were counted."""
     dumped = {entry.oid: entry.name for entry in toc.table_data}
     counted = {oid: table.key for oid, table in facts.items()}
     if dumped.keys() == counted.keys():

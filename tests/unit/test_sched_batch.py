@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pgvow.engine.batch import batch
+from pgvow.engine.server_source import sched_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def policy_of_a_child() -> int:
 
 def policies_in_batch() -> tuple[int, int, int, int]:
     """Our own, of a thread and of a program that begin in the block, and ours after it."""
-    with batch():
+    with sched_batch():
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(policy).result()
         inside = (policy(), others, policy_of_a_child())
