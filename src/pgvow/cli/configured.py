@@ -1,4 +1,4 @@
-"""What was not typed comes from ``pgvow.toml``, and what is not there is the default."""
+"""Fill in the options that were not typed, from ``pgvow.toml`` or else by their defaults."""
 
 from __future__ import annotations
 
@@ -7,32 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow import settings
-from pgvow.cli.cores import usable_cores
 from pgvow.errors import PgvowError
+from pgvow.settings import BackupSection
+from pgvow.settings.options import options_of
+from pgvow.settings.values import AUTO, usable_cores
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from pgvow.settings import Configuration
-    from pgvow.settings.configuration import BackupSection
 
 _DETECTING = ("backup", "doctor", "restore")
-"""The commands that choose one environment by themselves where none is named."""
+"""The commands that choose one environment by themselves if none is named."""
 _WATCHED = ("backup", "verify", "prove", "restore")
 """The commands that end if a server or a tool is silent."""
-_SAME = (
-    "engine",
-    "compress",
-    "space_factor",
-    "lock_wait_timeout",
-    "run_timeout",
-    "schema",
-    "exclude_schema",
-    "table",
-    "exclude_table",
-    "exclude_table_data",
-)
 
 
 def configure(arguments: argparse.Namespace) -> None:
@@ -93,15 +82,15 @@ def _values(
 
 def _environment(arguments: argparse.Namespace, configuration: Configuration) -> str | None:
     if arguments.command in _DETECTING:
-        sources = settings.Sources.read(environ=os.environ, directory=Path())
+        sources = settings.Variables.read(environ=os.environ, directory=Path())
         more = configuration.environments
         return settings.detected_environment(arguments.env, sources, more)
     return environment_of(arguments)
 
 
 def _of_backup(section: BackupSection) -> Iterator[tuple[str, Any]]:
-    yield "jobs", usable_cores() if section.jobs == "auto" else section.jobs
-    yield "no_inspect", not section.inspect
-    yield "statistics", section.statistics
-    yield "no_globals", not section.globals
-    yield from ((name, getattr(section, name)) for name in _SAME)
+    for option in options_of(BackupSection).values():
+        value = getattr(section, option.name)
+        if option.is_negated:
+            value = not value
+        yield option.typed_name, usable_cores() if value == AUTO else value

@@ -1,25 +1,38 @@
-"""Which database, as whom, and which variable said so."""
+"""One database and the way to it, read from variables; problems are collected, not raised."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from pgvow.errors import Problem
 from pgvow.model import DEV
 from pgvow.outside import keep_secret
-from pgvow.settings.masking import Masked
+from pgvow.settings.variables import Masked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pgvow.settings.env_files import Variables, VariableValue
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5432
 LEFT_TO_LIBPQ = "not set: left to libpq"
 
+MAX_NAME_BYTES = 63
+"""NAMEDATALEN - 1: the server cuts longer names, and would look for another database."""
+
+HOLLOW = "its ${…} refers to a variable that is not set"
+"""Why a value may be shorter than the user thinks."""
+
+_PORT = re.compile(r"[0-9]{1,5}")
+_MAX_PORT = 65535
+
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SettingOrigin:
     """The variable that set one setting, or would have; without a source it is not set."""
 
     variable: str
@@ -55,7 +68,7 @@ class Connection:
     password: str | None = field(default=None, repr=False)
     params: Mapping[str, str] = field(default_factory=Masked)
     environment: str = DEV
-    origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False)
+    origins: Mapping[str, SettingOrigin] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", Masked(self.params))
@@ -113,3 +126,137 @@ def _is_here(host: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback
+
+
+def is_port(text: str) -> bool:
+    """Tell whether the text is a decimal number from 1 to 65535."""
+    return _PORT.fullmatch(text) is not None and 1 <= int(text) <= _MAX_PORT
+
+
+def flaw(value: str) -> str | None:
+    """Say why a value cannot be handed to libpq at all."""
+    if "\0" in value:
+        return "contains a NUL character"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    return None
+
+
+def name_flaw(value: str) -> str | None:
+    """Say why a value cannot be the name of a database or a user."""
+    if complaint := _blank(value) or flaw(value):
+        return complaint
+    if "://" in value:
+        return "is a URL, where a name belongs"
+    size = len(value.encode())
+    if size > MAX_NAME_BYTES:
+        return f"has {size} bytes; PostgreSQL's names have {MAX_NAME_BYTES} at most"
+    return None
+
+
+def host_flaw(value: str) -> str | None:
+    """Say why a value cannot be a host, an address or a socket directory."""
+    if complaint := _blank(value) or flaw(value):
+        return complaint
+    return "is a URL, where a host's name belongs" if "://" in value else None
+
+
+def _blank(value: str) -> str | None:
+    if not value:
+        return "is empty"
+    return None if value.strip() else "is only white space"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedValue:
+    """A value that passed its checks, and where it comes from."""
+
+    value: str = field(repr=False)
+    origin: SettingOrigin
+
+
+class SettingsReader:
+    """One reading of the settings: the sources, and all the problems met so far.
+
+    Each method takes variables, of which the first that is set counts; it answers None where
+    none is set, and where the value is unusable, which is then among the problems.
+    """
+
+    def __init__(self, variables: Variables) -> None:
+        self.variables = variables
+        self.problems: list[Problem] = variables.problems
+
+    def first(self, names: Sequence[str]) -> tuple[str, VariableValue] | None:
+        """Find the first variable that is set, be it empty."""
+        for variable in names:
+            if sourced := self.variables.get(variable):
+                return variable, sourced
+        return None
+
+    def complain(
+        self, variable: str, source: str | None, complaint: str, example: str | None = None
+    ) -> None:
+        """Add a problem."""
+        self.problems.append(Problem(variable, source, complaint, example))
+
+    def host(self, names: Sequence[str]) -> CheckedValue | None:
+        """Read a host."""
+        example = "127.0.0.1, or a socket directory such as /var/run/postgresql"
+        return self._checked(names, host_flaw, f"{names[0]}={example}")
+
+    def dbname(self, names: Sequence[str]) -> CheckedValue | None:
+        """Read a database's name."""
+        return self._checked(names, name_flaw, f"{names[0]}=project")
+
+    def user(self, names: Sequence[str]) -> CheckedValue | None:
+        """Read a user's name."""
+        return self._checked(names, name_flaw, f"{names[0]}=backup")
+
+    def port(self, names: Sequence[str]) -> CheckedValue | None:
+        """Read a port."""
+        found = self.first(names)
+        if found is None or is_port(found[1].value):
+            return _found(found)
+        variable, sourced = found
+        what = _blank(sourced.value) or (
+            f"{self.variables.quote(sourced)} is not a port, a whole number from 1 to 65535"
+        )
+        self.complain(variable, sourced.source, what + _because(sourced), f"{variable}=5432")
+        return None
+
+    def password(self, names: Sequence[str]) -> CheckedValue | None:
+        """Read a password; an empty one counts as not set, for templates leave it so."""
+        for variable in names:
+            sourced = self.variables.get(variable)
+            if sourced is None or not sourced.value:
+                continue
+            if what := flaw(sourced.value):
+                self.complain(variable, sourced.source, what)
+                return None
+            return _found((variable, sourced))
+        return None
+
+    def _checked(
+        self, names: Sequence[str], check: Callable[[str], str | None], example: str
+    ) -> CheckedValue | None:
+        found = self.first(names)
+        if found is None:
+            return None
+        variable, sourced = found
+        if what := check(sourced.value):
+            self.complain(variable, sourced.source, what + _because(sourced), example)
+            return None
+        return _found(found)
+
+
+def _because(sourced: VariableValue) -> str:
+    return f", for {HOLLOW}" if sourced.hollow else ""
+
+
+def _found(found: tuple[str, VariableValue] | None) -> CheckedValue | None:
+    if found is None:
+        return None
+    variable, sourced = found
+    return CheckedValue(sourced.value, SettingOrigin(variable, sourced.source))

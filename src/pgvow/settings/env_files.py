@@ -1,4 +1,4 @@
-r"""Read one settings file as python-dotenv does, with line numbers and every fault.
+r"""Read ``.env.local`` and ``.env`` as python-dotenv does, with line numbers and every fault.
 
 python-dotenv's own rules, tried out on 1.2 and kept by tests:
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import re
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,21 +27,26 @@ from dotenv.parser import parse_stream
 from dotenv.variables import Variable, parse_variables
 
 from pgvow.errors import AccessDenied, Problem
-from pgvow.settings.variables import KNOWN
+from pgvow.settings.variables import KNOWN, SECRET_VARIABLES
 from pgvow.small_file import read_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from dotenv.parser import Binding
 
+ENVIRONMENT = "the environment"
+FILES = (".env.local", ".env")
+
+_SHOWN = 60
+_PASSWORD_IN_URL = re.compile(r"^postgres(?:ql)?://[^/@]*:[^/@]+@|[?&]password=[^&]")
 _EXAMPLE = "KEY='value'  # comment"
 _KEY = re.compile(r"\s*(?:export\s+)?(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Assignment:
     """One variable in a file; ``hollow`` if it refers to a variable that is not set.
 
     ``mixed`` if it is more than one reference and nothing else.
@@ -55,14 +61,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """What one file holds, and what in it could not be read."""
+    """The variables of one file, and the problems with lines that cannot be read."""
 
     name: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, Assignment]
     problems: tuple[Problem, ...] = ()
 
 
-def read(path: Path, environ: Mapping[str, str]) -> EnvFile:
+def read_env_file(path: Path, environ: Mapping[str, str]) -> EnvFile:
     """Read a file; a missing one, or a folder of that name (a virtualenv, say), is empty.
 
     Raises AccessDenied where it may not be read; anything else wrong is among its problems.
@@ -93,12 +99,12 @@ def _decode(name: str, content: bytes, environ: Mapping[str, str]) -> EnvFile:
         line = content.count(b"\n", 0, error.start) + 1
         complaint = "is not UTF-8 text; save the file as UTF-8 (not UTF-16 or Latin-1)"
         return EnvFile(name, {}, (Problem(f"{name} line {line}", None, complaint),))
-    return parse(name, text, environ)
+    return parse_env_file(name, text, environ)
 
 
-def parse(name: str, text: str, environ: Mapping[str, str]) -> EnvFile:
+def parse_env_file(name: str, text: str, environ: Mapping[str, str]) -> EnvFile:
     """Parse a file's text; of a variable that stands there twice, the last one counts."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Assignment] = {}
     bare: dict[str, int] = {}
     problems: list[Problem] = []
     for binding in _bindings(text):
@@ -143,15 +149,118 @@ def _unreadable(name: str, binding: Binding) -> Problem:
 
 
 def _interpolate(
-    binding: Binding, value: str, entries: Mapping[str, Entry], environ: Mapping[str, str]
-) -> Entry:
+    binding: Binding, value: str, entries: Mapping[str, Assignment], environ: Mapping[str, str]
+) -> Assignment:
     known = {**environ, **{key: entry.value for key, entry in entries.items()}}
     atoms = list(parse_variables(value))
     references = [atom for atom in atoms if isinstance(atom, Variable)]
-    return Entry(
+    return Assignment(
         value="".join(atom.resolve(known) for atom in atoms),
         line=_line(binding),
         interpolated=bool(references),
         hollow=any(ref.default is None and ref.name not in known for ref in references),
         mixed=any(ref.name for ref in references) and len(atoms) > 1,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class VariableValue:
+    """A value and where it stands: ``the environment``, or ``.env.local line 3``.
+
+    ``interpolated`` if a ``${…}`` was replaced in it, ``hollow`` if one by nothing,
+    ``mixed`` if there is more in it than one reference.
+    """
+
+    value: str = field(repr=False)
+    source: str
+    interpolated: bool = False
+    hollow: bool = False
+    mixed: bool = False
+
+
+class Variables:
+    """All variables of one run, key by key: a later source counts where no earlier one has it."""
+
+    def __init__(self, environ: Mapping[str, str], files: Sequence[EnvFile] = ()) -> None:
+        self._environ = environ
+        self._files = files
+
+    @classmethod
+    def read(cls, *, environ: Mapping[str, str], directory: Path) -> Variables:
+        """Read both files of a directory; raises AccessDenied where one may not be read."""
+        return cls(environ, [read_env_file(directory / name, environ) for name in FILES])
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What could not be read in the files."""
+        return [problem for file in self._files for problem in file.problems]
+
+    def get(self, name: str) -> VariableValue | None:
+        """Look a variable up; present counts, even if its value is empty."""
+        if name in self._environ:
+            return VariableValue(self._environ[name], ENVIRONMENT)
+        return self.from_files(name)
+
+    def from_files(self, name: str) -> VariableValue | None:
+        """Look a variable up in the files alone."""
+        for file in self._files:
+            if entry := file.entries.get(name):
+                source = f"{file.name} line {entry.line}"
+                return VariableValue(
+                    entry.value, source, entry.interpolated, entry.hollow, entry.mixed
+                )
+        return None
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each variable that a file sets, with its place."""
+        for file in self._files:
+            for name, entry in file.entries.items():
+                yield name, f"{file.name} line {entry.line}"
+
+    def file_has_secret(self, file_name: str, passwords: Collection[str]) -> bool:
+        """Return whether a file sets one of the passwords, or a URL with one in it."""
+        return self.file_has_password(file_name, passwords) or any(
+            _PASSWORD_IN_URL.search(assignment.value)
+            for assignment in self._file(file_name).values()
+        )
+
+    def file_has_password(self, file_name: str, passwords: Collection[str]) -> bool:
+        """Return whether a file sets one of the passwords."""
+        assignments = self._file(file_name)
+        return any(name in passwords and own.value for name, own in assignments.items())
+
+    def _file(self, name: str) -> Mapping[str, Assignment]:
+        return next((file.entries for file in self._files if file.name == name), {})
+
+    def only_in_files(self, names: Iterable[str]) -> dict[str, VariableValue]:
+        """Return those of the variables that a file sets and the environment does not."""
+        values = {name: self.from_files(name) for name in names if name not in self._environ}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def quote(self, sourced: VariableValue) -> str:
+        """Quote a value for a message; not if it may hold a secret.
+
+        That is a URL in the wrong place, or a password that a ``${…}`` brought along.
+        """
+        if self._may_be_secret(sourced):
+            return "its value"
+        return repr(sourced.value if len(sourced.value) <= _SHOWN else f"{sourced.value[:_SHOWN]}…")
+
+    def _may_be_secret(self, sourced: VariableValue) -> bool:
+        if "://" in sourced.value or "@" in sourced.value:
+            return True
+        # Only then: a password of "dev" must not hide the "devel" that somebody mistyped.
+        return sourced.interpolated and any(part in sourced.value for part in self._secrets())
+
+    def _secrets(self) -> set[str]:
+        maps = [self._environ, *({k: e.value for k, e in f.entries.items()} for f in self._files)]
+        return {m[name] for m in maps for name in SECRET_VARIABLES if m.get(name)}
+
+
+def readable_by_others(path: Path) -> bool:
+    """Return whether users beside owner and group may read a file; False if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and bool(status.st_mode & stat.S_IROTH)
