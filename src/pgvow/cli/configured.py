@@ -25,7 +25,7 @@ _WATCHED = ("backup", "verify", "prove", "restore")
 
 
 def configure(arguments: argparse.Namespace) -> None:
-    """Read the settings file, and fill in what was not typed.
+    """Read the settings file, and fill in the options that were not typed.
 
     Adds ``configuration`` and ``origins``. Raises ConfigurationError and AccessDenied; not for
     ``doctor``, which is run because something is wrong: it has the error as ``unreadable``.
@@ -54,12 +54,12 @@ def _configure(arguments: argparse.Namespace) -> None:
 
 
 def environment_of(arguments: argparse.Namespace) -> str | None:
-    """The environment that was named: its short name, or None; raises ConfigurationError."""
+    """Return the short name of the typed environment, or None; raises ConfigurationError."""
     return settings.named_environment(arguments.env, arguments.configuration.environments)
 
 
 def directories_of(arguments: argparse.Namespace) -> list[Path]:
-    """List where to look: a directory that was typed, that of the environment that was, or all."""
+    """List the directories to look into: the typed one, that of the typed environment, or all."""
     if "output_dir" in arguments.typed or environment_of(arguments) is not None:
         return [arguments.output_dir]
     from pgvow.store.places import directories  # noqa: PLC0415 - --help loads no libraries
@@ -82,9 +82,9 @@ def _values(
 
 def _environment(arguments: argparse.Namespace, configuration: Configuration) -> str | None:
     if arguments.command in _DETECTING:
-        sources = settings.Variables.read(environ=os.environ, directory=Path())
-        more = configuration.environments
-        return settings.detected_environment(arguments.env, sources, more)
+        variables = settings.Variables.read(environ=os.environ, directory=Path())
+        environments = configuration.environments
+        return settings.detected_environment(arguments.env, variables, environments)
     return environment_of(arguments)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
 from pgvow.cli.help import CONTRACT_EXAMPLES, EXIT_CODES
+from pgvow.settings.options import flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +24,9 @@ def parse_contract(argv: Sequence[str]) -> argparse.Namespace:
     mode = _mode(typed)
     strange = vars(typed).keys() - _allowed(mode)
     if strange:
-        names = ", ".join(sorted("--" + name.replace("_", "-") for name in strange))
-        with_what = _MODE_OPTION.get(mode)
-        parser.error(f"not allowed {f'with {with_what}' if with_what else 'here'}: {names}")
+        names = ", ".join(sorted(map(flag_of, strange)))
+        place = f"with {_MODE_OPTION[mode]}" if mode in _MODE_OPTION else "here"
+        parser.error(f"not allowed {place}: {names}")
     command = mode.removesuffix("_all")
     return options.filled(argparse.Namespace(command=command, **vars(typed)))
 

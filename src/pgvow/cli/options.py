@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow import DEFAULT_DIRECTORY
+from pgvow.cli.arguments import argument
 from pgvow.settings.configuration import SECTIONS, TOP
 from pgvow.settings.options import TYPED, flag_of
 from pgvow.settings.values import FLAG, PATTERNS, typed_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pgvow.settings.options import Option
 
@@ -36,8 +37,6 @@ OF_COMMAND = {
     "list": ("env", "output_dir", "report"),
 }
 """The groups of options of the commands that ``backup_db.py`` has too, in the order of --help."""
-_POLICY = ("keep", "age")
-"""Groups that overrule a section of every environment: absent, unless typed."""
 
 
 def _declared() -> Iterator[Option]:
@@ -48,11 +47,7 @@ def _declared() -> Iterator[Option]:
 
 _OPTIONS = tuple(option for option in _declared() if option.group)
 DEFAULTS: dict[str, Any] = {
-    **{
-        option.typed_name: option.typed_default
-        for option in _OPTIONS
-        if option.group not in _POLICY
-    },
+    **{option.typed_name: option.typed_default for option in _OPTIONS},
     "output_dir": Path(DEFAULT_DIRECTORY),
     "file": None,
 }
@@ -62,11 +57,6 @@ def of_groups(*groups: str) -> Iterator[Option]:
     """Yield the options of some groups, in the order of ``--help``."""
     for group in groups:
         yield from (option for option in _OPTIONS if option.group == group)
-
-
-def add_all(parser: argparse.ArgumentParser, command: str) -> None:
-    """Add the options of a command that ``backup_db.py`` has too."""
-    add(parser, *OF_COMMAND[command])
 
 
 def add(parser: argparse.ArgumentParser, *groups: str) -> None:
@@ -83,7 +73,7 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
     elif option.choices:
         words["choices"] = option.choices
     else:
-        words |= {"metavar": option.metavar, "type": _argument(option.kind.of_text)}
+        words |= {"metavar": option.metavar, "type": argument(option.kind.of_text)}
     if option.kind is PATTERNS:
         words["action"] = "append"
     parser.add_argument(*spelled, **words)
@@ -97,19 +87,7 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
         )
 
 
-def _argument(of_text: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Let argparse show the message of a ValueError, and not one of its own."""
-
-    def read(text: str) -> Any:
-        try:
-            return of_text(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
-
-
-count = _argument(typed_count)
+count = argument(typed_count)
 """Read a whole number of 1 or more, for argparse."""
 
 
@@ -121,7 +99,7 @@ def is_parallel(arguments: argparse.Namespace) -> bool:
 
 
 def selection(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Collect pg_dump's own options of what to dump."""
+    """Collect pg_dump's own options that select a part of the database."""
     from pgvow.model import SELECTING, selecting_options  # noqa: PLC0415 - --help must not load it
 
     return selecting_options({name: getattr(arguments, name) for name in SELECTING})

@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pgvow {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     backup = commands.add_parser("backup", help="make a backup", description="Make a backup.")
-    options.add_all(backup, "backup")
+    options.add(backup, *options.OF_COMMAND["backup"])
     verify = commands.add_parser(
         "verify",
         help="check one backup",
@@ -61,11 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "file", metavar="FILE", type=path, nargs="?", help="the .dump file; or --all"
     )
-    options.add_all(verify, "verify")
+    options.add(verify, *options.OF_COMMAND["verify"])
     listing = commands.add_parser(
         "list", help="list the backups there are", description="List backups, newest first."
     )
-    options.add_all(listing, "list")
+    options.add(listing, *options.OF_COMMAND["list"])
     for add_command in (
         add_restore,
         add_prove,

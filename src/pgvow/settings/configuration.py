@@ -1,4 +1,4 @@
-"""The whole configuration: sources, their policy, and what is done around a run."""
+"""The whole configuration: sources, their policy, and the general sections."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ MAX_NAME_BYTES = 63
 """NAMEDATALEN - 1: the server cuts longer names, and would look for another database."""
 
 HOLLOW = "its ${…} refers to a variable that is not set"
-"""Why a value may be shorter than the user thinks."""
+"""The reason why a value is shorter than the user thinks."""
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _MAX_PORT = 65535
@@ -33,7 +33,7 @@ _MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class SettingOrigin:
-    """The variable that set one setting, or would have; without a source it is not set."""
+    """The variable that sets one setting of a connection; without a source it is not set."""
 
     variable: str
     source: str | None
@@ -56,8 +56,8 @@ class Connection:
     """One database and the way to it. The password is never shown.
 
     ``host`` is libpq's: a name, an address, a socket directory that begins with ``/``, or several
-    of them with commas. ``port`` is the (first) host's; where the hosts' ports differ, libpq's list
-    of them is ``params["port"]``. ``params`` are further parameters of a URL, ``sslmode`` and such,
+    of them with commas. ``port`` is the (first) host's; if the hosts' ports differ, libpq's list of
+    them is ``params["port"]``. ``params`` are further parameters of a URL, ``sslmode`` and such,
     never a secret. A ``user`` or ``password`` of None is left to libpq.
     """
 
@@ -76,7 +76,7 @@ class Connection:
 
     @property
     def ports(self) -> str:
-        """The port, or libpq's list of ports where the hosts' differ."""
+        """The port, or libpq's list of ports if the hosts' differ."""
         return self.params.get("port", str(self.port))
 
     @property
@@ -88,18 +88,18 @@ class Connection:
     def is_local(self) -> bool:
         """Whether no network lies between: every host is a socket, ``localhost`` or a loopback.
 
-        Where there are addresses beside the names, libpq connects to those.
+        If there are addresses beside the names, libpq connects to those.
         """
         addresses = self.params.get("hostaddr")
         return all(_is_here(each) for each in (addresses.split(",") if addresses else self.hosts))
 
     def parameters(self) -> dict[str, str]:
-        """libpq's parameters by keyword, the password apart: fit for a command line."""
+        """Return libpq's parameters by keyword without the password, for a command line."""
         parameters = {**self.params, "host": self.host, "port": self.ports, "dbname": self.dbname}
         return parameters if self.user is None else {**parameters, "user": self.user}
 
     def facts(self) -> dict[str, str]:
-        """What an error message says of the connection; no secrets."""
+        """Return the facts of the connection for an error; no secrets."""
         return {
             "Host": self.host,
             "Port": self.ports,
@@ -107,14 +107,9 @@ class Connection:
             "User": self.user or "libpq's default",
         }
 
-    @property
-    def variables(self) -> dict[str, str]:
-        """Where to look for each setting: dbname in ``DEV_DB_NAME in .env.local line 2``."""
-        return {setting: str(origin) for setting, origin in self.origins.items()}
-
     def origin(self, setting: str) -> str:
-        """Where to look for host, port, dbname, user or password."""
-        return self.variables.get(setting, setting)
+        """Return the place of host, port, dbname, user or password, for a hint."""
+        return str(self.origins.get(setting, setting))
 
 
 def _is_here(host: str) -> bool:
@@ -129,12 +124,12 @@ def _is_here(host: str) -> bool:
 
 
 def is_port(text: str) -> bool:
-    """Tell whether the text is a decimal number from 1 to 65535."""
+    """Return whether the text is a decimal number from 1 to 65535."""
     return _PORT.fullmatch(text) is not None and 1 <= int(text) <= _MAX_PORT
 
 
 def flaw(value: str) -> str | None:
-    """Say why a value cannot be handed to libpq at all."""
+    """Return why a value cannot be handed to libpq at all."""
     if "\0" in value:
         return "contains a NUL character"
     try:
@@ -145,7 +140,7 @@ def flaw(value: str) -> str | None:
 
 
 def name_flaw(value: str) -> str | None:
-    """Say why a value cannot be the name of a database or a user."""
+    """Return why a value cannot be the name of a database or a user."""
     if complaint := _blank(value) or flaw(value):
         return complaint
     if "://" in value:
@@ -157,7 +152,7 @@ def name_flaw(value: str) -> str | None:
 
 
 def host_flaw(value: str) -> str | None:
-    """Say why a value cannot be a host, an address or a socket directory."""
+    """Return why a value cannot be a host, an address or a socket directory."""
     if complaint := _blank(value) or flaw(value):
         return complaint
     return "is a URL, where a host's name belongs" if "://" in value else None
@@ -171,17 +166,17 @@ def _blank(value: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class CheckedValue:
-    """A value that passed its checks, and where it comes from."""
+    """A value that passed its checks, and its origin."""
 
     value: str = field(repr=False)
     origin: SettingOrigin
 
 
 class SettingsReader:
-    """One reading of the settings: the sources, and all the problems met so far.
+    """Reads single settings, and collects all the problems with them.
 
-    Each method takes variables, of which the first that is set counts; it answers None where
-    none is set, and where the value is unusable, which is then among the problems.
+    Each method takes variables, of which the first that is set counts. It returns None if none is
+    set, and if the value is unusable, which is then among the problems.
     """
 
     def __init__(self, variables: Variables) -> None:
@@ -189,11 +184,9 @@ class SettingsReader:
         self.problems: list[Problem] = variables.problems
 
     def first(self, names: Sequence[str]) -> tuple[str, VariableValue] | None:
-        """Find the first variable that is set, be it empty."""
-        for variable in names:
-            if sourced := self.variables.get(variable):
-                return variable, sourced
-        return None
+        """Find the first variable that is set, even if it is empty."""
+        values = ((name, self.variables.get(name)) for name in names)
+        return next(((name, value) for name, value in values if value), None)
 
     def complain(
         self, variable: str, source: str | None, complaint: str, example: str | None = None
@@ -216,47 +209,42 @@ class SettingsReader:
 
     def port(self, names: Sequence[str]) -> CheckedValue | None:
         """Read a port."""
-        found = self.first(names)
-        if found is None or is_port(found[1].value):
-            return _found(found)
-        variable, sourced = found
-        what = _blank(sourced.value) or (
-            f"{self.variables.quote(sourced)} is not a port, a whole number from 1 to 65535"
+        first = self.first(names)
+        if first is None or is_port(first[1].value):
+            return _passed(first)
+        name, value = first
+        complaint = _blank(value.value) or (
+            f"{self.variables.quote(value)} is not a port, a whole number from 1 to 65535"
         )
-        self.complain(variable, sourced.source, what + _because(sourced), f"{variable}=5432")
+        self.complain(name, value.source, complaint + _because(value), f"{name}=5432")
         return None
 
     def password(self, names: Sequence[str]) -> CheckedValue | None:
         """Read a password; an empty one counts as not set, for templates leave it so."""
-        for variable in names:
-            sourced = self.variables.get(variable)
-            if sourced is None or not sourced.value:
-                continue
-            if what := flaw(sourced.value):
-                self.complain(variable, sourced.source, what)
-                return None
-            return _found((variable, sourced))
-        return None
+        first = self.first(
+            [name for name in names if (own := self.variables.get(name)) and own.value]
+        )
+        if first and (complaint := flaw(first[1].value)):
+            self.complain(first[0], first[1].source, complaint)
+            return None
+        return _passed(first)
 
     def _checked(
         self, names: Sequence[str], check: Callable[[str], str | None], example: str
     ) -> CheckedValue | None:
-        found = self.first(names)
-        if found is None:
+        first = self.first(names)
+        if first and (complaint := check(first[1].value)):
+            self.complain(first[0], first[1].source, complaint + _because(first[1]), example)
             return None
-        variable, sourced = found
-        if what := check(sourced.value):
-            self.complain(variable, sourced.source, what + _because(sourced), example)
-            return None
-        return _found(found)
+        return _passed(first)
 
 
-def _because(sourced: VariableValue) -> str:
-    return f", for {HOLLOW}" if sourced.hollow else ""
+def _because(value: VariableValue) -> str:
+    return f", for {HOLLOW}" if value.hollow else ""
 
 
-def _found(found: tuple[str, VariableValue] | None) -> CheckedValue | None:
-    if found is None:
+def _passed(first: tuple[str, VariableValue] | None) -> CheckedValue | None:
+    if first is None:
         return None
-    variable, sourced = found
-    return CheckedValue(sourced.value, SettingOrigin(variable, sourced.source))
+    name, value = first
+    return CheckedValue(value.value, SettingOrigin(name, value.source))

@@ -1,7 +1,7 @@
 """Make a connection of a URL, which libpq takes apart; no complaint ever quotes a piece of it.
 
 libpq's own messages do quote, and a password that is not percent-encoded can end up as a port, a
-host, a database or a parameter's name. So nothing of a URL is shown but what is in lists here.
+host, a database or a parameter's name. So only words in the lists here are shown.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ENCODE = (
     " (@ is %40, / is %2F, % is %25)"
 )
 
-# What libpq says before it quotes, and what we say instead.
+# The beginnings of libpq's messages, up to their quotations, and our replacements.
 _REASONS = (
     ("invalid percent-encoded token", f"has a % that begins no escape: {_ENCODE}"),
     ("forbidden value %00", "contains %00, which PostgreSQL has no use for"),
@@ -58,14 +58,14 @@ _FOREIGN = re.compile(
 
 
 class UrlError(ValueError):
-    """The URL cannot be used; the message says why, and quotes nothing of it."""
+    """The URL cannot be used; the message has the reason, and quotes nothing of it."""
 
 
 def parse_url(url: str) -> dict[str, str]:
     """Take a URL apart into libpq's parameters, empty ones left out; raises UrlError."""
     _check_before(url)
     parameters = {key: value for key, value in _by_libpq(url).items() if value}
-    # Of hosts without ports libpq says that the ports are ",".
+    # For hosts without ports libpq returns "," as the ports.
     if not parameters.get("port", "").strip(","):
         parameters.pop("port", None)
     _check_after(parameters)
@@ -82,13 +82,13 @@ def _check_before(url: str) -> None:
     if not url.startswith(_SCHEMES):
         raise UrlError("does not begin with postgresql:// or postgres://")
     if "@" in _behind_user(url):
-        # libpq takes what follows the first @, or the first /, for the host: with a bare @ or / in
-        # the password it would look for a host named by the password's rest.
+        # libpq takes the text behind the first @ or / for the host: with a bare one in the password
+        # it would look for a host named by the password's rest.
         raise UrlError(f"has a bare @ or / that does not belong there: {_ENCODE}")
 
 
 def _behind_user(url: str) -> str:
-    """What follows user and password: libpq looks for their @ up to the first slash only."""
+    """Return the part behind user and password; libpq ends both at a slash."""
     rest = url.partition("://")[2]
     user, at, behind = rest.partition("@")
     return behind if at and "/" not in user else rest
@@ -133,7 +133,7 @@ def _check_after(parameters: dict[str, str]) -> None:
         )
 
 
-# What Connection has fields for; the rest of a URL's parameters is handed to libpq as it is.
+# The fields of Connection; a URL's other parameters are handed to libpq as they are.
 _FIELDS = ("host", "hostaddr", "port", "dbname", "user", "password")
 
 

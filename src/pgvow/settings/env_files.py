@@ -8,11 +8,11 @@ python-dotenv's own rules, tried out on 1.2 and kept by tests:
   white space, quotes and backslashes inside stay, white space at the end goes.
 - ``$`` and ``$NAME`` are literal everywhere. ``${NAME}`` and ``${NAME:-default}`` are replaced
   everywhere, *even between single quotes*, by a value from further up in the same file, else from
-  the environment, else by nothing. Where ``${`` itself is meant, write ``${:-$}{``.
+  the environment, else by nothing. For ``${`` itself, write ``${:-$}{``.
 
 So a password with ``#``, ``$``, spaces, backslashes or double quotes goes between single quotes.
-``dotenv.dotenv_values`` itself is not called: it gives no lines, writes what it cannot parse to
-standard error, and replaces from ``os.environ`` where we are given an environment.
+``dotenv.dotenv_values`` itself is not called: it gives no lines, writes lines that it cannot
+parse to standard error, and replaces from ``os.environ``, not from the environment of the caller.
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ _KEY = re.compile(r"\s*(?:export\s+)?(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """One variable in a file; ``hollow`` if it refers to a variable that is not set.
+class VariableValue:
+    """The value of a variable, and its place: ``the environment``, or ``.env.local line 3``.
 
-    ``mixed`` if it is more than one reference and nothing else.
+    ``interpolated`` if a ``${…}`` was replaced in it, ``hollow`` if by nothing, for that variable
+    is not set; ``mixed`` if there is more in it than one reference.
     """
 
     value: str = field(repr=False)
-    line: int
+    source: str
     interpolated: bool = False
     hollow: bool = False
     mixed: bool = False
@@ -64,14 +65,14 @@ class EnvFile:
     """The variables of one file, and the problems with lines that cannot be read."""
 
     name: str
-    entries: Mapping[str, Assignment]
+    entries: Mapping[str, VariableValue]
     problems: tuple[Problem, ...] = ()
 
 
 def read_env_file(path: Path, environ: Mapping[str, str]) -> EnvFile:
     """Read a file; a missing one, or a folder of that name (a virtualenv, say), is empty.
 
-    Raises AccessDenied where it may not be read; anything else wrong is among its problems.
+    Raises AccessDenied if it may not be read; anything else wrong is among its problems.
     """
     try:
         content = read_small(path)
@@ -103,15 +104,15 @@ def _decode(name: str, content: bytes, environ: Mapping[str, str]) -> EnvFile:
 
 
 def parse_env_file(name: str, text: str, environ: Mapping[str, str]) -> EnvFile:
-    """Parse a file's text; of a variable that stands there twice, the last one counts."""
-    entries: dict[str, Assignment] = {}
+    """Parse a file's text; the last assignment of a variable counts."""
+    entries: dict[str, VariableValue] = {}
     bare: dict[str, int] = {}
     problems: list[Problem] = []
     for binding in _bindings(text):
         if binding.error:
             problems.append(_unreadable(name, binding))
         elif binding.key is not None and binding.value is not None:
-            entries[binding.key] = _interpolate(binding, binding.value, entries, environ)
+            entries[binding.key] = _interpolate(name, binding, entries, environ)
         elif binding.key in KNOWN:
             bare[binding.key] = _line(binding)
     # `export DB_NAME` below `DB_NAME=…` serves shells that source the file, and takes nothing away.
@@ -136,7 +137,7 @@ def _line(binding: Binding) -> int:
 
 
 def _unreadable(name: str, binding: Binding) -> Problem:
-    where = f"{name} line {_line(binding)}"
+    place = f"{name} line {_line(binding)}"
     complaint = (
         "this line cannot be read: a quote is not closed, or something other than a comment"
         " follows the closing quote, or there is no = after the name"
@@ -144,42 +145,27 @@ def _unreadable(name: str, binding: Binding) -> Problem:
     # The line may hold a password, or its second half: only names known to be names are shown.
     key = _KEY.match(binding.original.string)
     if key and key[1] in KNOWN:
-        return Problem(key[1], where, complaint, _EXAMPLE)
-    return Problem(where, None, complaint, _EXAMPLE)
+        return Problem(key[1], place, complaint, _EXAMPLE)
+    return Problem(place, None, complaint, _EXAMPLE)
 
 
 def _interpolate(
-    binding: Binding, value: str, entries: Mapping[str, Assignment], environ: Mapping[str, str]
-) -> Assignment:
+    file: str, binding: Binding, entries: Mapping[str, VariableValue], environ: Mapping[str, str]
+) -> VariableValue:
     known = {**environ, **{key: entry.value for key, entry in entries.items()}}
-    atoms = list(parse_variables(value))
+    atoms = list(parse_variables(binding.value or ""))
     references = [atom for atom in atoms if isinstance(atom, Variable)]
-    return Assignment(
+    return VariableValue(
         value="".join(atom.resolve(known) for atom in atoms),
-        line=_line(binding),
+        source=f"{file} line {_line(binding)}",
         interpolated=bool(references),
         hollow=any(ref.default is None and ref.name not in known for ref in references),
         mixed=any(ref.name for ref in references) and len(atoms) > 1,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class VariableValue:
-    """A value and where it stands: ``the environment``, or ``.env.local line 3``.
-
-    ``interpolated`` if a ``${…}`` was replaced in it, ``hollow`` if one by nothing,
-    ``mixed`` if there is more in it than one reference.
-    """
-
-    value: str = field(repr=False)
-    source: str
-    interpolated: bool = False
-    hollow: bool = False
-    mixed: bool = False
-
-
 class Variables:
-    """All variables of one run, key by key: a later source counts where no earlier one has it."""
+    """The variables of a run, from the environment, ``.env.local`` and ``.env``, in this order."""
 
     def __init__(self, environ: Mapping[str, str], files: Sequence[EnvFile] = ()) -> None:
         self._environ = environ
@@ -187,12 +173,12 @@ class Variables:
 
     @classmethod
     def read(cls, *, environ: Mapping[str, str], directory: Path) -> Variables:
-        """Read both files of a directory; raises AccessDenied where one may not be read."""
+        """Read both files of a directory; raises AccessDenied if one may not be read."""
         return cls(environ, [read_env_file(directory / name, environ) for name in FILES])
 
     @property
     def problems(self) -> list[Problem]:
-        """What could not be read in the files."""
+        """The problems with the files."""
         return [problem for file in self._files for problem in file.problems]
 
     def get(self, name: str) -> VariableValue | None:
@@ -203,33 +189,25 @@ class Variables:
 
     def from_files(self, name: str) -> VariableValue | None:
         """Look a variable up in the files alone."""
-        for file in self._files:
-            if entry := file.entries.get(name):
-                source = f"{file.name} line {entry.line}"
-                return VariableValue(
-                    entry.value, source, entry.interpolated, entry.hollow, entry.mixed
-                )
-        return None
+        return next((file.entries[name] for file in self._files if name in file.entries), None)
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Yield the name of each variable that a file sets, with its place."""
         for file in self._files:
-            for name, entry in file.entries.items():
-                yield name, f"{file.name} line {entry.line}"
+            yield from ((name, entry.source) for name, entry in file.entries.items())
 
     def file_has_secret(self, file_name: str, passwords: Collection[str]) -> bool:
         """Return whether a file sets one of the passwords, or a URL with one in it."""
         return self.file_has_password(file_name, passwords) or any(
-            _PASSWORD_IN_URL.search(assignment.value)
-            for assignment in self._file(file_name).values()
+            _PASSWORD_IN_URL.search(entry.value) for entry in self._file(file_name).values()
         )
 
     def file_has_password(self, file_name: str, passwords: Collection[str]) -> bool:
         """Return whether a file sets one of the passwords."""
-        assignments = self._file(file_name)
-        return any(name in passwords and own.value for name, own in assignments.items())
+        entries = self._file(file_name)
+        return any(name in passwords and entry.value for name, entry in entries.items())
 
-    def _file(self, name: str) -> Mapping[str, Assignment]:
+    def _file(self, name: str) -> Mapping[str, VariableValue]:
         return next((file.entries for file in self._files if file.name == name), {})
 
     def only_in_files(self, names: Iterable[str]) -> dict[str, VariableValue]:
@@ -237,20 +215,20 @@ class Variables:
         values = {name: self.from_files(name) for name in names if name not in self._environ}
         return {name: value for name, value in values.items() if value is not None}
 
-    def quote(self, sourced: VariableValue) -> str:
+    def quote(self, value: VariableValue) -> str:
         """Quote a value for a message; not if it may hold a secret.
 
         That is a URL in the wrong place, or a password that a ``${…}`` brought along.
         """
-        if self._may_be_secret(sourced):
+        if self._may_be_secret(value):
             return "its value"
-        return repr(sourced.value if len(sourced.value) <= _SHOWN else f"{sourced.value[:_SHOWN]}…")
+        return repr(value.value if len(value.value) <= _SHOWN else f"{value.value[:_SHOWN]}…")
 
-    def _may_be_secret(self, sourced: VariableValue) -> bool:
-        if "://" in sourced.value or "@" in sourced.value:
+    def _may_be_secret(self, value: VariableValue) -> bool:
+        if "://" in value.value or "@" in value.value:
             return True
-        # Only then: a password of "dev" must not hide the "devel" that somebody mistyped.
-        return sourced.interpolated and any(part in sourced.value for part in self._secrets())
+        # Only then: a password of "dev" must not hide a mistyped "devel".
+        return value.interpolated and any(secret in value.value for secret in self._secrets())
 
     def _secrets(self) -> set[str]:
         maps = [self._environ, *({k: e.value for k, e in f.entries.items()} for f in self._files)]

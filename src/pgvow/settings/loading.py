@@ -42,10 +42,10 @@ _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 class Settings:
     """The settings of one run, checked: those of one source.
 
-    ``origins`` maps host, port, dbname, user and password to where each comes from.
+    ``origins`` maps host, port, dbname, user and password to the place of each.
     ``libpq_variables`` are those that only a settings file sets: a process's environment has the
-    others, and these must be put there, or handed to libpq, by whoever connects. ``libpq_origins``
-    has all that libpq heeds, and where each comes from. ``exposed`` warns of files with a password
+    others, and these must be put there, or handed to libpq, before connecting. ``libpq_origins``
+    has all that libpq heeds, with their places. ``exposed`` warns of files with a password
     that others can read.
     """
 
@@ -123,7 +123,7 @@ def _connect(source: Source, reader: SettingsReader) -> Connection | None:
     also = ", ".join(f"{name} from {value.source}" for name, value in beside.items())
     complaint = f"is set, and so is {also}: keep one or the other"
     reader.complain(names.url_variable, url.source, complaint)
-    # Both are read all the same: whichever is kept, its problems are to be known today.
+    # Both are read all the same, so that the problems of the one that is kept are known today.
     connect_by_url(source, url, reader)
     _read_variables(names, reader)
     return None

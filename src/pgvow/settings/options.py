@@ -1,7 +1,7 @@
 """An option, declared once: type, default, meaning and spellings.
 
-The fields of the sections in ``configuration`` are options of ``pgvow.toml``, most of them of the
-command line too; ``TYPED`` has those that only a command line has and that several commands share.
+The fields in ``sections`` and ``configuration`` are options of ``pgvow.toml``, most of them of the
+command line too; ``TYPED`` has those of several commands that the file does not have.
 argparse, the reader of the file, ``pgvow config show``, the modes of ``backup_db.py`` and
 docs/configuration.md are made of these declarations.
 """
@@ -26,10 +26,11 @@ def flag_of(name: str) -> str:
 class Option:
     """One option; a spelling that is left empty does not exist.
 
-    ``default`` is a value, ``shown`` the way in which documents write it. ``group`` names the
-    options that a command takes together; without ``help`` no command takes it. ``opposite`` is the
-    help of the flag that sets the default of a flag again. Without ``meaning`` it is no key of
-    ``pgvow.toml``. ``{default}`` in ``help`` is replaced.
+    ``default`` is a value, ``shown`` its text in documents, which replaces ``{default}`` in
+    ``help``. ``group`` names the options that a command takes together; without one it is no option
+    of a command line. ``opposite`` is the help of the flag that turns a flag on again. ``key`` is
+    the key in ``pgvow.toml`` if that is not ``name``; without ``meaning`` there is none.
+    ``by_environment``: if not typed, the section of each environment counts.
     """
 
     kind: Kind
@@ -45,10 +46,12 @@ class Option:
     meaning: str = ""
     key: str = ""
     example: str = ""
+    is_secret: bool = False
+    by_environment: bool = False
 
     @property
     def is_negated(self) -> bool:
-        """Whether it is a flag that is on by default: the command line says ``--no-NAME``."""
+        """Whether it is a flag that is on by default: its flag is ``--no-NAME``."""
         return self.kind is FLAG and self.default is True
 
     @property
@@ -59,7 +62,7 @@ class Option:
     @property
     def typed_default(self) -> Any:
         """Return the value of that attribute if neither typed nor in ``pgvow.toml``."""
-        return False if self.is_negated else self.default
+        return None if self.by_environment else False if self.is_negated else self.default
 
     @property
     def help_text(self) -> str:
@@ -78,11 +81,11 @@ def option(
 ) -> Any:
     """Declare a field of a section; the default is written as in ``pgvow.toml``, or None.
 
-    The value of a secret is not in the section's ``repr``.
+    The value of a secret is not in the section's ``repr``, and masked where it is shown.
     """
     value = None if default is None else kind.of_value(default)
     shown = shown or ("required" if required else _shown(default))
-    metadata = {_METADATA: Option(kind, default=value, shown=shown, **declared)}
+    metadata = {_METADATA: Option(kind, default=value, shown=shown, is_secret=secret, **declared)}
     return field(default=MISSING if required else value, repr=not secret, metadata=metadata)
 
 

@@ -165,7 +165,7 @@ class BackupSection:
 
     @property
     def selection(self) -> tuple[str, ...]:
-        """Return pg_dump's options of what to dump, as the metadata of such a backup have them."""
+        """Return pg_dump's selecting options, as the metadata of such a backup have them."""
         return selecting_options({name: getattr(self, name) for name in SELECTING})
 
 
@@ -174,6 +174,7 @@ def _keep(meaning: str, help_text: str, example: str) -> Any:
         values.COUNT,
         default=0,
         group="keep",
+        by_environment=True,
         help=help_text,
         metavar="N",
         meaning=meaning,
@@ -198,6 +199,7 @@ class RetentionSection:
     keep_within: timedelta | None = option(
         values.DURATION,
         group="keep",
+        by_environment=True,
         help="keep all that are at most so much older than the newest: 12h, 30d, 8w",
         metavar="TIME",
         meaning="keep all at most so much older than the newest",
@@ -227,6 +229,7 @@ class StatusSection:
         values.DURATION,
         default="26h",
         group="age",
+        by_environment=True,
         help="how old the newest backup may be: {default} (default), 8d",
         metavar="TIME",
         meaning="how old the newest backup may be",

@@ -140,14 +140,17 @@ def test_lines_are_counted_as_an_editor_does() -> None:
 
     entries = parse_env_file(".env", text, {}).entries
 
-    assert {"A": 4, "B": 7, "C": 10, "D": 11} == {k: e.line for k, e in entries.items()}
+    lines = {"A": 4, "B": 7, "C": 10, "D": 11}
+    assert {name: f".env line {line}" for name, line in lines.items()} == {
+        name: entry.source for name, entry in entries.items()
+    }
 
 
 def test_the_last_of_two_counts() -> None:
     """Of a variable that stands twice in a file the last one counts, and its line is named."""
     entry = parse_env_file(".env", "DB_NAME=a\nDB_NAME=b\n", {}).entries["DB_NAME"]
 
-    assert ("b", 2) == (entry.value, entry.line)
+    assert ("b", ".env line 2") == (entry.value, entry.source)
 
 
 UNREADABLE = {

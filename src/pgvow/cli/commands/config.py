@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow.cli import options
+from pgvow.settings.configuration import SECTIONS
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from pgvow.cli.arguments import Parser
     from pgvow.settings import Configuration
 
-_SECRETS = frozenset({"urls", "ping"})
+_SECRETS = frozenset(
+    name for section in SECTIONS.values() for name, option in section.items() if option.is_secret
+)
 
 
 def add_config(commands: argparse._SubParsersAction[Parser]) -> None:

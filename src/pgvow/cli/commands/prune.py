@@ -138,7 +138,7 @@ def _rules(arguments: argparse.Namespace, chosen: str | None) -> Callable[[str],
     typed: dict[str, Any] = {
         rule.name: getattr(arguments, f"keep_{rule.name}")
         for rule in fields(Rules)
-        if f"keep_{rule.name}" in arguments
+        if getattr(arguments, f"keep_{rule.name}") is not None
     }
     if typed:
         rules = Rules(**typed)

@@ -99,7 +99,7 @@ def _report(arguments: argparse.Namespace) -> StatusReport:
         arguments.output_dir,
         datetime.now(UTC),
         environment=environment_of(arguments),
-        max_age=getattr(arguments, "max_age", None),
+        max_age=arguments.max_age,
         installed=tuple(installed(os.environ)),
     )
 
