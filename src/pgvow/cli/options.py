@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.cli.arguments import argument
+from pgvow.model import SELECTING, selecting_options
 from pgvow.settings.configuration import SECTIONS, TOP
 from pgvow.settings.options import TYPED, flag_of
 from pgvow.settings.values import FLAG, PATTERNS, typed_count
@@ -100,8 +101,6 @@ def is_parallel(arguments: argparse.Namespace) -> bool:
 
 def selection(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Collect pg_dump's own options that select a part of the database."""
-    from pgvow.model import SELECTING, selecting_options  # noqa: PLC0415 - --help must not load it
-
     return selecting_options({name: getattr(arguments, name) for name in SELECTING})
 
 
