@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgvow.settings import toml_schema as schema
+from pgvow.settings.configuration import POLICY, SCHEDULED_JOB, SECTIONS, SOURCE, TOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pgvow.settings.toml_schema import Key
+    from pgvow.settings.options import Option
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/configuration.md"
 _HEAD = """\
@@ -42,42 +42,42 @@ def reference() -> str:
 
 
 def _sections() -> Iterator[str]:
-    yield from _table("At the top", "", schema.TOP)
-    for name, keys in schema.SECTIONS.items():
+    yield from _table("At the top", "", TOP)
+    for name, keys in SECTIONS.items():
         yield from _table(f"`[{name}]`", _ABOUT[name], keys)
         if name == "schedule":
-            yield from _table("`[[schedule.jobs]]`", "As many as like.", schema.SCHEDULED_JOB)
-    own = ", ".join(f"`[environments.NAME.{name}]`" for name in schema.OVERRIDDEN)
+            yield from _table("`[[schedule.jobs]]`", "As many as like.", SCHEDULED_JOB)
+    own = ", ".join(f"`[environments.NAME.{name}]`" for name in POLICY)
     about = (
         "More environments than `dev` and `prod`, for `--env NAME`; for these two as well, but that"
         f" their variables are fixed. {own} count before the general sections, key by key."
     )
-    yield from _table("`[environments.NAME]`", about, schema.ENVIRONMENT)
+    yield from _table("`[environments.NAME]`", about, SOURCE)
 
 
-def _table(title: str, about: str, keys: Mapping[str, Key]) -> Iterator[str]:
+def _table(title: str, about: str, keys: Mapping[str, Option]) -> Iterator[str]:
     yield f"## {title}\n"
     if about:
         yield f"{about}\n"
     yield "| key | default | meaning | example |"
     yield "|---|---|---|---|"
     for name, key in keys.items():
-        default = key.default if key.default[0].isalpha() else f"`{key.default}`"
+        default = key.shown if key.shown[0].isalpha() else f"`{key.shown}`"
         yield f"| `{name}` | {default} | {key.meaning} | `{name} = {key.example}` |"
     yield ""
 
 
 def _example() -> Iterator[str]:
-    yield from _lines(schema.TOP)
-    for name, keys in schema.SECTIONS.items():
+    yield from _lines(TOP)
+    for name, keys in SECTIONS.items():
         yield from ("", f"[{name}]", *_lines(keys))
         if name == "schedule":
-            yield from ("", "[[schedule.jobs]]", *_lines(schema.SCHEDULED_JOB))
-    yield from ("", "[environments.staging]", *_lines(schema.ENVIRONMENT))
+            yield from ("", "[[schedule.jobs]]", *_lines(SCHEDULED_JOB))
+    yield from ("", "[environments.staging]", *_lines(SOURCE))
     yield from ("", "[environments.staging.retention]", "keep_last = 2")
 
 
-def _lines(keys: Mapping[str, Key]) -> Iterator[str]:
+def _lines(keys: Mapping[str, Option]) -> Iterator[str]:
     yield from (f"{name} = {key.example}" for name, key in keys.items())
 
 

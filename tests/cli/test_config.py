@@ -105,6 +105,17 @@ def test_check_names_file_line_and_the_nearest_key(
     assert [tmp_path / "pgvow.toml"] == left_in(tmp_path)
 
 
+def test_show_names_the_variables_that_production_is_read_from(tmp_path: Path) -> None:
+    """They are fixed by the contract, and do not begin with the environment's name."""
+    (tmp_path / "pgvow.toml").write_text("[environments.prod]\noutput_dir = 'p'\n")
+    shown = Commands(tmp_path).pgvow("config", "show", "--json").json
+    values = {one["setting"]: one["value"] for one in shown}
+    assert ("DB", "DATABASE_URL") == (
+        values["environments.prod.prefix"],
+        values["environments.prod.url_variable"],
+    )
+
+
 @pytest.mark.majors(18)
 def test_an_environment_of_ones_own(server: TestServer, database: str, tmp_path: Path) -> None:
     """A third one is backed up, named so, pruned by rules of its own; the file's options hold.

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pgvow.postgres.next_steps import connection_steps, is_lock_table_full, query_steps
-from pgvow.settings import Connection, Origin, load
+from pgvow.settings import Connection, SettingOrigin, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,11 +22,11 @@ _CONNECTION = Connection(
     user="backup",
     password="hunter2",
     origins={
-        "host": Origin("DEV_DB_HOST", ".env.local line 1"),
-        "port": Origin("DEV_DB_PORT", ".env.local line 2"),
-        "dbname": Origin("DEV_DB_NAME", ".env.local line 3"),
-        "user": Origin("DEV_DB_USER", "the environment"),
-        "password": Origin("DEV_DB_PASSWORD", ".env line 4"),
+        "host": SettingOrigin("DEV_DB_HOST", ".env.local line 1"),
+        "port": SettingOrigin("DEV_DB_PORT", ".env.local line 2"),
+        "dbname": SettingOrigin("DEV_DB_NAME", ".env.local line 3"),
+        "user": SettingOrigin("DEV_DB_USER", "the environment"),
+        "password": SettingOrigin("DEV_DB_PASSWORD", ".env line 4"),
     },
 )
 

@@ -16,7 +16,7 @@ from pgvow.operations.notify import NAME, State, decide, deliver, masked, notify
 from pgvow.operations.notify.hooks import run_after, run_before
 from pgvow.operations.notify.ping import ping_ended
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
-from pgvow.settings.configuration import Event, HooksSection, NotificationsSection
+from pgvow.settings import Event, HooksSection, NotificationsSection
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

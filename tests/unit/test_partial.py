@@ -17,7 +17,7 @@ from pgvow.operations.notify import State, decide
 from pgvow.retention import Rules
 from pgvow.retention import decide as keep_or_remove
 from pgvow.runs import Operation, Outcome, Run
-from pgvow.settings.configuration import BackupSection, Configuration, NotificationsSection
+from pgvow.settings import BackupSection, Configuration, NotificationsSection
 from pgvow.store.history import History, new_run
 from tests.support import backups
 from tests.unit.test_retention import backup

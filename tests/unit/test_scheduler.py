@@ -10,7 +10,7 @@ import pytest
 
 from pgvow.operations.schedule.scheduler import Scheduler, read_state, run_schedule
 from pgvow.operations.schedule.times import next_times
-from pgvow.settings.configuration import Job, ScheduledJob
+from pgvow.settings import Job, ScheduledJob
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,14 +15,15 @@ from pgvow.operations.health.alarms import days_left, longest_unchecked
 from pgvow.operations.health.metrics import metrics_text, write_metrics
 from pgvow.operations.health.status import StatusReport, current_status
 from pgvow.runs import Operation, Outcome, Run
-from pgvow.settings.configuration import (
+from pgvow.settings import (
     Configuration,
-    EnvironmentSection,
     Job,
     ScheduledJob,
     ScheduleSection,
+    Source,
     StatusSection,
 )
+from pgvow.settings.variables import VariableNames
 from pgvow.store import LocalStore, add_evidence
 from pgvow.store.history import History, new_run
 from tests.support import backups
@@ -263,7 +264,7 @@ def test_other_directories(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     place(tmp_path / "a", timedelta())
-    section = EnvironmentSection("staging", "S_DB", "S_URL", output_dir=tmp_path / "b")
+    section = Source("staging", VariableNames("S_DB", "S_URL"), output_dir=tmp_path / "b")
     configuration = Configuration(environments={"staging": section})
     report = current_status(configuration, tmp_path / "a", _NOW)
     assert [tmp_path / "a", tmp_path / "b"] == [one.directory for one in report.series]
@@ -277,7 +278,7 @@ def test_the_default_directory_of_the_others(
     default = Path("db/backups")
     for directory in (tmp_path / "b", default):
         directory.mkdir(parents=True)
-    section = EnvironmentSection("staging", "S_DB", "S_URL", output_dir=tmp_path / "b")
+    section = Source("staging", VariableNames("S_DB", "S_URL"), output_dir=tmp_path / "b")
     configuration = Configuration(environments={"staging": section})
     place(tmp_path / "b", timedelta())
     report = current_status(configuration, tmp_path / "b", _NOW)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pgvow.errors import ConfigurationError
+from pgvow.settings.values import typed_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class UsageProblem(ConfigurationError):
@@ -41,8 +44,16 @@ class Parser(argparse.ArgumentParser):
         raise UsageProblem(message, steps=[f"See what there is: {self.prog} --help"])
 
 
-def path(text: str) -> Path:
-    """Read a path: an empty one is what a shell makes of a variable that is not set."""
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty")
-    return Path(text)
+def argument(of_text: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let argparse show the message of a ValueError, and not one of its own."""
+
+    def read(text: str) -> Any:
+        try:
+            return of_text(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+path = argument(typed_path)

@@ -1,4 +1,4 @@
-"""What was not typed comes from ``pgvow.toml``, and what is not there is the default."""
+"""Fill in the options that were not typed, from ``pgvow.toml`` or else by their defaults."""
 
 from __future__ import annotations
 
@@ -7,36 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow import settings
-from pgvow.cli.cores import usable_cores
 from pgvow.errors import PgvowError
+from pgvow.settings import BackupSection
+from pgvow.settings.options import options_of
+from pgvow.settings.values import AUTO, usable_cores
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from pgvow.settings import Configuration
-    from pgvow.settings.configuration import BackupSection
 
 _DETECTING = ("backup", "doctor", "restore")
-"""The commands that choose one environment by themselves where none is named."""
+"""The commands that choose one environment by themselves if none is named."""
 _WATCHED = ("backup", "verify", "prove", "restore")
 """The commands that end if a server or a tool is silent."""
-_SAME = (
-    "engine",
-    "compress",
-    "space_factor",
-    "lock_wait_timeout",
-    "run_timeout",
-    "schema",
-    "exclude_schema",
-    "table",
-    "exclude_table",
-    "exclude_table_data",
-)
 
 
 def configure(arguments: argparse.Namespace) -> None:
-    """Read the settings file, and fill in what was not typed.
+    """Read the settings file, and fill in the options that were not typed.
 
     Adds ``configuration`` and ``origins``. Raises ConfigurationError and AccessDenied; not for
     ``doctor``, which is run because something is wrong: it has the error as ``unreadable``.
@@ -65,12 +54,12 @@ def _configure(arguments: argparse.Namespace) -> None:
 
 
 def environment_of(arguments: argparse.Namespace) -> str | None:
-    """The environment that was named: its short name, or None; raises ConfigurationError."""
+    """Return the short name of the typed environment, or None; raises ConfigurationError."""
     return settings.named_environment(arguments.env, arguments.configuration.environments)
 
 
 def directories_of(arguments: argparse.Namespace) -> list[Path]:
-    """List where to look: a directory that was typed, that of the environment that was, or all."""
+    """List the directories to look into: the typed one, that of the typed environment, or all."""
     if "output_dir" in arguments.typed or environment_of(arguments) is not None:
         return [arguments.output_dir]
     from pgvow.store.places import directories  # noqa: PLC0415 - --help loads no libraries
@@ -93,15 +82,15 @@ def _values(
 
 def _environment(arguments: argparse.Namespace, configuration: Configuration) -> str | None:
     if arguments.command in _DETECTING:
-        sources = settings.Sources.read(environ=os.environ, directory=Path())
-        more = configuration.environments
-        return settings.detected_environment(arguments.env, sources, more)
+        variables = settings.Variables.read(environ=os.environ, directory=Path())
+        environments = configuration.environments
+        return settings.detected_environment(arguments.env, variables, environments)
     return environment_of(arguments)
 
 
 def _of_backup(section: BackupSection) -> Iterator[tuple[str, Any]]:
-    yield "jobs", usable_cores() if section.jobs == "auto" else section.jobs
-    yield "no_inspect", not section.inspect
-    yield "statistics", section.statistics
-    yield "no_globals", not section.globals
-    yield from ((name, getattr(section, name)) for name in _SAME)
+    for option in options_of(BackupSection).values():
+        value = getattr(section, option.name)
+        if option.is_negated:
+            value = not value
+        yield option.typed_name, usable_cores() if value == AUTO else value

@@ -8,35 +8,12 @@ from typing import TYPE_CHECKING
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
 from pgvow.cli.help import CONTRACT_EXAMPLES, EXIT_CODES
+from pgvow.settings.options import flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_EVERYWHERE = {"json", "quiet", "config", "metrics_file", "log_file", "log_format"}
-_OF_MODE = {
-    "backup": {
-        "env",
-        "output_dir",
-        "space_factor",
-        "lock_wait_timeout",
-        "stall_timeout",
-        "run_timeout",
-        "no_globals",
-        "no_inspect",
-        "statistics",
-        "jobs",
-        "engine",
-        "compress",
-        "schema",
-        "exclude_schema",
-        "table",
-        "exclude_table",
-        "exclude_table_data",
-    },
-    "verify": {"file", "deep", "stall_timeout", "run_timeout"},
-    "verify_all": {"all", "deep", "env", "output_dir", "stall_timeout", "run_timeout"},
-    "list": {"env", "output_dir", "list"},
-}
+_EVERYWHERE = ("report", "record")
 _MODE_OPTION = {"verify": "--verify", "verify_all": "--all", "list": "--list"}
 
 
@@ -45,13 +22,22 @@ def parse_contract(argv: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
     typed = parser.parse_args(argv)
     mode = _mode(typed)
-    strange = vars(typed).keys() - _OF_MODE[mode] - _EVERYWHERE
+    strange = vars(typed).keys() - _allowed(mode)
     if strange:
-        names = ", ".join(sorted("--" + name.replace("_", "-") for name in strange))
-        with_what = _MODE_OPTION.get(mode)
-        parser.error(f"not allowed {f'with {with_what}' if with_what else 'here'}: {names}")
+        names = ", ".join(sorted(map(flag_of, strange)))
+        place = f"with {_MODE_OPTION[mode]}" if mode in _MODE_OPTION else "here"
+        parser.error(f"not allowed {place}: {names}")
     command = mode.removesuffix("_all")
     return options.filled(argparse.Namespace(command=command, **vars(typed)))
+
+
+def _allowed(mode: str) -> set[str]:
+    """Return the names of the options that go with a mode: those of the same command of pgvow."""
+    groups = options.OF_COMMAND[mode.removesuffix("_all")]
+    names = {option.typed_name for option in options.of_groups(*groups, *_EVERYWHERE)}
+    if mode == "verify":
+        return names - {"all", "env", "output_dir"} | {"file"}  # a file is named by its path
+    return names | {"list"} if mode == "list" else names
 
 
 def _mode(typed: argparse.Namespace) -> str:
@@ -70,8 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         "verify a backup, or list them. With no option: detect the environment, make a backup.",
         epilog=CONTRACT_EXAMPLES + EXIT_CODES,
     )
-    options.add_env(parser)
-    options.add_output_dir(parser)
+    options.add(parser, "env", "output_dir")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
         "--verify",
@@ -87,10 +72,5 @@ def build_parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="list the backups instead of making one",
     )
-    options.add_deep(parser)
-    options.add_backup(parser)
-    options.add_engine(parser)
-    options.add_patience(parser)
-    options.add_report(parser)
-    options.add_record(parser)
+    options.add(parser, "deep", *options.OF_COMMAND["backup"][2:])
     return parser

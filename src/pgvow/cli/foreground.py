@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import FrameType
 
-    from pgvow.settings.configuration import ScheduledJob
+    from pgvow.settings import ScheduledJob
 
 
 def run_in_foreground(arguments: argparse.Namespace) -> int:

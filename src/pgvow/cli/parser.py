@@ -52,16 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pgvow {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     backup = commands.add_parser("backup", help="make a backup", description="Make a backup.")
-    for add in (
-        options.add_env,
-        options.add_output_dir,
-        options.add_backup,
-        options.add_engine,
-        options.add_patience,
-        options.add_report,
-        options.add_record,
-    ):
-        add(backup)
+    options.add(backup, *options.OF_COMMAND["backup"])
     verify = commands.add_parser(
         "verify",
         help="check one backup",
@@ -70,20 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "file", metavar="FILE", type=path, nargs="?", help="the .dump file; or --all"
     )
-    for add in (
-        options.add_deep,
-        options.add_env,
-        options.add_output_dir,
-        options.add_patience,
-        options.add_report,
-        options.add_record,
-    ):
-        add(verify)
+    options.add(verify, *options.OF_COMMAND["verify"])
     listing = commands.add_parser(
         "list", help="list the backups there are", description="List backups, newest first."
     )
-    for add in (options.add_env, options.add_output_dir, options.add_report):
-        add(listing)
+    options.add(listing, *options.OF_COMMAND["list"])
     for add_command in (
         add_restore,
         add_prove,
@@ -109,8 +91,7 @@ def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
         help="check everything a backup needs",
         description="Check settings, tools, connection, rights, space and the backups there are.",
     )
-    for add in (options.add_env, options.add_output_dir, options.add_report):
-        add(doctor)
+    options.add(doctor, "env", "output_dir", "report")
 
 
 def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -127,4 +108,4 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         default=100_000,
         help="how many chat messages to make up (default: 100000)",
     )
-    options.add_output_dir(demo)
+    options.add(demo, "output_dir")

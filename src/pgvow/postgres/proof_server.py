@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgvow.errors import ConfigurationError, ConnectionFailed
 from pgvow.postgres.connection import take_your_time
 from pgvow.postgres.watched import WatchedConnection
-from pgvow.settings.masking import SECRET_PARAMETERS
+from pgvow.settings import SECRET_PARAMETERS
 
 if TYPE_CHECKING:
     from pgvow.postgres.connection import Session

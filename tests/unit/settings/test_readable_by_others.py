@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.settings import load
-from pgvow.settings.permissions import readable_by_others
+from pgvow.settings import load, readable_by_others
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from pgvow.settings import load_configuration
-from pgvow.settings.configuration import Job
+from pgvow.settings import Job, load_configuration
 from tests.support.commands import ROOT
 
 if TYPE_CHECKING:

@@ -356,7 +356,7 @@ def test_facts_and_origins_for_messages(folder: SettingsFolder) -> None:
         "dbname": "DEV_DB_NAME in .env.local line 1",
         "user": "DEV_DB_USER in the environment",
         "password": "DEV_DB_PASSWORD in .env.local line 2",
-    } == connection.variables
+    } == {setting: connection.origin(setting) for setting in connection.origins}
     assert "DEV_DB_NAME in .env.local line 1" == connection.origin("dbname")
     assert "sslmode" == connection.origin("sslmode")
 

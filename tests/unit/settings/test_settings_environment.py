@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import ConfigurationError
-from pgvow.settings import Sources, named_environment
+from pgvow.settings import Variables, named_environment
 
 if TYPE_CHECKING:
     from tests.support.settings_files import SettingsFolder
@@ -32,7 +32,7 @@ def test_each_key_comes_from_its_first_source(
     candidates += [("local", ".env.local line 2")] * in_local
     candidates += [("shared", ".env line 1")] * in_shared
 
-    sourced = Sources.read(environ=folder.environ, directory=folder.folder).get("KEY")
+    sourced = Variables.read(environ=folder.environ, directory=folder.folder).get("KEY")
 
     assert (candidates[0] if candidates else None) == (
         (sourced.value, sourced.source) if sourced else None

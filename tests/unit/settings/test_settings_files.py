@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.errors import AccessDenied
-from pgvow.settings.dotenv_file import parse, read
+from pgvow.settings.env_files import parse_env_file, read_env_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ AS_WRITTEN = {
 @pytest.mark.parametrize(("written", "expected"), AS_WRITTEN.values(), ids=AS_WRITTEN.keys())
 def test_a_value_is_what_the_docstring_promises(written: str, expected: str) -> None:
     """T005: quotes, ``$``, ``#``, spaces and backslashes in a password come out as documented."""
-    file = parse(".env", f"DB_PASSWORD={written}\n", {"HOME": "/home/me"})
+    file = parse_env_file(".env", f"DB_PASSWORD={written}\n", {"HOME": "/home/me"})
 
     assert file.problems == ()
     assert expected == file.entries["DB_PASSWORD"].value
@@ -71,7 +71,7 @@ def test_any_password_can_be_written_between_single_quotes(password: str) -> Non
     password = password.replace("\r", "")
     quoted = password.replace("\\", "\\\\").replace("'", "\\'").replace("${", "${:-$}{")
 
-    file = parse(".env", f"DB_PASSWORD='{quoted}'\n", {})
+    file = parse_env_file(".env", f"DB_PASSWORD='{quoted}'\n", {})
 
     assert password == file.entries["DB_PASSWORD"].value
 
@@ -108,7 +108,9 @@ def test_values_are_those_of_dotenv_values(text: str) -> None:
     bindings = list(parse_stream(io.StringIO(text, newline=None)))
     bare = {binding.key for binding in bindings if binding.value is None}
 
-    ours = {key: entry.value for key, entry in parse(".env", text, environ).entries.items()}
+    ours = {
+        key: entry.value for key, entry in parse_env_file(".env", text, environ).entries.items()
+    }
 
     # Names without = are ours to judge; whatever refers to them differs with them.
     if not bare - {None}:
@@ -117,7 +119,7 @@ def test_values_are_those_of_dotenv_values(text: str) -> None:
 
 def test_what_stands_further_up_is_replaced_first() -> None:
     """T005: ``${NAME}`` means the file's own earlier value before the environment's."""
-    file = parse(".env", "A=own\nDB_HOST=${A}.example\n", {"A": "exported"})
+    file = parse_env_file(".env", "A=own\nDB_HOST=${A}.example\n", {"A": "exported"})
 
     assert file.entries["DB_HOST"].value == "own.example"
 
@@ -126,7 +128,7 @@ def test_references_to_nothing_are_remembered() -> None:
     """A value is hollow if a ``${…}`` without default named a variable that is not set."""
     text = "A=${NOPE}\nB=${NOPE:-x}\nC=${D}\nE=$NOPE\nF=${A}\n"
 
-    entries = parse(".env", text, {"D": ""}).entries
+    entries = parse_env_file(".env", text, {"D": ""}).entries
 
     assert {"A"} == {name for name, entry in entries.items() if entry.hollow}
     assert {"A", "B", "C", "F"} == {name for name, entry in entries.items() if entry.interpolated}
@@ -136,16 +138,19 @@ def test_lines_are_counted_as_an_editor_does() -> None:
     """A variable's line is where its name stands, blank lines and comments before it counted."""
     text = "\n\n# comment\nA=1\n\n\n  B='x\ny'\r\n\r\nexport C=3\rD=4"
 
-    entries = parse(".env", text, {}).entries
+    entries = parse_env_file(".env", text, {}).entries
 
-    assert {"A": 4, "B": 7, "C": 10, "D": 11} == {k: e.line for k, e in entries.items()}
+    lines = {"A": 4, "B": 7, "C": 10, "D": 11}
+    assert {name: f".env line {line}" for name, line in lines.items()} == {
+        name: entry.source for name, entry in entries.items()
+    }
 
 
 def test_the_last_of_two_counts() -> None:
     """Of a variable that stands twice in a file the last one counts, and its line is named."""
-    entry = parse(".env", "DB_NAME=a\nDB_NAME=b\n", {}).entries["DB_NAME"]
+    entry = parse_env_file(".env", "DB_NAME=a\nDB_NAME=b\n", {}).entries["DB_NAME"]
 
-    assert ("b", 2) == (entry.value, entry.line)
+    assert ("b", ".env line 2") == (entry.value, entry.source)
 
 
 UNREADABLE = {
@@ -160,7 +165,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("line", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_a_line_that_cannot_be_read_is_a_problem(line: str) -> None:
     """T005, T007: the problem names variable, file and line, shows none of it; the rest is read."""
-    file = parse(".env.local", f"\nA=1\n\n{line}B=2\n", {})
+    file = parse_env_file(".env.local", f"\nA=1\n\n{line}B=2\n", {})
 
     (problem,) = file.problems
     assert ("DB_PASSWORD", ".env.local line 4") == (problem.variable, problem.source)
@@ -170,7 +175,7 @@ def test_a_line_that_cannot_be_read_is_a_problem(line: str) -> None:
 
 def test_the_second_half_of_a_broken_password_is_not_shown() -> None:
     """A line whose name is none of ours may be a password's rest: only its place is told."""
-    file = parse(".env", "DB_PASSWORD='abc'x\nhunter2='\n", {})
+    file = parse_env_file(".env", "DB_PASSWORD='abc'x\nhunter2='\n", {})
 
     assert [("DB_PASSWORD", ".env line 1"), (".env line 2", None)] == _places(file.problems)
     assert "hunter2" not in "".join(map(str, file.problems))
@@ -178,14 +183,14 @@ def test_the_second_half_of_a_broken_password_is_not_shown() -> None:
 
 def test_a_name_without_a_value_is_a_problem() -> None:
     """T007: one of our variables without ``=`` is a problem, other programs' are their own."""
-    file = parse(".env", "DB_NAME\nexport PGSSLMODE\nOTHER\n", {})
+    file = parse_env_file(".env", "DB_NAME\nexport PGSSLMODE\nOTHER\n", {})
 
     assert [("DB_NAME", ".env line 1"), ("PGSSLMODE", ".env line 2")] == _places(file.problems)
 
 
 def test_export_on_a_line_of_its_own_takes_nothing_away() -> None:
     """A file that shells source may say ``export DB_NAME`` beside the value."""
-    file = parse(".env", "export DB_HOST\nDB_NAME=a\nexport DB_NAME\nDB_HOST=h\n", {})
+    file = parse_env_file(".env", "export DB_HOST\nDB_NAME=a\nexport DB_NAME\nDB_HOST=h\n", {})
 
     assert file.problems == ()
     assert {"DB_NAME": "a", "DB_HOST": "h"} == {k: e.value for k, e in file.entries.items()}
@@ -196,7 +201,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes(b"\xef\xbb\xbfDB_NAME=a\r\nDB_HOST='b\r\nc'\r\n")
 
-    entries = read(path, {}).entries
+    entries = read_env_file(path, {}).entries
 
     assert {"DB_NAME": "a", "DB_HOST": "b\nc"} == {k: e.value for k, e in entries.items()}
 
@@ -214,7 +219,7 @@ def test_a_file_that_is_not_utf8_is_a_problem(tmp_path: Path, content: bytes, li
     path = tmp_path / ".env"
     path.write_bytes(content)
 
-    (problem,) = read(path, {}).problems
+    (problem,) = read_env_file(path, {}).problems
 
     assert f".env line {line}" == problem.variable
     assert "UTF-8" in problem.complaint
@@ -226,7 +231,7 @@ def test_a_missing_file_and_a_folder_are_empty(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
 
     for name in (".env", ".env.local"):
-        file = read(tmp_path / name, {})
+        file = read_env_file(tmp_path / name, {})
         assert ({}, ()) == (file.entries, file.problems)
 
 
@@ -234,7 +239,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     """Whatever else the system says of a file (here: links in a circle) is a problem with it."""
     (tmp_path / ".env").symlink_to(tmp_path / ".env")
 
-    (problem,) = read(tmp_path / ".env", {}).problems
+    (problem,) = read_env_file(tmp_path / ".env", {}).problems
 
     assert ".env" == problem.variable
     assert problem.complaint.startswith("cannot be read: ")

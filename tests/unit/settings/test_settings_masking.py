@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import ConfigurationError
-from pgvow.settings import Connection, Sourced
-from pgvow.settings.masking import SECRET_PARAMETERS, SECRET_VARIABLES, Masked
+from pgvow.settings import Connection, VariableValue
+from pgvow.settings.variables import SECRET_PARAMETERS, SECRET_VARIABLES, Masked
 
 if TYPE_CHECKING:
     from tests.support.settings_files import SettingsFolder
@@ -46,8 +46,8 @@ def test_secret_parameters_are_masked(key: str) -> None:
 
 def test_a_value_and_its_source_show_the_source_only() -> None:
     """A value on its way does not know whether it is secret, so it is never shown."""
-    assert "Sourced(source='.env line 3'" in repr(Sourced(SECRET, ".env line 3"))
-    assert SECRET not in repr(Sourced(SECRET, ".env line 3"))
+    assert "VariableValue(source='.env line 3'" in repr(VariableValue(SECRET, ".env line 3"))
+    assert SECRET not in repr(VariableValue(SECRET, ".env line 3"))
 
 
 def test_a_traceback_shows_no_url(folder: SettingsFolder) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgvow.settings.url import UrlError, _reason, parse
+from pgvow.settings.connection_url import UrlError, _reason, parse_url
 
 if TYPE_CHECKING:
     from tests.support.settings_files import SettingsFolder
@@ -315,6 +315,6 @@ def test_a_password_written_bare_never_becomes_something_else(password: str) -> 
 
 def _outcome(url: str) -> tuple[str, dict[str, str]]:
     try:
-        return "", parse(url)
+        return "", parse_url(url)
     except UrlError as error:
         return str(error), {}

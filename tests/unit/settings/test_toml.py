@@ -14,18 +14,17 @@ from hypothesis import strategies as st
 from pgvow.errors import ConfigurationError
 from pgvow.model import Compress, Compression
 from pgvow.retention import Rules
-from pgvow.settings import load_configuration
-from pgvow.settings.configuration import Configuration, Event, Job, ScheduledJob
-from pgvow.settings.toml_lines import lines_of
-from pgvow.settings.toml_schema import OVERRIDDEN, SECTIONS
+from pgvow.settings import Configuration, Event, Job, ScheduledJob, load_configuration
+from pgvow.settings.configuration import POLICY, SECTIONS
+from pgvow.settings.toml_file import lines_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgvow.settings import Loaded
+    from pgvow.settings import LoadedConfiguration
 
 
-def load(folder: Path, text: str, **environ: str) -> Loaded:
+def load(folder: Path, text: str, **environ: str) -> LoadedConfiguration:
     """Load a file with this text."""
     (folder / "pgvow.toml").write_text(text, encoding="utf-8")
     return load_configuration(path=None, environ=environ, directory=folder)
@@ -99,8 +98,8 @@ jobs = 2
     assert ("json://example.org/x",) == configuration.notifications.urls
     assert frozenset({Event.FAILURE}) == configuration.notifications.on
     assert ("STAGING_DB", "STAGING_DATABASE_URL") == (
-        configuration.environments["staging"].prefix,
-        configuration.environments["staging"].url_variable,
+        configuration.environments["staging"].variables.prefix,
+        configuration.environments["staging"].variables.url_variable,
     )
     assert "pgvow.toml line 4" == found.origins["backup.jobs"]
     assert "pgvow.toml line 16" == found.origins["schedule.jobs[0].job"]
@@ -261,4 +260,4 @@ def test_any_value(
 
 def test_overridden_sections_are_sections() -> None:
     """What an environment may have of its own is among what there is."""
-    assert set(OVERRIDDEN) <= SECTIONS.keys()
+    assert POLICY.keys() <= SECTIONS.keys()

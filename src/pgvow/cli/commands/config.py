@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow.cli import options
+from pgvow.settings.configuration import SECTIONS
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from pgvow.cli.arguments import Parser
     from pgvow.settings import Configuration
 
-_SECRETS = frozenset({"urls", "ping"})
+_SECRETS = frozenset(
+    name for section in SECTIONS.values() for name, option in section.items() if option.is_secret
+)
 
 
 def add_config(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -29,7 +32,7 @@ def add_config(commands: argparse._SubParsersAction[Parser]) -> None:
         " files too, secrets masked. check: whether pgvow.toml can be used, exit code 0 or 2.",
     )
     config.add_argument("what", choices=("show", "check"))
-    options.add_report(config)
+    options.add(config, "report")
 
 
 def config(arguments: argparse.Namespace) -> int:
@@ -97,7 +100,7 @@ def _effective(
     """Yield every setting: its name as in the file, its value, where it stands."""
     yield from _values("", {"output_dir": configuration.output_dir}, origins)
     yield from _section("backup", configuration.backup, origins)
-    yield from _retention("retention", configuration.retention, origins)
+    yield from _section("retention", configuration.retention, origins)
     yield from _section("status", configuration.status, origins)
     schedule = configuration.schedule
     yield from _values("schedule.", {"timezone": schedule.timezone}, origins)
@@ -108,24 +111,23 @@ def _effective(
     yield from _values("metrics.", {"file": configuration.metrics_file}, origins)
     for name, section in configuration.environments.items():
         prefix = f"environments.{name}"
-        own = {key: getattr(section, key) for key in ("prefix", "url_variable", "output_dir")}
+        names = section.variables
+        own = {
+            "prefix": names.prefix,
+            "url_variable": names.url_variable,
+            "output_dir": section.output_dir,
+        }
         yield from _values(f"{prefix}.", own, origins)
         if section.backup is not None:
             yield from _section(f"{prefix}.backup", section.backup, origins)
         if section.retention is not None:
-            yield from _retention(f"{prefix}.retention", section.retention, origins)
+            yield from _section(f"{prefix}.retention", section.retention, origins)
         if section.status is not None:
             yield from _section(f"{prefix}.status", section.status, origins)
 
 
 def _section(name: str, section: Any, origins: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     values = {one.name: getattr(section, one.name) for one in fields(section)}
-    yield from _values(f"{name}.", values, origins)
-
-
-def _retention(name: str, section: Any, origins: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    values = {f"keep_{one.name}": getattr(section.rules, one.name) for one in fields(section.rules)}
-    values["prune_after_backup"] = section.prune_after_backup
     yield from _values(f"{name}.", values, origins)
 
 
@@ -151,7 +153,7 @@ def _inherited(key: str, origins: dict[str, str]) -> str:
 
 def _told(name: str, value: Any) -> str:
     from pgvow.operations.notify import masked  # noqa: PLC0415
-    from pgvow.settings.durations import format_duration  # noqa: PLC0415
+    from pgvow.settings import format_duration  # noqa: PLC0415
 
     if value is None or value == ():
         return "-"

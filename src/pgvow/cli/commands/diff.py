@@ -22,7 +22,7 @@ def add_diff(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     diff.add_argument("older", metavar="A", type=path, help="the older .dump file")
     diff.add_argument("newer", metavar="B", type=path, help="the newer .dump file")
-    options.add_report(diff)
+    options.add(diff, "report")
 
 
 def diff(arguments: argparse.Namespace) -> int:

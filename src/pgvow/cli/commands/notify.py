@@ -20,7 +20,7 @@ def add_notify(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Send a test message to every URL under [notifications] in pgvow.toml.",
     )
     notify.add_argument("what", choices=("test",), help="send a message to every URL")
-    options.add_report(notify)
+    options.add(notify, "report")
 
 
 def notify(arguments: argparse.Namespace) -> int:

@@ -45,14 +45,7 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         type=options.count,
         help="how many workers restore, 2 at least (default: one for each processor, 8 at most)",
     )
-    for add in (
-        options.add_env,
-        options.add_output_dir,
-        options.add_patience,
-        options.add_report,
-        options.add_record,
-    ):
-        add(prove)
+    options.add(prove, "env", "output_dir", "patience", "report", "record")
 
 
 def prove(arguments: argparse.Namespace) -> int:

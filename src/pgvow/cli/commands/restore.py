@@ -37,17 +37,11 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     restore.add_argument(
         "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
     )
-    options.add_env(restore)
-    options.add_patience(restore)
+    options.add(restore, "env", "patience")
     _add_what(restore)
     _add_owners(restore)
     _add_swap(restore)
-    options.add_report(restore)
-    options.add_record(restore)
-    restore.set_defaults(
-        jobs=None, table=[], schema_only=False, no_owner=False, owner_map=None, globals=False,
-        no_tablespaces=False, swap=False, terminate=False, yes=False,
-    )  # fmt: skip
+    options.add(restore, "report", "record")
 
 
 def _add_what(restore: argparse.ArgumentParser) -> None:
@@ -63,6 +57,7 @@ def _add_what(restore: argparse.ArgumentParser) -> None:
         metavar="NAME",
         nargs="+",
         action="extend",
+        default=[],
         help="restore only these tables, with what they need and what hangs on them",
     )
     restore.add_argument(

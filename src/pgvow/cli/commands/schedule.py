@@ -60,8 +60,7 @@ def add_schedule(commands: argparse._SubParsersAction[Parser]) -> None:
     schedule.add_argument(
         "--log", metavar="FILE", type=path, help="default: pgvow.log beside the backups"
     )
-    for add in (options.add_env, options.add_output_dir, options.add_report):
-        add(schedule)
+    options.add(schedule, "env", "output_dir", "report")
 
 
 def schedule(arguments: argparse.Namespace) -> int:
@@ -150,7 +149,7 @@ def _scheduled(arguments: argparse.Namespace) -> Scheduled:
     """What is to be installed; raises ConfigurationError where it cannot be."""
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
     from pgvow.operations.schedule.scheduled import Scheduled  # noqa: PLC0415
-    from pgvow.settings.configuration import Job  # noqa: PLC0415
+    from pgvow.settings import Job  # noqa: PLC0415
 
     if arguments.timezone and arguments.with_ != "systemd":
         raise ConfigurationError(
@@ -179,14 +178,14 @@ def _scheduled(arguments: argparse.Namespace) -> Scheduled:
 
 
 def _checked(option: str, kind: str, value: str) -> str:
-    from pgvow.settings.toml_schema import SCHEDULE, SCHEDULED_JOB  # noqa: PLC0415
+    from pgvow.settings.configuration import SCHEDULED_JOB, SECTIONS  # noqa: PLC0415
 
-    key = SCHEDULED_JOB["at"] if kind == "cron" else SCHEDULE["timezone"]
+    declared = SCHEDULED_JOB["at"] if kind == "cron" else SECTIONS["schedule"]["timezone"]
     try:
-        return str(key.parse(value))
+        return str(declared.kind.of_value(value))
     except ValueError as error:
         raise ConfigurationError(
-            f"{option}: {value!r} {error}", steps=[f"For example {option} {key.example}"]
+            f"{option}: {value!r} {error}", steps=[f"For example {option} {declared.example}"]
         ) from None
 
 

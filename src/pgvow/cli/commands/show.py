@@ -27,7 +27,7 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
         help="list its functions, triggers, event triggers, rules, checks, generated columns and"
         " extensions by owner, instead: what a restore runs",
     )
-    options.add_report(show)
+    options.add(show, "report")
 
 
 def show(arguments: argparse.Namespace) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
-from pgvow.defaults import MAX_AGE, hours
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    import argparse
 
     from pgvow.cli.arguments import Parser
     from pgvow.errors import PgvowError
@@ -31,19 +29,13 @@ def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
         " changed, the next run and the space left. Exit code 0: healthy; 11: warning; 12:"
         " critical.",
     )
-    status.add_argument(
-        "--max-age",
-        metavar="TIME",
-        type=duration,
-        help=f"how old the newest backup may be: {hours(MAX_AGE)} (default), 8d",
-    )
+    options.add(status, "age")
     status.add_argument(
         "--nagios",
         action="store_true",
         help="one line, and exit code 0, 1, 2 or 3, as monitoring plug-ins have it",
     )
-    for add in (options.add_env, options.add_output_dir, options.add_report):
-        add(status)
+    options.add(status, "env", "output_dir", "report")
 
 
 def add_history(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -55,18 +47,7 @@ def add_history(commands: argparse._SubParsersAction[Parser]) -> None:
         "--last", metavar="N", type=options.count, help="so many (default: 20; with --json all)"
     )
     history.add_argument("--operation", metavar="NAME", help="backup, verify, prove, prune …")
-    for add in (options.add_env, options.add_output_dir, options.add_report):
-        add(history)
-
-
-def duration(text: str) -> timedelta:
-    """Read a length of time."""
-    from pgvow.settings.durations import parse_duration  # noqa: PLC0415 - for --help
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    options.add(history, "env", "output_dir", "report")
 
 
 def status(arguments: argparse.Namespace) -> int:

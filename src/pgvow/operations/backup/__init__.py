@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from pgvow import __version__, defaults
+from pgvow import __version__
 from pgvow.archive import ArchiveError
 from pgvow.engine import DumpCommand, Dumping, DumpOptions
 from pgvow.errors import (
@@ -41,6 +41,7 @@ from pgvow.postgres.majors import STATISTICS_SINCE
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
 from pgvow.postgres.silence import settle
 from pgvow.progress import Step
+from pgvow.settings import BackupSection
 from pgvow.store import LocalStore
 
 if TYPE_CHECKING:
@@ -56,14 +57,16 @@ if TYPE_CHECKING:
     from pgvow.settings import Settings
     from pgvow.store import Draft, Recovered
 
+_DEFAULTS = BackupSection()
+
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
     """What may be chosen for one backup; times are seconds."""
 
     output_dir: Path
-    space_factor: float = defaults.SPACE_FACTOR
-    lock_wait_timeout: float = defaults.LOCK_WAIT_SECONDS
+    space_factor: float = _DEFAULTS.space_factor
+    lock_wait_timeout: float = _DEFAULTS.lock_wait_timeout
     with_globals: bool = True
     inspect: bool = True
     dump: DumpOptions = DumpOptions()  # noqa: RUF009 - frozen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
 from pgvow.retention import unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
-from pgvow.settings.durations import format_duration
+from pgvow.settings import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup
     from pgvow.runs import Run
-    from pgvow.settings.configuration import StatusSection
+    from pgvow.settings import StatusSection
 
 _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
 _BY_ITSELF = frozenset({Operation.BACKUP, Operation.VERIFY, Operation.PROVE, Operation.PRUNE})

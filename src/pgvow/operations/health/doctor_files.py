@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.operations.health.findings import Finding, Level
-from pgvow.settings import Sources, password_variables, variables_of
-from pgvow.settings.permissions import readable_by_others
-from pgvow.settings.sources import FILES
+from pgvow.settings import FILES, Variables, password_variables, readable_by_others, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,7 +34,7 @@ def examine_files(
 ) -> Iterator[Finding]:
     """Look at what ``.env.local`` and ``.env`` hold, and at who may read it."""
     try:
-        sources = Sources.read(environ=environ, directory=directory)
+        sources = Variables.read(environ=environ, directory=directory)
     except PgvowError:
         return  # among the problems of the settings already
     passwords = password_variables(configuration.environments)
@@ -45,7 +43,7 @@ def examine_files(
     yield from _nearly_right(sources, variables_of(configuration.environments))
 
 
-def _readable(sources: Sources, directory: Path, passwords: frozenset[str]) -> Iterator[Finding]:
+def _readable(sources: Variables, directory: Path, passwords: frozenset[str]) -> Iterator[Finding]:
     for name in FILES:
         path = directory / name
         if sources.file_has_secret(name, passwords) and readable_by_others(path):
@@ -53,7 +51,7 @@ def _readable(sources: Sources, directory: Path, passwords: frozenset[str]) -> I
             yield Finding(Level.ATTENTION, "settings file", text, f"chmod 600 {path}")
 
 
-def _replaced(sources: Sources, passwords: frozenset[str]) -> Iterator[Finding]:
+def _replaced(sources: Variables, passwords: frozenset[str]) -> Iterator[Finding]:
     """Find passwords with ``${`` in them, which python-dotenv took for a reference.
 
     A value that is one reference and nothing else is meant as one.
@@ -66,7 +64,7 @@ def _replaced(sources: Sources, passwords: frozenset[str]) -> Iterator[Finding]:
             yield Finding(Level.ATTENTION, "password", text, hint)
 
 
-def _nearly_right(sources: Sources, known: frozenset[str]) -> Iterator[Finding]:
+def _nearly_right(sources: Variables, known: frozenset[str]) -> Iterator[Finding]:
     for name, place in sources.names():
         if name in known:
             continue

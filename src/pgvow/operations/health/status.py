@@ -13,7 +13,7 @@ from pgvow.operations.health import alarms as look
 from pgvow.operations.schedule.installed import next_installed_backup
 from pgvow.operations.schedule.times import next_backup
 from pgvow.runs import Alarm, Operation, Outcome
-from pgvow.settings.configuration import Job
+from pgvow.settings import Job
 from pgvow.store import LocalStore
 from pgvow.store.history import History
 from pgvow.store.places import directories

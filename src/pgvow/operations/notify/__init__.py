@@ -21,14 +21,14 @@ from pgvow.file_errors import refusals
 from pgvow.operations.health.alarms import told
 from pgvow.outside import printable
 from pgvow.runs import Outcome
-from pgvow.settings.configuration import Event
+from pgvow.settings import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pgvow.runs import Alarm, Run
-    from pgvow.settings.configuration import NotificationsSection
+    from pgvow.settings import NotificationsSection
 
 NAME = ".pgvow-notifications.json"
 _MOST_WAITING = 50

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import BackupFailed
 from pgvow.postgres.process import die_with_parent
-from pgvow.settings.masking import SECRET_VARIABLES
+from pgvow.settings import SECRET_VARIABLES
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import BinaryIO
 
-    from pgvow.settings.configuration import HooksSection
+    from pgvow.settings import HooksSection
 
 _URL_WITH_PASSWORD = re.compile(r"\w://[^/?#\s]*:[^/?#\s]*@")
 _GRACE_SECONDS = 5.0

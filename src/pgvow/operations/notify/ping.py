@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pgvow.runs import Run
-    from pgvow.settings.configuration import NotificationsSection
+    from pgvow.settings import NotificationsSection
 
 _ATTEMPTS = 2
 _LONGEST = 10_000

@@ -12,7 +12,7 @@ from pgvow.errors import PgvowError
 from pgvow.operations.schedule import crontab, systemd_units
 from pgvow.operations.schedule.scheduled import Scheduled
 from pgvow.operations.schedule.times import next_times
-from pgvow.settings.configuration import Job
+from pgvow.settings import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

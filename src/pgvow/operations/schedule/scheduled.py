@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError
-from pgvow.settings.configuration import Job
+from pgvow.settings import Job
 
 if TYPE_CHECKING:
     from pathlib import Path

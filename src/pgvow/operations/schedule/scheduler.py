@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pgvow.settings.configuration import ScheduledJob
+    from pgvow.settings import ScheduledJob
 
 STATE = ".pgvow-schedule.json"
 _LONGEST_PAUSE = timedelta(seconds=30)

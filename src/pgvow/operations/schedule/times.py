@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from pgvow.settings.configuration import Job
+from pgvow.settings import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
