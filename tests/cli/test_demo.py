@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 
 from pgvow.operations.demo_data import fill
-from pgvow.postgres.throwaway import embedded_bin
+from pgvow.postgres.embedded import embedded_bin
 from pgvow.progress import Silent
 from tests.support.commands import ROOT, clean_environment
 from tests.support.held import held
