@@ -18,10 +18,11 @@ import psutil
 import psycopg
 import pytest
 
-from pgvow.errors import PgvowError, ToolUnsuitable
+from pgvow.errors import NoSpace, PgvowError, ToolUnsuitable
 from pgvow.postgres.embedded import embedded_bin, embedded_vectors
 from pgvow.postgres.scratch import Scratch, server_account
 from pgvow.postgres.throwaway import ThrowawayServer, clear_abandoned
+from tests.support.disks import mounted, needs_root
 from tests.support.servers import MAJORS, programs
 
 if TYPE_CHECKING:
@@ -324,6 +325,31 @@ def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> Non
         assert _AS_ROOT == (len(_copied_programs(server)) == 1)
         assert _has_vectors(server)
     assert [] == list(temporary.iterdir())
+
+
+def test_links_to_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> None:
+    """Programs of which only links are in the folder that is named serve all the same."""
+    tree = _embedded_copy(tmp_path / "locked")
+    (tmp_path / "locked").chmod(0o700)
+    links = temporary / "tools" / "bin"
+    links.mkdir(parents=True)
+    for program in (tree / "bin").iterdir():
+        (links / program.name).symlink_to(program)
+    with ThrowawayServer(links) as server:
+        assert _AS_ROOT == (len(_copied_programs(server)) == 1)
+        assert _has_vectors(server)
+
+
+@needs_root
+def test_no_room_for_the_programs(tmp_path: Path, temporary: Path) -> None:
+    """A disk that has no room for copies of the programs is full, and nothing stays on it."""
+    tree = _embedded_copy(tmp_path / "locked")
+    (tmp_path / "locked").chmod(0o700)
+    with mounted(temporary / "small", "size=10m,mode=1777") as disk:
+        tempfile.tempdir = str(disk)  # `temporary` sets it back
+        with pytest.raises(NoSpace), ThrowawayServer(tree / "bin"):
+            pass
+        assert [] == list(disk.iterdir())
 
 
 def test_works_in_a_folder_that_a_shell_would_not_read_as_it_is(temporary: Path) -> None:

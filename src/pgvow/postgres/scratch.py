@@ -41,6 +41,7 @@ _RANDOM_PART = 8  # what mkdtemp appends
 _UNPRIVILEGED = ("nobody", "postgres")
 # initdb gives paths to a shell in double quotes; LD_LIBRARY_PATH and the like end at a colon.
 _SPOILING = frozenset('"$`\\\n:')
+_OF_NO_USE_TO_A_SERVER = {"pgxs", "doc"}
 _UNKNOWN = 0
 _PATIENCE = 10.0
 _PAUSE = 0.05
@@ -190,25 +191,39 @@ def spoils(path: Path) -> bool:
 
 
 def reachable(folder: Path, base: Path, account: Account) -> Path:
-    """Give the programs as the server's user can run them: in place, or copied into ``base``."""
-    tree = folder.resolve().parent
+    """Give the programs as the server's user can run them: in place, or copied into ``base``.
+
+    Links are followed: what a server needs lies beside the program itself. Raises OSError.
+    """
+    real = (folder / "postgres").resolve().parent
+    tree = real.parent
     needed = [folder / "initdb", folder / "postgres", tree / "lib", tree / "share"]
     if not spoils(folder) and all(account.reads(path) for path in needed if path.exists()):
         return folder
     copied = base / "programs" / "package" / "tree"
-    for name in ("bin", "lib", "share"):
+    _copy(real, copied / "bin")
+    for name in ("lib", "share"):
         _copy(tree / name, copied / name)
     # The embedded package's programs look for their libraries two folders up, under this name.
     libraries = f"{tree.parent.name}.libs"
     _copy(tree.parent.parent / libraries, base / "programs" / libraries)
     for path in [base / "programs", *(base / "programs").rglob("*")]:
         account.give(path)
-    return copied / folder.resolve().name
+    return copied / "bin"
 
 
 def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a", "pgxs", "doc"))
+    """Copy a folder if there is one; unlike ``copytree`` with the first error as it is."""
+    if not source.is_dir():
+        return
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.suffix == ".a" or path.name in _OF_NO_USE_TO_A_SERVER:
+            continue
+        if path.is_dir():
+            _copy(path, target / path.name)
+        elif path.is_file():
+            shutil.copy(path, target / path.name)
 
 
 def clear_abandoned() -> list[Path]:
