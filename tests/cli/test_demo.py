@@ -119,14 +119,6 @@ def place() -> Iterator[Place]:
         yield Place(base / "home", base / "tmp")
 
 
-@pytest.fixture(params=_WHO)
-def whose(request: pytest.FixtureRequest, place: Place) -> Place:
-    """Root's place, and that of a user."""
-    if request.param == "user":
-        place.prefix = as_nobody([])
-    return place
-
-
 def within_reach(whose: Place, program: Path, *folders: Path) -> Path:
     """Copy the folders that a program needs, if the user of a place cannot reach it.
 
@@ -141,6 +133,20 @@ def within_reach(whose: Place, program: Path, *folders: Path) -> Path:
     for path in [copies, *copies.rglob("*")]:
         path.chmod(0o755)
     return copies
+
+
+@pytest.fixture(params=_WHO)
+def whose(request: pytest.FixtureRequest, place: Place) -> Place:
+    """Root's place, and that of a user."""
+    if request.param == "user":
+        place.prefix = as_nobody([])
+        found = embedded_bin()
+        assert found is not None
+        package = found.parents[1]
+        libraries = package.with_name(f"{package.name}.libs")
+        lent = within_reach(place, found / "postgres", package, libraries)
+        place.variables["PYTHONPATH"] = f"{ROOT}:{lent}"
+    return place
 
 
 def named_backup(place: Place, out: str) -> Path:
@@ -212,12 +218,6 @@ def test_with_no_server_on_this_machine(whose: Place) -> None:
     whose.variables["PATH"] = str(whose.folder / "bin")
     if whose.prefix:
         whose.prefix[0] = shutil.which(whose.prefix[0]) or whose.prefix[0]
-    found = embedded_bin()
-    assert found is not None
-    package = found.parents[1]
-    libraries = package.with_name(f"{package.name}.libs")
-    lent = within_reach(whose, found / "postgres", package, libraries)
-    whose.variables["PYTHONPATH"] = f"{ROOT}:{lent}"
     out = whose.run(*_NOTHING)
     assert "EXTENSION - vector" in entries(check_shown(whose, out))
 
