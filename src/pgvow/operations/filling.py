@@ -16,6 +16,7 @@ from psycopg import sql
 
 from pgvow.archive import Section, definitions_archive, superuser_entries
 from pgvow.postgres.restoring import restore_wave
+from pgvow.postgres.scratch import temporary_files
 from pgvow.postgres.sql import query
 from pgvow.postgres.waves import Stage, Wave, event_triggers, waves
 
@@ -147,7 +148,7 @@ class Filling:
         with self.dump.open("rb") as file:
             archive = definitions_archive(file, [*special, *entries], self.toc.encoding)
         manner = replace(self.manner, alone=True)
-        with tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
+        with temporary_files(), tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
             path = Path(folder) / "owners.dump"
             path.write_bytes(archive)
             wave = Wave(stage, tuple(entries))

@@ -148,6 +148,15 @@ def translated(error: OSError) -> PgvowError:
     return lack_of_resources(error) or PgvowError(cause, facts=facts)
 
 
+@contextlib.contextmanager
+def temporary_files() -> Iterator[None]:
+    """Translate an OSError of the files that are written here, as ``translated`` does."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error) from error
+
+
 def _own(path: Path) -> int:
     """Lock an owner file, and only then let it be seen: unlocked it would mean abandoned."""
     made = path / f"{_OWNER}.new"
