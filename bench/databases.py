@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from pgvow.postgres.throwaway import ThrowawayServer, vector_settings
+from pgvow.postgres.embedded import embedded_vectors
+from pgvow.postgres.throwaway import ThrowawayServer
 from tests.support.servers import MAJORS, programs
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class Range:
 @contextmanager
 def bench_server(major: int) -> Iterator[ThrowawayServer]:
     """Run a server of this major, with pgvector where that is to be had."""
-    vector = vector_settings() if major == max(MAJORS) else {}
-    with ThrowawayServer(programs(major), settings={**_SETTINGS, **vector}) as server:
+    vectors = embedded_vectors() if major == max(MAJORS) else None
+    with ThrowawayServer(programs(major), settings=_SETTINGS, vectors=vectors) as server:
         yield server
 
 

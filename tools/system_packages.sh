@@ -30,7 +30,8 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
+# Where the lists cannot be brought up to date, those that are there may still do.
+apt-get update -qq || say "apt-get update failed; trying with the lists of packages that are here"
 if ! apt-get install -y -qq --no-install-recommends $missing >/dev/null; then
     say "apt-get could not install:$missing"
     exit 1

@@ -20,7 +20,8 @@ import pytest
 from psycopg import sql
 
 from pgvow.operations.demo.data import fill
-from pgvow.postgres.throwaway import embedded_bin
+from pgvow.postgres.embedded import embedded_bin
+from pgvow.postgres.private_directories import server_account
 from pgvow.progress import Silent
 from tests.support.commands import ROOT, clean_environment
 from tests.support.held import held
@@ -118,11 +119,33 @@ def place() -> Iterator[Place]:
         yield Place(base / "home", base / "tmp")
 
 
+def within_reach(whose: Place, program: Path, *folders: Path) -> Path:
+    """Copy the folders that a program needs, if the user of a place cannot reach it.
+
+    Returns the folder that they lie in. The user may read everything, but Linux answers a program
+    that asks whether it may run another one without regard to that.
+    """
+    if not whose.prefix or server_account().reads(program):
+        return folders[0].parent
+    copies = whose.folder.parent / "lent"
+    for folder in folders:
+        shutil.copytree(folder, copies / folder.name)
+    for path in [copies, *copies.rglob("*")]:
+        path.chmod(0o755)
+    return copies
+
+
 @pytest.fixture(params=_WHO)
 def whose(request: pytest.FixtureRequest, place: Place) -> Place:
     """Root's place, and that of a user."""
     if request.param == "user":
         place.prefix = as_nobody([])
+        found = embedded_bin()
+        assert found is not None
+        package = found.parents[1]
+        libraries = package.with_name(f"{package.name}.libs")
+        lent = within_reach(place, found / "postgres", package, libraries)
+        place.variables["PYTHONPATH"] = f"{ROOT}:{lent}"
     return place
 
 
@@ -180,7 +203,9 @@ def entries(dump: Path) -> str:
 @pytest.mark.parametrize("major", [15, 18])
 def test_with_the_server_of_this_machine(major: int, whose: Place) -> None:
     """As root and as a user, with the major that is installed; vectors where they can be had."""
-    whose.variables["PGVOW_PG_BIN"] = str(programs(major))
+    tree = programs(major).parent
+    tree = within_reach(whose, tree / "bin" / "postgres", tree) / tree.name
+    whose.variables["PGVOW_PG_BIN"] = str(tree / "bin")
     out = whose.run(*_PGVOW)
     assert f"PostgreSQL {major}." in out
     dump = check_shown(whose, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import tempfile
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.errors import PgvowError
+from pgvow.errors import NoSpace, PgvowError
+from pgvow.operations.compare.schema import schema_of
 from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.postgres.binaries import examine
+from pgvow.postgres.pg_restore import Tools
 from pgvow.progress import Silent
 from pgvow.store import proof_path
 from tests.support.commands import Commands, clean_environment
@@ -125,7 +129,7 @@ def test_a_disk_that_fills_up(
     before = _recorded(dumps[moment])
     with _disk("300m") as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
-        with at(moment, lambda _: _fill(disk)) as done:
+        with at(moment, lambda process: _fill_meanwhile(process, disk)) as done:
             code = _prove(dumps[moment], server)
     assert done.is_set()
     assert _FULL == code
@@ -141,6 +145,15 @@ def _disk(size: str) -> Iterator[Path]:
             yield disk
 
 
+def _fill_meanwhile(process: psutil.Process, disk: Path) -> None:
+    """Fill a disk while a server process stands still: that may take longer than its pause."""
+    process.suspend()
+    try:
+        _fill(disk)
+    finally:
+        process.resume()
+
+
 def _fill(disk: Path) -> None:
     with (disk / "filler").open("wb", buffering=0) as file:
         try:
@@ -148,6 +161,37 @@ def _fill(disk: Path) -> None:
                 pass
         except OSError:
             return
+
+
+@needs_root
+@pytest.mark.majors(_MAJOR)
+def test_a_full_disk_of_our_own(
+    server: TestServer, dumps: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own temporary files on a full disk are 5, though the server has room."""
+    dump = dumps["COPY"]
+    before = _recorded(dump)
+    with _disk("1m") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        _fill(disk)
+        assert _FULL == _prove(dump, server, server.conninfo("postgres"))
+    assert before == _recorded(dump)
+
+
+@needs_root
+@pytest.mark.majors(_MAJOR)
+def test_no_room_for_the_restored_schema(
+    server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pg_dump's words about the disk that the restored schema is dumped to are 5."""
+    installation = examine(server.bin, os.environ)
+    assert installation is not None
+    tools = Tools(installation, server, server.environment("postgres"))
+    with _disk("1m") as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        _fill(disk)
+        with pytest.raises(NoSpace, match="No space left on device"):
+            schema_of(tools, "postgres")
 
 
 @needs_root

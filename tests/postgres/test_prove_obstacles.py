@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.postgres.throwaway import embedded_bin
+from pgvow.postgres.embedded import embedded_bin
 from pgvow.store import proof_path
 from tests.support.commands import Commands, settings_for
 

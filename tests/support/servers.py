@@ -22,7 +22,8 @@ import psycopg
 from psycopg import sql
 
 from pgvow.errors import PgvowError, ToolUnsuitable
-from pgvow.postgres.throwaway import ThrowawayServer, vector_settings
+from pgvow.postgres.embedded import embedded_vectors
+from pgvow.postgres.throwaway import ThrowawayServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -168,8 +169,10 @@ class TestServer(ThrowawayServer):
     __test__ = False  # pytest: its name is not a promise of tests
 
     def __init__(self, major: int, settings: Mapping[str, str] | None = None) -> None:
-        vector = vector_settings() if major == max(MAJORS) else {}
-        super().__init__(programs(major), settings={**SETTINGS, **vector, **(settings or {})})
+        vectors = embedded_vectors() if major == max(MAJORS) else None
+        super().__init__(
+            programs(major), settings={**SETTINGS, **(settings or {})}, vectors=vectors
+        )
         self.major = major
         self.superuser = self.user
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import ToolUnsuitable
 from pgvow.postgres.binaries import examine, find_installations
-from pgvow.postgres.throwaway import embedded_bin, vector_settings
+from pgvow.postgres.embedded import embedded_bin, embedded_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,11 +49,11 @@ def programs_for_archive(
     return embedded
 
 
-def lent_vectors(installation: Installation, environ: Mapping[str, str]) -> dict[str, str]:
-    """Lend a server of the embedded package's major that one's pgvector, by settings."""
+def lent_vectors(installation: Installation, environ: Mapping[str, str]) -> Path | None:
+    """Find the tree whose pgvector a server may use: the embedded package's, if of its major."""
     folder = embedded_bin()
     embedded = examine(folder, environ) if folder and folder != installation.bin else None
-    return vector_settings() if embedded and embedded.major == installation.major else {}
+    return embedded_vectors() if embedded and embedded.major == installation.major else None
 
 
 def _named(environ: Mapping[str, str]) -> Path | None:

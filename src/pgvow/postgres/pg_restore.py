@@ -17,6 +17,8 @@ from pgvow.postgres.connection import NO_TIME_LIMITS
 from pgvow.postgres.database_settings import options_for
 from pgvow.postgres.databases import on_database
 from pgvow.postgres.majors import IDLE_SESSION_TIMEOUT_SINCE
+from pgvow.postgres.outcomes import Meaning, meaning_of, no_verdict
+from pgvow.postgres.private_directories import temporary_files
 from pgvow.postgres.process import Tool, run_quietly
 from pgvow.postgres.proof_server import tool_connection
 from pgvow.postgres.restore_order import Stage
@@ -180,7 +182,10 @@ def restore_wave(
 
 
 def dump_schema(tools: ToolsFor, dbname: str, file: BinaryIO) -> None:
-    """Dump a database's schema into a file without a name; raises PgvowError, pg_dump's words."""
+    """Dump a database's schema into a file without a name.
+
+    Raises NoSpace, NoResources, ConnectionFailed, NoVerdict or PgvowError, with pg_dump's words.
+    """
     connection, environment = tools.reach(dbname)
     argv = [
         *(str(tools.installation.program("pg_dump")), "-Fc", "--schema-only", "--no-password"),
@@ -188,7 +193,10 @@ def dump_schema(tools: ToolsFor, dbname: str, file: BinaryIO) -> None:
     ]
     ended = run_quietly(argv, env=environment, pass_fds=[file.fileno()])
     if ended.returncode != 0:
-        raise PgvowError(f"the restored schema could not be dumped: {ended.stderr}")
+        complaint = f"the restored schema could not be dumped: {ended.stderr}"
+        meaning = meaning_of(None, ended.stderr)
+        known = meaning is not Meaning.UNKNOWN
+        raise no_verdict(meaning, complaint) if known else PgvowError(complaint)
 
 
 def _watched(
@@ -228,9 +236,10 @@ def _entry_at(message: str, wave: Wave) -> int | None:
 def _list_of(entries: Iterable[TocEntry]) -> Iterator[int]:
     """Write a list of entries as pg_restore reads it: a number, a semicolon, a line.
 
-    The file has no name, so that it goes when we do, however that is; its number is yielded.
+    The file has no name, so that it goes when we do, however that is; its number is yielded. Raises
+    NoSpace if the disk of temporary files is full.
     """
-    with tempfile.TemporaryFile("w", encoding="ascii") as file:
+    with temporary_files(), tempfile.TemporaryFile("w", encoding="ascii") as file:
         file.writelines(f"{entry.dump_id};\n" for entry in entries)
         file.flush()
         file.seek(0)

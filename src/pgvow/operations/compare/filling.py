@@ -17,6 +17,7 @@ from psycopg import sql
 from pgvow.archive import Section, definitions_archive, kinds, superuser_entries
 from pgvow.finished_file import open_finished
 from pgvow.postgres.pg_restore import restore_wave
+from pgvow.postgres.private_directories import temporary_files
 from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
 from pgvow.postgres.restorer import change_grants
 from pgvow.postgres.sql import query
@@ -150,7 +151,7 @@ class Filling:
         with open_finished(self.dump) as file:
             archive = definitions_archive(file, [*special, *entries], self.toc.encoding)
         manner = replace(self.manner, alone=True)
-        with tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
+        with temporary_files(), tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
             path = Path(folder) / "owners.dump"
             path.write_bytes(archive)
             wave = Wave(stage, tuple(entries))

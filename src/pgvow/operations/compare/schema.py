@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pgvow.archive import kinds, read_toc
 from pgvow.model import Difference, DifferenceKind
 from pgvow.postgres.pg_restore import dump_schema
+from pgvow.postgres.private_directories import temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,8 +42,8 @@ def compare_schemas(
 
 
 def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
-    """Dump the schema of a database; raises PgvowError with pg_dump's words."""
-    with tempfile.TemporaryFile() as file:
+    """Dump the schema of a database; raises what ``dump_schema`` raises, NoSpace among it."""
+    with temporary_files(), tempfile.TemporaryFile() as file:
         dump_schema(tools, dbname, file)
         file.seek(0)
         return read_toc(file)

@@ -44,7 +44,8 @@ def demo_server(
     installation: Installation, environ: Mapping[str, str]
 ) -> Iterator[ThrowawayServer]:
     """Run a server with an empty database for the demo, and vectors where they can be had."""
-    with ThrowawayServer(installation.bin, settings=lent_vectors(installation, environ)) as server:
+    vectors = lent_vectors(installation, environ)
+    with ThrowawayServer(installation.bin, vectors=vectors) as server:
         server.create_database(DATABASE)
         yield server
 

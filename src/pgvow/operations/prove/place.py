@@ -105,11 +105,11 @@ def chosen_place(
         **_locks(toc),
         **_helpers(options.workers),
         _CONNECTIONS: str(_LEAST_CONNECTIONS + _CONNECTIONS_A_WORKER * options.workers),
-        **lent_vectors(installation, environ),
     }
     # libpq's variables are the user's, and mean another server.
     outside = {name: text for name, text in environ.items() if not name.startswith("PG")}
-    with ThrowawayServer(installation.bin, settings=settings) as server:
+    vectors = lent_vectors(installation, environ)
+    with ThrowawayServer(installation.bin, settings=settings, vectors=vectors) as server:
         yield Chosen(
             tools=Tools(installation, server, outside),
             database="postgres",
