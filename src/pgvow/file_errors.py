@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,50 +13,15 @@ from pgvow.errors import (
     ConfigurationError,
     NoSpace,
     PgvowError,
-    UnreadableFile,
     lack_of_resources,
 )
+from pgvow.finished_file import OF_THE_FILE, read_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-# Of one file, and not of us or the machine. A pipe or a device without anybody is ENXIO.
-_OF_THE_FILE = frozenset(
-    getattr(errno, name)
-    for name in (
-        "EIO", "ESTALE", "ELOOP", "ENAMETOOLONG", "EISDIR", "ENXIO", "EILSEQ", "EUCLEAN", "EBADMSG",
-        "EOVERFLOW", "ENODATA", "EREMOTEIO", "ETIMEDOUT",
-    )
-    if hasattr(errno, name)  # some are Linux's own
-)  # fmt: skip
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@contextmanager
-def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Raise UnreadableFile if it is the file that cannot be read; other errors go through."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _OF_THE_FILE:
-            raise
-        raise unreadable(error, path) from error
-
-
-def unreadable(error: OSError, path: str | os.PathLike[str]) -> UnreadableFile:
-    """Translate a read error that belongs to one file."""
-    place = os.fspath(path)
-    steps = [f"Look at it: ls -ld {shlex.quote(place)}", "Use another backup: pgvow list"]
-    if error.errno in _OF_THE_FILE - {errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.ENXIO}:
-        steps = [
-            "See what the disk says: dmesg | tail, smartctl -a DEVICE",
-            "Copy the file from elsewhere, if there is another copy",
-            *steps[1:],
-        ]
-    return UnreadableFile(
-        f"cannot read {place}: {error.strerror or error}", facts={"File": place}, steps=steps
-    )
 
 
 @contextmanager
@@ -80,8 +44,8 @@ def translated(error: OSError, *, doing: str, path: str | os.PathLike[str]) -> P
     if lack := lack_of_resources(error):
         lack.cause = cause
         return lack
-    if doing == "read" and error.errno in _OF_THE_FILE:
-        return unreadable(error, path)
+    if doing == "read" and error.errno in OF_THE_FILE:
+        return read_refusal(error, path)
     if error.errno == errno.ENOTDIR:
         return ConfigurationError(
             cause,

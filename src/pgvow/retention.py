@@ -145,6 +145,8 @@ def _reasons(series: Sequence[Backup], rules: Rules, now: datetime) -> Iterator[
 
 def unfit(backup: Backup, now: datetime) -> str | None:
     """Say why a backup counts for no rule, and is not removed either; None of a good one."""
+    if backup.status is BackupStatus.UNREADABLE:
+        return f"unreadable: {backup.complaint}"
     if backup.metadata is None or not backup.metadata.pgvow_version or backup.timestamp is None:
         return f"not known to be pgvow's: {backup.complaint or 'its metadata is of another tool'}"
     if backup.status is not BackupStatus.OK:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.model import GlobalsFacts, Metadata, TableFacts
 from pgvow.store import encode, names
+from tests.support.archives import Spec, build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from pgvow.store import Draft
 
 MOMENT = datetime(2025, 1, 27, 14, 30, tzinfo=UTC)
-DUMP = b"PGDMP, as far as this test is concerned"
+DUMP = build(Spec())
+"""An archive without tables."""
 GLOBALS = b"CREATE ROLE app;\n"
 
 

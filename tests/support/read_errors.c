@@ -1,5 +1,6 @@
 /* Makes reads of some files fail with EIO, as a bad sector does: preload it, and name in
-   PGVOW_EIO_NAME the end of the files' names, in PGVOW_EIO_FROM the offset from which on. */
+   PGVOW_EIO_NAME the end of the files' names, in PGVOW_EIO_FROM the offset from which on, and in
+   PGVOW_EIO_ERRNO the number of another error. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -38,7 +39,13 @@ static off_t total(const struct iovec *pieces, int count)
 #define REAL(result, name, arguments) \
     static result (*real) arguments; \
     if (!real) real = (result (*) arguments) dlsym(RTLD_NEXT, #name)
-#define FAIL_IF(bad) do { if (bad) { errno = EIO; return -1; } } while (0)
+#define FAIL_IF(bad) do { if (bad) { errno = chosen_error(); return -1; } } while (0)
+
+static int chosen_error(void)
+{
+    const char *number = getenv("PGVOW_EIO_ERRNO");
+    return number ? atoi(number) : EIO;
+}
 
 ssize_t read(int fd, void *buffer, size_t size)
 {

@@ -296,7 +296,7 @@ def test_a_refusal_of_the_file_system_is_ours(tmp_path: Path) -> None:
 
 
 def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
-    """A proof of other bytes, a broken one, and a named pipe are as good as none."""
+    """A proof of other bytes and a broken one are as good as none; a named pipe is unreadable."""
     facts = backups.metadata()
     dump = backups.place(tmp_path, facts)
     store = LocalStore(tmp_path)
@@ -315,4 +315,6 @@ def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
     assert listed() is None
     proof_path(dump).unlink()
     os.mkfifo(proof_path(dump))
-    assert listed() is None
+    (backup,) = store.list()
+    assert (BackupStatus.UNREADABLE, None) == (backup.status, backup.proof)
+    assert f"cannot read {proof_path(dump)}: it is not a regular file" == backup.complaint

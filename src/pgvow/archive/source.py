@@ -7,7 +7,10 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from pgvow.finished_file import FinishedFile
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
 
@@ -20,13 +23,13 @@ class Source:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._descriptor = _descriptor(file)
+        self._positioned = _positioned(file)
         self.size = file.seek(0, io.SEEK_END)
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to ``size`` bytes from ``offset`` on, none only at the end of the file."""
-        if self._descriptor is not None:
-            return os.pread(self._descriptor, size, offset)
+        if self._positioned is not None:
+            return self._positioned(offset, size)
         with self._lock:
             self._file.seek(offset)
             return self._file.read(size)
@@ -36,9 +39,14 @@ class Source:
         return Window(self, start, end)
 
 
-def _descriptor(file: BinaryIO) -> int | None:
-    """Return where it can be read without moving its position, and without a lock."""
-    return file.fileno() if isinstance(file, (io.BufferedReader, io.FileIO)) else None
+def _positioned(file: BinaryIO) -> Callable[[int, int], bytes] | None:
+    """Return how it is read without moving its position and without a lock, if that is possible."""
+    if isinstance(file, FinishedFile):
+        return file.read_at
+    if not isinstance(file, (io.BufferedReader, io.FileIO)):
+        return None
+    descriptor = file.fileno()
+    return lambda offset, size: os.pread(descriptor, size, offset)
 
 
 class Window:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
-from pgvow.file_errors import reading, refusals
-from pgvow.model import BackupStatus
-from pgvow.operations.verify.recording import record_unreadable
+from pgvow.finished_file import open_finished
+from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
+from pgvow.operations.restore.tool import major_of
+from pgvow.operations.verify.recording import record, record_unreadable
+from pgvow.postgres.majors import NEWEST_TESTED
 from pgvow.retention import Verdict, decide
 from pgvow.store import (
     LocalStore,
@@ -24,16 +27,14 @@ from pgvow.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pgvow.model import Backup
+    from pgvow.model import Backup, Metadata
     from pgvow.retention import Rules
     from pgvow.store.names import Stem
 
 _DUMP = ".dump"
-_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _END_BYTES = 4096
 _Group = tuple[str, str]
 
@@ -153,8 +154,8 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
 def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> tuple[Verdict, ...]:
     """Decide on the backups that are asked for, until what is kept can be read.
 
-    A backup that cannot be read is no reason to remove another: it is recorded as unreadable, and
-    the decision is made again without it.
+    A backup that cannot be read, or is damaged, is no reason to remove another: that is recorded of
+    it, and the decision is made again without it.
     """
     backups = list(store.list())
     looked_at: set[Path] = set()
@@ -162,16 +163,17 @@ def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> tuple[
         verdicts = tuple(_decided(backups, options, now))
         if all(verdict.keep for verdict in verdicts):
             return verdicts
-        causes = {
-            one.path: cause
-            for one in _counted(verdicts, looked_at)
-            if (cause := read_error(one)) is not None
+        flaws = {
+            backup.path: flaw
+            for backup in _counted(verdicts, looked_at)
+            if (flaw := look_at(backup)) is not None
         }
-        if not causes:
+        if not flaws:
             return verdicts
-        if not options.dry_run:
-            _record(backups, causes)
-        backups = [_marked(backup, causes.get(backup.path)) for backup in backups]
+        for backup in backups:
+            if backup.path in flaws and not options.dry_run:
+                _record(backup, flaws[backup.path])
+        backups = [_marked(backup, flaws.get(backup.path)) for backup in backups]
 
 
 def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Backup]:
@@ -183,45 +185,83 @@ def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Back
             yield backup
 
 
-def read_error(backup: Backup) -> str | None:
-    """Open a backup and read both of its ends; returns why that fails, or None.
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why a backup does not count: it cannot be read, or differs from what was written.
+
+    ``difference`` is the evidence that its bytes are damaged; ``is_unreadable`` if the file cannot
+    be read, which is none. Neither: it cannot be told here, and nothing is recorded.
+    """
+
+    cause: str
+    difference: Difference | None = None
+    is_unreadable: bool = False
+
+
+def look_at(backup: Backup) -> Flaw | None:
+    """Open a backup and read both of its ends; returns what is wrong with it, or None.
 
     Raises PgvowError for what is no fault of the file: no memory, no file handles.
     """
-    path = backup.path
+    path, metadata = backup.path, backup.metadata
     try:
-        with (
-            refusals("look into", path),
-            reading(path),
-            os.fdopen(os.open(path, _READ_ONLY), "rb") as file,
-        ):
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode) or about.st_size != backup.size_bytes:
-                return f"cannot read {path}: it is not the file that was listed"
-            read_toc(file)
-            file.seek(-min(_END_BYTES, about.st_size), os.SEEK_END)
+        with open_finished(path) as file:
+            if file.size != backup.size_bytes:
+                return Flaw(f"{path}: it is not the file that was listed")
+            digest = read_toc(file).digest
+            file.seek(-min(_END_BYTES, file.size), os.SEEK_END)
             file.read()
+    except FileNotFoundError:
+        return Flaw(f"{path}: it was removed since it was listed")
     except (UnreadableFile, AccessDenied) as error:
-        return error.cause
-    except ArchiveTooNew:
-        return None  # made by a newer pg_dump: whole, as far as we can see
+        return Flaw(error.cause, is_unreadable=True)
     except ArchiveError as error:
-        return f"cannot read {path}: {error}"
-    return None
+        if isinstance(error, ArchiveTooNew) and _is_of_newer_major(metadata):
+            return None  # whole, as far as we can see
+        return _damaged(path, "readable", error.cause)
+    written = metadata.toc.digest if metadata is not None and metadata.toc is not None else digest
+    is_same = written == digest
+    return None if is_same else _damaged(path, f"digest {written}", f"digest {digest}")
 
 
-def _record(backups: Sequence[Backup], causes: Mapping[Path, str]) -> None:
-    for backup in backups:
-        if backup.path in causes and backup.metadata is not None:
-            record_unreadable(
-                backup.path, backup.metadata, causes[backup.path], warn=lambda _: None
-            )
+def _is_of_newer_major(metadata: Metadata | None) -> bool:
+    """Return whether a newer pg_dump wrote it than those whose archives we know."""
+    return metadata is not None and major_of(metadata.pg_dump_version) > NEWEST_TESTED
 
 
-def _marked(backup: Backup, cause: str | None) -> Backup:
-    if cause is None:
+def _damaged(path: Path, expected: str, found: str) -> Flaw:
+    difference = Difference(DifferenceKind.CONTENTS, "the table of contents", expected, found)
+    return Flaw(f"{path}: {difference}", difference)
+
+
+def _record(backup: Backup, flaw: Flaw) -> None:
+    """Keep a flaw beside the backup, as far as the directory may be written."""
+    if backup.metadata is None:
+        return
+    if flaw.is_unreadable:
+        record_unreadable(backup.path, backup.metadata, flaw.cause, warn=lambda _: None)
+    if flaw.difference is not None:
+        record(backup.path, backup.metadata, _evidence(flaw.difference), warn=lambda _: None)
+
+
+def _evidence(difference: Difference) -> Evidence:
+    return Evidence(
+        level=Level.VERIFIED,
+        at=datetime.now(UTC).replace(microsecond=0),
+        seconds=0.0,
+        differences=(difference,),
+        pgvow_version=__version__,
+    )
+
+
+def _marked(backup: Backup, flaw: Flaw | None) -> Backup:
+    if flaw is None:
         return backup
-    return replace(backup, status=BackupStatus.UNREADABLE, complaint=cause)
+    if flaw.difference is not None:
+        checksum = backup.metadata.checksum_sha256 if backup.metadata else ""
+        proof = backup.proof or Proof(backup.path.name, checksum)
+        return replace(backup, proof=proof.after(_evidence(flaw.difference)), complaint=flaw.cause)
+    return replace(backup, status=BackupStatus.UNREADABLE, complaint=flaw.cause)
 
 
 def _decided(backups: Sequence[Backup], options: PruneOptions, now: datetime) -> Iterator[Verdict]:

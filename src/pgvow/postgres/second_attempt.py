@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow.archive import ArchiveError, copy_text
+from pgvow.errors import UnreadableFile
+from pgvow.finished_file import open_finished
 from pgvow.postgres.sql import query
 from pgvow.postgres.tool_stderr import quoted_statement
 
@@ -52,7 +54,7 @@ def sqlstate_again(session: Session, dump: Path, toc: TableOfContents, entry: En
         _restore(session, dump, toc, entry)
     except psycopg.Error as error:
         return error.sqlstate
-    except (ArchiveError, OSError):
+    except (ArchiveError, UnreadableFile, OSError):
         return None
     finally:
         with suppress(psycopg.Error):
@@ -65,7 +67,7 @@ def _restore(session: Session, dump: Path, toc: TableOfContents, entry: Entry) -
         session.execute(_bytes(entry.defn))
         return
     statement = _bytes(entry.copy_stmt.strip().removesuffix(";"))
-    with dump.open("rb") as file, session.cursor() as cursor, cursor.copy(statement) as copy:
+    with open_finished(dump) as file, session.cursor() as cursor, cursor.copy(statement) as copy:
         for piece in copy_text(file, toc, entry):
             copy.write(piece)
 

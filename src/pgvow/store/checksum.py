@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING
 
 from pgvow.file_errors import refusals
+from pgvow.finished_file import Positioned, open_finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,24 +21,21 @@ def sha256_file(
     """Return a file's SHA-256 in hexadecimal and its size in bytes, as read.
 
     A descriptor is read from the file's start, and its position stays where it was. ``on_bytes``
-    is told the length of every piece. Raises AccessDenied or PgvowError.
+    is told the length of every piece. A path is that of a finished backup's file: raises what
+    ``open_finished`` raises, and PgvowError if it is missing.
     """
     if isinstance(path_or_fd, int):
         with refusals("read", f"/dev/fd/{path_or_fd}"):
-            return _sha256(path_or_fd, on_bytes)
-    with refusals("read", path_or_fd):
-        fd = os.open(path_or_fd, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return _sha256(fd, on_bytes)
-        finally:
-            os.close(fd)
+            return _sha256(Positioned(path_or_fd), on_bytes)
+    with refusals("read", path_or_fd), open_finished(path_or_fd) as file:
+        return _sha256(file.raw, on_bytes)
 
 
-def _sha256(fd: int, on_bytes: Callable[[int], None] | None) -> tuple[str, int]:
+def _sha256(file: Positioned, on_bytes: Callable[[int], None] | None) -> tuple[str, int]:
     digest = hashlib.sha256(usedforsecurity=False)
     piece = memoryview(bytearray(PIECE))
     size = 0
-    while count := os.preadv(fd, [piece], size):
+    while count := file.readinto(piece):
         digest.update(piece[:count])
         size += count
         if on_bytes is not None:

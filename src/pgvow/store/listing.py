@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pgvow.errors import NoResources, PgvowError
 from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, Metadata
 from pgvow.store import names
@@ -25,7 +26,8 @@ def list_backups(directory: Path) -> list[Backup]:
     """List every dump and every metadata file, newest first; those without a moment come last.
 
     What is half-made is not listed, nor are hidden files. A missing directory has no backups.
-    Raises AccessDenied or PgvowError where the directory cannot be read.
+    A file that cannot be read makes its own backup unreadable. Raises AccessDenied or PgvowError if
+    the directory cannot be read, NoResources for a lack of memory or file handles.
     """
     with refusals("read the directory", directory):
         try:
@@ -67,17 +69,26 @@ def _backup(directory: Path, place: str, base: str, found: set[str]) -> Backup |
     backup = _describe(directory / (base + names.DUMP), metadata, size, no_dump)
     if size is None and _is_unreadable(dump_path):
         backup = replace(backup, status=BackupStatus.UNREADABLE)
-    return _with_proof(backup, dump_path) if base + names.PROOF in found else backup
+    if backup.status is not BackupStatus.OK or base + names.PROOF not in found:
+        return backup
+    return _with_proof(backup, dump_path)
 
 
 def _with_proof(backup: Backup, dump_path: str) -> Backup:
-    """Add what a restore showed, if it was of this very dump; a broken proof is as good as none."""
+    """Add what checks showed, if they were of this very dump; a broken proof is as good as none.
+
+    One that cannot be read may say that a check failed: the backup is unreadable then.
+    """
     try:
         proof = load_proof(dump_path)
-    except (ProofError, OSError):
+    except ProofError:
         return backup
+    except NoResources:
+        raise
+    except PgvowError as error:
+        return replace(backup, status=BackupStatus.UNREADABLE, complaint=error.cause)
     metadata = backup.metadata
-    if proof is None or metadata is None or backup.status is not BackupStatus.OK:
+    if proof is None or metadata is None:
         return backup
     if proof.checksum_sha256 != metadata.checksum_sha256:
         return backup
@@ -87,13 +98,14 @@ def _with_proof(backup: Backup, dump_path: str) -> Backup:
     return replace(backup, proof=proof, status=status, complaint=complaint)
 
 
-def _read(metadata_path: str, dump_name: str) -> Metadata | MetadataError:
+def _read(metadata_path: str, dump_name: str) -> Metadata | PgvowError:
+    """Return the metadata, the MetadataError of broken ones, or why they cannot be read."""
     try:
         metadata = read_metadata(metadata_path)
-    except MetadataError as error:
+    except NoResources:
+        raise  # that says nothing of the file
+    except PgvowError as error:
         return error
-    except OSError as error:
-        return MetadataError([f"cannot be read: {error.strerror}"])
     if metadata.backup_file != dump_name:
         return MetadataError([f"is of another file: {metadata.backup_file!a}"])
     return metadata
@@ -126,9 +138,9 @@ def _is_unreadable(path: str) -> bool:
 
 
 def _describe(
-    path: Path, metadata: Metadata | MetadataError, size: int | None, no_dump: str
+    path: Path, metadata: Metadata | PgvowError, size: int | None, no_dump: str
 ) -> Backup:
-    if isinstance(metadata, MetadataError):
+    if isinstance(metadata, PgvowError):
         return _without_metadata(path, metadata, size, no_dump)
     status, complaint = BackupStatus.OK, None
     if size is None:
@@ -148,10 +160,11 @@ def _describe(
     )
 
 
-def _without_metadata(path: Path, error: MetadataError, size: int | None, no_dump: str) -> Backup:
+def _without_metadata(path: Path, error: PgvowError, size: int | None, no_dump: str) -> Backup:
     """Describe a dump by its name, as far as that says anything."""
     complaints = [no_dump, error.cause] if size is None else [error.cause]
-    status = BackupStatus.METADATA_BROKEN
+    is_broken = isinstance(error, MetadataError)
+    status = BackupStatus.METADATA_BROKEN if is_broken else BackupStatus.UNREADABLE
     if isinstance(error, MetadataMissingError):
         status = BackupStatus.METADATA_MISSING if size is not None else BackupStatus.DUMP_MISSING
     stem = names.parse_stem(path.name.removesuffix(names.DUMP))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pgvow import durable
 from pgvow.errors import BackupFailed
+from pgvow.finished_file import Positioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ class OpenedFile:
 
     def reader(self) -> io.BufferedReader:
         """Open it for reading from the start, without moving a position that others have too."""
-        return io.BufferedReader(_Positioned(self.fd), 1 << 20)
+        return io.BufferedReader(Positioned(self.fd), 1 << 20)
 
     @contextmanager
     def writer(self) -> Iterator[BinaryIO]:
@@ -96,39 +97,6 @@ class OpenedFile:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-
-class _Positioned(io.RawIOBase):
-    """A descriptor, read with a position of our own."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        count = os.preadv(self._fd, [buffer], self._position)
-        self._position += count
-        return count
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size()}[whence]
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def _size(self) -> int:
-        return os.fstat(self._fd).st_size
 
 
 class OpenedDirectory:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pgvow import durable
 from pgvow.errors import VerificationFailed
 from pgvow.file_errors import refusals
+from pgvow.finished_file import read_finished
 from pgvow.json_reader import Reader, parse
 from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
 from pgvow.store import names
@@ -158,8 +159,9 @@ def mark_unreadable(dump: Path, checksum_sha256: str, unreadable: Unreadable) ->
 def _change(dump: Path, checksum_sha256: str, change: Callable[[Proof], Proof]) -> Proof:
     """Read the proof beside a dump, change it, and write it anew.
 
-    The file is its owner's only, and appears whole or not at all. What an older one says of other
-    bytes, or cannot be read, is dropped. Raises AccessDenied, NoSpace, PgvowError or ProofError.
+    The file is its owner's only, and appears whole or not at all. An older one is dropped if it is
+    of other bytes or broken; one that cannot be read stays, for it may say that a check failed.
+    Raises UnreadableFile, AccessDenied, NoSpace, PgvowError or ProofError.
     """
     path = proof_path(dump)
     with refusals("write", path), _partial_locked(partial(path)) as fd:
@@ -216,18 +218,17 @@ def _is_still(fd: int, path: Path) -> bool:
 
 
 def load_proof(dump: Path | str) -> Proof | None:
-    """Read the proof beside a dump; None where there is none. Raises ProofError and OSError."""
+    """Read the proof beside a dump; None if there is none.
+
+    Raises ProofError if it is broken, UnreadableFile or AccessDenied if it cannot be read, and
+    PgvowError for other errors of the system.
+    """
     text = os.fspath(dump)
     folder, slash, name = text.rpartition("/")
     try:
-        fd = os.open(
-            f"{folder}{slash}{names.proof_name(name)}",
-            os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC,
-        )
+        data = read_finished(f"{folder}{slash}{names.proof_name(name)}", largest=_LARGEST)
     except FileNotFoundError:
         return None
-    with os.fdopen(fd, "rb") as file:
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
+    if data is None:
         raise ProofError(["is too large for a proof"])
     return decode_proof(data)

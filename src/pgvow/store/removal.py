@@ -16,16 +16,19 @@ It happens with the lock of the backup's group held, and with the dump locked ag
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 from typing import TYPE_CHECKING, TypeAlias
 
 from pgvow import durable
+from pgvow.errors import UnreadableFile
 from pgvow.file_errors import refusals
 from pgvow.store import names
 from pgvow.store.files import Files, exists
 from pgvow.store.in_use import being_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -43,8 +46,9 @@ def remove_dump(files: Files) -> None:
 
 def remove_rest(files: Files) -> None:
     """Remove what lies beside it."""
-    files.globals.unlink(missing_ok=True)
-    files.proof.unlink(missing_ok=True)
+    for path in (files.globals, files.proof):
+        if not _is_folder(path):  # not of our making: it stays, and stops nothing
+            path.unlink(missing_ok=True)
 
 
 def sync_names(files: Files) -> None:
@@ -83,11 +87,28 @@ def remove(directory: Path, stem: str, *, may_go: Callable[[], bool] = lambda: T
 
 def _remove(files: Files) -> int:
     paths = (files.dump, files.globals, files.proof, files.metadata, files.removing)
+    _refuse_folders(paths)
     size = sum(path.lstat().st_size for path in paths if exists(path))
     with refusals("remove", files.dump):
         for step in STEPS:
             step(files)
     return size
+
+
+def _refuse_folders(paths: Sequence[Path]) -> None:
+    """Raise UnreadableFile, before the first step, for a folder in the place of a file."""
+    *others, metadata, _ = paths
+    for path in (*others, metadata) if exists(metadata) else ():
+        if _is_folder(path):
+            raise UnreadableFile(
+                f"cannot remove {path}: it is a folder",
+                facts={"File": str(path)},
+                steps=[f"Look into it, and move it elsewhere: ls -la {shlex.quote(str(path))}"],
+            )
+
+
+def _is_folder(path: Path) -> bool:
+    return exists(path) and stat.S_ISDIR(path.lstat().st_mode)
 
 
 def begun(directory: Path) -> list[str]:

@@ -23,7 +23,8 @@ from pgvow.cli.patience import patient
 from pgvow.cli.printing import print_result
 from pgvow.cli.progress import TerminalProgress
 from pgvow.cli.watch import ended
-from pgvow.errors import BackupFailed, PgvowError, VerificationFailed
+from pgvow.errors import BackupFailed, NoVerdict, PgvowError, VerificationFailed
+from pgvow.operations.verify.verification import exit_code
 from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from pgvow.cli.watch import Watch
     from pgvow.model import Backup
-    from pgvow.operations.verify import Verification
+    from pgvow.operations.verify.verification import Verification
 
 
 def backup(arguments: argparse.Namespace) -> int:
@@ -150,18 +151,20 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
             progress=timed,
             deep=arguments.deep,
         )
-    good = all(result.passed for result in results)
-    if not good:
+    code = exit_code(results)
+    if code:
         failures = [failure for result in results for failure in _failures(result)]
-        arguments.watch.differs(VerificationFailed.title, failures)
+        is_failure = code == VerificationFailed.exit_code
+        title = VerificationFailed.title if is_failure else NoVerdict.title
+        arguments.watch.differs(title, failures)
     _record_each(arguments.watch, results)
     print_result(
         arguments,
         lambda: [verification_object(result) for result in results],
         lambda: verifications_text(results, directories),
-        good=good,
+        good=not code,
     )
-    return 0 if good else VerificationFailed.exit_code
+    return code
 
 
 def _record_each(watch: Watch, results: Sequence[Verification]) -> None:
@@ -174,9 +177,11 @@ def _record_each(watch: Watch, results: Sequence[Verification]) -> None:
     for (directory, environment, database, selection), its in found.items():
         failures = [failure for result in its for failure in _failures(result)]
         bad = [result for result in its if not result.passed]
+        lacks = [one.refusal for one in bad if one.refusal and one.no_verdict is not None]
+        error = type(lacks[0]) if bad and len(lacks) == len(bad) else VerificationFailed
         watch.part(
             directory,
-            **ended(VerificationFailed, failures if bad else None),
+            **ended(error, failures if bad else None),
             environment=environment,
             database=database,
             selection=selection,

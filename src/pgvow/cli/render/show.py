@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pgvow.cli.console import FAINT, WARNING, printable, styled
+from pgvow.cli.console import BAD, FAINT, WARNING, printable, styled
 from pgvow.cli.render.as_json import plain
 from pgvow.cli.render.parts import part_rows
 from pgvow.cli.render.units import moment, size
@@ -40,6 +40,8 @@ def _summary(result: Shown) -> Text:
     if facts.complaint:
         text.append(styled("!", WARNING)).append(f" {printable(facts.complaint)}:")
         text.append(" rows and sizes are from reading the archive\n\n")
+    for cause in result.unreadable:
+        text.append(styled("✗", BAD)).append(f" unreadable: {printable(cause)}\n\n")
     for name, value in _lines(result):
         text.append(f"{name + ':':<15}{printable(value)}\n")
     return text
@@ -176,6 +178,7 @@ def shown_object(result: Shown) -> dict[str, Any]:
         "encoding": facts.toc.encoding,
         "facts_from": facts.origin.value,
         "complaint": facts.complaint,
+        "unreadable": list(result.unreadable),
         "level": plain(result.level),
         "proof": plain(result.proof),
         "tables": [{"table": table.key, **plain(table)} for table in result.tables],

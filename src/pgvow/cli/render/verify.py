@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pgvow.operations.verify import Check, Verification
     from pgvow.operations.verify.deep import DeepCheck
+    from pgvow.operations.verify.verification import Check, Verification
 
 _LINES_SHOWN = 5
 
@@ -30,6 +30,8 @@ _LABELS = {
     "structure": "Structure",
     "globals": "Globals",
     "contents": "Contents",
+    "proof": "Proof",
+    "verdict": "No verdict",
 }
 
 
@@ -89,6 +91,8 @@ def _line(check: Check) -> str:
 
 
 def _steps(result: Verification) -> list[str]:
+    if result.refusal is not None and result.refusal.steps:
+        return list(result.refusal.steps)
     failed = {check.name for check in result.checks if not check.passed}
     if "file" in failed:
         return ["Check the path", "See what there is: python3 backup_db.py --list"]
@@ -116,8 +120,10 @@ def verifications_text(results: Sequence[Verification], directories: Sequence[Pa
         for check in result.checks:
             if not check.passed:
                 text.append(f"  {_line(check)}\n")
-    bad = sum(not result.passed for result in results)
-    return text.append(f"\n{len(results)} verified, {bad} failed")
+    unknown = sum(result.no_verdict is not None for result in results)
+    bad = sum(not result.passed for result in results) - unknown
+    text.append(f"\n{len(results) - unknown} verified, {bad} failed")
+    return text.append(f", {unknown} without a verdict") if unknown else text
 
 
 def _part(result: Verification) -> str:
@@ -133,6 +139,8 @@ def verification_object(result: Verification) -> dict[str, Any]:
         "size_bytes": result.size_bytes,
         "checks": plain(result.checks),
         "level": plain(result.proof.level) if result.proof else None,
+        "unreadable": result.unreadable,
+        "no_verdict": result.no_verdict,
         "warnings": list(result.warnings),
         "metadata": plain(result.metadata),
         "tables": plain(result.deep.tables) if result.deep else None,

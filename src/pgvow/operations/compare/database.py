@@ -18,6 +18,7 @@ from pgvow.archive import (
     read_toc,
 )
 from pgvow.errors import CannotBeProven, PgvowError
+from pgvow.finished_file import open_finished
 from pgvow.model import Difference, DifferenceKind, table_key
 from pgvow.operations.compare.expected import (
     Expected,
@@ -91,7 +92,7 @@ def compare_database(
     what makes texts comparable, ArchiveError, and PgvowError with the server's words.
     """
     try:
-        with dump.open("rb") as file:
+        with open_finished(dump) as file:
             toc = read_toc(file)
             known = completed(metadata, file)
         found = _Comparing(session, more, known, dump, toc, progress, make_pipe).run()
@@ -296,7 +297,7 @@ class _Comparing:
         """
         places = [part.target.columns.index(column) for column in columns]
         ordered, unordered = CopyDigest(), UnorderedDigest(places)
-        with self.dump.open("rb") as file:
+        with open_finished(self.dump) as file:
             for piece in copy_text(file, self.toc, part.entry):
                 ordered.update(piece)
                 unordered.update(piece)

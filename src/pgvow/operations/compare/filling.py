@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from pgvow.archive import Section, definitions_archive, superuser_entries
+from pgvow.finished_file import open_finished
 from pgvow.postgres.pg_restore import restore_wave
 from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
 from pgvow.postgres.restorer import change_grants
@@ -149,7 +150,7 @@ class Filling:
             for entry in self.toc.entries
             if entry.desc in _SPECIAL or (entry.desc == _LARGE_OBJECTS and entry.dump_id in leaning)
         ]
-        with self.dump.open("rb") as file:
+        with open_finished(self.dump) as file:
             archive = definitions_archive(file, [*special, *entries], self.toc.encoding)
         manner = replace(self.manner, alone=True)
         with tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:

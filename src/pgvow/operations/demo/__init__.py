@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pgvow.operations.backup import BackupResult
-    from pgvow.operations.verify import Verification
+    from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
 

@@ -29,6 +29,12 @@ def good_backups(backups: Sequence[Backup], now: datetime) -> list[Backup]:
     return [backup for backup in backups if unfit(backup, now) is None]
 
 
+def is_known(backup: Backup) -> bool:
+    """Return whether it is known of which database it is: by its name if it cannot be read."""
+    is_unreadable = backup.status is BackupStatus.UNREADABLE
+    return backup.metadata is not None or (is_unreadable and backup.environment is not None)
+
+
 def proven_at(backup: Backup) -> datetime | None:
     """When it was last shown to come back."""
     passed = backup.proof.passed if backup.proof else ()
@@ -97,7 +103,7 @@ def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
     """Backups of ours that are damaged, or whose last check failed."""
     for backup in backups:
         reason = unfit(backup, now)
-        is_ours = backup.metadata is not None and backup.metadata.pgvow_version
+        is_ours = is_known(backup) and (not backup.metadata or backup.metadata.pgvow_version)
         if reason is None or not is_ours or reason.startswith("from the future"):
             continue
         if backup.status is BackupStatus.DUMP_MISSING:

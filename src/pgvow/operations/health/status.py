@@ -159,7 +159,7 @@ class _Directory:
         found = {
             (backup.environment or "", backup.database or "")
             for backup in self._backups
-            if backup.metadata is not None
+            if look.is_known(backup)
         }
         keys: dict[_Key, None] = dict.fromkeys(sorted(found))
         expected = [environment] if environment else self._expected()

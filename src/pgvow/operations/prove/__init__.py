@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow import __version__
-from pgvow.errors import ConfigurationError, PgvowError, UnreadableFile
-from pgvow.file_errors import reading
+from pgvow.errors import AccessDenied, ConfigurationError, PgvowError, UnreadableFile
 from pgvow.model import BackupStatus, Evidence, Level, is_partial, level_reached
 from pgvow.operations.prove.evidence import translated
 from pgvow.operations.prove.file import checked_aside, contents, described, now
@@ -122,13 +121,12 @@ def prove_backup(
     a server or a tool refuses otherwise.
     """
     with being_read(path):
-        metadata = described(path)
+        metadata = described(path, progress)
         try:
-            with reading(path):
-                toc = contents(path, metadata, progress)
+            toc = contents(path, metadata, progress)
             run = Run(path, metadata, toc, options, progress, between)
             evidence = _shown(run, pg_bin, environ)
-        except UnreadableFile as error:
+        except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(path):  # and not a file on another disk
                 record_unreadable(path, metadata, error.cause, warn=progress.warn)
             raise

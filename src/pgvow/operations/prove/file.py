@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
-from pgvow.errors import UnreadableFile, VerificationFailed
-from pgvow.file_errors import refusals
+from pgvow.errors import AccessDenied, PgvowError, VerificationFailed
+from pgvow.finished_file import open_finished, size_of
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.verify.hashing import hash_file
-from pgvow.operations.verify.recording import record
+from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.store import load_metadata
 
 if TYPE_CHECKING:
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
 
 
-def described(path: Path) -> Metadata:
+def described(path: Path, progress: Progress) -> Metadata:
     """Read the metadata of a dump; raises VerificationFailed without a dump or metadata."""
-    with refusals("read", path):
-        if path.is_file():
-            return load_metadata(path)
-        if path.exists():
-            raise UnreadableFile(
-                f"cannot read {path}: it is not a regular file", facts={"File": str(path)}
-            )
-    raise VerificationFailed("no such file", facts={"File": str(path)})
+    try:
+        size_of(path)
+    except FileNotFoundError:
+        raise VerificationFailed("no such file", facts={"File": str(path)}) from None
+    except AccessDenied as error:
+        with suppress(PgvowError):
+            record_unreadable(path, load_metadata(path), error.cause, warn=progress.warn)
+        raise
+    return load_metadata(path)
 
 
 @contextmanager
@@ -90,7 +91,7 @@ def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfConte
     """
     started = time.monotonic()
     try:
-        with path.open("rb") as file:
+        with open_finished(path) as file:
             return read_toc(file)
     except ArchiveTooNew:
         raise  # nothing is shown of the file by our not being able to read it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
+from pgvow.finished_file import open_finished
 from pgvow.model import DEV
 from pgvow.operations.compare.filling import is_given_away
 from pgvow.operations.restore.list import database_definition, select
@@ -156,7 +157,7 @@ def prepared(
         server_major=server.major,
         made_by=major_of(metadata.pg_dump_version),
     )
-    with options.file.open("rb") as file:
+    with open_finished(options.file) as file:
         toc = mapped(read_toc(file), options.owner_map)
     definition = database_definition(toc)
     selection = select(toc, options.tables, superuser=server.is_superuser)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.file_errors import refusals
+from pgvow.errors import ConfigurationError, PgvowError, VerificationFailed
+from pgvow.finished_file import read_finished
 from pgvow.postgres.statements import statements, words
-from pgvow.small_file import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,9 +50,7 @@ def restore_globals(run: Run) -> None:
         )
     path = dump.with_name(kept.file)
     known = Known(databases.role_names(), databases.tablespace_names())
-    with refusals("read", path):
-        text = read_small(path, largest=_LARGEST).decode("utf-8", "surrogateescape")
-    script = tuple(wanted(text, known))
+    script = tuple(wanted(_text(path), known))
     with databases.session.transaction():
         _run(databases, (one for one in script if not _is_of_tablespace(one)), path)
     run.made_roles = tuple(sorted(databases.role_names() - known.roles))
@@ -61,6 +58,26 @@ def restore_globals(run: Run) -> None:
         run.warn(f"created roles: {', '.join(run.made_roles)}")
     if not run.options.no_tablespaces:
         _run(databases, filter(_is_of_tablespace, script), path)
+
+
+def _text(path: Path) -> str:
+    """Read the script; raises what ``open_finished`` raises, and VerificationFailed."""
+    steps = ["Create the roles yourself, or let everything belong to one: --no-owner"]
+    try:
+        data = read_finished(path, largest=_LARGEST)
+    except FileNotFoundError:
+        raise VerificationFailed(
+            f"there is no {path.name}, in which the roles were kept",
+            facts={"Globals": str(path)},
+            steps=steps,
+        ) from None
+    if data is None:
+        raise VerificationFailed(
+            f"{path.name} has more than {_LARGEST:,} bytes",
+            facts={"Globals": str(path)},
+            steps=steps,
+        )
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _run(databases: Databases, script: Iterable[Statement], path: Path) -> None:

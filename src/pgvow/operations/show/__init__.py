@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive import roles_named
+from pgvow.errors import AccessDenied, UnreadableFile
 from pgvow.model import level_reached
 from pgvow.operations.show.contents import read_facts
 from pgvow.operations.show.stock_commands import stock_restore
@@ -34,6 +35,7 @@ class Shown:
 
     ``tables`` are the largest first. ``environment`` and ``moment`` are None where neither metadata
     nor the file's name tell; ``objects`` counts the entries of each kind, the most frequent first.
+    ``unreadable`` has the causes for which metadata or proof cannot be read.
     """
 
     facts: BackupFacts
@@ -47,6 +49,7 @@ class Shown:
     globals_file: Path | None
     proof: Proof | None
     restore: StockRestore
+    unreadable: tuple[str, ...] = ()
 
     @property
     def level(self) -> Level | None:
@@ -64,6 +67,12 @@ def show_backup(path: Path, *, progress: Progress) -> Shown:
     stem = parse_stem(path.name.removesuffix(DUMP))
     known = facts.metadata
     globals_file = _globals(facts)
+    unreadable = [facts.unreadable] if facts.unreadable else []
+    try:
+        proof = _proof(facts)
+    except (UnreadableFile, AccessDenied) as error:
+        proof = None
+        unreadable.append(error.cause)
     return Shown(
         facts=facts,
         database=known.database_name if known else facts.toc.header.database,
@@ -74,8 +83,9 @@ def show_backup(path: Path, *, progress: Progress) -> Shown:
         roles=tuple(sorted(roles_named(facts.toc))),
         extensions=_extensions(facts),
         globals_file=globals_file,
-        proof=_proof(facts),
+        proof=proof,
         restore=stock_restore(path, facts.toc, globals_file),
+        unreadable=tuple(unreadable),
     )
 
 
@@ -105,7 +115,7 @@ def _proof(facts: BackupFacts) -> Proof | None:
     """Load what checks showed of this very file; a broken proof is as good as none."""
     try:
         proof = load_proof(facts.path)
-    except (ProofError, OSError):
+    except ProofError:
         return None
     if proof is None or facts.metadata is None:
         return None

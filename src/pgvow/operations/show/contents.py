@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.archive import read_archive, read_toc, sequence_positions
-from pgvow.errors import VerificationFailed
-from pgvow.file_errors import refusals
+from pgvow.errors import AccessDenied, UnreadableFile, VerificationFailed
+from pgvow.finished_file import open_finished
 from pgvow.model import table_key
 from pgvow.store import MetadataError, MetadataMissingError, load_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from typing import BinaryIO
 
     from pgvow.archive import Contents, Entry, SequencePosition, TableContents, TableOfContents
+    from pgvow.finished_file import FinishedFile
     from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
 
@@ -73,7 +70,8 @@ class LargeObjectTotals:
 class BackupFacts:
     """A backup without a server. ``metadata`` is None where there is none that fits the file.
 
-    ``complaint`` says why; ``large_objects`` is None where the archive has none.
+    ``complaint`` says why, ``unreadable`` if that is because they cannot be read;
+    ``large_objects`` is None where the archive has none.
     """
 
     path: Path
@@ -85,41 +83,26 @@ class BackupFacts:
     tables: tuple[TableRows, ...]
     sequences: tuple[SequencePosition, ...]
     large_objects: LargeObjectTotals | None
+    unreadable: str | None = None
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[FinishedFile]:
     """Open a dump for reading at any place.
 
-    Raises NotABackupFile for what is missing or no regular file, AccessDenied, ArchiveError (by
-    whoever reads) and PgvowError where the disk fails.
+    Raises NotABackupFile if it is missing, UnreadableFile if it is no regular file or the disk
+    fails, AccessDenied, PgvowError, and ArchiveError in the block.
     """
-    with refusals("read", path), _regular(path) as file:
-        yield file
-
-
-@contextmanager
-def _regular(path: Path) -> Iterator[BinaryIO]:
     try:
-        # A named pipe would otherwise wait for somebody to write into it.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-            raise
-        raise _refused(path, "there is no such file") from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise _refused(path, "it is not a regular file")
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+        finished = open_finished(path)
+    except FileNotFoundError:
+        raise NotABackupFile(
+            f"{path}: there is no such file",
+            facts={"File": str(path)},
+            steps=["Give the .dump file of a backup", "See what there is: pgvow list"],
+        ) from None
+    with finished as file:
         yield file
-
-
-def _refused(path: Path, complaint: str) -> NotABackupFile:
-    return NotABackupFile(
-        f"{path}: {complaint}",
-        facts={"File": str(path)},
-        steps=["Give the .dump file of a backup", "See what there is: pgvow list"],
-    )
 
 
 def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupFacts:
@@ -129,8 +112,12 @@ def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupF
     """
     with opened(path) as file:
         toc = read_toc(file)
-        size = os.fstat(file.fileno()).st_size
-        metadata, complaint = _metadata(path, toc, size)
+        size = file.size
+        unreadable = None
+        try:
+            metadata, complaint = _metadata(path, toc, size)
+        except (UnreadableFile, AccessDenied) as error:
+            metadata, complaint, unreadable = None, "its metadata cannot be read", error.cause
         known = _from_metadata(toc, metadata, fingerprints=fingerprints) if metadata else None
         if metadata is None or known is None:
             contents = read_archive(file, progress=progress)
@@ -148,6 +135,7 @@ def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupF
         tables=known,
         sequences=sequence_positions(toc),
         large_objects=large_objects,
+        unreadable=unreadable,
     )
 
 

@@ -1,79 +1,52 @@
-"""Check one backup against what its metadata says."""
+"""Check one backup, or all of them, against what the metadata says."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, OtherFormat, read_toc
-from pgvow.errors import AccessDenied, PgvowError, ToolUnsuitable, UnreadableFile
-from pgvow.file_errors import reading, refusals
-from pgvow.model import Difference, DifferenceKind, Evidence, Level
+from pgvow.errors import (
+    AccessDenied,
+    Interrupted,
+    PgvowError,
+    Stalled,
+    ToolUnsuitable,
+    UnreadableFile,
+    lack_of_resources,
+)
+from pgvow.finished_file import open_finished, size_of
 from pgvow.operations.verify.hashing import hash_file
 from pgvow.operations.verify.recording import record, record_unreadable
+from pgvow.operations.verify.verification import Check, Verification, evidence_of, missed
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.listing import complaint_of, listing_complaint, start_listing
 from pgvow.progress import Silent
 from pgvow.store import (
     LocalStore,
     MetadataError,
+    ProofError,
     being_read,
     load_metadata,
+    load_proof,
+    proof_path,
     sha256_file,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pgvow.model import Metadata, Proof
+    from pgvow.model import Metadata
     from pgvow.operations.verify.deep import DeepCheck
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at: what it should be, what it is."""
-
-    name: str
-    passed: bool
-    expected: str
-    found: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """All that was looked at in one backup. ``passed`` only where every check passed.
-
-    ``proof`` is all that has been shown of it by now, None where that could not be kept.
-    ``unreadable`` is why the file cannot be read, if it cannot: no evidence against its data.
-    """
-
-    path: Path
-    checks: tuple[Check, ...]
-    metadata: Metadata | None
-    size_bytes: int | None
-    deep: DeepCheck | None = None
-    proof: Proof | None = None
-    warnings: tuple[str, ...] = ()
-    unreadable: str | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
-
-    def check(self, name: str) -> Check | None:
-        """Find a check by its name; None where it was not reached."""
-        return next((check for check in self.checks if check.name == name), None)
 
 
 def verify_backup(
@@ -91,20 +64,71 @@ def verify_backup(
     A check that fails is part of the result; raises ToolUnsuitable where there is no pg_restore
     that could read such an archive, AccessDenied where a file cannot be read.
     """
+    result = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep).verify(path)
+    if isinstance(result.refusal, AccessDenied):
+        raise result.refusal
+    return result
+
+
+def _pg_restore(pg_bin: Path | None, environ: Mapping[str, str]) -> Installation:
     installation = choose_newest(find_installations(pg_bin=pg_bin, environ=environ))
     installation.program("pg_restore")
-    try:
-        return _checked(path, installation, environ, progress, deep=deep)
-    except UnreadableFile as error:
-        return _unreadable(path, error.cause)
+    return installation
 
 
-def _unreadable(path: Path, cause: str) -> Verification:
-    check = Check("file", passed=False, expected="readable", found=cause)
+@dataclass(frozen=True, slots=True)
+class _Verifier:
+    """Verifies backups by one pg_restore."""
+
+    installation: Installation
+    environ: Mapping[str, str]
+    progress: Progress
+    deep: bool
+
+    def verify(self, path: Path) -> Verification:
+        """Check one backup; a file that cannot be read is part of the result."""
+        try:
+            return _checked(path, self.installation, self.environ, self.progress, deep=self.deep)
+        except (UnreadableFile, AccessDenied) as error:
+            return _refused(
+                path, Check("file", passed=False, expected="readable", found=error.cause), error
+            )
+
+    def verify_and_record(self, path: Path) -> Verification:
+        """Check one backup, and keep beside it what was shown, or that it cannot be read."""
+        started = time.monotonic()
+        with being_read(path):
+            result = self.verify(path)
+            if result.metadata is None:
+                return result
+            try:
+                load_proof(path)
+            except ProofError:
+                pass  # it is written anew
+            except (UnreadableFile, AccessDenied) as error:
+                return _with_proof(result, error)
+            result = _recorded(result, time.monotonic() - started)
+        for warning in result.warnings:
+            self.progress.warn(warning)
+        return result
+
+
+def _refused(path: Path, check: Check, refusal: PgvowError) -> Verification:
     metadata = None
     with suppress(PgvowError, ValueError):  # "." has no name that metadata could go by
         metadata = load_metadata(path)
-    return Verification(path, (check,), metadata, None, unreadable=cause)
+    return Verification(path, (check,), metadata, None, refusal=refusal)
+
+
+def _with_proof(result: Verification, error: UnreadableFile | AccessDenied) -> Verification:
+    """Add that the proof cannot be read: it may say that a check failed, so it is not replaced."""
+    proof, dump = (shlex.quote(str(path)) for path in (proof_path(result.path), result.path))
+    error.steps = (
+        f"Look at it: ls -ld {proof}",
+        f"If it cannot be mended, check anew without it: rm -r {proof} && pgvow verify {dump}",
+    )
+    check = Check("proof", passed=False, expected="readable", found=error.cause)
+    return replace(result, checks=(*result.checks, check), refusal=result.refusal or error)
 
 
 def _checked(
@@ -115,13 +139,10 @@ def _checked(
     *,
     deep: bool,
 ) -> Verification:
-    with refusals("read", path):
-        is_file = path.is_file()
-        found = "not a regular file" if path.exists() else "no such file"
-    if not is_file and found == "not a regular file":
-        return _unreadable(path, f"cannot read {path}: it is {found}")
-    if not is_file:
-        missing = Check("file", passed=False, expected=str(path), found=found)
+    try:
+        size = size_of(path)
+    except FileNotFoundError:
+        missing = Check("file", passed=False, expected=str(path), found="no such file")
         return Verification(path, (missing,), None, None)
     present = Check("file", passed=True, expected=str(path), found=str(path))
     try:
@@ -131,8 +152,8 @@ def _checked(
         listed = listing_complaint(installation, path, environ)
         complaint = _complaint(path, listed, unchanged=False)
         structure = _structure(installation, complaint, None)
-        return Verification(path, (present, broken, structure), None, path.stat().st_size)
-    with reading(path), start_listing(installation, path, environ) as listing:
+        return Verification(path, (present, broken, structure), None, size)
+    with start_listing(installation, path, environ) as listing:
         read = _read(path, metadata, progress, deep=deep)
         listed = complaint_of(listing)
     unchanged = all(check.passed for check in _bytes(metadata, read))
@@ -143,10 +164,14 @@ def _checked(
         _names_this_file(metadata, path),
         *_bytes(metadata, read),
         _structure(installation, complaint, metadata),
-        *_globals(metadata, path),
         *_decoded(read.deep),
     )
-    return Verification(path, checks, metadata, path.stat().st_size, read.deep)
+    try:
+        roles, refusal = _globals(metadata, path), None
+    except (UnreadableFile, AccessDenied) as error:
+        refusal = error  # and what was found of the dump is still told
+        roles = (Check("globals", passed=False, expected="readable", found=error.cause),)
+    return Verification(path, (*checks, *roles), metadata, read.size, read.deep, refusal=refusal)
 
 
 def _names_this_file(metadata: Metadata, path: Path) -> Check:
@@ -221,7 +246,7 @@ def _complaint(path: Path, listed: str | None, *, unchanged: bool) -> str | None
     version is no more than a damaged byte.
     """
     try:
-        with refusals("read", path), path.open("rb") as file:
+        with open_finished(path) as file:
             read_toc(file)
     except ArchiveTooNew as error:
         if unchanged:
@@ -263,11 +288,9 @@ def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
     if kept is None:
         return ()
     file = path.with_name(kept.file)
-    if not file.is_file() and file.exists():
-        raise UnreadableFile(
-            f"cannot read {file}: it is not a regular file", facts={"File": str(file)}
-        )
-    if not file.is_file():
+    try:
+        size_of(file)
+    except FileNotFoundError:
         return (Check("globals", passed=False, expected=kept.file, found="no such file"),)
     checksum, _ = sha256_file(file)
     return (
@@ -291,47 +314,30 @@ def verify_and_record(
     """Verify a backup and keep the level that it reached, or missed, beside it.
 
     Nobody removes it meanwhile. Where it has no metadata there is nothing to keep; where the
-    directory may only be read, that is a warning. Raises what ``verify_backup`` raises.
+    directory may only be read, that is a warning. Raises what ``verify_backup`` raises,
+    AccessDenied after it was recorded that the file cannot be read.
     """
-    started = time.monotonic()
-    with being_read(path):
-        result = verify_backup(path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep)
-        if result.metadata is None:
-            return result
-        warnings: list[str] = []
-        if result.unreadable is not None:
-            proof = record_unreadable(
-                path, result.metadata, result.unreadable, warn=warnings.append
-            )
-        else:
-            evidence = _evidence(result, time.monotonic() - started)
-            proof = record(path, result.metadata, evidence, warn=warnings.append)
-    for warning in warnings:
-        progress.warn(warning)
+    verifier = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep)
+    result = verifier.verify_and_record(path)
+    if isinstance(result.refusal, AccessDenied):
+        raise result.refusal
+    return result
+
+
+def _recorded(result: Verification, seconds: float) -> Verification:
+    """Keep the outcome beside the dump: a difference, else that a file cannot be read, or a pass.
+
+    A difference is evidence, whatever else cannot be read.
+    """
+    warnings: list[str] = []
+    metadata = result.metadata
+    if metadata is None:
+        return result
+    if result.unreadable is not None and not any(missed(result)):
+        proof = record_unreadable(result.path, metadata, result.unreadable, warn=warnings.append)
+    else:
+        proof = record(result.path, metadata, evidence_of(result, seconds), warn=warnings.append)
     return replace(result, proof=proof, warnings=tuple(warnings))
-
-
-def _evidence(result: Verification, seconds: float) -> Evidence:
-    """Tell what was shown: where decoding alone failed, that the lower level was missed is not."""
-    missed = {check.name for check in result.checks if not check.passed}
-    decoded = result.deep is not None and missed <= {"contents"}
-    return Evidence(
-        level=Level.DECODED if decoded else Level.VERIFIED,
-        at=datetime.now(UTC).replace(microsecond=0),
-        seconds=round(seconds, 3),
-        tables=len(result.deep.tables) if result.deep else 0,
-        rows=result.deep.rows if result.deep else 0,
-        differences=tuple(_missed(result)),
-        pgvow_version=__version__,
-    )
-
-
-def _missed(result: Verification) -> Iterator[Difference]:
-    for check in result.checks:
-        if not check.passed and check.name != "contents":
-            yield Difference(DifferenceKind.FILE, check.name, check.expected, check.found)
-    for difference in result.deep.differences if result.deep else ():
-        yield Difference(DifferenceKind.CONTENTS, "the archive", "as recorded", difference)
 
 
 def verify_all(
@@ -345,20 +351,30 @@ def verify_all(
 ) -> tuple[Verification, ...]:
     """Verify every backup of some directories, newest first, and keep the level each has reached.
 
-    With ``environment`` only its own. One that may not be read (AccessDenied) fails alone.
+    With ``environment`` only its own. One that cannot be read, or whose check ends in no verdict,
+    stops no other.
     """
-
-    def verified(path: Path) -> Verification:
-        try:
-            return verify_and_record(
-                path, pg_bin=pg_bin, environ=environ, progress=progress, deep=deep
-            )
-        except AccessDenied as error:
-            return _unreadable(path, error.cause)
-
+    verifier = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep)
     return tuple(
-        verified(backup.path)
+        _verified_alone(verifier, backup.path)
         for directory in directories
         for backup in LocalStore(directory).list()
         if environment in (None, backup.environment)
     )
+
+
+def _verified_alone(verifier: _Verifier, path: Path) -> Verification:
+    """Verify one of many: what ends its check is part of the result, but for a stop of the run."""
+    try:
+        return verifier.verify_and_record(path)
+    except (Interrupted, Stalled):
+        raise
+    except PgvowError as error:
+        refusal = error
+    except (MemoryError, OSError, RuntimeError) as error:
+        lack = lack_of_resources(error)
+        if lack is None:
+            raise
+        refusal = lack
+    check = Check("verdict", passed=False, expected="a check to its end", found=refusal.cause)
+    return _refused(path, check, refusal)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive import ArchiveError, examine_archive
+from pgvow.finished_file import open_finished
 from pgvow.operations.recorded_tables import with_tables
 from pgvow.operations.verify.inspect import large_object_facts, toc_facts
 
@@ -64,7 +65,7 @@ def decode_and_compare(path: Path, metadata: Metadata, progress: Progress) -> De
     """
     bytes(_KEPT_BY_MALLOC)
     try:
-        with path.open("rb") as file:
+        with open_finished(path) as file:
             examination = examine_archive(file, progress=progress)
     except ArchiveError as error:
         return DeepCheck((), (str(error),), 0, complete=metadata.toc is not None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from pgvow.finished_file import size_of
 from pgvow.progress import Step
 from pgvow.store import sha256_file
 
@@ -26,7 +26,7 @@ def hash_file(
 
     For a thread beside others: it ends where the result has become ``unwanted``.
     """
-    total = os.stat(path_or_fd).st_size  # noqa: PTH116 - may be a descriptor
+    total = size_of(path_or_fd)
     done = 0
 
     def read(count: int) -> None:

@@ -1,0 +1,101 @@
+"""The result of verifying a backup: all that was looked at, and what that shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pgvow import __version__
+from pgvow.errors import AccessDenied, UnreadableFile, VerificationFailed
+from pgvow.model import Difference, DifferenceKind, Evidence, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pgvow.errors import PgvowError
+    from pgvow.model import Metadata, Proof
+    from pgvow.operations.verify.deep import DeepCheck
+
+_ARCHIVE = "the archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: what it should be, what it is."""
+
+    name: str
+    passed: bool
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All that was looked at in one backup. ``passed`` only where every check passed.
+
+    ``proof`` is all that has been shown of it by now, None where that could not be kept.
+    ``refusal`` is the error for which it came to no verdict: no evidence against the data.
+    """
+
+    path: Path
+    checks: tuple[Check, ...]
+    metadata: Metadata | None
+    size_bytes: int | None
+    deep: DeepCheck | None = None
+    proof: Proof | None = None
+    warnings: tuple[str, ...] = ()
+    refusal: PgvowError | None = None
+
+    @property
+    def unreadable(self) -> str | None:
+        """Why a file of the backup cannot be read, if that is so: a state of that file."""
+        is_of_file = isinstance(self.refusal, (UnreadableFile, AccessDenied))
+        return self.refusal.cause if self.refusal and is_of_file else None
+
+    @property
+    def no_verdict(self) -> str | None:
+        """Why the check did not come to its end, if that says nothing of the backup at all."""
+        return self.refusal.cause if self.refusal and self.unreadable is None else None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def check(self, name: str) -> Check | None:
+        """Find a check by its name; None where it was not reached."""
+        return next((check for check in self.checks if check.name == name), None)
+
+
+def evidence_of(result: Verification, seconds: float) -> Evidence:
+    """Tell what was shown: where decoding alone failed, that the lower level was missed is not."""
+    others = {difference.name for difference in missed(result)} - {_ARCHIVE}
+    decoded = result.deep is not None and not others
+    return Evidence(
+        level=Level.DECODED if decoded else Level.VERIFIED,
+        at=datetime.now(UTC).replace(microsecond=0),
+        seconds=round(seconds, 3),
+        tables=len(result.deep.tables) if result.deep else 0,
+        rows=result.deep.rows if result.deep else 0,
+        differences=tuple(missed(result)),
+        pgvow_version=__version__,
+    )
+
+
+def missed(result: Verification) -> Iterator[Difference]:
+    """Yield the checks that failed on evidence; a file that cannot be read is none."""
+    for check in result.checks:
+        is_unreadable = result.refusal is not None and check.found == result.refusal.cause
+        if not check.passed and check.name != "contents" and not is_unreadable:
+            yield Difference(DifferenceKind.FILE, check.name, check.expected, check.found)
+    for difference in result.deep.differences if result.deep else ():
+        yield Difference(DifferenceKind.CONTENTS, _ARCHIVE, "as recorded", difference)
+
+
+def exit_code(results: Sequence[Verification]) -> int:
+    """Return the exit code of all: a backup that failed comes before one without a verdict."""
+    if any(not result.passed and result.no_verdict is None for result in results):
+        return VerificationFailed.exit_code
+    return next((result.refusal.status for result in results if result.refusal), 0)

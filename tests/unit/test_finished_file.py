@@ -1,0 +1,174 @@
+"""The files of finished backups: opened at one place, which never waits, errors say which file."""
+
+from __future__ import annotations
+
+import ast
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgvow.errors import AccessDenied, NoResources, PgvowError, UnreadableFile
+from pgvow.finished_file import open_finished, read_finished, read_refusal, size_of
+
+_SOURCE = Path(__file__).resolve().parents[2] / "src/pgvow"
+_READS_NOTHING = frozenset({"cli", "engine", "settings"})
+"""Packages that read no file of a finished backup: they have streams, settings and drafts."""
+_OTHERS = {
+    "finished_file.py": "the one place",
+    "small_file.py": "settings",
+    "postgres/server_log.py": "the log of a server of ours",
+    "postgres/copy_pipe.py": "a pipe of ours",
+    "postgres/process.py": "/dev/null",
+    "postgres/connection_refusal.py": "a trace of ours",
+    "postgres/private_directories.py": "folders of ours",
+    "postgres/silence.py": "/proc",
+    "postgres/sql/__init__.py": "the package's own queries",
+    "postgres/throwaway.py": "a server of ours",
+    "operations/demo/__init__.py": "a copy, to damage it",
+    "operations/demo/data.py": "the package's own data",
+    "operations/restore/owners.py": "the user's map of roles",
+    "operations/schedule/gaps.py": "/etc/localtime",
+    "operations/schedule/scheduler.py": "the scheduler's marks",
+    "operations/schedule/systemd_units.py": "units of ours",
+    "operations/health/metrics.py": "written, not read",
+    "operations/notify/__init__.py": "marks of ours",
+    "store/draft.py": "a draft, by descriptor",
+    "durable.py": "new files, and directories",
+    "store/history.py": "the history",
+    "store/in_use.py": "the lock on a dump; nothing is read",
+    "store/lock.py": "locks",
+    "store/opened.py": "a draft, by descriptor",
+    "store/proof.py": "the new proof, for writing",
+}
+_OPENERS = frozenset({"read_text", "read_bytes", "fdopen", "read_small"})
+
+
+def _opens(tree: ast.AST) -> bool:
+    return any(isinstance(node, ast.Call) and _is_opener(node) for node in ast.walk(tree))
+
+
+def _is_opener(call: ast.Call) -> bool:
+    function = call.func
+    if isinstance(function, ast.Name):
+        return function.id == "open" or function.id in _OPENERS
+    if not isinstance(function, ast.Attribute):
+        return False
+    if function.attr in _OPENERS:
+        return True
+    modes = [one.value for one in call.args if isinstance(one, ast.Constant)]
+    is_os = isinstance(function.value, ast.Name) and function.value.id in {"os", "io"}
+    reads = any(mode in modes for mode in ("r", "rb", "r+b"))
+    return function.attr == "open" and (is_os or reads or not call.args)
+
+
+def _opening() -> set[str]:
+    return {
+        path.relative_to(_SOURCE).as_posix()
+        for path in _SOURCE.rglob("*.py")
+        if _opens(ast.parse(path.read_text("utf-8")))
+    }
+
+
+def test_no_other_module_opens_such_files() -> None:
+    """Every module that opens a file is known, with what it opens: no backup's file is among it."""
+    opening = {name for name in _opening() if name.split("/")[0] not in _READS_NOTHING}
+    assert set() == opening - _OTHERS.keys()
+    assert set() == _OTHERS.keys() - opening, "they open nothing any more"
+
+
+def test_the_search_finds_what_it_is_for() -> None:
+    """Each way to open a file for reading is noticed, and opening by the one place is not."""
+    for text in ("p.open('rb')", "p.open()", "os.open(p, 0)", "open(p)", "p.read_bytes()"):
+        assert _opens(ast.parse(text)), text
+    assert not _opens(ast.parse("open_finished(p).read()"))
+    assert "finished_file.py" in _opening()
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _socket(path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [_pipe, _loop, _socket, _device, Path.mkdir])
+def test_whatever_is_no_regular_file_is_unreadable(make: object, tmp_path: Path) -> None:
+    """At once, by name and cause."""
+    path = tmp_path / "it.dump"
+    make(path)  # type: ignore[operator]
+    for read in (open_finished, size_of, lambda one: read_finished(one, largest=9)):
+        with pytest.raises(UnreadableFile, match=f"^cannot read {path}: ") as caught:
+            read(path)  # type: ignore[operator]
+        assert str(path) == caught.value.facts["File"]
+        assert caught.value.steps
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    """It is unreadable; a missing file, or one below a file, is missing."""
+    with pytest.raises(UnreadableFile, match="File name too long"):
+        open_finished(tmp_path / ("x" * 300))
+    (tmp_path / "file").touch()
+    for missing in ("gone", "file/gone"):
+        with pytest.raises(FileNotFoundError):
+            open_finished(tmp_path / missing)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_a_read_error_names_file_and_offset() -> None:
+    """Linux answers EIO where a process has no memory: as a bad sector does."""
+    memory = Path("/proc/self/mem")
+    with open_finished(memory) as file:
+        with pytest.raises(UnreadableFile, match=f"^cannot read {memory} at byte 16: Input/output"):
+            file.read_at(16, 4)
+        file.seek(32)
+        with pytest.raises(UnreadableFile, match=f"^cannot read {memory} at byte 32: ") as caught:
+            file.read(4)
+    assert {"File": str(memory), "Offset": "32"} == caught.value.facts
+    assert any("dmesg" in step for step in caught.value.steps)
+
+
+def test_a_file_is_read_at_any_place(tmp_path: Path) -> None:
+    """By position, without moving the position, and no more than is allowed."""
+    path = tmp_path / "it.dump"
+    path.write_bytes(b"0123456789")
+    (tmp_path / "link").symlink_to(path)
+    with open_finished(tmp_path / "link") as file:
+        assert (b"45", b"0123", 10) == (file.read_at(4, 2), file.read(4), file.size)
+        assert 8 == file.seek(-2, os.SEEK_END)
+        assert b"89" == file.read()
+    assert (b"0123456789", None) == (
+        read_finished(path, largest=10),
+        read_finished(path, largest=9),
+    )
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file.raw._fd)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "status"),
+    [(5, UnreadableFile, 8), (13, AccessDenied, 4), (24, NoResources, 1), (107, PgvowError, 1)],
+)
+def test_each_error_has_its_kind(number: int, kind: type[PgvowError], status: int) -> None:
+    """Only what is known to be of the file makes it unreadable; all name it."""
+    error = read_refusal(OSError(number, os.strerror(number)), "/srv/it.dump", offset=7)
+    assert (kind, status) == (type(error), error.status)
+    assert "/srv/it.dump" in error.cause
+    assert os.strerror(number) in error.cause
