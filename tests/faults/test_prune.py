@@ -99,6 +99,23 @@ def test_the_next_backups_recovery_finishes(tmp_path: Path) -> None:
     assert 1 == len(stems(tmp_path))
 
 
+@pytest.mark.parametrize("suffix", [".globals.sql", ".proof.json"])
+def test_a_folder_in_the_place_of_a_file(tmp_path: Path, suffix: str) -> None:
+    """Nothing of that backup is removed; a removal that has begun is finished around the folder."""
+    _, old = fill(tmp_path, 2)
+    folder = old.with_suffix(suffix)
+    folder.unlink()
+    folder.mkdir()
+    before = {path.name for path in tmp_path.iterdir()}
+    prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    assert before == {path.name for path in tmp_path.iterdir() if path.suffix != ".lock"}
+    old.unlink()
+    old.with_suffix(".metadata.json").rename(old.with_suffix(".metadata.json.removing"))
+    result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    assert [old.stem] == result.finished
+    assert [folder] == [path for path in tmp_path.iterdir() if path.name.startswith(old.stem)]
+
+
 def test_a_stray_mark_removes_nothing(tmp_path: Path) -> None:
     """A file with the name of a removal's, beside whole metadata, begins no removal."""
     (dump,) = fill(tmp_path, 1)
