@@ -35,13 +35,14 @@ _OTHERS = {
     "operations/schedule/systemd_units.py": "units of ours",
     "operations/health/metrics.py": "written, not read",
     "operations/notify/__init__.py": "marks of ours",
-    "store/draft.py": "a draft, by descriptor",
+    "spool/removal.py": "the lock on a dump; nothing is read",
+    "spool/draft.py": "a draft, by descriptor",
     "durable.py": "new files, and directories",
     "store/history.py": "the history",
-    "store/in_use.py": "the lock on a dump; nothing is read",
-    "store/lock.py": "locks",
-    "store/opened.py": "a draft, by descriptor",
-    "store/proof.py": "the new proof, for writing",
+    "spool/lock.py": "locks",
+    "spool/opened.py": "a draft, by descriptor",
+    "store/directory.py": "the lock on a dump, and new files, for writing",
+    "store/port.py": "a private copy, for writing",
 }
 _OPENERS = frozenset({"read_text", "read_bytes", "fdopen", "read_small"})
 

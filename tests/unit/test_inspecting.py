@@ -21,7 +21,7 @@ from pgvow.operations.show import show_backup
 from pgvow.operations.show.contents import NotABackupFile, Origin
 from pgvow.operations.verify.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.progress import Silent
-from pgvow.store import encode, metadata_name
+from pgvow.store import StoredBackup, encode, metadata_name
 from tests.support.archives import COMBINATIONS, LargeObjects, Schema, Spec, Table, build
 from tests.support.backups import metadata
 
@@ -79,18 +79,18 @@ def describe(path: Path, **changes: object) -> Metadata:
 
 def show(path: Path) -> Shown:
     """Show without progress."""
-    return show_backup(path, progress=Silent())
+    return show_backup(StoredBackup.at(path), progress=Silent())
 
 
 def diff(older: Path, newer: Path) -> BackupDiff:
     """Compare without progress."""
-    return diff_backups(older, newer, progress=Silent())
+    return diff_backups(StoredBackup.at(older), StoredBackup.at(newer), progress=Silent())
 
 
 def extract(path: Path, table: str, row_format: RowFormat = RowFormat.CSV) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    size = extract_table(path, table, row_format, sink, Silent())
+    size = extract_table(StoredBackup.at(path), table, row_format, sink, Silent())
     assert size == len(sink.getvalue())
     return sink.getvalue()
 
@@ -289,7 +289,7 @@ def test_what_the_sink_refuses(number: int, expected: type[Exception], tmp_path:
     """A full disk behind the redirection is exit code 5; a reader that left is for the caller."""
     path = write(tmp_path / "it.dump")
     with pytest.raises(expected) as caught:
-        extract_table(path, "messages", RowFormat.CSV, Refusing(number), Silent())
+        extract_table(StoredBackup.at(path), "messages", RowFormat.CSV, Refusing(number), Silent())
     assert "reading" not in str(caught.value)
 
 

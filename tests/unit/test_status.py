@@ -23,7 +23,8 @@ from pgvow.settings.configuration import (
     ScheduleSection,
     StatusSection,
 )
-from pgvow.store import LocalStore, add_evidence
+from pgvow.spool import Spool
+from pgvow.store import DirectoryStore, StoredBackup, list_backups
 from pgvow.store.history import History, new_run
 from tests.support import backups
 from tests.support.commands import Commands
@@ -154,7 +155,7 @@ def test_the_rotation_passes_over_what_cannot_be_checked(tmp_path: Path) -> None
     gone, short, good = (place(tmp_path, days * _DAY) for days in (3, 2, 1))
     gone.unlink()
     short.write_bytes(b"x")
-    found = longest_unchecked(LocalStore(tmp_path).list(), None)
+    found = longest_unchecked(list_backups(DirectoryStore(tmp_path)), None)
     assert found is not None
     assert good == found.path
 
@@ -194,7 +195,7 @@ def test_damaged(tmp_path: Path) -> None:
     failed = place(tmp_path, timedelta(hours=1))
     checksum = backups.metadata(dump=b"x" * 100).checksum_sha256
     shown = Evidence(Level.DECODED, _NOW, 1.0, differences=(_FAILED,))
-    add_evidence(failed, checksum, shown)
+    StoredBackup.at(failed).add_evidence(checksum, shown)
     report = look(tmp_path)
     assert ["damaged", "damaged"] == kinds(report)
     assert report.series[0].newest is not None
@@ -237,9 +238,9 @@ def test_no_proof(tmp_path: Path) -> None:
     section = StatusSection(max_proof_age=8 * _DAY)
     assert ["no proof"] == kinds(look(tmp_path, section))
     checksum = backups.metadata(dump=b"x" * 100).checksum_sha256
-    add_evidence(dump, checksum, Evidence(Level.PROVEN, _NOW - 9 * _DAY, 1.0))
+    StoredBackup.at(dump).add_evidence(checksum, Evidence(Level.PROVEN, _NOW - 9 * _DAY, 1.0))
     assert ["no proof"] == kinds(look(tmp_path, section))
-    add_evidence(dump, checksum, Evidence(Level.PROVEN, _NOW - 7 * _DAY, 1.0))
+    StoredBackup.at(dump).add_evidence(checksum, Evidence(Level.PROVEN, _NOW - 7 * _DAY, 1.0))
     assert [] == kinds(look(tmp_path, section))
 
 
@@ -254,7 +255,7 @@ def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     freed = replace(runs[-1], id="x", operation=Operation.PRUNE, bytes=None, freed=500)
     assert days_left([*runs, freed], 1000, _NOW) is None
     for free, expected in ((99, 12), (600, 11), (800, 0)):
-        monkeypatch.setattr(LocalStore, "free_bytes", lambda _, free=free: free)
+        monkeypatch.setattr(Spool, "free_bytes", lambda _, free=free: free)
         assert expected == look(tmp_path).exit_code
 
 
@@ -290,16 +291,16 @@ def test_the_default_directory_of_the_others(
 def test_whose_turn_it_is(tmp_path: Path) -> None:
     """Verifications go round: the one whose last check is oldest is next."""
     old, new = place(tmp_path, 2 * _DAY), place(tmp_path, _DAY)
-    store = LocalStore(tmp_path)
-    first = longest_unchecked(store.list(), None)
+    store = Spool(tmp_path)
+    first = longest_unchecked(list_backups(store.store), None)
     assert first is not None
     assert old == first.path
     checksum = backups.metadata(dump=b"x" * 100).checksum_sha256
-    add_evidence(old, checksum, Evidence(Level.DECODED, _NOW, 1.0))
-    second = longest_unchecked(store.list(), None)
+    StoredBackup.at(old).add_evidence(checksum, Evidence(Level.DECODED, _NOW, 1.0))
+    second = longest_unchecked(list_backups(store.store), None)
     assert second is not None
     assert new == second.path
-    assert longest_unchecked(store.list(), "dev") is None
+    assert longest_unchecked(list_backups(store.store), "dev") is None
 
 
 _SAMPLE = re.compile(

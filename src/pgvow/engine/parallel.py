@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
     from pgvow.progress import Progress
-    from pgvow.store import OpenedFile
+    from pgvow.spool import OpenedFile
 
 _AHEAD_BYTES = 12 << 20
 """How much text a worker may have on its way to the file, on an average."""

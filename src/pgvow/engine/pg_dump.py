@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import HeldSnapshot
     from pgvow.progress import Progress
-    from pgvow.store import OpenedFile
+    from pgvow.spool import OpenedFile
 
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen, Deadline
     from pgvow.progress import Progress
-    from pgvow.store import OpenedFile
+    from pgvow.spool import OpenedFile
 
 
 class Reference:

@@ -11,11 +11,11 @@ from pgvow.operations.show.contents import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
-    from pathlib import Path
 
     from pgvow.archive import Entry, SequencePosition, TableOfContents
     from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 # Data, compared by themselves: rows, sequences, large objects; and statistics, which are no facts.
 _DATA = frozenset(
@@ -86,7 +86,7 @@ class BackupDiff:
         return not (self.tables or self.objects or self.sequences or self.large_objects)
 
 
-def diff_backups(older: Path, newer: Path, *, progress: Progress) -> BackupDiff:
+def diff_backups(older: StoredBackup, newer: StoredBackup, *, progress: Progress) -> BackupDiff:
     """Compare two backups; archives are read only where their metadata lack fingerprints.
 
     Raises what ``read_facts`` raises for either.

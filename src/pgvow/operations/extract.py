@@ -21,14 +21,13 @@ from pgvow.file_errors import translated
 from pgvow.operations.show.contents import opened
 from pgvow.operations.table_names import TableNames
 from pgvow.progress import Step
-from pgvow.store import load_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
     from pgvow.archive import Entry, TableOfContents
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 PHASE = "extracting"
 _TABLE_LIKE = frozenset({"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"})
@@ -55,7 +54,7 @@ class Sink(Protocol):
 
 
 def extract_table(
-    path: Path, table: str, row_format: RowFormat, sink: Sink, progress: Progress
+    backup: StoredBackup, table: str, row_format: RowFormat, sink: Sink, progress: Progress
 ) -> int:
     """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
 
@@ -65,7 +64,7 @@ def extract_table(
     BrokenPipeError goes through.
     """
     size = 0
-    with contextlib.closing(_rows(path, table, row_format, progress)) as rows, _sinking():
+    with contextlib.closing(_rows(backup, table, row_format, progress)) as rows, _sinking():
         for piece in rows:
             sink.write(piece)
             size += len(piece)
@@ -74,21 +73,21 @@ def extract_table(
 
 
 def _rows(
-    path: Path, table: str, row_format: RowFormat, progress: Progress
+    backup: StoredBackup, table: str, row_format: RowFormat, progress: Progress
 ) -> Generator[bytes, None, None]:
-    with opened(path) as file:
+    with opened(backup) as file:
         toc = read_toc(file)
         entry = _names(toc).find(table)
         if not entry.copy_stmt:
             raise _refused(entry, "are INSERT commands, not COPY text")
-        text = _followed(copy_text(file, toc, entry), _size(path, entry), progress)
+        text = _followed(copy_text(file, toc, entry), _size(backup, entry), progress)
         yield from text if row_format is RowFormat.COPY else _csv(toc, entry, text)
 
 
-def _size(path: Path, entry: Entry) -> int:
+def _size(backup: StoredBackup, entry: Entry) -> int:
     """How many bytes the rows are, where the metadata say so; 0 where they do not."""
     try:
-        tables = load_metadata(path).tables
+        tables = backup.metadata().tables
     except PgvowError:  # rows can be had out of a dump alone
         return 0
     place = (entry.namespace, entry.tag)

@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING
 from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
-from pgvow.finished_file import open_finished
 from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
 from pgvow.operations.restore.tool import major_of
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.postgres.majors import NEWEST_TESTED
 from pgvow.retention import Verdict, decide
-from pgvow.store import (
-    LocalStore,
-    ProofError,
-    RecoveryAction,
-    begun,
-    load_proof,
-    parse_stem,
-    remove,
-)
+from pgvow.spool import RecoveryAction, Spool, begun, remove
+from pgvow.store import ProofError, StoredBackup, list_backups, parse_stem, rewound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +24,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup, Metadata
     from pgvow.retention import Rules
+    from pgvow.store import Store
     from pgvow.store.names import Stem
 
 _DUMP = ".dump"
@@ -131,19 +124,19 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     are left. What the file system refuses for one backup is told in ``left`` and stops no other.
     Raises AccessDenied or PgvowError where the directory cannot be read.
     """
-    store = LocalStore(options.output_dir)
-    result = PruneResult(verdicts=_verdicts(store, options, now))
+    spool = Spool(options.output_dir)
+    result = PruneResult(verdicts=_verdicts(spool.store, options, now))
     if options.dry_run:
         return result
     groups = {_group(backup) for backup in result.to_remove}
     groups |= {(stem.database, stem.environment) for stem in _half_removed(options)}
     for database, environment in sorted(groups):
         try:
-            with store.lock(database, environment, operation="prune") as lock:
-                for done in store.recover(holding=lock):
+            with spool.lock(database, environment, operation="prune") as lock:
+                for done in spool.recover(holding=lock):
                     if done.action is RecoveryAction.PRUNED:
                         result.finished.append(done.stem)
-                _prune_group(store, options, now, (database, environment), result)
+                _prune_group(spool, options, now, (database, environment), result)
         except AlreadyRunning as error:
             for backup in result.to_remove:
                 if _group(backup) == (database, environment):
@@ -151,13 +144,13 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     return result
 
 
-def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> tuple[Verdict, ...]:
+def _verdicts(store: Store, options: PruneOptions, now: datetime) -> tuple[Verdict, ...]:
     """Decide on the backups that are asked for, until what is kept can be read.
 
     A backup that cannot be read, or is damaged, is no reason to remove another: that is recorded of
     it, and the decision is made again without it.
     """
-    backups = list(store.list())
+    backups = list_backups(store)
     looked_at: set[Path] = set()
     while True:
         verdicts = tuple(_decided(backups, options, now))
@@ -166,13 +159,13 @@ def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> tuple[
         flaws = {
             backup.path: flaw
             for backup in _counted(verdicts, looked_at)
-            if (flaw := look_at(backup)) is not None
+            if (flaw := look_at(store, backup)) is not None
         }
         if not flaws:
             return verdicts
         for backup in backups:
             if backup.path in flaws and not options.dry_run:
-                _record(backup, flaws[backup.path])
+                _record(store, backup, flaws[backup.path])
         backups = [_marked(backup, flaws.get(backup.path)) for backup in backups]
 
 
@@ -198,18 +191,19 @@ class Flaw:
     is_unreadable: bool = False
 
 
-def look_at(backup: Backup) -> Flaw | None:
+def look_at(store: Store, backup: Backup) -> Flaw | None:
     """Open a backup and read both of its ends; returns what is wrong with it, or None.
 
     Raises PgvowError for what is no fault of the file: no memory, no file handles.
     """
     path, metadata = backup.path, backup.metadata
     try:
-        with open_finished(path) as file:
-            if file.size != backup.size_bytes:
+        with _stored(store, backup).open_dump() as file:
+            size = rewound(file)
+            if size != backup.size_bytes:
                 return Flaw(f"{path}: it is not the file that was listed")
             digest = read_toc(file).digest
-            file.seek(-min(_END_BYTES, file.size), os.SEEK_END)
+            file.seek(-min(_END_BYTES, size), os.SEEK_END)
             file.read()
     except FileNotFoundError:
         return Flaw(f"{path}: it was removed since it was listed")
@@ -234,14 +228,16 @@ def _damaged(path: Path, expected: str, found: str) -> Flaw:
     return Flaw(f"{path}: {difference}", difference)
 
 
-def _record(backup: Backup, flaw: Flaw) -> None:
+def _record(store: Store, backup: Backup, flaw: Flaw) -> None:
     """Keep a flaw beside the backup, as far as the directory may be written."""
     if backup.metadata is None:
         return
     if flaw.is_unreadable:
-        record_unreadable(backup.path, backup.metadata, flaw.cause, warn=lambda _: None)
+        record_unreadable(_stored(store, backup), backup.metadata, flaw.cause, warn=lambda _: None)
     if flaw.difference is not None:
-        record(backup.path, backup.metadata, _evidence(flaw.difference), warn=lambda _: None)
+        record(
+            _stored(store, backup), backup.metadata, _evidence(flaw.difference), warn=lambda _: None
+        )
 
 
 def _evidence(difference: Difference) -> Evidence:
@@ -285,6 +281,10 @@ def _has_its_name(backup: Backup) -> bool:
     return stem is not None and (stem.database, stem.environment) == _group(backup)
 
 
+def _stored(store: Store, backup: Backup) -> StoredBackup:
+    return StoredBackup(store, backup.path.name)
+
+
 def _stem(backup: Backup) -> str:
     return backup.path.name.removesuffix(_DUMP)
 
@@ -303,17 +303,19 @@ def _half_removed(options: PruneOptions) -> Iterator[Stem]:
 
 
 def _prune_group(
-    store: LocalStore, options: PruneOptions, now: datetime, group: _Group, result: PruneResult
+    spool: Spool, options: PruneOptions, now: datetime, group: _Group, result: PruneResult
 ) -> None:
     """Remove what no rule keeps, decided once more with the lock held."""
-    verdicts = _verdicts(store, options, now)
+    verdicts = _verdicts(spool.store, options, now)
     # Oldest first: whatever ends us, what is left is the newer part.
     for verdict in reversed(verdicts):
         backup = verdict.backup
         if verdict.keep or _group(backup) != group:
             continue
         try:
-            freed = remove(options.output_dir, _stem(backup), may_go=_unchanged(backup))
+            freed = remove(
+                options.output_dir, _stem(backup), may_go=_unchanged(spool.store, backup)
+            )
         except PgvowError as error:
             result.left.append(Left(backup.path, error.cause))
             continue
@@ -326,12 +328,12 @@ def _prune_group(
             result.freed_of[group] = result.freed_of.get(group, 0) + freed
 
 
-def _unchanged(backup: Backup) -> Callable[[], bool]:
+def _unchanged(store: Store, backup: Backup) -> Callable[[], bool]:
     """Ask whether nothing has been shown of a backup since it was judged: it may be proven now."""
 
     def ask() -> bool:
         try:
-            proof = load_proof(backup.path)
+            proof = _stored(store, backup).proof()
         except ProofError:
             proof = None
         checksum = backup.metadata.checksum_sha256 if backup.metadata else None

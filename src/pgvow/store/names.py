@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DUMP = ".dump"
 METADATA = ".metadata.json"
@@ -127,6 +130,16 @@ def proof_name(dump_name: str) -> str:
     return dump_name.removesuffix(DUMP) + PROOF
 
 
+def proof_path(dump: Path) -> Path:
+    """Name the proof beside a dump in the file system."""
+    return dump.with_name(proof_name(dump.name))
+
+
 def lock_name(group_name: str) -> str:
     """Name a group's lock; hidden, as no safe name is, so that it never meets a backup's file."""
     return f".{group_name}{_LOCK}"
+
+
+def partial(path: Path) -> Path:
+    """Name the file while it is being written."""
+    return path.with_name(path.name + PARTIAL)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
-from pgvow.store.local import LocalStore
+from pgvow.store.directory import DirectoryStore
+from pgvow.store.listing import list_backups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,5 +32,9 @@ def _configured(configuration: Configuration) -> Iterator[Path]:
         place = configuration.output_dir_of(name)
         if place is not None:
             yield place
-        elif configuration.environments and LocalStore(default := Path(DEFAULT_DIRECTORY)).list():
+        elif configuration.environments and _has_backups(default := Path(DEFAULT_DIRECTORY)):
             yield default
+
+
+def _has_backups(directory: Path) -> bool:
+    return bool(list_backups(DirectoryStore(directory)))

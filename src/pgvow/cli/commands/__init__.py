@@ -94,6 +94,7 @@ def backup(arguments: argparse.Namespace) -> int:
 def verify(arguments: argparse.Namespace) -> int:
     """Check one backup."""
     from pgvow.operations.verify import verify_and_record  # noqa: PLC0415
+    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
     if arguments.all:
@@ -104,7 +105,7 @@ def verify(arguments: argparse.Namespace) -> int:
         patient(arguments, progress, PgvowError) as timed,
     ):
         result = verify_and_record(
-            arguments.file,
+            StoredBackup.at(arguments.file),
             pg_bin=pg_bin,
             environ=os.environ,
             progress=timed,
@@ -137,6 +138,7 @@ def _failures(result: Verification) -> list[str]:
 def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
     from pgvow.cli.render.verify import verification_object, verifications_text  # noqa: PLC0415
     from pgvow.operations.verify import verify_all  # noqa: PLC0415
+    from pgvow.store import DirectoryStore  # noqa: PLC0415
 
     directories = directories_of(arguments)
     with (
@@ -144,7 +146,7 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
         patient(arguments, progress, PgvowError) as timed,
     ):
         results = verify_all(
-            directories,
+            [DirectoryStore(directory) for directory in directories],
             environment=environment_of(arguments),
             pg_bin=pg_bin,
             environ=os.environ,
@@ -200,7 +202,7 @@ def _names(result: Verification) -> tuple[str | None, str | None]:
 def list_backups(arguments: argparse.Namespace) -> int:
     """List the backups of every directory, or of one."""
     from pgvow.cli.render.listing import listing_object, listing_text  # noqa: PLC0415
-    from pgvow.store import LocalStore  # noqa: PLC0415
+    from pgvow.store import DirectoryStore, list_backups  # noqa: PLC0415
 
     chosen = environment_of(arguments)
     directories = directories_of(arguments)
@@ -208,7 +210,7 @@ def list_backups(arguments: argparse.Namespace) -> int:
     found = [
         backup
         for directory in directories
-        for backup in LocalStore(directory).list()
+        for backup in list_backups(DirectoryStore(directory))
         if chosen is None or backup.environment == chosen
     ]
     backups = sorted(found, key=_made_at, reverse=True)

@@ -31,9 +31,12 @@ def diff(arguments: argparse.Namespace) -> int:
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.diff import diff_object, diff_text  # noqa: PLC0415
     from pgvow.operations.diff import diff_backups  # noqa: PLC0415
+    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = diff_backups(arguments.older, arguments.newer, progress=progress)
+        result = diff_backups(
+            StoredBackup.at(arguments.older), StoredBackup.at(arguments.newer), progress=progress
+        )
         for warning in result.warnings:
             progress.warn(warning)
     print_result(arguments, lambda: diff_object(result), lambda: diff_text(result))

@@ -43,6 +43,7 @@ def extract(arguments: argparse.Namespace) -> int:
     """Write one table's rows to standard output."""
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415 - for --help
     from pgvow.operations.extract import RowFormat, extract_table  # noqa: PLC0415
+    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     row_format = RowFormat(arguments.format)
     sink = sys.stdout.buffer
@@ -51,7 +52,7 @@ def extract(arguments: argparse.Namespace) -> int:
         # Rows on a terminal are progress enough, and a bar between them would be none.
         with TerminalProgress(quiet=sys.stdout.isatty()) as progress:
             timed = arguments.watch.timed(progress)
-            extract_table(arguments.file, arguments.table, row_format, sink, timed)
+            extract_table(StoredBackup.at(arguments.file), arguments.table, row_format, sink, timed)
     except PgvowError:
         _let_go_of_output()
         raise

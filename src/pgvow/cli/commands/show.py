@@ -38,9 +38,10 @@ def show(arguments: argparse.Namespace) -> int:
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415 - --help loads no libraries
     from pgvow.cli.render.show import shown_object, shown_text  # noqa: PLC0415
     from pgvow.operations.show import show_backup  # noqa: PLC0415
+    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = show_backup(arguments.file, progress=progress)
+        result = show_backup(StoredBackup.at(arguments.file), progress=progress)
     print_result(arguments, lambda: shown_object(result), lambda: shown_text(result))
     return 0
 
@@ -50,8 +51,9 @@ def _show_code(arguments: argparse.Namespace) -> int:
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.code import code_object, code_text  # noqa: PLC0415
     from pgvow.operations.show.code import code_in_backup  # noqa: PLC0415
+    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        code = code_in_backup(arguments.file, progress=progress)
+        code = code_in_backup(StoredBackup.at(arguments.file), progress=progress)
     print_result(arguments, lambda: code_object(arguments.file, code), lambda: code_text(code))
     return 0

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.snapshot import Chosen
     from pgvow.progress import Progress
-    from pgvow.store import OpenedFile
+    from pgvow.spool import OpenedFile
 
 _DISK_IS_FULL = 64 << 10
 """With fewer bytes free than this, a file that is cut short was cut by the disk."""

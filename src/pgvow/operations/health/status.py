@@ -14,7 +14,8 @@ from pgvow.operations.schedule.installed import next_installed_backup
 from pgvow.operations.schedule.times import next_backup
 from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings.configuration import Job
-from pgvow.store import LocalStore
+from pgvow.spool import Spool
+from pgvow.store import list_backups
 from pgvow.store.history import History
 from pgvow.store.places import directories
 
@@ -135,7 +136,7 @@ class _Directory:
         self._now = now
         self._max_age = max_age
         self._installed = installed
-        self._backups = LocalStore(path).list()
+        self._backups = list_backups(Spool(path).store)
         self._no_history: str | None = None
         self._runs = with_run(self._history(), just_ended)
         self._databases = {
@@ -298,7 +299,7 @@ def with_run(runs: Sequence[Run], more: Run | None) -> Sequence[Run]:
 
 def _free(path: Path) -> int | None:
     try:
-        return LocalStore(path).free_bytes()
+        return Spool(path).free_bytes()
     except PgvowError:
         return None  # there is no directory yet
 

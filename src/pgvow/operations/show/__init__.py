@@ -11,8 +11,6 @@ from pgvow.errors import AccessDenied, UnreadableFile
 from pgvow.model import level_reached
 from pgvow.operations.show.contents import read_facts
 from pgvow.operations.show.stock_commands import stock_restore
-from pgvow.store import ProofError, load_proof, parse_stem
-from pgvow.store.names import DUMP, GLOBALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from pgvow.operations.show.contents import BackupFacts, TableRows
     from pgvow.operations.show.stock_commands import StockRestore
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 # Entries that say how to read the others, and are no objects.
 _NO_OBJECTS = frozenset({"ENCODING", "STDSTRINGS", "SEARCHPATH"})
@@ -57,19 +56,19 @@ class Shown:
         return level_reached(self.facts.metadata, self.proof)
 
 
-def show_backup(path: Path, *, progress: Progress) -> Shown:
+def show_backup(backup: StoredBackup, *, progress: Progress) -> Shown:
     """Look into a backup; its rows are read only where the metadata do not tell them.
 
     Raises NotABackupFile, AccessDenied, and ArchiveError where the archive is damaged as far as it
     had to be read: that nothing else is, only verifying can tell.
     """
-    facts = read_facts(path, progress=progress, fingerprints=False)
-    stem = parse_stem(path.name.removesuffix(DUMP))
-    known = facts.metadata
-    globals_file = _globals(facts)
+    facts = read_facts(backup, progress=progress, fingerprints=False)
+    stem, known = backup.stem, facts.metadata
+    globals_name = backup.globals_name(known)
+    globals_file = backup.path.with_name(globals_name) if backup.has(globals_name) else None
     unreadable = [facts.unreadable] if facts.unreadable else []
     try:
-        proof = _proof(facts)
+        proof = backup.proof_of(known) if known else None
     except (UnreadableFile, AccessDenied) as error:
         proof = None
         unreadable.append(error.cause)
@@ -84,7 +83,7 @@ def show_backup(path: Path, *, progress: Progress) -> Shown:
         extensions=_extensions(facts),
         globals_file=globals_file,
         proof=proof,
-        restore=stock_restore(path, facts.toc, globals_file),
+        restore=stock_restore(backup.path, facts.toc, globals_file),
         unreadable=tuple(unreadable),
     )
 
@@ -101,22 +100,3 @@ def _objects(facts: BackupFacts) -> Mapping[str, int]:
 
 def _extensions(facts: BackupFacts) -> tuple[str, ...]:
     return tuple(sorted(entry.tag for entry in facts.toc.entries if entry.desc == _EXTENSION))
-
-
-def _globals(facts: BackupFacts) -> Path | None:
-    """Find the roles that were kept beside the dump."""
-    named = facts.metadata.globals if facts.metadata else None
-    name = named.file if named else facts.path.name.removesuffix(DUMP) + GLOBALS
-    file = facts.path.with_name(name)
-    return file if file.is_file() else None
-
-
-def _proof(facts: BackupFacts) -> Proof | None:
-    """Load what checks showed of this very file; a broken proof is as good as none."""
-    try:
-        proof = load_proof(facts.path)
-    except ProofError:
-        return None
-    if proof is None or facts.metadata is None:
-        return None
-    return proof if proof.checksum_sha256 == facts.metadata.checksum_sha256 else None

@@ -11,10 +11,10 @@ from pgvow.operations.show.contents import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pgvow.archive import Entry, TableOfContents
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 _KINDS = frozenset(
     {
@@ -51,12 +51,12 @@ class Code:
     needs_superuser: bool
 
 
-def code_in_backup(path: Path, *, progress: Progress) -> tuple[Code, ...]:
+def code_in_backup(backup: StoredBackup, *, progress: Progress) -> tuple[Code, ...]:
     """List the code of a backup by owner, kind and name, from its table of contents.
 
     Raises NotABackupFile, AccessDenied and ArchiveError as ``show_backup`` does.
     """
-    return code_in(read_facts(path, progress=progress, fingerprints=False).toc)
+    return code_in(read_facts(backup, progress=progress, fingerprints=False).toc)
 
 
 def code_in(toc: TableOfContents) -> tuple[Code, ...]:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import read_archive, read_toc, sequence_positions
 from pgvow.errors import AccessDenied, UnreadableFile, VerificationFailed
-from pgvow.finished_file import open_finished
 from pgvow.model import table_key
-from pgvow.store import MetadataError, MetadataMissingError, load_metadata
+from pgvow.store import MetadataError, MetadataMissingError, rewound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from pgvow.archive import Contents, Entry, SequencePosition, TableContents, TableOfContents
-    from pgvow.finished_file import FinishedFile
     from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 
 class NotABackupFile(VerificationFailed):
@@ -87,35 +87,35 @@ class BackupFacts:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[FinishedFile]:
+def opened(backup: StoredBackup) -> Iterator[BinaryIO]:
     """Open a dump for reading at any place.
 
     Raises NotABackupFile if it is missing, UnreadableFile if it is no regular file or the disk
     fails, AccessDenied, PgvowError, and ArchiveError in the block.
     """
     try:
-        finished = open_finished(path)
+        finished = backup.open_dump()
     except FileNotFoundError:
         raise NotABackupFile(
-            f"{path}: there is no such file",
-            facts={"File": str(path)},
+            f"{backup.path}: there is no such file",
+            facts={"File": str(backup.path)},
             steps=["Give the .dump file of a backup", "See what there is: pgvow list"],
         ) from None
     with finished as file:
         yield file
 
 
-def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupFacts:
+def read_facts(backup: StoredBackup, *, progress: Progress, fingerprints: bool) -> BackupFacts:
     """Return what a backup holds; the whole archive is read only where the metadata do not tell.
 
     ``fingerprints``: whether rows alone will not do. Raises as ``opened`` does.
     """
-    with opened(path) as file:
+    with opened(backup) as file:
+        size = rewound(file)
         toc = read_toc(file)
-        size = file.size
         unreadable = None
         try:
-            metadata, complaint = _metadata(path, toc, size)
+            metadata, complaint = _metadata(backup, toc, size)
         except (UnreadableFile, AccessDenied) as error:
             metadata, complaint, unreadable = None, "its metadata cannot be read", error.cause
         known = _from_metadata(toc, metadata, fingerprints=fingerprints) if metadata else None
@@ -126,7 +126,7 @@ def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupF
         else:
             origin, large_objects = Origin.METADATA, _recorded(toc, metadata)
     return BackupFacts(
-        path=path,
+        path=backup.path,
         size_bytes=size,
         toc=toc,
         origin=origin,
@@ -139,10 +139,12 @@ def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupF
     )
 
 
-def _metadata(path: Path, toc: TableOfContents, size: int) -> tuple[Metadata | None, str | None]:
+def _metadata(
+    backup: StoredBackup, toc: TableOfContents, size: int
+) -> tuple[Metadata | None, str | None]:
     """Load the metadata, and see that they are of this file as far as that can be told at once."""
     try:
-        metadata = load_metadata(path)
+        metadata = backup.metadata()
     except MetadataMissingError:
         return None, "there are no metadata beside it"
     except MetadataError as error:

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive import ArchiveError, examine_archive
-from pgvow.finished_file import open_finished
 from pgvow.operations.recorded_tables import with_tables
 from pgvow.operations.verify.inspect import large_object_facts, toc_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pgvow.archive import Contents, TableContents
     from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 # glibc gives memory back to the kernel in steps of what it has seen freed: after every piece, if
 # pieces are all it sees, which took a tenth of the time. One large block, of which no page is ever
@@ -57,7 +56,7 @@ class DeepCheck:
         return not self.differences
 
 
-def decode_and_compare(path: Path, metadata: Metadata, progress: Progress) -> DeepCheck:
+def decode_and_compare(backup: StoredBackup, metadata: Metadata, progress: Progress) -> DeepCheck:
     """Decode every block and compare it with the metadata; damage is part of the result.
 
     ``complete`` tells whether the metadata has fingerprints and digests to compare with at all: a
@@ -65,7 +64,7 @@ def decode_and_compare(path: Path, metadata: Metadata, progress: Progress) -> De
     """
     bytes(_KEPT_BY_MALLOC)
     try:
-        with open_finished(path) as file:
+        with backup.open_dump() as file:
             examination = examine_archive(file, progress=progress)
     except ArchiveError as error:
         return DeepCheck((), (str(error),), 0, complete=metadata.toc is not None)

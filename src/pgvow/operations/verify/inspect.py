@@ -11,9 +11,10 @@ import xxhash
 
 from pgvow.archive import ArchiveError, read_archive, sequence_positions
 from pgvow.errors import VerificationFailed
+from pgvow.file_errors import refusals
+from pgvow.finished_file import Positioned, sha256_of
 from pgvow.model import LargeObjectFacts, SequenceFacts, TocFacts
 from pgvow.progress import Step
-from pgvow.store import sha256_file
 
 _READ_BYTES = 1 << 20
 
@@ -42,10 +43,15 @@ def inspect_file(file: BinaryIO, progress: Progress) -> Inspection:
     Raises ArchiveError where anything does not decode.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        checksum = pool.submit(sha256_file, file.fileno())
+        checksum = pool.submit(_checksum, file.fileno())
         contents = read_archive(file, progress=progress)
         digest, size = checksum.result()
     return Inspection(digest, size, contents)
+
+
+def _checksum(fd: int) -> tuple[str, int]:
+    with refusals("read", f"/dev/fd/{fd}"):
+        return sha256_of(Positioned(fd))
 
 
 def read_what_was_written(file: BinaryIO, filled: Filled, progress: Progress) -> Inspection:

@@ -1,4 +1,4 @@
-"""A directory that holds backups, and the runs that write into it."""
+"""Where a backup comes about: a local directory, its locks and drafts, recovery and removal."""
 
 from __future__ import annotations
 
@@ -12,29 +12,46 @@ from typing import TYPE_CHECKING
 
 from pgvow import durable
 from pgvow.file_errors import refusals
+from pgvow.spool.draft import Draft
+from pgvow.spool.files import Files
+from pgvow.spool.lock import RunLock, is_running
+from pgvow.spool.opened import OpenedDirectory, OpenedFile
+from pgvow.spool.recovery import Recovered, RecoveryAction, abandoned, recover
+from pgvow.spool.removal import begun, being_removed, remove
 from pgvow.store import names
-from pgvow.store.draft import Draft
-from pgvow.store.files import Files
-from pgvow.store.listing import list_backups
-from pgvow.store.lock import RunLock, is_running
-from pgvow.store.recovery import Recovered, abandoned, recover
+from pgvow.store.directory import DirectoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgvow.model import Backup
+__all__ = [
+    "Draft",
+    "OpenedDirectory",
+    "OpenedFile",
+    "Recovered",
+    "RecoveryAction",
+    "RunLock",
+    "Spool",
+    "begun",
+    "being_removed",
+    "is_running",
+    "remove",
+]
 
 _SECOND = timedelta(seconds=1)
 
 
-class LocalStore:
+class Spool:
     """One directory. A run goes: ``prepare``, ``lock``, ``recover``, ``begin``.
+
+    The finished backups in it are those of ``store``.
 
     Whatever the file system refuses is raised as AccessDenied, NoSpace or PgvowError.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory)
+        self.store = DirectoryStore(self.directory)
 
     def prepare(self) -> None:
         """Make the directory if need be (0700), and see that files can be written in it (T008).
@@ -84,10 +101,6 @@ class LocalStore:
     def abandoned(self) -> Sequence[Path]:
         """Find the partial files that dead runs left, and leave them: for whoever only looks."""
         return abandoned(self.directory)
-
-    def list(self) -> Sequence[Backup]:
-        """List the backups, newest first, without opening a dump (T044-T047)."""
-        return list_backups(self.directory)
 
 
 def _make(directory: Path) -> None:

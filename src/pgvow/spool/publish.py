@@ -31,14 +31,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pgvow.errors import BackupFailed
-from pgvow.store.files import partial
+from pgvow.store.names import partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pgvow.store.files import Files
-    from pgvow.store.opened import OpenedDirectory, OpenedFile
+    from pgvow.spool.files import Files
+    from pgvow.spool.opened import OpenedDirectory, OpenedFile
 
 
 @dataclass(frozen=True, slots=True)

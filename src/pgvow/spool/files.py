@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def partial(path: Path) -> Path:
-    """Name the file while it is being written."""
-    return path.with_name(path.name + names.PARTIAL)
-
-
 @dataclass(frozen=True, slots=True)
 class Files:
     """The paths of one backup, whether or not anything is there."""
@@ -59,7 +54,7 @@ class Files:
         finished = [self._path(suffix) for suffix in names.SUFFIXES]
         if exists(self.removing):
             return False
-        return not any(exists(path) or exists(partial(path)) for path in finished)
+        return not any(exists(path) or exists(names.partial(path)) for path in finished)
 
     def _path(self, suffix: str) -> Path:
         return self.directory / (self.stem + suffix)

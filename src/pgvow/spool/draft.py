@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from pgvow.errors import BackupFailed
 from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, GlobalsFacts
-from pgvow.store import names, publish
-from pgvow.store.files import Files, partial
+from pgvow.spool import publish
+from pgvow.spool.files import Files
+from pgvow.spool.opened import OpenedDirectory
+from pgvow.store import names
 from pgvow.store.metadata import encode
-from pgvow.store.opened import OpenedDirectory
+from pgvow.store.names import partial
 
 if TYPE_CHECKING:
     from io import BufferedRandom
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pgvow.model import Metadata
-    from pgvow.store.opened import OpenedFile
+    from pgvow.spool.opened import OpenedFile
 
 
 class Draft:

@@ -15,20 +15,22 @@ It happens with the lock of the backup's group held, and with the dump locked ag
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shlex
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from pgvow import durable
 from pgvow.errors import UnreadableFile
 from pgvow.file_errors import refusals
+from pgvow.spool.files import Files, exists
 from pgvow.store import names
-from pgvow.store.files import Files, exists
-from pgvow.store.in_use import being_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -124,3 +126,39 @@ def begun(directory: Path) -> list[str]:
     return sorted(
         stem for stem in stems if names.parse_stem(stem) and stem + names.METADATA not in found
     )
+
+
+@contextmanager
+def being_removed(dump: Path) -> Iterator[bool]:
+    """Lock a dump against its readers, to remove it; yields False if it is being read.
+
+    Does not wait. Raises AccessDenied or PgvowError if it cannot be opened or locked.
+    """
+    with refusals("lock", dump):
+        fd = _open_to_lock(dump)
+    try:
+        with refusals("lock", dump):
+            is_free = _try_alone(fd)
+        yield is_free
+    finally:
+        os.close(fd)
+
+
+def _open_to_lock(dump: Path) -> int:
+    """Open for writing where that is allowed: NFS wants it so for a lock of one's own, flock(2)."""
+    try:
+        return os.open(dump, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        return os.open(dump, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(dump, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _try_alone(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

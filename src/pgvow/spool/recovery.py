@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import AlreadyRunning, PgvowError
 from pgvow.file_errors import refusals, translated
-from pgvow.store import names, publish
-from pgvow.store.checksum import sha256_file
-from pgvow.store.files import Files, exists, partial
-from pgvow.store.lock import CLEAN_UP, RunLock, is_running
-from pgvow.store.metadata import MetadataError
-from pgvow.store.opened import OpenedDirectory
-from pgvow.store.reading import read_metadata
-from pgvow.store.removal import begun, remove
+from pgvow.finished_file import sha256_of
+from pgvow.spool import publish
+from pgvow.spool.files import Files, exists
+from pgvow.spool.lock import CLEAN_UP, RunLock, is_running
+from pgvow.spool.opened import OpenedDirectory
+from pgvow.spool.removal import begun, remove
+from pgvow.store import names
+from pgvow.store.directory import DirectoryStore
+from pgvow.store.metadata import MetadataError, read_metadata
+from pgvow.store.names import partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +186,7 @@ def _publication(files: Files, directory: OpenedDirectory) -> publish.Publicatio
 def _see_that_it_is_described(publication: publish.Publication) -> None:
     """Raise MetadataError unless the files are what the partial metadata says."""
     files, opened = publication.files, publication.opened
-    metadata = read_metadata(partial(files.metadata))
+    metadata = read_metadata(DirectoryStore(files.directory), partial(files.metadata).name)
     publication.directory.require(opened[files.metadata], partial(files.metadata).name)
     dump = opened[files.dump]
     wrong = []
@@ -192,7 +194,7 @@ def _see_that_it_is_described(publication: publish.Publication) -> None:
         wrong.append(f"the metadata is of another file: {metadata.backup_file!a}")
     elif dump.size != metadata.backup_size_bytes:
         wrong.append(f"{files.dump.name} has another size than its metadata says")
-    elif sha256_file(dump.fd)[0] != metadata.checksum_sha256:
+    elif sha256_of(dump.reader())[0] != metadata.checksum_sha256:
         wrong.append(f"{files.dump.name} has another SHA-256 than its metadata says")
     elif metadata.globals is not None and not _has_globals(publication, metadata.globals):
         wrong.append(f"{files.globals.name} is missing, or not what the metadata says")
@@ -209,7 +211,10 @@ def _has_globals(publication: publish.Publication, facts: GlobalsFacts) -> bool:
     stated = (facts.checksum_sha256, facts.size_bytes)
     if facts.file != path.name or (file is None and not exists(path)):
         return False
-    return sha256_file(path if file is None else file.fd) == stated
+    if file is not None:
+        return sha256_of(file.reader()) == stated
+    with DirectoryStore(path.parent).open(path.name) as finished:
+        return sha256_of(finished) == stated
 
 
 def _complete(publication: publish.Publication) -> Recovered:
