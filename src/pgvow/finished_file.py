@@ -123,7 +123,7 @@ def open_finished(path: Path | str) -> FinishedFile:
     Raises FileNotFoundError if it is missing, UnreadableFile if it is no regular file or its disk
     fails, AccessDenied, NoResources, and PgvowError for any other error of the system.
     """
-    return FinishedFile(_Named(_opened(path), path), _BUFFER)
+    return FinishedFile(_Named(_opened(path)[0], path), _BUFFER)
 
 
 def read_finished(path: Path | str, *, largest: int) -> bytes | None:
@@ -131,10 +131,9 @@ def read_finished(path: Path | str, *, largest: int) -> bytes | None:
 
     Raises what ``open_finished`` raises.
     """
-    fd = _opened(path)
+    fd, size = _opened(path)
     data = b""
     try:
-        size = os.fstat(fd).st_size
         if size > largest:
             return None
         data = os.read(fd, size)
@@ -176,7 +175,8 @@ def sha256_of(
     return digest.hexdigest(), size
 
 
-def _opened(path: Path | str) -> int:
+def _opened(path: Path | str) -> tuple[int, int]:
+    """Open a regular file; returns descriptor and size."""
     try:
         fd = os.open(path, _FLAGS)
     except NotADirectoryError as error:
@@ -185,8 +185,13 @@ def _opened(path: Path | str) -> int:
         raise
     except OSError as error:
         raise read_refusal(error, path) from error
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
+    try:
+        about = os.fstat(fd)
+    except OSError as error:
+        os.close(fd)
+        raise read_refusal(error, path) from error
+    if stat.S_ISREG(about.st_mode):
+        return fd, about.st_size
     os.close(fd)
     raise _unreadable(path, "it is not a regular file", steps=_steps(path, of_the_disk=False))
 

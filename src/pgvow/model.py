@@ -1,4 +1,4 @@
-"""The nouns: what a backup, its metadata and a server's facts are. Frozen, and nothing else."""
+"""The nouns: a backup, its metadata, and the evidence of checks. Frozen, and nothing else."""
 
 from __future__ import annotations
 
@@ -374,29 +374,3 @@ class Backup:
         if level is None or failed is None or level.rank < failed.level.rank:
             return level
         return next((one for one in reversed(Level) if one.rank < failed.level.rank), None)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """What a server says of itself and of one database.
-
-    ``identity`` is the same for all who are connected to this database of this running server.
-    """
-
-    version: str
-    version_num: int
-    database: str
-    identity: str
-    database_size: int
-    user: str
-    is_superuser: bool
-    bypasses_row_security: bool
-    in_recovery: bool
-    encoding: str
-    tls: bool
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def major(self) -> int:
-        """The major version: 15 for 15.18."""
-        return self.version_num // 10000

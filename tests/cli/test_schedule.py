@@ -28,7 +28,7 @@ from pgvow.operations.schedule.scheduled import Scheduled
 from pgvow.operations.schedule.systemd_units import calendar_lines, gap_lines, units_for
 from pgvow.settings.configuration import Job
 from pgvow.spool import Spool
-from pgvow.store import list_backups
+from pgvow.store import backups_in
 from tests.support.commands import Commands, settings_for
 from tests.support.programs import system_program
 from tests.support.waiting import wait_until
@@ -321,17 +321,17 @@ def test_two_minutes(server: TestServer, database: str, tmp_path: Path) -> None:
     )  # fmt: skip
     try:
         store = Spool(tmp_path / "db/backups")
-        wait_until(lambda: len(list_backups(store.store)) >= 2, 300)
+        wait_until(lambda: len(backups_in(store.store)) >= 2, 300)
         assert 9 == commands.pgvow("schedule", "run").code
     finally:
         run.send_signal(signal.SIGTERM)
         _, said = run.communicate(timeout=300)
     assert 0 == run.returncode, said
-    assert said.count("backup dev ended with 0") == len(list_backups(store.store))
+    assert said.count("backup dev ended with 0") == len(backups_in(store.store))
     assert "verify  ended with 0" in said
     assert "stopped" in said.splitlines()[-1]
-    moments = sorted(backup.timestamp for backup in list_backups(store.store) if backup.timestamp)
+    moments = sorted(backup.timestamp for backup in backups_in(store.store) if backup.timestamp)
     assert timedelta(seconds=30) < moments[1] - moments[0] < timedelta(seconds=90)
     outcomes = {run["outcome"] for run in commands.pgvow("history", "--json").json}
     assert {"succeeded"} == outcomes
-    assert ["decoded"] == list({str(backup.level) for backup in list_backups(store.store)})
+    assert ["decoded"] == list({str(backup.level) for backup in backups_in(store.store)})

@@ -15,7 +15,7 @@ from pgvow.model import Evidence, Level
 from pgvow.operations.prune import PruneOptions, prune
 from pgvow.retention import Rules
 from pgvow.spool import Spool, removal
-from pgvow.store import DirectoryStore, StoredBackup, being_read, list_backups
+from pgvow.store import DirectoryStore, StoredBackup, backups_in, being_read
 from tests.support import backups, prune_and_die
 from tests.support.commands import ROOT, Commands, settings_for
 from tests.support.privileges import bound_by_permissions
@@ -80,7 +80,7 @@ def test_killed_at_each_step(tmp_path: Path, count: int) -> None:
     command = [sys.executable, prune_and_die.__file__, tmp_path, str(count)]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
     assert -signal.SIGKILL == done.returncode
-    listed = list_backups(DirectoryStore(tmp_path))
+    listed = backups_in(DirectoryStore(tmp_path))
     assert {"ok"} == {backup.status.value for backup in listed}
     assert {path.stem for path in (newest,)} <= {backup.path.stem for backup in listed}
     begun = before - {backup.path.stem for backup in listed}
@@ -147,7 +147,7 @@ def test_what_was_proven_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.Mon
     """A proof that is added between the decision and the removal saves the backup."""
     _, old = fill(tmp_path, 2)
     real = removal.being_removed
-    facts = next(one.metadata for one in list_backups(DirectoryStore(tmp_path)) if one.path == old)
+    facts = next(one.metadata for one in backups_in(DirectoryStore(tmp_path)) if one.path == old)
     assert facts is not None
     shown = Evidence(Level.PROVEN, _NOW, 1.0)
 
@@ -253,7 +253,7 @@ def test_the_command_without_rules(tmp_path: Path) -> None:
     assert 2 == commands.pgvow("prune", "--keep-within", "soon").code
     (tmp_path / "pgvow.toml").write_text("[retention]\nkeep_last = 2\n")
     assert 0 == commands.pgvow("prune", "--output-dir", ".", "--quiet").code
-    assert 2 == len(list_backups(DirectoryStore(tmp_path)))
+    assert 2 == len(backups_in(DirectoryStore(tmp_path)))
 
 
 @pytest.mark.majors(18)
@@ -271,10 +271,10 @@ def test_after_a_backup(server: TestServer, database: str, tmp_path: Path) -> No
         'output_dir = "."\n[retention]\nkeep_last = 1\nprune_after_backup = true\n'
     )
     assert 3 == commands.run("--space-factor", "0", DEV_DB_PORT="1").code
-    assert 2 == len(list_backups(DirectoryStore(tmp_path)))
+    assert 2 == len(backups_in(DirectoryStore(tmp_path)))
     (tmp_path / "pgvow.toml").write_text(
         'output_dir = "."\n[retention]\nprune_after_backup = true\n'
     )
     done = commands.run("--space-factor", "0")
     assert (0, True) == (done.code, "prunes nothing" in done.err)
-    assert 3 == len(list_backups(DirectoryStore(tmp_path)))
+    assert 3 == len(backups_in(DirectoryStore(tmp_path)))

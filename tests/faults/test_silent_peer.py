@@ -13,7 +13,7 @@ import pytest
 
 from pgvow.runs import Operation
 from pgvow.spool import Spool
-from pgvow.store import DirectoryStore, list_backups
+from pgvow.store import DirectoryStore, backups_in
 from pgvow.store.history import History, new_run
 from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
@@ -265,7 +265,7 @@ def test_pg_restore_is_stopped(
     assert "has been silent for" in done.err
     assert before == databases(server)
     assert [] == ours(tmp_path)
-    (backup,) = list_backups(DirectoryStore(tmp_path / "db/backups"))
+    (backup,) = backups_in(DirectoryStore(tmp_path / "db/backups"))
     assert backup.proof is None or backup.proof.failed is None
 
 

@@ -17,7 +17,7 @@ from pgvow.archive.copy_text_decoder import decode_field
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup
-from pgvow.operations.show.contents import Origin, read_facts
+from pgvow.operations.show.contents import FactsOrigin, read_facts
 from pgvow.progress import Silent
 from pgvow.store import StoredBackup
 from tests.support.copy_model import copy_field
@@ -85,7 +85,7 @@ def check_shown(made: BackupResult, folder: Path) -> None:
     """The archive alone says the same of tables and large objects as the metadata do."""
     metadata = made.metadata
     shown = show_backup(StoredBackup.at(made.backup.path), progress=Silent())
-    assert (Origin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
+    assert (FactsOrigin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
     assert dict(metadata.table_counts) == {table.key: table.rows for table in shown.tables}
     sizes = [table.bytes or 0 for table in shown.tables]
     assert sorted(sizes, reverse=True) == sizes
@@ -93,7 +93,7 @@ def check_shown(made: BackupResult, folder: Path) -> None:
     bare = folder / "bare.dump"
     shutil.copy(made.backup.path, bare)
     alone = read_facts(StoredBackup.at(bare), progress=Silent(), fingerprints=True)
-    assert (Origin.ARCHIVE, shown.facts.large_objects) == (alone.origin, alone.large_objects)
+    assert (FactsOrigin.ARCHIVE, shown.facts.large_objects) == (alone.origin, alone.large_objects)
     assert [(table.key, table.rows, table.fingerprint) for table in shown.facts.tables] == [
         (table.key, table.rows, table.fingerprint) for table in alone.tables
     ]
@@ -218,7 +218,7 @@ def test_what_a_day_of_work_changes(server: TestServer, database: str, tmp_path:
     )
     newer = back_up(server, database, tmp_path / "b").backup.path
     found = diff_backups(StoredBackup.at(older), StoredBackup.at(newer), progress=Silent())
-    assert (Origin.METADATA,) * 2 == (found.older.origin, found.newer.origin)
+    assert (FactsOrigin.METADATA,) * 2 == (found.older.origin, found.newer.origin)
     tables = found.tables
     assert ["comes"] == [table.key for table in tables.added]
     assert ["goes"] == [table.key for table in tables.gone]

@@ -18,7 +18,7 @@ from pgvow.model import LargeObjectFacts, TableFacts, TocFacts
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup
-from pgvow.operations.show.contents import NotABackupFile, Origin
+from pgvow.operations.show.contents import FactsOrigin, NotABackupFile
 from pgvow.operations.verify.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.progress import Silent
 from pgvow.store import StoredBackup, encode, metadata_name
@@ -111,7 +111,7 @@ def test_a_bare_archive_is_read(
     options = {"version": version, "compression": compression, "offsets": offsets, "chunk": 3}
     path = write(tmp_path / "it.dump", **options)
     shown = show(path)
-    assert Origin.ARCHIVE is shown.facts.origin
+    assert FactsOrigin.ARCHIVE is shown.facts.origin
     assert "there are no metadata beside it" == shown.facts.complaint
     found = [(table.key, table.rows, table.bytes) for table in shown.tables]
     expected = [("messages", 5, len(_ROWS)), ("audit.log", 3, 6), ("small", 1, 2)]
@@ -133,7 +133,7 @@ def test_metadata_spare_the_reading(tmp_path: Path) -> None:
     raw[-20] ^= 1
     path.write_bytes(raw)
     shown = show(path)
-    assert (Origin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
+    assert (FactsOrigin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
     assert ["messages", "audit.log", "small"] == [table.key for table in shown.tables]
     assert 8192 == shown.tables[0].size_bytes
     assert ("shop", "dev") == (shown.database, shown.environment)
@@ -153,7 +153,7 @@ def test_metadata_of_another_file_are_not_believed(
     path = write(tmp_path / "it.dump")
     describe(path, **changes)
     shown = show(path)
-    assert Origin.ARCHIVE is shown.facts.origin
+    assert FactsOrigin.ARCHIVE is shown.facts.origin
     assert words in str(shown.facts.complaint)
     assert 9 == sum(table.rows or 0 for table in shown.tables)
 
@@ -172,14 +172,14 @@ def test_metadata_of_the_contract_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "it.dump")
     describe(path, tables=(), toc=None, large_objects=None)
     shown = show(path)
-    assert Origin.METADATA is shown.facts.origin
+    assert FactsOrigin.METADATA is shown.facts.origin
     assert [("messages", 5, None), ("audit.log", 3, None), ("small", 1, None)] == [
         (table.key, table.rows, table.bytes) for table in shown.tables
     ]
     assert shown.facts.large_objects is not None
     assert shown.facts.large_objects.count is None
     result = diff(path, path)
-    assert (Origin.ARCHIVE, True) == (result.older.origin, result.equal)
+    assert (FactsOrigin.ARCHIVE, True) == (result.older.origin, result.equal)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -301,7 +301,7 @@ def test_nothing_changed(tmp_path: Path) -> None:
     result = diff(older, newer)
     assert result.tables.changed == ()
     assert (3, None) == (result.tables.unchanged, result.large_objects)
-    assert (Origin.ARCHIVE, Origin.METADATA) == (result.older.origin, result.newer.origin)
+    assert (FactsOrigin.ARCHIVE, FactsOrigin.METADATA) == (result.older.origin, result.newer.origin)
     assert result.equal
 
 

@@ -24,7 +24,7 @@ from pgvow.settings.configuration import (
     StatusSection,
 )
 from pgvow.spool import Spool
-from pgvow.store import DirectoryStore, StoredBackup, list_backups
+from pgvow.store import DirectoryStore, StoredBackup, backups_in
 from pgvow.store.history import History, new_run
 from tests.support import backups
 from tests.support.commands import Commands
@@ -155,7 +155,7 @@ def test_the_rotation_passes_over_what_cannot_be_checked(tmp_path: Path) -> None
     gone, short, good = (place(tmp_path, days * _DAY) for days in (3, 2, 1))
     gone.unlink()
     short.write_bytes(b"x")
-    found = longest_unchecked(list_backups(DirectoryStore(tmp_path)), None)
+    found = longest_unchecked(backups_in(DirectoryStore(tmp_path)), None)
     assert found is not None
     assert good == found.path
 
@@ -292,15 +292,15 @@ def test_whose_turn_it_is(tmp_path: Path) -> None:
     """Verifications go round: the one whose last check is oldest is next."""
     old, new = place(tmp_path, 2 * _DAY), place(tmp_path, _DAY)
     store = Spool(tmp_path)
-    first = longest_unchecked(list_backups(store.store), None)
+    first = longest_unchecked(backups_in(store.store), None)
     assert first is not None
     assert old == first.path
     checksum = backups.metadata(dump=b"x" * 100).checksum_sha256
     StoredBackup.at(old).add_evidence(checksum, Evidence(Level.DECODED, _NOW, 1.0))
-    second = longest_unchecked(list_backups(store.store), None)
+    second = longest_unchecked(backups_in(store.store), None)
     assert second is not None
     assert new == second.path
-    assert longest_unchecked(list_backups(store.store), "dev") is None
+    assert longest_unchecked(backups_in(store.store), "dev") is None
 
 
 _SAMPLE = re.compile(

@@ -19,7 +19,7 @@ from pgvow import durable
 from pgvow.errors import BackupFailed, NoSpace, PgvowError
 from pgvow.model import BackupStatus, GlobalsFacts
 from pgvow.spool import Spool, publish
-from pgvow.store import DirectoryStore, MetadataError, decode, list_backups
+from pgvow.store import DirectoryStore, MetadataError, backups_in, decode
 from tests.support import backups, children
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_nothing_has_a_final_name_before_it_is_published(tmp_path: Path) -> None
     with _draft(tmp_path) as draft:
         backups.fill(draft)
         assert _PARTIAL | {_LOCK} == backups.contents(tmp_path)
-        assert [] == list_backups(DirectoryStore(tmp_path))
+        assert [] == backups_in(DirectoryStore(tmp_path))
 
 
 def test_publish_makes_the_backup(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_publish_makes_the_backup(tmp_path: Path) -> None:
     assert draft.globals_path.read_bytes() == backups.GLOBALS
     assert facts == decode(draft.metadata_path.read_bytes())
     assert BackupStatus.OK == backup.status
-    assert [backup] == list_backups(DirectoryStore(tmp_path))
+    assert [backup] == backups_in(DirectoryStore(tmp_path))
 
 
 def test_permissions_do_not_hang_on_the_umask(tmp_path: Path) -> None:

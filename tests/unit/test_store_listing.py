@@ -14,7 +14,7 @@ import pytest
 from pgvow.errors import PgvowError
 from pgvow.model import BackupStatus
 from pgvow.spool import Spool, publish
-from pgvow.store import DirectoryStore, encode, list_backups, names
+from pgvow.store import DirectoryStore, backups_in, encode, names
 from pgvow.store.metadata import moment_text
 from pgvow.store.names import partial
 from tests.support import backups, children
@@ -33,9 +33,9 @@ _LIST = """
     import sys
     from pathlib import Path
     from pgvow.errors import PgvowError
-    from pgvow.store import DirectoryStore, list_backups
+    from pgvow.store import DirectoryStore, backups_in
     try:
-        for backup in list_backups(DirectoryStore(Path(sys.argv[1]))):
+        for backup in backups_in(DirectoryStore(Path(sys.argv[1]))):
             print(backup.path.name, backup.status.name, backup.complaint)
     except PgvowError as error:
         print(error.status, error.cause)
@@ -44,18 +44,18 @@ _LIST = """
 _MEASURE = """
     import sys, time
     from pathlib import Path
-    from pgvow.store import DirectoryStore, list_backups
+    from pgvow.store import DirectoryStore, backups_in
     seconds = []
     for _ in range(5):
         started = time.process_time()
-        found = list_backups(DirectoryStore(Path(sys.argv[1])))
+        found = backups_in(DirectoryStore(Path(sys.argv[1])))
         seconds.append(time.process_time() - started)
     print(sum(backup.status == "ok" for backup in found), min(seconds))
 """
 
 
 def _list(directory: Path) -> list[Backup]:
-    return list_backups(DirectoryStore(directory))
+    return backups_in(DirectoryStore(directory))
 
 
 def _listed_when_bound(directory: Path) -> str:
@@ -311,7 +311,7 @@ def test_a_file_instead_of_a_directory_is_an_error(tmp_path: Path) -> None:
     """T047: a path that is no directory is a mistake, not an empty list."""
     (tmp_path / "file").touch()
     with pytest.raises(PgvowError, match="Not a directory"):
-        list_backups(DirectoryStore(tmp_path / "file"))
+        backups_in(DirectoryStore(tmp_path / "file"))
 
 
 def test_no_dump_is_opened(tmp_path: Path) -> None:

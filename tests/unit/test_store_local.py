@@ -16,7 +16,7 @@ import pytest
 from pgvow import durable
 from pgvow.errors import AccessDenied, NoSpace, PgvowError
 from pgvow.spool import Spool
-from pgvow.store import list_backups, names
+from pgvow.store import backups_in, names
 from tests.support import backups, children
 from tests.support.privileges import bound_by_permissions
 
@@ -199,4 +199,4 @@ def test_two_backups_within_a_second_are_two(tmp_path: Path) -> None:
         with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
             draft.publish(backups.fill(draft))
     expected = ["shop_dev_2025-01-27T14-30-01Z.dump", "shop_dev_2025-01-27T14-30-00Z.dump"]
-    assert expected == [backup.path.name for backup in list_backups(store.store)]
+    assert expected == [backup.path.name for backup in backups_in(store.store)]

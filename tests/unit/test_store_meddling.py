@@ -9,7 +9,7 @@ import pytest
 from pgvow.errors import BackupFailed
 from pgvow.model import BackupStatus
 from pgvow.spool import Spool, publish
-from pgvow.store import DirectoryStore, list_backups
+from pgvow.store import DirectoryStore, backups_in
 from tests.support import backups
 from tests.support.hostile.local_user import DIRECTORY_KINDS, FILE_KINDS, THEIRS, theirs
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_ours_is_never_published(
         _publish(directory, meddle, after=after)
     assert 7 == caught.value.status
     assert BackupStatus.OK not in {
-        backup.status for backup in list_backups(DirectoryStore(directory))
+        backup.status for backup in backups_in(DirectoryStore(directory))
     }
     assert THEIRS == theirs(directory).read_bytes()
     final = [directory / (_STEM + one) for one in _SUFFIXES]

@@ -31,9 +31,9 @@ from pgvow.spool import Spool
 from pgvow.store import (
     ProofError,
     StoredBackup,
+    backups_in,
     decode_proof,
     encode_proof,
-    list_backups,
     proof_path,
 )
 from tests.support import backups
@@ -305,7 +305,7 @@ def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
     store = Spool(tmp_path)
 
     def listed() -> Proof | None:
-        (backup,) = list_backups(store.store)
+        (backup,) = backups_in(store.store)
         assert BackupStatus.OK is backup.status
         return backup.proof
 
@@ -318,6 +318,6 @@ def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
     assert listed() is None
     proof_path(dump).unlink()
     os.mkfifo(proof_path(dump))
-    (backup,) = list_backups(store.store)
+    (backup,) = backups_in(store.store)
     assert (BackupStatus.UNREADABLE, None) == (backup.status, backup.proof)
     assert f"cannot read {proof_path(dump)}: it is not a regular file" == backup.complaint

@@ -13,7 +13,7 @@ from pgvow.errors import PgvowError
 from pgvow.model import BackupStatus
 from pgvow.spool import Recovered, RecoveryAction, RunLock, Spool, publish, recovery
 from pgvow.spool.files import Files
-from pgvow.store import DirectoryStore, encode, list_backups, names
+from pgvow.store import DirectoryStore, backups_in, encode, names
 from pgvow.store.names import partial
 from tests.support import backups, children
 from tests.support.privileges import bound_by_permissions
@@ -89,14 +89,12 @@ def test_a_run_killed_while_publishing_is_all_or_nothing(
     store = Spool(tmp_path)
     _publish_and_die(tmp_path, done, kind)
     is_whole, is_published = _has(publish.rename_dump, done), _has(publish.rename_metadata, done)
-    assert [BackupStatus.OK] * is_published == [
-        backup.status for backup in list_backups(store.store)
-    ]
+    assert [BackupStatus.OK] * is_published == [backup.status for backup in backups_in(store.store)]
 
     actions = [recovered.action for recovered in store.recover()]
     expected = RecoveryAction.COMPLETED if is_whole else RecoveryAction.REMOVED
     assert [expected] * (not is_published) == actions
-    assert [BackupStatus.OK] * is_whole == [backup.status for backup in list_backups(store.store)]
+    assert [BackupStatus.OK] * is_whole == [backup.status for backup in backups_in(store.store)]
     left = _finished(kind) if is_whole else set()
     assert left == backups.contents(tmp_path) - {_LOCK}
 
@@ -122,7 +120,7 @@ def test_the_next_run_after_a_kill_succeeds(tmp_path: Path, done: int) -> None:
             draft.publish(backups.fill(draft))
     is_whole = _has(publish.rename_dump, done)
     assert [BackupStatus.OK] * (1 + is_whole) == [
-        backup.status for backup in list_backups(store.store)
+        backup.status for backup in backups_in(store.store)
     ]
     assert not [name for name in backups.contents(tmp_path) if name.endswith(names.PARTIAL)]
     assert _LOCK not in backups.contents(tmp_path)
@@ -138,9 +136,9 @@ def test_a_run_killed_while_taking_back_is_all_or_nothing(
         undone = 0  # without globals there is one rename only
     _publish_and_die(tmp_path, undone, kind, "undo")
     store = Spool(tmp_path)
-    assert [] == list_backups(store.store)
+    assert [] == backups_in(store.store)
     assert [RecoveryAction.COMPLETED] == [recovered.action for recovered in store.recover()]
-    assert [BackupStatus.OK] == [backup.status for backup in list_backups(store.store)]
+    assert [BackupStatus.OK] == [backup.status for backup in backups_in(store.store)]
     assert _finished(kind) == backups.contents(tmp_path)
 
 
@@ -154,7 +152,7 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
         with store.lock("other", "dev") as held:
             assert [] == store.recover(holding=held)
         assert before == backups.contents(tmp_path)
-        assert [] == list_backups(store.store)
+        assert [] == backups_in(store.store)
     finally:
         children.end(child)
     files = Files(tmp_path, _STEM)
@@ -274,7 +272,7 @@ def test_a_dump_that_is_not_proven_is_not_completed(
     assert complaint in str(done.complaint)
     assert {files.dump.name} == backups.contents(tmp_path)
     assert dump == files.dump.read_bytes()
-    statuses = [backup.status for backup in list_backups(DirectoryStore(tmp_path))]
+    statuses = [backup.status for backup in backups_in(DirectoryStore(tmp_path))]
     assert [BackupStatus.METADATA_MISSING] == statuses
 
 
@@ -371,7 +369,7 @@ def test_a_backup_completed_is_the_one_that_was_made(tmp_path: Path) -> None:
     """T025: what is rolled forward reads as the run would have published it."""
     files = _half_made(tmp_path)
     Spool(tmp_path).recover()
-    (backup,) = list_backups(DirectoryStore(tmp_path))
+    (backup,) = backups_in(DirectoryStore(tmp_path))
     assert backup.metadata is not None
     assert backups.metadata() == replace(backup.metadata, globals=None)
     assert files.globals.read_bytes() == backups.GLOBALS

@@ -15,10 +15,10 @@ from pgvow.model import BackupStatus, GlobalsFacts, Level
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup
-from pgvow.operations.show.contents import NotABackupFile, Origin
+from pgvow.operations.show.contents import FactsOrigin, NotABackupFile
 from pgvow.operations.verify import verify_all, verify_and_record, verify_backup
 from pgvow.progress import Silent
-from pgvow.store import MemoryStore, StoredBackup, encode, list_backups, metadata_name
+from pgvow.store import MemoryStore, StoredBackup, backups_in, encode, metadata_name
 from tests.support.archives import Table
 from tests.support.servers import programs
 from tests.unit.test_inspecting import describe, write
@@ -122,7 +122,7 @@ def test_verify_all_takes_every_backup_of_a_store(stored: StoredBackup) -> None:
     """The backups of a store are listed and verified as those of a directory are."""
     results = verify_all([stored.store], pg_bin=_BIN, environ={}, progress=Silent())
     assert [(stored.path, True)] == [(result.path, result.passed) for result in results]
-    (listed,) = list_backups(stored.store)
+    (listed,) = backups_in(stored.store)
     assert (BackupStatus.OK, results[0].proof) == (listed.status, listed.proof)
 
 
@@ -145,7 +145,7 @@ def test_a_bare_dump_is_read(stored: StoredBackup) -> None:
     before = show_backup(stored, progress=Silent())
     stored.store.delete(metadata_name(stored.name))
     after = show_backup(stored, progress=Silent())
-    assert (Origin.METADATA, Origin.ARCHIVE) == (before.facts.origin, after.facts.origin)
+    assert (FactsOrigin.METADATA, FactsOrigin.ARCHIVE) == (before.facts.origin, after.facts.origin)
     assert [(table.key, table.rows) for table in before.tables] == [
         (table.key, table.rows) for table in after.tables
     ]
@@ -195,7 +195,7 @@ def test_a_listing_in_memory_knows_what_is_wrong(stored: StoredBackup) -> None:
     store.put(metadata_name("d.dump"), io.BytesIO(encode(gone)))
     large = replace(facts, backup_size_bytes=facts.backup_size_bytes + 1)
     store.put(metadata_name(name), io.BytesIO(encode(large)))
-    found = {backup.path.name: backup.status for backup in list_backups(store)}
+    found = {backup.path.name: backup.status for backup in backups_in(store)}
     assert {
         name: BackupStatus.SIZE_DIFFERS,
         "b.dump": BackupStatus.METADATA_MISSING,
@@ -222,5 +222,5 @@ def test_unreadable_is_recorded_in_the_store(stored: StoredBackup) -> None:
             store.put(name, file)
     result = _verify(StoredBackup(store, stored.name))
     assert result.unreadable is not None
-    (listed,) = list_backups(store)
+    (listed,) = backups_in(store)
     assert BackupStatus.UNREADABLE is listed.status

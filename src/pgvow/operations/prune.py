@@ -16,7 +16,7 @@ from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.postgres.majors import NEWEST_TESTED
 from pgvow.retention import Verdict, decide
 from pgvow.spool import RecoveryAction, Spool, begun, remove
-from pgvow.store import ProofError, StoredBackup, list_backups, parse_stem, rewound
+from pgvow.store import ProofError, StoredBackup, backups_in, parse_stem, rewound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -150,7 +150,7 @@ def _verdicts(store: Store, options: PruneOptions, now: datetime) -> tuple[Verdi
     A backup that cannot be read, or is damaged, is no reason to remove another: that is recorded of
     it, and the decision is made again without it.
     """
-    backups = list_backups(store)
+    backups = backups_in(store)
     looked_at: set[Path] = set()
     while True:
         verdicts = tuple(_decided(backups, options, now))

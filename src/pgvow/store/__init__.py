@@ -2,7 +2,7 @@
 
 from pgvow.store.backup import StoredBackup, load_metadata
 from pgvow.store.directory import DirectoryStore, being_read
-from pgvow.store.listing import list_backups
+from pgvow.store.listing import backups_in
 from pgvow.store.memory import MemoryStore
 from pgvow.store.metadata import (
     METADATA_VERSION,
@@ -35,13 +35,13 @@ __all__ = [
     "Stat",
     "Store",
     "StoredBackup",
+    "backups_in",
     "being_read",
     "decode",
     "decode_proof",
     "encode",
     "encode_proof",
     "group",
-    "list_backups",
     "load_metadata",
     "metadata_name",
     "parse_stem",

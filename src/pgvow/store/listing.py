@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
-def list_backups(store: Store) -> list[Backup]:
+def backups_in(store: Store) -> list[Backup]:
     """List every dump and every metadata file, newest first; those without a timestamp come last.
 
     What is half-made is not listed, nor are hidden files. A missing directory has no backups.

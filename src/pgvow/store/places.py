@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.store.directory import DirectoryStore
-from pgvow.store.listing import list_backups
+from pgvow.store.listing import backups_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,4 +37,4 @@ def _configured(configuration: Configuration) -> Iterator[Path]:
 
 
 def _has_backups(directory: Path) -> bool:
-    return bool(list_backups(DirectoryStore(directory)))
+    return bool(backups_in(DirectoryStore(directory)))

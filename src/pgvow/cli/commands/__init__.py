@@ -25,6 +25,7 @@ from pgvow.cli.progress import TerminalProgress
 from pgvow.cli.watch import ended
 from pgvow.errors import BackupFailed, NoVerdict, PgvowError, VerificationFailed
 from pgvow.operations.verify.verification import exit_code
+from pgvow.store import DirectoryStore, StoredBackup, backups_in
 from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
@@ -94,7 +95,6 @@ def backup(arguments: argparse.Namespace) -> int:
 def verify(arguments: argparse.Namespace) -> int:
     """Check one backup."""
     from pgvow.operations.verify import verify_and_record  # noqa: PLC0415
-    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
     if arguments.all:
@@ -138,7 +138,6 @@ def _failures(result: Verification) -> list[str]:
 def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
     from pgvow.cli.render.verify import verification_object, verifications_text  # noqa: PLC0415
     from pgvow.operations.verify import verify_all  # noqa: PLC0415
-    from pgvow.store import DirectoryStore  # noqa: PLC0415
 
     directories = directories_of(arguments)
     with (
@@ -202,7 +201,6 @@ def _names(result: Verification) -> tuple[str | None, str | None]:
 def list_backups(arguments: argparse.Namespace) -> int:
     """List the backups of every directory, or of one."""
     from pgvow.cli.render.listing import listing_object, listing_text  # noqa: PLC0415
-    from pgvow.store import DirectoryStore, list_backups  # noqa: PLC0415
 
     chosen = environment_of(arguments)
     directories = directories_of(arguments)
@@ -210,7 +208,7 @@ def list_backups(arguments: argparse.Namespace) -> int:
     found = [
         backup
         for directory in directories
-        for backup in list_backups(DirectoryStore(directory))
+        for backup in backups_in(DirectoryStore(directory))
         if chosen is None or backup.environment == chosen
     ]
     backups = sorted(found, key=_made_at, reverse=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +32,6 @@ def diff(arguments: argparse.Namespace) -> int:
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.diff import diff_object, diff_text  # noqa: PLC0415
     from pgvow.operations.diff import diff_backups  # noqa: PLC0415
-    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     with TerminalProgress(quiet=arguments.quiet) as progress:
         result = diff_backups(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.cli.arguments import Parser, path
 from pgvow.errors import PgvowError
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +44,6 @@ def extract(arguments: argparse.Namespace) -> int:
     """Write one table's rows to standard output."""
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415 - for --help
     from pgvow.operations.extract import RowFormat, extract_table  # noqa: PLC0415
-    from pgvow.store import StoredBackup  # noqa: PLC0415
 
     row_format = RowFormat(arguments.format)
     sink = sys.stdout.buffer

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
 from pgvow.errors import ConfigurationError
+from pgvow.store import DirectoryStore, backups_in
 
 if TYPE_CHECKING:
     import argparse
@@ -306,11 +307,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     from pgvow.cli.parser import parse_pgvow  # noqa: PLC0415
     from pgvow.errors import VerificationFailed  # noqa: PLC0415
     from pgvow.operations.health.alarms import longest_unchecked  # noqa: PLC0415
-    from pgvow.store import DirectoryStore, list_backups  # noqa: PLC0415
 
     directories = directories_of(arguments)
     backups = [
-        backup for directory in directories for backup in list_backups(DirectoryStore(directory))
+        backup for directory in directories for backup in backups_in(DirectoryStore(directory))
     ]
     backup = longest_unchecked(backups, environment_of(arguments))
     if backup is None:

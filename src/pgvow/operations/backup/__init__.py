@@ -50,10 +50,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.engine.filled import Filled
-    from pgvow.model import Backup, ServerFacts, TableFacts
+    from pgvow.model import Backup, TableFacts
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
     from pgvow.postgres.process import Tool
+    from pgvow.postgres.server import ServerFacts
     from pgvow.progress import Progress
     from pgvow.settings import Settings
     from pgvow.spool import Draft, Recovered

@@ -16,7 +16,7 @@ from pgvow.operations.health.findings import Finding, Level
 from pgvow.postgres.binaries import find_installations
 from pgvow.settings import Configuration, load, load_pg_bin
 from pgvow.spool import Spool
-from pgvow.store import list_backups
+from pgvow.store import backups_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -182,7 +182,7 @@ def _backups(store: Spool, settings: Settings | None, fresh: timedelta) -> Itera
     for path in store.abandoned():
         hint = "The next backup into this directory completes or removes it"
         yield Finding(Level.ATTENTION, "partial file", f"left by a run that died: {path}", hint)
-    backups = list_backups(store.store)
+    backups = backups_in(store.store)
     for backup in backups:
         if backup.status is not BackupStatus.OK:
             text = f"{backup.path}: {backup.complaint or backup.status.value}"

@@ -15,7 +15,7 @@ from pgvow.operations.schedule.times import next_backup
 from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings.configuration import Job
 from pgvow.spool import Spool
-from pgvow.store import list_backups
+from pgvow.store import backups_in
 from pgvow.store.history import History
 from pgvow.store.places import directories
 
@@ -136,7 +136,7 @@ class _Directory:
         self._now = now
         self._max_age = max_age
         self._installed = installed
-        self._backups = list_backups(Spool(path).store)
+        self._backups = backups_in(Spool(path).store)
         self._no_history: str | None = None
         self._runs = with_run(self._history(), just_ended)
         self._databases = {

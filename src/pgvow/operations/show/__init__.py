@@ -1,25 +1,31 @@
-"""What is in a backup, without a server."""
+"""Show what is in a backup without a server: its objects, its code, the commands to restore it."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive import roles_named
+from pgvow.archive import database_locale, roles_named, superuser_entries
 from pgvow.errors import AccessDenied, UnreadableFile
 from pgvow.model import level_reached
 from pgvow.operations.show.contents import read_facts
-from pgvow.operations.show.stock_commands import stock_restore
+from pgvow.postgres.database_settings import changes_reading, settings_for_restore
+from pgvow.postgres.majors import OLDEST_PG_RESTORE, OLDEST_PG_RESTORE_OF_ALL
+from pgvow.postgres.restore_order import refreshes
+from pgvow.postgres.statements import for_database, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from pgvow.archive import Entry, TableOfContents
     from pgvow.model import Level, Proof
     from pgvow.operations.show.contents import BackupFacts, TableRows
-    from pgvow.operations.show.stock_commands import StockRestore
+    from pgvow.postgres.statements import Statement
     from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
@@ -100,3 +106,142 @@ def _objects(facts: BackupFacts) -> Mapping[str, int]:
 
 def _extensions(facts: BackupFacts) -> tuple[str, ...]:
     return tuple(sorted(entry.tag for entry in facts.toc.entries if entry.desc == _EXTENSION))
+
+
+_KINDS = frozenset(
+    {
+        "AGGREGATE", "CHECK CONSTRAINT", "EVENT TRIGGER", "EXTENSION", "FUNCTION", "PROCEDURE",
+        "PROCEDURAL LANGUAGE", "RULE", "TRIGGER",
+    }
+)  # fmt: skip
+# Parts of a definition that the server runs for each row; a comment or a default may have the words
+# too, and is then listed though it is none.
+_PARTS = {
+    "GENERATED COLUMN": re.compile(r"\bGENERATED ALWAYS AS \("),
+    "CHECK": re.compile(r"\bCHECK \("),
+    "PARTITION KEY": re.compile(r"^PARTITION BY .*\(.*\(", re.MULTILINE),
+    "INDEX EXPRESSION": re.compile(r"\A[^(]+ USING \w+ \(.*\("),
+}
+_DEFINED_IN = {
+    "TABLE": ("GENERATED COLUMN", "CHECK", "PARTITION KEY"),
+    "FOREIGN TABLE": ("GENERATED COLUMN", "CHECK"),
+    "DOMAIN": ("CHECK",),
+    "INDEX": ("INDEX EXPRESSION",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One object that has code: its owner ('' for an extension), kind and name.
+
+    ``needs_superuser`` tells that a superuser has to restore it, and that so it may do anything.
+    """
+
+    owner: str
+    kind: str
+    name: str
+    needs_superuser: bool
+
+
+def code_in_backup(backup: StoredBackup, *, progress: Progress) -> tuple[Code, ...]:
+    """List the code of a backup by owner, kind and name, from its table of contents.
+
+    Raises NotABackupFile, AccessDenied and ArchiveError as ``show_backup`` does.
+    """
+    return code_in(read_facts(backup, progress=progress, fingerprints=False).toc)
+
+
+def code_in(toc: TableOfContents) -> tuple[Code, ...]:
+    """List the code of an archive by owner, kind and name."""
+    above = superuser_entries(toc.entries)
+    found = {
+        Code(entry.owner, kind, entry.name, entry.dump_id in above)
+        for entry in toc.entries
+        for kind in _kinds(entry)
+    }
+    return tuple(sorted(found, key=lambda one: (one.owner, one.kind, one.name)))
+
+
+def _kinds(entry: Entry) -> Iterator[str]:
+    if entry.desc in _KINDS:
+        yield entry.desc
+    for kind in _DEFINED_IN.get(entry.desc, ()):
+        if _PARTS[kind].search(entry.defn):
+            yield kind
+
+
+NEW_DATABASE = "restored"
+_CAREFULLY = ("--exit-on-error", "--jobs", "4")
+_CREATEDB = {
+    "LOCALE_PROVIDER": "--locale-provider",
+    "LOCALE": "--locale",
+    "LC_COLLATE": "--lc-collate",
+    "LC_CTYPE": "--lc-ctype",
+    "ICU_LOCALE": "--icu-locale",
+    "ICU_RULES": "--icu-rules",
+    "BUILTIN_LOCALE": "--builtin-locale",
+}
+_PROVIDER = "LOCALE_PROVIDER"
+
+
+@dataclass(frozen=True, slots=True)
+class StockRestore:
+    """How to restore: the oldest major of pg_restore that reads the archive, and what to type."""
+
+    pg_restore: int
+    commands: tuple[str, ...]
+
+
+def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -> StockRestore:
+    """Return the commands, into a new database called ``restored``, quoted for a POSIX shell.
+
+    With two jobs or more pg_restore keeps the order of rows; with one it does not.
+    """
+    commands = [
+        ["createdb", "--template", "template0", *_options(toc), NEW_DATABASE],
+        *_settings(toc, of_reading=False),
+        ["pg_restore", *_CAREFULLY, *_row_security(toc), "--dbname", NEW_DATABASE, _argument(path)],
+        *_settings(toc, of_reading=True),
+        ["psql", "--dbname", NEW_DATABASE, "--command", "ANALYZE"],
+    ]
+    if globals_file is not None:
+        commands.insert(0, ["psql", "--dbname", "postgres", "--file", _argument(globals_file)])
+    return StockRestore(
+        pg_restore=OLDEST_PG_RESTORE.get(toc.header.version, OLDEST_PG_RESTORE_OF_ALL),
+        commands=tuple(map(shlex.join, commands)),
+    )
+
+
+def _settings(toc: TableOfContents, *, of_reading: bool) -> list[list[str]]:
+    """Return commands for the database's settings, which pg_restore restores under its old name.
+
+    Those that change how rows are read come when the rows are there.
+    """
+    return [
+        ["psql", "--dbname", NEW_DATABASE, "--command", _as_text(one)]
+        for one in settings_for_restore(toc.entries)
+        if changes_reading(one) is of_reading
+    ]
+
+
+def _as_text(statement: Statement) -> str:
+    return written(for_database(statement, NEW_DATABASE)).decode("utf-8", "replace")
+
+
+def _row_security(toc: TableOfContents) -> list[str]:
+    """What pg_restore needs so as to fill views whose owners are subject to row security."""
+    return ["--enable-row-security"] if refreshes(toc.entries) else []
+
+
+def _options(toc: TableOfContents) -> list[str]:
+    locale = database_locale(toc)
+    if locale.get(_PROVIDER) == "libc":  # the default, and unknown to createdb before 15
+        del locale[_PROVIDER]
+    chosen = {"--encoding": toc.encoding}
+    chosen |= {_CREATEDB[name]: value for name, value in locale.items() if name in _CREATEDB}
+    return [f"{option}={value}" for option, value in chosen.items()]
+
+
+def _argument(path: Path) -> str:
+    text = str(path)
+    return f"./{text}" if text.startswith("-") else text

@@ -29,7 +29,7 @@ class NotABackupFile(VerificationFailed):
     title = "This is no backup"
 
 
-class Origin(StrEnum):
+class FactsOrigin(StrEnum):
     """Where the facts of a backup's rows come from."""
 
     METADATA = "metadata"
@@ -77,7 +77,7 @@ class BackupFacts:
     path: Path
     size_bytes: int
     toc: TableOfContents
-    origin: Origin
+    origin: FactsOrigin
     metadata: Metadata | None
     complaint: str | None
     tables: tuple[TableRows, ...]
@@ -121,10 +121,10 @@ def read_facts(backup: StoredBackup, *, progress: Progress, fingerprints: bool) 
         known = _from_metadata(toc, metadata, fingerprints=fingerprints) if metadata else None
         if metadata is None or known is None:
             contents = read_archive(file, progress=progress)
-            known, origin = _from_archive(contents), Origin.ARCHIVE
+            known, origin = _from_archive(contents), FactsOrigin.ARCHIVE
             large_objects = _counted(contents)
         else:
-            origin, large_objects = Origin.METADATA, _recorded(toc, metadata)
+            origin, large_objects = FactsOrigin.METADATA, _recorded(toc, metadata)
     return BackupFacts(
         path=backup.path,
         size_bytes=size,

@@ -23,6 +23,7 @@ from pgvow.errors import (
 )
 from pgvow.finished_file import sha256_of
 from pgvow.operations.verify.hashing import hash_backup
+from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.operations.verify.verification import Check, Verification, evidence_of, missed
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
@@ -32,7 +33,7 @@ from pgvow.store import (
     MetadataError,
     ProofError,
     StoredBackup,
-    list_backups,
+    backups_in,
     proof_path,
 )
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.model import Metadata
-    from pgvow.operations.verify.deep import DeepCheck
+    from pgvow.operations.verify.inspect import DeepCheck
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
     from pgvow.store import Store
@@ -202,9 +203,6 @@ def _read(backup: StoredBackup, metadata: Metadata, progress: Progress, *, deep:
     unwanted = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
         hashing = pool.submit(hash_backup, backup, Silent(), unwanted=unwanted.is_set)
-        # Loaded while the file is hashed already: a twentieth of a second.
-        from pgvow.operations.verify.deep import decode_and_compare  # noqa: PLC0415
-
         try:
             decoded = decode_and_compare(backup, metadata, progress)
             checksum, size = hashing.result()
@@ -361,7 +359,7 @@ def verify_all(
     return tuple(
         _verified_alone(verifier, StoredBackup(store, backup.path.name))
         for store in stores
-        for backup in list_backups(store)
+        for backup in backups_in(store)
         if environment in (None, backup.environment)
     )
 

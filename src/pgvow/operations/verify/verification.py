@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pgvow.errors import PgvowError
     from pgvow.model import Metadata, Proof
-    from pgvow.operations.verify.deep import DeepCheck
+    from pgvow.operations.verify.inspect import DeepCheck
 
 _ARCHIVE = "the archive"
 
