@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.store import DirectoryStore, MemoryStore, read_whole
+from pgvow.store import DirectoryStore, read_whole
+from pgvow.store.memory import MemoryStore
 from pgvow.store.port import LARGEST_UPDATED
 
 if TYPE_CHECKING:

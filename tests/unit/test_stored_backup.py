@@ -18,7 +18,8 @@ from pgvow.operations.show import show_backup
 from pgvow.operations.show.contents import FactsOrigin, NotABackupFile
 from pgvow.operations.verify import verify_all, verify_and_record, verify_backup
 from pgvow.progress import Silent
-from pgvow.store import MemoryStore, StoredBackup, backups_in, encode, metadata_name
+from pgvow.store import StoredBackup, backups_in, encode, metadata_name
+from pgvow.store.memory import MemoryStore
 from tests.support.archives import Table
 from tests.support.servers import programs
 from tests.unit.test_inspecting import describe, write

@@ -1,4 +1,4 @@
-"""What changed from one backup to another, without a server."""
+"""Compare two backups without a server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class SchemaObject(NamedTuple):
-    """An object by what identifies it in a table of contents."""
+    """The identity of an object in a table of contents."""
 
     kind: str
     schema: str
@@ -46,7 +46,7 @@ class Changed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Changes(Generic[T]):
-    """What is in the newer backup only, in the older only, and in both but not alike."""
+    """The things in the newer backup only, in the older only, and in both but different."""
 
     added: tuple[T, ...]
     gone: tuple[T, ...]
@@ -59,7 +59,7 @@ class Changes(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A schema object and how it is defined: statement, owner, and where and how it is stored."""
+    """A schema object and its definition: statement, owner, tablespace and access method."""
 
     identity: SchemaObject
     statements: tuple[tuple[str, str, str, str], ...]
@@ -69,7 +69,7 @@ class Definition:
 class BackupDiff:
     """All that changed from ``older`` to ``newer``.
 
-    ``warnings`` say where alike data can look changed.
+    ``warnings`` are the reasons for which equal data can look changed.
     """
 
     older: BackupFacts
@@ -87,9 +87,9 @@ class BackupDiff:
 
 
 def diff_backups(older: StoredBackup, newer: StoredBackup, *, progress: Progress) -> BackupDiff:
-    """Compare two backups; archives are read only where their metadata lack fingerprints.
+    """Compare two backups; archives are read only if their metadata lack fingerprints.
 
-    Raises what ``read_facts`` raises for either.
+    Raises as ``read_facts`` does for either.
     """
     before = read_facts(older, progress=progress, fingerprints=True)
     after = read_facts(newer, progress=progress, fingerprints=True)
@@ -123,7 +123,7 @@ def _identity(definition: Definition) -> SchemaObject:
 
 
 def _alike(one: TableRows, other: TableRows) -> bool:
-    """Compare what an archive holds of a table; its size on a server is not of that."""
+    """Compare a table's contents in two archives; its size on a server is none of them."""
     return (one.rows, one.bytes, one.fingerprint) == (other.rows, other.bytes, other.fingerprint)
 
 
@@ -138,26 +138,26 @@ def _changes(
     by: Callable[[T], Hashable],
     alike: Callable[[T, T], bool] = _equal,
 ) -> Changes[T]:
-    old = {by(one): one for one in before}
-    new = {by(one): one for one in after}
-    both = [(one, new[name]) for name, one in old.items() if name in new]
+    old = {by(each): each for each in before}
+    new = {by(each): each for each in after}
+    both = [(each, new[name]) for name, each in old.items() if name in new]
     changed = tuple(Changed(*pair) for pair in both if not alike(*pair))
     return Changes(
-        added=tuple(one for name, one in new.items() if name not in old),
-        gone=tuple(one for name, one in old.items() if name not in new),
+        added=tuple(each for name, each in new.items() if name not in old),
+        gone=tuple(each for name, each in old.items() if name not in new),
         changed=changed,
         unchanged=len(both) - len(changed),
     )
 
 
 def _definitions(toc: TableOfContents) -> list[Definition]:
-    """Gather the definitions of each object: several grants, say, may go by one name."""
-    found: dict[SchemaObject, list[tuple[str, str, str, str]]] = defaultdict(list)
+    """Gather the definitions of each object: several grants, for example, may have one name."""
+    defined: dict[SchemaObject, list[tuple[str, str, str, str]]] = defaultdict(list)
     for entry in toc.entries:
         if entry.desc not in _DATA:
-            found[SchemaObject(entry.desc, entry.namespace, entry.tag)].append(_statement(entry))
+            defined[SchemaObject(entry.desc, entry.namespace, entry.tag)].append(_statement(entry))
     return [
-        Definition(identity, tuple(sorted(statements))) for identity, statements in found.items()
+        Definition(identity, tuple(sorted(statements))) for identity, statements in defined.items()
     ]
 
 
@@ -166,7 +166,7 @@ def _statement(entry: Entry) -> tuple[str, str, str, str]:
 
 
 def _warnings(before: BackupFacts, after: BackupFacts) -> Iterable[str]:
-    """Say what makes equal data look changed, or the other way round."""
+    """Yield the reasons for which equal data can look changed, or the other way round."""
     old, new = before.metadata, after.metadata
     if old and new and old.backup_timestamp > new.backup_timestamp:
         yield "the first backup is the newer one: what is called added was there before"

@@ -44,7 +44,7 @@ class RowFormat(StrEnum):
 
 
 class Sink(Protocol):
-    """Where rows go."""
+    """A writable stream for rows."""
 
     def write(self, data: bytes, /) -> object:
         """Take all of the bytes."""
@@ -58,8 +58,8 @@ def extract_table(
 ) -> int:
     """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
 
-    Memory is bounded. What is written before an error stays written: only a return means that all
-    is there. Raises UnknownTable, ConfigurationError where the rows cannot be had that way,
+    Memory is bounded. Rows written before an error stay written: only a return means that all are
+    there. Raises UnknownTable, ConfigurationError if the rows cannot be had that way,
     NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink;
     BrokenPipeError goes through.
     """
@@ -85,13 +85,13 @@ def _rows(
 
 
 def _size(backup: StoredBackup, entry: Entry) -> int:
-    """How many bytes the rows are, where the metadata say so; 0 where they do not."""
+    """Return the size of the rows in bytes by the metadata; 0 if they lack it."""
     try:
         tables = backup.metadata().tables
     except PgvowError:  # rows can be had out of a dump alone
         return 0
     place = (entry.namespace, entry.tag)
-    return next((one.bytes or 0 for one in tables if (one.schema, one.name) == place), 0)
+    return next((facts.bytes or 0 for facts in tables if (facts.schema, facts.name) == place), 0)
 
 
 def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
@@ -104,7 +104,7 @@ def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator
 
 @contextlib.contextmanager
 def _sinking() -> Iterator[None]:
-    """Translate what the sink refuses; a reader that has left is for the caller to know of."""
+    """Translate errors of the sink; BrokenPipeError goes to the caller."""
     try:
         yield
     except BrokenPipeError:
@@ -131,7 +131,9 @@ def _encoded(column: str, encoding: str) -> bytes:
     """Return the bytes that the archive has for a name."""
     try:
         return column.encode(codec_for(encoding), "surrogateescape")
-    except UnicodeEncodeError as error:  # the encoding is told behind the name it does not fit
+    except (
+        UnicodeEncodeError
+    ) as error:  # the message has the encoding behind the name it does not fit
         raise CopyTextError(f"the column {column!a} is not in {encoding}") from error
 
 

@@ -1,4 +1,4 @@
-"""Remove the backups that no rule keeps, and say of every one why it stays or goes."""
+"""Remove the backups that no rule keeps, with the reason why each stays or goes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _Group = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PruneOptions:
-    """What is pruned, by which rules; ``environment`` and ``database`` None: of all of them."""
+    """The backups to prune and the rules; ``environment`` and ``database`` None: all of them."""
 
     output_dir: Path
     rules_of: Callable[[str], Rules]
@@ -45,7 +45,7 @@ class PruneOptions:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What was to be removed and is still there, and why.
+    """A backup that was to be removed and is still there, with the reason.
 
     ``is_busy``: it is in use, and the next prune takes it.
     """
@@ -57,7 +57,7 @@ class Left:
 
 @dataclass
 class PruneResult:
-    """What was decided of each backup, newest first, and what came of it; sizes are bytes.
+    """The verdict on each backup, newest first, and the outcome; sizes are bytes.
 
     ``finished`` are the stems of removals that an earlier run had begun.
     """
@@ -76,8 +76,10 @@ class PruneResult:
         return sorted({_group(verdict.backup) for verdict in self.verdicts})
 
     def of(self, group: _Group) -> tuple[list[Backup], list[Left]]:
-        """Return what was removed of a database in an environment, and what was refused."""
-        paths = {one.backup.path for one in self.verdicts if _group(one.backup) == group}
+        """Return the removed and the refused backups of a database in an environment."""
+        paths = {
+            verdict.backup.path for verdict in self.verdicts if _group(verdict.backup) == group
+        }
         return (
             [backup for backup in self.removed if backup.path in paths],
             [left for left in self.refused if left.path in paths],
@@ -90,7 +92,7 @@ class PruneResult:
 
     @property
     def refused(self) -> tuple[Left, ...]:
-        """What could not be removed, and will not go by itself either."""
+        """The backups that could not be removed, and that no later prune takes either."""
         return tuple(left for left in self.left if not left.is_busy)
 
     @property
@@ -100,7 +102,7 @@ class PruneResult:
 
 
 def together(results: Iterable[PruneResult]) -> PruneResult:
-    """Return what became of the backups of several directories as one result, newest first."""
+    """Join the results of several directories to one, newest first."""
     whole = PruneResult()
     for result in results:
         whole.verdicts += result.verdicts
@@ -120,9 +122,9 @@ def _made_at(verdict: Verdict) -> float:
 def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     """Decide on every backup of a directory, and remove what no rule keeps.
 
-    The lock of each database's backups is held meanwhile; where another run holds it, its backups
-    are left. What the file system refuses for one backup is told in ``left`` and stops no other.
-    Raises AccessDenied or PgvowError where the directory cannot be read.
+    The lock of each database's backups is held meanwhile; if another run holds it, its backups are
+    left. An error of the file system for one backup is recorded in ``left`` and stops no other.
+    Raises AccessDenied or PgvowError if the directory cannot be read.
     """
     spool = Spool(options.output_dir)
     result = PruneResult(verdicts=_verdicts(spool.store, options, now))
@@ -145,7 +147,7 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
 
 
 def _verdicts(store: Store, options: PruneOptions, now: datetime) -> tuple[Verdict, ...]:
-    """Decide on the backups that are asked for, until what is kept can be read.
+    """Decide on the backups that are asked for, until those that are kept can be read.
 
     A backup that cannot be read, or is damaged, is no reason to remove another: that is recorded of
     it, and the decision is made again without it.
@@ -170,7 +172,7 @@ def _verdicts(store: Store, options: PruneOptions, now: datetime) -> tuple[Verdi
 
 
 def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Backup]:
-    """Yield what is kept, counts as good, and was not looked at yet."""
+    """Yield the backups that are kept, count as good, and were not looked at yet."""
     for verdict in verdicts:
         backup = verdict.backup
         if verdict.keep and backup.status is BackupStatus.OK and backup.path not in looked_at:
@@ -180,10 +182,10 @@ def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Back
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Why a backup does not count: it cannot be read, or differs from what was written.
+    """Why a backup does not count: it cannot be read, or its bytes are not those written.
 
     ``difference`` is the evidence that its bytes are damaged; ``is_unreadable`` if the file cannot
-    be read, which is none. Neither: it cannot be told here, and nothing is recorded.
+    be read, which is none. With neither nothing is recorded.
     """
 
     cause: str
@@ -192,9 +194,9 @@ class Flaw:
 
 
 def look_at(store: Store, backup: Backup) -> Flaw | None:
-    """Open a backup and read both of its ends; returns what is wrong with it, or None.
+    """Open a backup and read both of its ends; returns its flaw, or None.
 
-    Raises PgvowError for what is no fault of the file: no memory, no file handles.
+    Raises PgvowError for errors that are none of the file: no memory, no file handles.
     """
     path, metadata = backup.path, backup.metadata
     try:
@@ -272,11 +274,11 @@ def _decided(backups: Sequence[Backup], options: PruneOptions, now: datetime) ->
         (ours if _has_its_name(backup) else others).append(backup)
     yield from decide(ours, options.rules_of, now)
     reasons = ("its name is none that pgvow gives",)
-    yield from (Verdict(one, keep=True, reasons=reasons) for one in others)
+    yield from (Verdict(backup, keep=True, reasons=reasons) for backup in others)
 
 
 def _has_its_name(backup: Backup) -> bool:
-    """Whether the file is called what its metadata say: whatever was renamed is somebody's."""
+    """Return whether the file has the name of its metadata: a renamed one is not ours."""
     stem = parse_stem(_stem(backup))
     return stem is not None and (stem.database, stem.environment) == _group(backup)
 
@@ -307,7 +309,7 @@ def _prune_group(
 ) -> None:
     """Remove what no rule keeps, decided once more with the lock held."""
     verdicts = _verdicts(spool.store, options, now)
-    # Oldest first: whatever ends us, what is left is the newer part.
+    # Oldest first: if this run ends, the newer ones are left.
     for verdict in reversed(verdicts):
         backup = verdict.backup
         if verdict.keep or _group(backup) != group:

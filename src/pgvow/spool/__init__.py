@@ -54,7 +54,7 @@ class Spool:
         self.store = DirectoryStore(self.directory)
 
     def prepare(self) -> None:
-        """Make the directory if need be (0700), and see that files can be written in it (T008).
+        """Make the directory if need be (0700), and check that files can be written in it.
 
         Doing it again is harmless. A directory that exists keeps its permissions.
         """
@@ -71,7 +71,7 @@ class Spool:
             return shutil.disk_usage(self.directory).free
 
     def lock(self, database: str, environment: str, *, operation: str = "backup") -> RunLock:
-        """Return the lock of this database's backups here, not taken yet (T053)."""
+        """Return the lock of this database's backups here, not taken yet."""
         return RunLock(self.directory, names.group(database, environment), operation=operation)
 
     def lock_source(self, identity: str) -> RunLock:
@@ -79,9 +79,9 @@ class Spool:
         return RunLock(self.directory, names.source_group(identity))
 
     def begin(self, database: str, environment: str, now: datetime) -> Draft:
-        """Start a backup named for ``now``, or for the next second that is free (T009, T010).
+        """Start a backup named for ``now``, or for the next second that is free.
 
-        No file is made yet. Raises RuntimeError where nobody holds the group's lock.
+        No file is made yet. Raises RuntimeError if the group's lock is not held.
         """
         if not is_running(self.directory, names.group(database, environment)):
             raise RuntimeError("begin() needs the lock of the group")
@@ -92,14 +92,14 @@ class Spool:
         return Draft(self.directory, names.Stem(database, environment, moment))
 
     def recover(self, *, holding: RunLock | None = None) -> Sequence[Recovered]:
-        """Complete or remove what dead runs left; ``holding`` is the lock this run has (T052).
+        """Complete or remove what dead runs left; ``holding`` is the lock that this run has.
 
         Before ``begin``, never after: a draft of this run would count as dead.
         """
         return recover(self.directory, holding=holding)
 
     def abandoned(self) -> Sequence[Path]:
-        """Find the partial files that dead runs left, and leave them: for whoever only looks."""
+        """Find the partial files that dead runs left, and leave them as they are."""
         return abandoned(self.directory)
 
 
@@ -113,6 +113,6 @@ def _make(directory: Path) -> None:
 
 
 def _try_writing(directory: Path) -> None:
-    """Permissions, quotas, read-only mounts: only writing tells. The file never has a name."""
+    """Write a few bytes: permissions, quotas and mounts are known no sooner. It has no name."""
     with tempfile.TemporaryFile(prefix=".pgvow-", dir=directory) as file:
         os.write(file.fileno(), b"pgvow")

@@ -1,4 +1,4 @@
-"""Where the files of one backup are: its stem in its directory, and the names being written."""
+"""The paths of one backup's files in a directory, finished and being written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Files:
 
     @property
     def metadata(self) -> Path:
-        """What is known of the archive; its presence makes the backup."""
+        """The metadata; its presence makes the backup."""
         return self._path(names.METADATA)
 
     @property
@@ -35,7 +35,7 @@ class Files:
 
     @property
     def proof(self) -> Path:
-        """What has been shown of it."""
+        """The evidence of its checks."""
         return self._path(names.PROOF)
 
     @property
@@ -61,7 +61,7 @@ class Files:
 
 
 def exists(path: Path) -> bool:
-    """Say whether the name is taken, by a link that leads nowhere as well."""
+    """Return whether the name is taken, by a link that leads nowhere as well."""
     try:
         path.lstat()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What dead runs left behind: completed where it is whole, removed where it is not (T025, T052).
+"""Complete what dead runs left if it is whole, and remove it if it is not.
 
 ``publish`` has the table of states. Nothing of a group is looked at without that group's lock, so
-that what another run is writing is never touched.
+that the files of a live run are never touched.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OURS = frozenset({names.DUMP, names.METADATA, names.GLOBALS})
 
 
 class RecoveryAction(StrEnum):
-    """What was done about what a dead run left."""
+    """The action taken on the files of a dead run."""
 
     COMPLETED = "completed"
     REMOVED = "removed"
@@ -46,7 +46,7 @@ class RecoveryAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was done about one stem: ``files`` were completed, removed, or are still there."""
+    """The action taken on one stem: ``files`` were completed, removed, or are still there."""
 
     stem: str
     action: RecoveryAction
@@ -57,8 +57,8 @@ class Recovered:
 def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovered]:
     """See to every group whose run is dead; ``holding`` is the lock this run has already.
 
-    Groups with a live run are passed over, and a missing directory has none. One stem's trouble is
-    told in its ``complaint`` and stops no other. Doing it again is harmless.
+    Groups with a live run are passed over, and a missing directory has none. An error of one stem
+    becomes its ``complaint`` and stops no other. Doing it again is harmless.
     """
     _remove_dead_locks(directory)
     return [
@@ -69,13 +69,13 @@ def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovere
 
 
 def abandoned(directory: Path) -> list[Path]:
-    """Find what ``recover`` would see to: partial files of groups without a live run.
+    """Find the files that ``recover`` would take on: partial ones of groups without a live run.
 
-    Touches nothing, and a missing directory has none. Raises AccessDenied or PgvowError where the
+    Touches nothing, and a missing directory has none. Raises AccessDenied or PgvowError if the
     directory or a lock cannot be looked at.
     """
     dead = [stem for stem in _stems(directory) if not is_running(directory, _group(stem))]
-    # Looked for only now: a run that has ended since the first look has published or removed its.
+    # Looked for only now: a run that ended since the first look has published or removed them.
     return [path for stem in dead for path in _partials(Files(directory, stem))]
 
 
@@ -88,7 +88,7 @@ def _remove_dead_locks(directory: Path) -> None:
         with suppress(PgvowError):
             if not is_running(directory, group):
                 with RunLock(directory, group, operation=CLEAN_UP):
-                    pass  # whoever leaves it removes it
+                    pass  # leaving it removes it
 
 
 def _partials(files: Files) -> tuple[Path, ...]:
@@ -103,7 +103,7 @@ def _stems(directory: Path) -> list[str]:
 def _names_in(directory: Path) -> list[str]:
     with refusals("read the directory", directory):
         try:
-            return os.listdir(directory)  # noqa: PTH208 - names are what is needed
+            return os.listdir(directory)  # noqa: PTH208 - only names
         except FileNotFoundError:
             return []
 
@@ -143,7 +143,7 @@ def _recover_stems(directory: Path, group: str) -> list[Recovered]:
 
 
 def _finish_removal(directory: Path, stem: str) -> Recovered:
-    """Go on where a prune died; one that is being read after all waits for the next run."""
+    """Finish the removal of a prune that died; one that is being read waits for the next run."""
     files = Files(directory, stem)
     present = tuple(path for path in (files.dump, files.removing) if exists(path))
     try:
@@ -175,7 +175,7 @@ def _is_publishing(files: Files) -> bool:
 
 
 def _publication(files: Files, directory: OpenedDirectory) -> publish.Publication:
-    """Open what is to be completed, each file under whichever of its names it has."""
+    """Open the files to be completed, each by the partial or the final name."""
     opened = {files.dump: directory.open_existing(files.dump.name)}
     for path in (files.globals, files.metadata):
         if exists(partial(path)):
@@ -184,7 +184,7 @@ def _publication(files: Files, directory: OpenedDirectory) -> publish.Publicatio
 
 
 def _see_that_it_is_described(publication: publish.Publication) -> None:
-    """Raise MetadataError unless the files are what the partial metadata says."""
+    """Raise MetadataError unless the files are those of the partial metadata."""
     files, opened = publication.files, publication.opened
     metadata = read_metadata(DirectoryStore(files.directory), partial(files.metadata).name)
     publication.directory.require(opened[files.metadata], partial(files.metadata).name)
@@ -205,7 +205,7 @@ def _see_that_it_is_described(publication: publish.Publication) -> None:
 
 
 def _has_globals(publication: publish.Publication, facts: GlobalsFacts) -> bool:
-    """Say whether the globals are whole, under whichever of their names they are."""
+    """Return whether the globals are whole, by the partial or the final name."""
     path = publication.files.globals
     file = publication.opened.get(path)
     stated = (facts.checksum_sha256, facts.size_bytes)
@@ -230,11 +230,11 @@ def _remove(files: Files, complaint: str | None = None) -> Recovered:
 
 
 def _clear(files: Files) -> tuple[Path, ...]:
-    """Remove what has a partial name, the metadata's last: it tells the states apart."""
-    found = _partials(files)
-    for path in found:
+    """Remove the partial files, the metadata's last: the states differ by it."""
+    partials = _partials(files)
+    for path in partials:
         path.unlink()
-    return found
+    return partials
 
 
 def _left(files: Files, complaint: str) -> Recovered:

@@ -1,6 +1,6 @@
 """From a backup to nothing, in steps; a crash between any two is finished by the next run.
 
-What stands in the directory, and what the next run makes of it::
+The files in the directory after each step, and the action of the next run::
 
     after the step    metadata   dump   globals, proof   next run   listed
     ────────────────  ─────────  ─────  ───────────────  ─────────  ──────
@@ -47,14 +47,14 @@ def remove_dump(files: Files) -> None:
 
 
 def remove_rest(files: Files) -> None:
-    """Remove what lies beside it."""
+    """Remove the files beside it."""
     for path in (files.globals, files.proof):
         if not _is_folder(path):  # not of our making: it stays, and stops nothing
             path.unlink(missing_ok=True)
 
 
 def sync_names(files: Files) -> None:
-    """Bring the directory to the disk: what tells that there is more to remove goes last."""
+    """Bring the directory to the disk: the sign of a removal goes last."""
     durable.sync_directory(files.directory)
 
 
@@ -75,10 +75,10 @@ STEPS: tuple[Step, ...] = (
 
 
 def remove(directory: Path, stem: str, *, may_go: Callable[[], bool] = lambda: True) -> int | None:
-    """Remove a backup; returns the bytes freed, or None where it stays.
+    """Remove a backup; returns the bytes freed, or None if it stays.
 
-    It stays where somebody reads it, or ``may_go``, asked when nobody can any more, says no. The
-    caller holds the group's lock. Raises AccessDenied or PgvowError where the file system refuses.
+    It stays if it is being read, or if ``may_go``, called when it no longer can be, returns False.
+    The caller holds the group's lock. Raises AccessDenied or PgvowError of the file system.
     """
     files = Files(directory, stem)
     if not exists(files.dump):
@@ -117,14 +117,14 @@ def begun(directory: Path) -> list[str]:
     """Find the stems whose removal has begun; a missing directory has none."""
     with refusals("read the directory", directory):
         try:
-            found = os.listdir(directory)  # noqa: PTH208 - names are what is needed
+            present = os.listdir(directory)  # noqa: PTH208 - only names
         except FileNotFoundError:
             return []
     suffix = names.METADATA + names.REMOVING
-    stems = (name.removesuffix(suffix) for name in found if name.endswith(suffix))
-    # Where the metadata is there as well, there is a backup, whatever the other file is.
+    stems = (name.removesuffix(suffix) for name in present if name.endswith(suffix))
+    # If the metadata is there as well, there is a backup, whatever the other file is.
     return sorted(
-        stem for stem in stems if names.parse_stem(stem) and stem + names.METADATA not in found
+        stem for stem in stems if names.parse_stem(stem) and stem + names.METADATA not in present
     )
 
 
@@ -145,7 +145,7 @@ def being_removed(dump: Path) -> Iterator[bool]:
 
 
 def _open_to_lock(dump: Path) -> int:
-    """Open for writing where that is allowed: NFS wants it so for a lock of one's own, flock(2)."""
+    """Open for writing if that is allowed: NFS needs it for an exclusive lock, see flock(2)."""
     try:
         return os.open(dump, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:

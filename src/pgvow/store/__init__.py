@@ -3,7 +3,6 @@
 from pgvow.store.backup import StoredBackup, load_metadata
 from pgvow.store.directory import DirectoryStore, being_read
 from pgvow.store.listing import backups_in
-from pgvow.store.memory import MemoryStore
 from pgvow.store.metadata import (
     METADATA_VERSION,
     MetadataError,
@@ -28,7 +27,6 @@ __all__ = [
     "METADATA_VERSION",
     "DirectoryStore",
     "LeadsNowhereError",
-    "MemoryStore",
     "MetadataError",
     "MetadataMissingError",
     "ProofError",

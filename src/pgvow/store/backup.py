@@ -1,4 +1,4 @@
-"""A finished backup, wherever it is: one handle to its dump and to the files beside it."""
+"""A handle to one finished backup: its dump and the files beside it, in any store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class StoredBackup:
     """A backup by its store and its dump's name; nothing is read before it is asked for.
 
-    Its methods raise what the store's do: FileNotFoundError for a missing file, UnreadableFile,
+    Its methods raise as the store's do: FileNotFoundError for a missing file, UnreadableFile,
     AccessDenied, PgvowError.
     """
 
@@ -60,11 +60,11 @@ class StoredBackup:
             raise error.with_facts({"Metadata": str(self.store.location / name)}) from None
 
     def proof(self) -> Proof | None:
-        """Read what checks have shown; None without any. Raises ProofError if it is broken."""
+        """Read the proof; None if there is none. Raises ProofError if it is broken."""
         return read_proof(self.store, self.name)
 
     def proof_of(self, metadata: Metadata) -> Proof | None:
-        """Read what checks have shown of the bytes that the metadata describes; None if broken."""
+        """Read the proof of the bytes that the metadata describes; None if it is no such one."""
         with suppress(ProofError):
             proof = self.proof()
             if proof is not None and proof.checksum_sha256 == metadata.checksum_sha256:
@@ -111,7 +111,7 @@ class StoredBackup:
         return self.store.local_path(self.name)
 
     def add_evidence(self, checksum_sha256: str, evidence: Evidence) -> Proof:
-        """Add what one check showed to the proof, and return what that holds now.
+        """Add the evidence of one check to the proof, and return the new proof.
 
         Raises NoSpace and ProofError as well.
         """

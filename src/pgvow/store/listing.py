@@ -25,7 +25,7 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 def backups_in(store: Store) -> list[Backup]:
     """List every dump and every metadata file, newest first; those without a timestamp come last.
 
-    What is half-made is not listed, nor are hidden files. A missing directory has no backups.
+    Half-made backups and hidden files are not listed. A missing directory has no backups.
     A file that cannot be read makes its own backup unreadable. Raises AccessDenied or PgvowError if
     the store cannot be listed, NoResources for a lack of memory or file handles.
     """
@@ -37,7 +37,7 @@ def backups_in(store: Store) -> list[Backup]:
 
 
 def _base(name: str) -> str | None:
-    if name.startswith("."):  # what rsync, an editor or macOS leaves: no safe name starts so
+    if name.startswith("."):  # left by rsync, an editor or macOS: no safe name starts so
         return None
     split = names.parse_file(name)
     return split[0] if split and split[1] in (names.DUMP, names.METADATA) else None
@@ -156,7 +156,7 @@ def _describe(
 
 
 def _without_metadata(path: Path, error: PgvowError, size: int | None, no_dump: str) -> Backup:
-    """Describe a dump by its name, as far as that says anything."""
+    """Describe a dump by its name, if that is one of ours."""
     complaints = [no_dump, error.cause] if size is None else [error.cause]
     is_broken = isinstance(error, MetadataError)
     status = BackupStatus.METADATA_BROKEN if is_broken else BackupStatus.UNREADABLE

@@ -37,11 +37,11 @@ class MemoryStore:
         return io.BytesIO(self._bytes(name))
 
     def put(self, name: str, file: BinaryIO) -> None:
-        """Keep what an open file has from its position on."""
+        """Keep the bytes of an open file from its position on."""
         self._files[name] = file.read()
 
     def update(self, name: str, change: Callable[[bytes | None], bytes]) -> None:
-        """Replace a file by what ``change`` makes of it, one thread at a time."""
+        """Replace a file by the result of ``change``, one thread at a time."""
         with self._changing:
             self._files[name] = change(before_update(self, name))
 

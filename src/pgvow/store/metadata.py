@@ -1,4 +1,4 @@
-"""Metadata as it is written beside a dump: one JSON object, strict in both directions (T022).
+"""Metadata as it is written beside a dump: one JSON object, strict in both directions.
 
 The contract's nine keys are always there. Ours follow: ``metadata_version``, ``pgvow_version``,
 ``engine``, ``seconds``, ``tables``, ``globals``. A reader ignores the keys it does not know, and,
@@ -37,7 +37,7 @@ METADATA_VERSION = 1
 _LARGEST = 256 << 20
 _SHA256_DIGITS = 64
 _XXH3_DIGITS = 32
-_TABLE_KEYS = frozenset(one.name for one in fields(TableFacts))
+_TABLE_KEYS = frozenset(field.name for field in fields(TableFacts))
 _REQUIRED_TABLE_KEYS = frozenset({"schema", "name", "rows", "size_bytes"})
 
 

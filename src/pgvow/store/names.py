@@ -36,7 +36,7 @@ _STEM = re.compile(
 
 
 class Stem(NamedTuple):
-    """What a stem says; ``moment`` is UTC, in whole seconds."""
+    """The parts of a stem; ``moment`` is UTC, in whole seconds."""
 
     database: str
     environment: str
@@ -46,8 +46,8 @@ class Stem(NamedTuple):
 def safe_name(database: str) -> str:
     """Write a database's name in letters every file system takes; no two names share one.
 
-    At most three characters for each UTF-8 byte: 189 for PostgreSQL's 63. What is not UTF-8
-    is expected as ``surrogateescape`` gives it. Raises ValueError for what is no name at all.
+    At most three characters for each UTF-8 byte: 189 for PostgreSQL's 63. Bytes that are
+    not UTF-8 are expected as ``surrogateescape`` gives them. Raises ValueError if it is no name.
     """
     raw = database.encode("utf-8", "surrogateescape")
     # "é" and its two bytes escaped one by one would share a name; only the first can come about.
@@ -72,7 +72,7 @@ def group(database: str, environment: str) -> str:
 
 
 def source_group(identity: str) -> str:
-    """Name what one database's backups have in common whatever they are called; no group's name."""
+    """Name the lock of one database, whatever its backups are called; no group has such a name."""
     if not _IDENTITY.fullmatch(identity):
         raise ValueError(f"not a database's identity: {identity!r}")
     return f"{_SOURCE}{identity}"
@@ -86,7 +86,7 @@ def locked_source(name: str) -> str | None:
 
 
 def is_environment(text: str) -> bool:
-    """Say whether an environment can be called so."""
+    """Return whether an environment can have this name."""
     return _ENVIRONMENT.fullmatch(text) is not None
 
 
@@ -113,7 +113,7 @@ def parse_stem(text: str) -> Stem | None:
 
 
 def parse_file(name: str) -> tuple[str, str] | None:
-    """Split a finished file's name into stem and suffix; None where it has none of ours."""
+    """Split a finished file's name into stem and suffix; None if it has none of ours."""
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             return name.removesuffix(suffix), suffix

@@ -21,10 +21,10 @@ def directories(configuration: Configuration, first: Path) -> list[Path]:
     The default one is among them if some environment uses it and it has backups. Raises
     AccessDenied or PgvowError if that one cannot be read.
     """
-    found: dict[Path, Path] = {}
+    chosen: dict[Path, Path] = {}
     for place in (first, *_configured(configuration)):
-        found.setdefault(place.resolve(), place)  # the first spelling stays
-    return list(found.values())
+        chosen.setdefault(place.resolve(), place)  # the first spelling stays
+    return list(chosen.values())
 
 
 def _configured(configuration: Configuration) -> Iterator[Path]:

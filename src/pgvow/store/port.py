@@ -43,7 +43,7 @@ class Store(Protocol):
 
     @property
     def location(self) -> Path:
-        """Where it is, for messages: ``location / name`` names a file to people."""
+        """The place, for messages: ``location / name`` names a file to people."""
 
     def list(self) -> Collection[str]:
         """Return the names of all files, those that are half-made or hidden among them.
@@ -60,7 +60,7 @@ class Store(Protocol):
     def open(self, name: str) -> BinaryIO:
         """Open a file to read it at any place; reading raises UnreadableFile as opening does.
 
-        What was opened stays readable if the file is deleted or replaced meanwhile.
+        An open file stays readable if it is deleted or replaced meanwhile.
         """
 
     def put(self, name: str, file: BinaryIO) -> None:
@@ -102,14 +102,14 @@ def rewound(file: BinaryIO) -> int:
 
 
 def read_whole(store: Store, name: str, *, largest: int) -> bytes | None:
-    """Read a small file; None if it has more bytes than ``largest``. Raises what ``open`` does."""
+    """Read a small file; None if it has more bytes than ``largest``. Raises as ``open`` does."""
     with store.open(name) as file:
         size = rewound(file)
         return None if size > largest else file.read(size)
 
 
 def before_update(store: Store, name: str) -> bytes | None:
-    """Read the bytes that ``update`` hands to the change. Raises what ``open`` does otherwise."""
+    """Read the bytes that ``update`` hands to the change. Raises as ``open`` does otherwise."""
     try:
         return read_whole(store, name, largest=LARGEST_UPDATED)
     except FileNotFoundError:
@@ -120,7 +120,7 @@ def before_update(store: Store, name: str) -> bytes | None:
 def temporary_copy(store: Store, name: str) -> Iterator[Path]:
     """Copy a file into a private folder, readable by its owner alone, for the time of the block.
 
-    Raises what ``open`` does, and NoSpace or PgvowError if the copy cannot be written.
+    Raises as ``open`` does, and NoSpace or PgvowError if the copy cannot be written.
     """
     with TemporaryDirectory(prefix="pgvow-") as folder:
         path = Path(folder) / Path(name).name

@@ -1,7 +1,7 @@
-"""What checks of a dump showed, as it is written beside it: one JSON object, read strictly.
+"""The proof beside a dump: one JSON object with the evidence of its checks, read strictly.
 
-Written long after the backup, by whoever verifies or proves it, as often as that is done: each
-check adds to what was shown before.
+It is written long after the backup, whenever the backup is verified or proven: each check adds to
+it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ProofError(VerificationFailed):
 
 def encode_proof(proof: Proof) -> bytes:
     """Write a proof as UTF-8 JSON, and read it back; raises ProofError."""
-    found = {
+    document = {
         "proof_version": PROOF_VERSION,
         "level": proof.level,
         "backup_file": proof.backup_file,
@@ -47,9 +47,9 @@ def encode_proof(proof: Proof) -> bytes:
     }
     if proof.unreadable is not None:
         at = moment_text(proof.unreadable.at)
-        found["unreadable"] = {"at": at, "cause": proof.unreadable.cause}
+        document["unreadable"] = {"at": at, "cause": proof.unreadable.cause}
     try:
-        text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise ProofError([f"cannot be written as JSON: {error}"]) from error
     data = (text + "\n").encode("utf-8", "backslashreplace")
@@ -90,12 +90,12 @@ def _proof(reader: Reader) -> Proof:
 
 
 def _contradictions(proof: Proof, level: str | None) -> Iterator[str]:
-    ranks = [one.level.rank for one in proof.passed]
+    ranks = [evidence.level.rank for evidence in proof.passed]
     if ranks != sorted(set(ranks)):
         yield "passed does not have each level once, the lowest first"
     elif level != proof.level:
         yield f"level is {level!a}, and {proof.level or 'none'} was reached"
-    if any(one.differences for one in proof.passed):
+    if any(evidence.differences for evidence in proof.passed):
         yield "a check passed, and there are differences"
     if proof.failed and not proof.failed.differences:
         yield "a check failed, and there are no differences"
@@ -147,7 +147,7 @@ def read_proof(store: Store, dump_name: str) -> Proof | None:
 def change_proof(
     store: Store, dump_name: str, checksum_sha256: str, change: Callable[[Proof], Proof]
 ) -> Proof:
-    """Change what is known of the bytes with this checksum, and return what is known now.
+    """Change the proof of the bytes with this checksum, and return the new one.
 
     An older proof is dropped if it is of other bytes or broken; one that cannot be read stays, for
     it may hold a check that failed. Raises UnreadableFile, AccessDenied, NoSpace, PgvowError or

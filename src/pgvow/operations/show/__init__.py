@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
-# Entries that say how to read the others, and are no objects.
+# Entries on how to read the others, which are no objects.
 _NO_OBJECTS = frozenset({"ENCODING", "STDSTRINGS", "SEARCHPATH"})
 _EXTENSION = "EXTENSION"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is in a backup: ``facts``, and what is made of them.
+    """The contents of a backup: ``facts``, and conclusions from them.
 
-    ``tables`` are the largest first. ``environment`` and ``moment`` are None where neither metadata
-    nor the file's name tell; ``objects`` counts the entries of each kind, the most frequent first.
+    ``tables`` are the largest first. ``environment`` and ``moment`` are None if neither metadata
+    nor the file's name has them; ``objects`` counts the entries of each kind, the commonest first.
     ``unreadable`` has the causes for which metadata or proof cannot be read.
     """
 
@@ -63,10 +63,10 @@ class Shown:
 
 
 def show_backup(backup: StoredBackup, *, progress: Progress) -> Shown:
-    """Look into a backup; its rows are read only where the metadata do not tell them.
+    """Show a backup; its rows are read only if the metadata does not have their number.
 
-    Raises NotABackupFile, AccessDenied, and ArchiveError where the archive is damaged as far as it
-    had to be read: that nothing else is, only verifying can tell.
+    Raises NotABackupFile, AccessDenied, and ArchiveError if the archive is damaged as far as it had
+    to be read: only verifying finds all damage.
     """
     facts = read_facts(backup, progress=progress, fingerprints=False)
     stem, known = backup.stem, facts.metadata
@@ -134,7 +134,7 @@ _DEFINED_IN = {
 class Code:
     """One object that has code: its owner ('' for an extension), kind and name.
 
-    ``needs_superuser`` tells that a superuser has to restore it, and that so it may do anything.
+    ``needs_superuser`` is whether a superuser has to restore it; it may do anything then.
     """
 
     owner: str
@@ -154,12 +154,12 @@ def code_in_backup(backup: StoredBackup, *, progress: Progress) -> tuple[Code, .
 def code_in(toc: TableOfContents) -> tuple[Code, ...]:
     """List the code of an archive by owner, kind and name."""
     above = superuser_entries(toc.entries)
-    found = {
+    objects = {
         Code(entry.owner, kind, entry.name, entry.dump_id in above)
         for entry in toc.entries
         for kind in _kinds(entry)
     }
-    return tuple(sorted(found, key=lambda one: (one.owner, one.kind, one.name)))
+    return tuple(sorted(objects, key=lambda code: (code.owner, code.kind, code.name)))
 
 
 def _kinds(entry: Entry) -> Iterator[str]:
@@ -186,7 +186,7 @@ _PROVIDER = "LOCALE_PROVIDER"
 
 @dataclass(frozen=True, slots=True)
 class StockRestore:
-    """How to restore: the oldest major of pg_restore that reads the archive, and what to type."""
+    """How to restore: the oldest major of pg_restore that reads the archive, and the commands."""
 
     pg_restore: int
     commands: tuple[str, ...]
@@ -218,9 +218,9 @@ def _settings(toc: TableOfContents, *, of_reading: bool) -> list[list[str]]:
     Those that change how rows are read come when the rows are there.
     """
     return [
-        ["psql", "--dbname", NEW_DATABASE, "--command", _as_text(one)]
-        for one in settings_for_restore(toc.entries)
-        if changes_reading(one) is of_reading
+        ["psql", "--dbname", NEW_DATABASE, "--command", _as_text(setting)]
+        for setting in settings_for_restore(toc.entries)
+        if changes_reading(setting) is of_reading
     ]
 
 
@@ -229,7 +229,7 @@ def _as_text(statement: Statement) -> str:
 
 
 def _row_security(toc: TableOfContents) -> list[str]:
-    """What pg_restore needs so as to fill views whose owners are subject to row security."""
+    """Return the option that fills views whose owners are subject to row security."""
     return ["--enable-row-security"] if refreshes(toc.entries) else []
 
 

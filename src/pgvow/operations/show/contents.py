@@ -1,4 +1,4 @@
-"""What a backup holds, from its metadata where they tell, else from reading the archive."""
+"""The contents of a backup, from its metadata if they have them, else from the archive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NotABackupFile(VerificationFailed):
 
 
 class FactsOrigin(StrEnum):
-    """Where the facts of a backup's rows come from."""
+    """The origin of the facts of a backup's rows."""
 
     METADATA = "metadata"
     ARCHIVE = "archive"
@@ -40,8 +40,8 @@ class FactsOrigin(StrEnum):
 class TableRows:
     """The rows of one table. ``bytes`` and ``fingerprint`` are of its COPY text.
 
-    ``rows`` is None for data dumped as INSERT commands, ``bytes`` and ``fingerprint`` where the
-    metadata do not have them, ``size_bytes`` (heap and TOAST on the server) where only they could.
+    ``rows`` is None for data dumped as INSERT commands, ``bytes`` and ``fingerprint`` if the
+    metadata do not have them, ``size_bytes`` (heap and TOAST on the server) if only they could.
     """
 
     schema: str
@@ -59,7 +59,7 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class LargeObjectTotals:
-    """All large objects; the numbers are None where they were not counted."""
+    """All large objects; the numbers are None if they were not counted."""
 
     count: int | None
     bytes: int | None
@@ -68,10 +68,10 @@ class LargeObjectTotals:
 
 @dataclass(frozen=True, slots=True)
 class BackupFacts:
-    """A backup without a server. ``metadata`` is None where there is none that fits the file.
+    """The facts of a backup without a server. ``metadata`` is None if there is none of this file.
 
-    ``complaint`` says why, ``unreadable`` if that is because they cannot be read;
-    ``large_objects`` is None where the archive has none.
+    ``complaint`` is the reason, ``unreadable`` the error if they cannot be read;
+    ``large_objects`` is None if the archive has none.
     """
 
     path: Path
@@ -106,7 +106,7 @@ def opened(backup: StoredBackup) -> Iterator[BinaryIO]:
 
 
 def read_facts(backup: StoredBackup, *, progress: Progress, fingerprints: bool) -> BackupFacts:
-    """Return what a backup holds; the whole archive is read only where the metadata do not tell.
+    """Return the facts of a backup; the whole archive is read only if the metadata lack some.
 
     ``fingerprints``: whether rows alone will not do. Raises as ``opened`` does.
     """
@@ -142,7 +142,7 @@ def read_facts(backup: StoredBackup, *, progress: Progress, fingerprints: bool) 
 def _metadata(
     backup: StoredBackup, toc: TableOfContents, size: int
 ) -> tuple[Metadata | None, str | None]:
-    """Load the metadata, and see that they are of this file as far as that can be told at once."""
+    """Load the metadata, and compare size and table of contents with those of the file."""
     try:
         metadata = backup.metadata()
     except MetadataMissingError:
@@ -162,13 +162,13 @@ def _metadata(
 def _from_metadata(
     toc: TableOfContents, metadata: Metadata, *, fingerprints: bool
 ) -> tuple[TableRows, ...] | None:
-    """Find each table of the archive in the metadata; None where they do not suffice."""
+    """Find each table of the archive in the metadata; None if they do not suffice."""
     if fingerprints and metadata.toc is None:
         return None
     recorded = {(facts.schema, facts.name): facts for facts in metadata.tables}
-    found = [_recorded_rows(entry, recorded, metadata.table_counts) for entry in toc.table_data]
-    tables = [table for table in found if table is not None]
-    return tuple(tables) if len(tables) == len(found) else None
+    rows = [_recorded_rows(entry, recorded, metadata.table_counts) for entry in toc.table_data]
+    tables = [table for table in rows if table is not None]
+    return tuple(tables) if len(tables) == len(rows) else None
 
 
 def _recorded_rows(
@@ -185,7 +185,7 @@ def _recorded_rows(
 
 
 def _as_latin1(name: str) -> str:
-    """Name what is no text as backups before this one's metadata did."""
+    """Decode a name that is not UTF-8 as LATIN1, as the metadata of older backups do."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Check one backup, or all of them, against what the metadata says."""
+"""Check one backup, or all of them, against the metadata."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def verify_backup(
 
     ``deep`` decodes it to the last byte as well, and compares every table with the metadata.
 
-    A check that fails is part of the result; raises ToolUnsuitable where there is no pg_restore
-    that could read such an archive, AccessDenied where a file cannot be read.
+    A check that fails is part of the result; raises ToolUnsuitable if there is no pg_restore
+    that could read such an archive, AccessDenied if a file may not be read.
     """
     result = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep).verify(backup)
     if isinstance(result.refusal, AccessDenied):
@@ -94,7 +94,7 @@ class _Verifier:
             )
 
     def verify_and_record(self, backup: StoredBackup) -> Verification:
-        """Check one backup, and keep beside it what was shown, or that it cannot be read."""
+        """Check one backup, and record the evidence, or that it cannot be read, beside it."""
         started = time.monotonic()
         with backup.held():
             result = self.verify(backup)
@@ -120,7 +120,7 @@ def _refused(backup: StoredBackup, check: Check, refusal: PgvowError) -> Verific
 
 
 def _with_proof(result: Verification, error: UnreadableFile | AccessDenied) -> Verification:
-    """Add that the proof cannot be read: it may say that a check failed, so it is not replaced."""
+    """Add that the proof cannot be read: it may hold a failed check, so it is not replaced."""
     proof, dump = (shlex.quote(str(path)) for path in (proof_path(result.path), result.path))
     error.steps = (
         f"Look at it: ls -ld {proof}",
@@ -173,7 +173,7 @@ def _checked(
     try:
         roles, refusal = _globals(metadata, backup), None
     except (UnreadableFile, AccessDenied) as error:
-        refusal = error  # and what was found of the dump is still told
+        refusal = error  # the checks of the dump are still reported
         roles = (Check("globals", passed=False, expected="readable", found=error.cause),)
     return Verification(path, (*checks, *roles), metadata, read.size, read.deep, refusal=refusal)
 
@@ -189,7 +189,7 @@ def _names_this_file(metadata: Metadata, name: str) -> Check:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one reading of the file found."""
+    """Checksum, size and, if asked for, the decoded contents of one reading of the file."""
 
     checksum: str
     size: int
@@ -261,7 +261,7 @@ def _complaint(backup: StoredBackup, listed: str | None, *, unchanged: bool) -> 
 
 
 def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: str) -> None:
-    """Tell a damaged archive from one that is only too new for the pg_restore at hand."""
+    """Raise ToolUnsuitable if the archive is only too new for the pg_restore at hand."""
     version = re.match("[0-9]+", metadata.pg_dump_version)  # 19beta1 is one as well
     made_by = int(version[0]) if version else 0
     if "unsupported version" not in complaint or installation.major >= made_by:
@@ -277,14 +277,16 @@ def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: s
 def _decoded(deep: DeepCheck | None) -> tuple[Check, ...]:
     if deep is None:
         return ()
-    what = "rows, fingerprints and digests" if deep.complete else "rows (nothing else is recorded)"
-    expected = f"every byte decodes, {what} as recorded"
+    recorded = (
+        "rows, fingerprints and digests" if deep.complete else "rows (nothing else is recorded)"
+    )
+    expected = f"every byte decodes, {recorded} as recorded"
     found = expected if deep.passed else "\n".join(deep.differences)
     return (Check("contents", passed=deep.passed, expected=expected, found=found),)
 
 
 def _globals(metadata: Metadata, backup: StoredBackup) -> tuple[Check, ...]:
-    """Check the roles that were kept beside the dump, where they were."""
+    """Check the roles beside the dump, if they were kept."""
     kept = metadata.globals
     if kept is None:
         return ()
@@ -314,8 +316,8 @@ def verify_and_record(
 ) -> Verification:
     """Verify a backup and keep the level that it reached, or missed, beside it.
 
-    Nobody removes it meanwhile. Where it has no metadata there is nothing to keep; where the
-    directory may only be read, that is a warning. Raises what ``verify_backup`` raises,
+    It is not removed meanwhile. Without metadata nothing is recorded; a directory that may only be
+    read gives a warning. Raises as ``verify_backup`` does,
     AccessDenied after it was recorded that the file cannot be read.
     """
     verifier = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep)
@@ -365,7 +367,7 @@ def verify_all(
 
 
 def _verified_alone(verifier: _Verifier, backup: StoredBackup) -> Verification:
-    """Verify one of many: what ends its check is part of the result, but for a stop of the run."""
+    """Verify one of many; an error is part of its result, unless it ends the whole run."""
     try:
         return verifier.verify_and_record(backup)
     except (Interrupted, Stalled):

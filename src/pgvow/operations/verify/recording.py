@@ -1,4 +1,4 @@
-"""Keep beside a backup what a check of it showed, for ``list`` and for retention."""
+"""Record the evidence of a check beside its backup, for ``list`` and for retention."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pgvow.model import Difference, Evidence, Metadata, Proof
     from pgvow.store import StoredBackup
 
-# The first of very many tell enough; the file stays small.
+# The first of very many are enough; the file stays small.
 _MOST_KEPT = 10_000
 
 
 def record(
     backup: StoredBackup, metadata: Metadata, evidence: Evidence, *, warn: Callable[[str], None]
 ) -> Proof | None:
-    """Add what was shown to the proof beside a dump; None where it cannot be written.
+    """Add evidence to the proof beside a dump; returns None if it cannot be written.
 
-    A directory that may only be read is told by ``warn``: what was shown holds all the same.
+    A directory that may only be read leads to a warning: the evidence holds all the same.
     """
     kept = tuple(map(_writable, evidence.differences[:_MOST_KEPT]))
     try:
@@ -47,7 +47,7 @@ def record_unreadable(
 
 
 def _writable(difference: Difference) -> Difference:
-    """Escape what JSON cannot carry: the bytes of a file's name that is no text, or NUL."""
+    """Escape the characters that JSON cannot carry: undecodable bytes of a name, and NUL."""
     return replace(
         difference,
         name=_text(difference.name),
