@@ -65,8 +65,8 @@ class Positioned(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move the position and return it."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size()}[whence]
-        self._position = start + offset
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        self._position = offset + (self._size() if whence == os.SEEK_END else starts[whence])
         return self._position
 
     def tell(self) -> int:

@@ -23,6 +23,7 @@ from pgvow.errors import AlreadyRunning
 from pgvow.file_errors import refusals
 from pgvow.signals import SignalsKeptBack
 from pgvow.store import names
+from pgvow.store.directory import is_named, try_lock
 from pgvow.store.metadata import moment_text
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class RunLock:
                 time.sleep(_PAUSE)
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                if _try_lock(fd, fcntl.LOCK_EX) and _is_named(fd, self.path):
+                if try_lock(fd, fcntl.LOCK_EX) and is_named(fd, self.path):
                     return fd
                 note = _read_note(fd)
             except BaseException:
@@ -132,7 +133,7 @@ class RunLock:
         if fd is None:
             return
         with suppress(OSError):  # the directory may be gone; only the lock counts
-            if _is_named(fd, self.path):
+            if is_named(fd, self.path):
                 self.path.unlink()
         os.close(fd)
 
@@ -149,25 +150,9 @@ def is_running(directory: Path, group: str) -> bool:
         except FileNotFoundError:
             return False
         try:
-            return not _try_lock(fd, fcntl.LOCK_SH) and _is_named(fd, path)
+            return not try_lock(fd, fcntl.LOCK_SH) and is_named(fd, path)
         finally:
             os.close(fd)
-
-
-def _try_lock(fd: int, kind: int) -> bool:
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_named(fd: int, path: Path) -> bool:
-    """Return whether the path still leads to the file that was opened."""
-    try:
-        return os.path.samestat(os.fstat(fd), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False
 
 
 def _read_note(fd: int) -> dict[str, object]:

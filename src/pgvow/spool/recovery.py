@@ -6,14 +6,13 @@ that the files of a live run are never touched.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.errors import AlreadyRunning, PgvowError
-from pgvow.file_errors import refusals, translated
+from pgvow.file_errors import translated
 from pgvow.finished_file import sha256_of
 from pgvow.spool import publish
 from pgvow.spool.files import Files, exists
@@ -26,7 +25,7 @@ from pgvow.store.metadata import MetadataError, read_metadata
 from pgvow.store.names import partial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from pgvow.model import GlobalsFacts
@@ -84,7 +83,7 @@ def _remove_dead_locks(directory: Path) -> None:
 
     That of a group is taken again by the group's next run.
     """
-    for group in filter(None, map(names.locked_source, _names_in(directory))):
+    for group in filter(None, map(names.locked_source, DirectoryStore(directory).list())):
         with suppress(PgvowError):
             if not is_running(directory, group):
                 with RunLock(directory, group, operation=CLEAN_UP):
@@ -97,19 +96,11 @@ def _partials(files: Files) -> tuple[Path, ...]:
 
 def _stems(directory: Path) -> list[str]:
     """Find the stems that have something half-made, and only those that are ours by name."""
-    return sorted(set(_ours(_names_in(directory))))
+    return sorted(set(_ours(DirectoryStore(directory).list())))
 
 
-def _names_in(directory: Path) -> list[str]:
-    with refusals("read the directory", directory):
-        try:
-            return os.listdir(directory)  # noqa: PTH208 - only names
-        except FileNotFoundError:
-            return []
-
-
-def _ours(found: list[str]) -> Iterator[str]:
-    for name in found:
+def _ours(present: Collection[str]) -> Iterator[str]:
+    for name in present:
         if name.endswith(names.PARTIAL):
             split = names.parse_file(name.removesuffix(names.PARTIAL))
             if split and split[1] in _OURS and names.parse_stem(split[0]):

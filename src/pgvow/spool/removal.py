@@ -16,7 +16,6 @@ It happens with the lock of the backup's group held, and with the dump locked ag
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shlex
 import stat
@@ -28,6 +27,7 @@ from pgvow.errors import UnreadableFile
 from pgvow.file_errors import refusals
 from pgvow.spool.files import Files, exists
 from pgvow.store import names
+from pgvow.store.directory import DirectoryStore, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,11 +115,7 @@ def _is_folder(path: Path) -> bool:
 
 def begun(directory: Path) -> list[str]:
     """Find the stems whose removal has begun; a missing directory has none."""
-    with refusals("read the directory", directory):
-        try:
-            present = os.listdir(directory)  # noqa: PTH208 - only names
-        except FileNotFoundError:
-            return []
+    present = DirectoryStore(directory).list()
     suffix = names.METADATA + names.REMOVING
     stems = (name.removesuffix(suffix) for name in present if name.endswith(suffix))
     # If the metadata is there as well, there is a backup, whatever the other file is.
@@ -138,7 +134,7 @@ def being_removed(dump: Path) -> Iterator[bool]:
         fd = _open_to_lock(dump)
     try:
         with refusals("lock", dump):
-            is_free = _try_alone(fd)
+            is_free = try_lock(fd)
         yield is_free
     finally:
         os.close(fd)
@@ -154,11 +150,3 @@ def _open_to_lock(dump: Path) -> int:
         if error.errno != errno.EROFS:
             raise
         return os.open(dump, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-
-
-def _try_alone(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

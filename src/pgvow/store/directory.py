@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shutil
 import stat
 from contextlib import contextmanager
@@ -61,18 +60,9 @@ class DirectoryStore:
 
     def put(self, name: str, file: BinaryIO) -> None:
         """Copy an open file into the directory, for the owner only, down to the disk."""
-        path = self.location / name
-        draft = path.with_name(f".{name}.{secrets.token_hex(4)}.tmp")
-        with refusals("write", path):
-            try:
-                with durable.create(draft) as copy:
-                    shutil.copyfileobj(file, copy, 1 << 20)
-                    copy.flush()
-                    durable.sync(copy.fileno())
-                draft.replace(path)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
+        with durable.replacing(self.location / name) as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+        with refusals("write", self.location / name):
             durable.sync_directory(self.location)
 
     def update(self, name: str, change: Callable[[bytes | None], bytes]) -> None:
@@ -148,20 +138,28 @@ def _locked(path: Path) -> Iterator[int]:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is_still(fd, path):
+            if is_named(fd, path):
                 yield fd
                 return
         finally:
             os.close(fd)
 
 
-def _is_still(fd: int, path: Path) -> bool:
-    """Return whether the file still has this name: the lock's last holder has renamed it."""
+def is_named(fd: int, path: Path) -> bool:
+    """Return whether the path leads to the open file: its last holder may have moved it."""
     try:
-        status = path.lstat()
+        return os.path.samestat(os.fstat(fd), path.lstat())
     except FileNotFoundError:
         return False
-    return os.path.samestat(status, os.fstat(fd))
+
+
+def try_lock(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Lock an open file without waiting; returns False if another holds it."""
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -25,6 +25,7 @@ from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.signals import SignalsKeptBack
+from pgvow.store.directory import DirectoryStore, is_named, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,11 +152,7 @@ class History:
         return self.directory / f".pgvow-run-{identity}.json"
 
     def _mark_paths(self) -> list[Path]:
-        with refusals("read the directory", self.directory):
-            try:
-                listed = os.listdir(self.directory)  # noqa: PTH208 - only names
-            except FileNotFoundError:
-                return []
+        listed = DirectoryStore(self.directory).list()
         return [self.directory / name for name in sorted(listed) if _MARK.fullmatch(name)]
 
     def _append(self, runs: list[Run]) -> None:
@@ -172,13 +169,13 @@ class History:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "it is not a regular file")
             fcntl.flock(fd, fcntl.LOCK_EX)
-            about = os.fstat(fd)
-            if not _is_named(about, self.path):
+            if not is_named(fd, self.path):
                 return False
-            if about.st_size and about.st_size + len(data) > self._largest:
+            size = os.fstat(fd).st_size
+            if size and size + len(data) > self._largest:
                 self.path.replace(self.directory / OLDER)
                 return False
-            _write_whole(fd, about.st_size, data)
+            _write_whole(fd, size, data)
         finally:
             os.close(fd)
         return True
@@ -189,16 +186,9 @@ def _locked(path: Path) -> int:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        if _is_named(os.fstat(fd), path):
+        if is_named(fd, path):
             return fd
         os.close(fd)
-
-
-def _is_named(about: os.stat_result, path: Path) -> bool:
-    try:
-        return os.path.samestat(about, path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _write_whole(fd: int, size: int, data: bytes) -> None:
@@ -224,9 +214,7 @@ def _mark_of(path: Path) -> Iterator[tuple[bool, Run | None]]:
             yield False, None
             return
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(fd):
                 yield False, None
                 return
             yield True, _run(os.pread(fd, _LONGEST_LINE, 0))
