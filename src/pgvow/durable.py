@@ -7,11 +7,13 @@ import errno
 import fcntl
 import os
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pgvow.file_errors import refusals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedRandom
     from pathlib import Path
 
@@ -94,10 +96,20 @@ def rename_new(directory: int, name: str, new: str) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Put a file in the place of another in one step, for its owner only."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BufferedRandom]:
+    """Yield a new file for its owner only, which takes the place of another after the block."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with refusals("write", path):
         try:
-            write_new(draft, data)
+            with create(draft) as file:
+                yield file
+                file.flush()
+                sync(file.fileno())
             draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)

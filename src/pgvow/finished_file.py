@@ -8,6 +8,7 @@ Links are followed: an operator may have moved a dump and left a link.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import shlex
@@ -17,9 +18,12 @@ from typing import TYPE_CHECKING
 from pgvow.errors import AccessDenied, PgvowError, UnreadableFile, lack_of_resources
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import BinaryIO
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+PIECE = 1 << 20
 _BUFFER = 1 << 16
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
 # Errors of one file, and not of us or the machine. A pipe or a device without a peer is ENXIO.
@@ -61,8 +65,8 @@ class Positioned(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move the position and return it."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size()}[whence]
-        self._position = start + offset
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        self._position = offset + (self._size() if whence == os.SEEK_END else starts[whence])
         return self._position
 
     def tell(self) -> int:
@@ -113,7 +117,7 @@ class FinishedFile(io.BufferedReader):
         return self.raw.read_at(offset, size)
 
 
-def open_finished(path: Path) -> FinishedFile:
+def open_finished(path: Path | str) -> FinishedFile:
     """Open a file of a finished backup to read it at any place.
 
     Raises FileNotFoundError if it is missing, UnreadableFile if it is no regular file or its disk
@@ -151,6 +155,24 @@ def size_of(path_or_fd: Path | int) -> int:
         return os.fstat(path_or_fd).st_size
     with open_finished(path_or_fd) as file:
         return file.size
+
+
+def sha256_of(
+    file: BinaryIO | Positioned, on_bytes: Callable[[int], None] | None = None
+) -> tuple[str, int]:
+    """Return SHA-256 in hexadecimal and size in bytes of an open file, from its position on.
+
+    Memory is bounded. ``on_bytes`` gets the length of every piece.
+    """
+    digest = hashlib.sha256(usedforsecurity=False)
+    piece = memoryview(bytearray(PIECE))
+    size = 0
+    while count := file.readinto(piece):  # type: ignore[union-attr]
+        digest.update(piece[:count])
+        size += count
+        if on_bytes is not None:
+            on_bytes(count)
+    return digest.hexdigest(), size
 
 
 def _opened(path: Path | str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The nouns: what a backup, its metadata and a server's facts are. Frozen, and nothing else."""
+"""The nouns: a backup, its metadata, and the evidence of checks. Frozen, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_JOBS = 64
 """More workers than that are a slip of the finger: each is a psql and a connection."""
 PARALLEL = "parallel"
-"""The name of the engine that knows what it laid into an archive without decoding it again."""
+"""The name of the engine that knows the contents of its archive without decoding it."""
 DEV = "dev"
 PROD = "prod"
 
@@ -77,7 +77,7 @@ def is_partial(selection: Sequence[str], configured: Sequence[str] = ()) -> bool
 
 
 def quote_part(part: str) -> str:
-    """Quote one part of a table's key as SQL does, where it would be ambiguous bare."""
+    """Quote one part of a table's key as SQL does, if it would be ambiguous bare."""
     if _NEEDS_QUOTES.search(part):
         return '"' + part.replace('"', '""') + '"'
     return part
@@ -95,12 +95,12 @@ def table_key(schema: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """One table: what the server held in the snapshot, and what the archive holds of it.
+    """One table: its rows on the server in the snapshot, and its contents in the archive.
 
     ``size_bytes`` is heap and TOAST on the server. ``bytes`` and ``fingerprint`` (XXH3-128) are of
     its COPY text in the archive, without the terminator, and ``stored`` is XXH3-128 of its block as
-    it lies in the file; None where the archive was not inspected. ``filenode``, ``blocks`` and
-    ``segment_blocks`` say where the server kept its heap and how it was cut; None where one
+    it lies in the file; None if the archive was not inspected. ``filenode``, ``blocks`` and
+    ``segment_blocks`` are the place of its heap on the server and how it was cut; None if one
     pg_dump copied it whole.
     """
 
@@ -123,7 +123,7 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFacts:
-    """When a snapshot was: position in the WAL, transaction ids, timeline and system identifier."""
+    """The time of a snapshot: WAL position, transaction ids, timeline and system identifier."""
 
     wal_position: str
     xmin: int
@@ -152,7 +152,7 @@ class LargeObjectFacts:
 
 @dataclass(frozen=True, slots=True)
 class SequenceFacts:
-    """Where the archive sets a sequence; sequences do not heed snapshots."""
+    """The position of a sequence in the archive; sequences do not heed snapshots."""
 
     schema: str
     name: str
@@ -172,11 +172,11 @@ class GlobalsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is written beside a dump, once, after it. The first nine are the contract's.
+    """The metadata of a dump, written once, after it. The first nine are the contract's.
 
-    ``toc`` and ``large_objects`` are None where the archive was not inspected. ``settings`` are
+    ``toc`` and ``large_objects`` are None if the archive was not inspected. ``settings`` are
     those of the dumping session on which the text of its rows depends. ``selection`` are pg_dump's
-    options of what to dump: where there are any, the backup is not of the whole database.
+    options that select objects: with any, the backup is not of the whole database.
     """
 
     backup_timestamp: datetime
@@ -203,7 +203,7 @@ class Metadata:
 
 
 class DifferenceKind(StrEnum):
-    """In what a backup can differ from its metadata, or a restored database from its backup."""
+    """How a backup can differ from its metadata, or a restored database from its backup."""
 
     TABLE_MISSING = "table missing"
     TABLE_EXTRA = "table extra"
@@ -220,7 +220,7 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is otherwise: ``expected`` is what the metadata say, ``found`` what is."""
+    """One difference: ``expected`` is by the metadata, ``found`` by the check."""
 
     kind: DifferenceKind
     name: str
@@ -246,10 +246,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one check of a backup showed: that it is of ``level``, or in what it is not.
+    """The result of one check of a backup: it is of ``level``, or differs.
 
-    ``seconds`` is the whole check. ``server_version`` and ``restore_seconds``, what ``pg_restore``
-    took of it, are those of a restore, and None without one.
+    ``seconds`` is the whole check. ``server_version`` and ``restore_seconds``, the share of
+    ``pg_restore``, are those of a restore, and None without one.
     """
 
     level: Level
@@ -278,7 +278,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What has been shown of one dump so far: the contents of its ``.proof.json``.
+    """All evidence of one dump so far: the contents of its ``.proof.json``.
 
     ``passed`` has the last check that passed of each level, lowest level first. ``failed`` is the
     last that did not, unless one of its level or a higher one has passed since. ``unreadable`` is
@@ -294,19 +294,21 @@ class Proof:
     @property
     def level(self) -> Level | None:
         """The highest level that was ever reached; no failure lowers it."""
-        return max((one.level for one in self.passed), key=lambda one: one.rank, default=None)
+        return max(
+            (evidence.level for evidence in self.passed), key=lambda level: level.rank, default=None
+        )
 
     @property
     def restore_seconds(self) -> float | None:
-        """What a recovery takes at least, as last measured; None where it never was."""
+        """The seconds that a recovery takes at least, as last measured; None if it never was."""
         return self.passed[-1].restore_seconds if self.level is Level.PROVEN else None
 
     def after(self, evidence: Evidence) -> Proof:
-        """What has been shown with one check more."""
+        """Return the proof with the evidence of one check more."""
         if not evidence.passed:
             return replace(self, failed=evidence, unreadable=None)
-        others = [one for one in self.passed if one.level is not evidence.level]
-        passed = sorted([*others, evidence], key=lambda one: one.level.rank)
+        others = [older for older in self.passed if older.level is not evidence.level]
+        passed = sorted([*others, evidence], key=lambda each: each.level.rank)
         failed = self.failed
         if failed is not None and failed.level.rank <= evidence.level.rank:
             failed = None
@@ -316,9 +318,9 @@ class Proof:
 def level_reached(metadata: Metadata | None, proof: Proof | None) -> Level | None:
     """The highest level that a backup ever reached, from its making on; None: listed only.
 
-    One of ours is verified when it is made, and decoded where it was inspected: its checksum is
-    that of the file as read back, and its archive was read to the last byte. What the parallel
-    engine wrote was read back, and is what was written, but was not decoded.
+    One of ours is verified when it is made, and decoded if it was inspected: its checksum is that
+    of the file as read back, and its archive was read to the last byte. An archive of the parallel
+    engine was read back and compared with the bytes written, but not decoded.
     """
     made = None
     if metadata is not None and (metadata.toc is not None or metadata.pgvow_version):
@@ -329,7 +331,7 @@ def level_reached(metadata: Metadata | None, proof: Proof | None) -> Level | Non
 
 
 class BackupStatus(StrEnum):
-    """What a listing can say of a backup without reading the dump."""
+    """The state of a backup in a listing, which does not read the dump."""
 
     OK = "ok"
     SIZE_DIFFERS = "size differs"
@@ -341,10 +343,10 @@ class BackupStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A dump and what is known of it. ``metadata`` is None where it is missing or broken.
+    """A dump with its facts, as listed. ``metadata`` is None if it is missing or broken.
 
-    ``timestamp``, ``environment`` and ``database`` fall back on the file's name where it has our
-    shape, and are None where it has not. ``size_bytes`` is the dump's size now, None without one.
+    ``timestamp``, ``environment`` and ``database`` fall back on the file's name if it has our
+    shape, and are None if it has not. ``size_bytes`` is the dump's size now, None without one.
     """
 
     path: Path
@@ -359,7 +361,7 @@ class Backup:
 
     @property
     def selection(self) -> tuple[str, ...]:
-        """pg_dump's options of what it holds, in one order; empty for a whole database."""
+        """pg_dump's selecting options, in one order; empty for a whole database."""
         return in_one_order(self.metadata.selection) if self.metadata else ()
 
     @property
@@ -369,34 +371,8 @@ class Backup:
 
     @property
     def trusted(self) -> Level | None:
-        """The level that nothing speaks against: one below what a check has failed to show."""
+        """The level without evidence against it: below the one that a check failed to show."""
         level, failed = self.level, self.proof.failed if self.proof else None
         if level is None or failed is None or level.rank < failed.level.rank:
             return level
-        return next((one for one in reversed(Level) if one.rank < failed.level.rank), None)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """What a server says of itself and of one database.
-
-    ``identity`` is the same for all who are connected to this database of this running server.
-    """
-
-    version: str
-    version_num: int
-    database: str
-    identity: str
-    database_size: int
-    user: str
-    is_superuser: bool
-    bypasses_row_security: bool
-    in_recovery: bool
-    encoding: str
-    tls: bool
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def major(self) -> int:
-        """The major version: 15 for 15.18."""
-        return self.version_num // 10000
+        return next((lower for lower in reversed(Level) if lower.rank < failed.level.rank), None)

@@ -10,7 +10,8 @@ import pytest
 
 from pgvow.operations.verify import verify_and_record
 from pgvow.progress import Silent
-from pgvow.store import being_removed, proof_path
+from pgvow.spool import being_removed
+from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, settings_for
 from tests.support.privileges import bound_by_permissions
 
@@ -148,7 +149,7 @@ def test_what_is_verified_is_not_removed(commands: Commands, pg18: TestServer) -
     """While it is read nobody gets the right to remove it; afterwards anybody does."""
     remover = _Remover(_dump(commands))
     result = verify_and_record(
-        remover.dump, pg_bin=pg18.bin, environ={}, progress=remover, deep=True
+        StoredBackup.at(remover.dump), pg_bin=pg18.bin, environ={}, progress=remover, deep=True
     )
     assert result.passed
     assert {False} == remover.found

@@ -26,8 +26,9 @@ from pgvow.operations.schedule.crontab import (
 )
 from pgvow.operations.schedule.scheduled import Scheduled
 from pgvow.operations.schedule.systemd_units import calendar_lines, gap_lines, units_for
-from pgvow.settings import Job
-from pgvow.store import LocalStore
+from pgvow.settings.configuration import Job
+from pgvow.spool import Spool
+from pgvow.store import backups_in
 from tests.support.commands import Commands, settings_for
 from tests.support.programs import system_program
 from tests.support.waiting import wait_until
@@ -319,18 +320,18 @@ def test_two_minutes(server: TestServer, database: str, tmp_path: Path) -> None:
         env=commands._environment({}), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        store = LocalStore(tmp_path / "db/backups")
-        wait_until(lambda: len(store.list()) >= 2, 300)
+        store = Spool(tmp_path / "db/backups")
+        wait_until(lambda: len(backups_in(store.store)) >= 2, 300)
         assert 9 == commands.pgvow("schedule", "run").code
     finally:
         run.send_signal(signal.SIGTERM)
         _, said = run.communicate(timeout=300)
     assert 0 == run.returncode, said
-    assert said.count("backup dev ended with 0") == len(store.list())
+    assert said.count("backup dev ended with 0") == len(backups_in(store.store))
     assert "verify  ended with 0" in said
     assert "stopped" in said.splitlines()[-1]
-    moments = sorted(backup.timestamp for backup in store.list() if backup.timestamp)
+    moments = sorted(backup.timestamp for backup in backups_in(store.store) if backup.timestamp)
     assert timedelta(seconds=30) < moments[1] - moments[0] < timedelta(seconds=90)
     outcomes = {run["outcome"] for run in commands.pgvow("history", "--json").json}
     assert {"succeeded"} == outcomes
-    assert ["decoded"] == list({str(backup.level) for backup in store.list()})
+    assert ["decoded"] == list({str(backup.level) for backup in backups_in(store.store)})

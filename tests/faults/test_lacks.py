@@ -11,7 +11,7 @@ import pytest
 from pgvow.errors import NoResources, NoVerdict, lack_of_resources
 from pgvow.operations.verify import verify_and_record
 from pgvow.progress import Silent
-from pgvow.store import proof_path
+from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.inprocess import back_up
 
@@ -124,7 +124,7 @@ def test_a_listing_that_did_not_come_to_its_end(
     recorded = proof_path(dump).exists()
     with pytest.raises(kind):
         verify_and_record(
-            dump,
+            StoredBackup.at(dump),
             pg_bin=_programs(server, tmp_path, before),
             environ={**clean_environment(), "PATH": os.environ["PATH"]},
             progress=Silent(),

@@ -8,7 +8,7 @@ import pytest
 
 from pgvow.errors import BackupFailed
 from pgvow.progress import Silent
-from pgvow.store import LocalStore
+from pgvow.store import DirectoryStore, backups_in
 from tests.support.hostile.local_user import DIRECTORY_KINDS, FILE_KINDS, THEIRS, theirs
 from tests.support.inprocess import back_up
 
@@ -65,7 +65,7 @@ def test_the_partial_is_not_ours_any_more(
         back_up(server, filled, tmp_path, jobs=jobs, progress=meddler)
     assert 7 == caught.value.status
     assert meddler.has_meddled
-    assert [] == list(LocalStore(directory).list())
+    assert [] == list(backups_in(DirectoryStore(directory)))
     assert THEIRS == theirs(directory).read_bytes()
 
 
@@ -96,4 +96,4 @@ def test_a_partial_that_is_cut_short_is_not_published(
     with pytest.raises(BackupFailed) as caught:
         back_up(server, filled, tmp_path, jobs=jobs, progress=meddler)
     assert 7 == caught.value.status
-    assert [] == list(LocalStore(directory).list())
+    assert [] == list(backups_in(DirectoryStore(directory)))

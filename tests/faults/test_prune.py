@@ -14,7 +14,8 @@ import pytest
 from pgvow.model import Evidence, Level
 from pgvow.operations.prune import PruneOptions, prune
 from pgvow.retention import Rules
-from pgvow.store import LocalStore, add_evidence, being_read, removal
+from pgvow.spool import Spool, removal
+from pgvow.store import DirectoryStore, StoredBackup, backups_in, being_read
 from tests.support import backups, prune_and_die
 from tests.support.commands import ROOT, Commands, settings_for
 from tests.support.privileges import bound_by_permissions
@@ -35,7 +36,9 @@ def fill(directory: Path, count: int = 4, database: str = "shop") -> list[Path]:
         facts = backups.metadata(_NEWEST - timedelta(days=days), database=database)
         dump = backups.place(directory, facts)
         dump.with_suffix(".globals.sql").write_bytes(backups.GLOBALS)
-        add_evidence(dump, facts.checksum_sha256, Evidence(Level.VERIFIED, _NEWEST, 1.0))
+        StoredBackup.at(dump).add_evidence(
+            facts.checksum_sha256, Evidence(Level.VERIFIED, _NEWEST, 1.0)
+        )
         dumps.append(dump)
     return dumps
 
@@ -77,7 +80,7 @@ def test_killed_at_each_step(tmp_path: Path, count: int) -> None:
     command = [sys.executable, prune_and_die.__file__, tmp_path, str(count)]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
     assert -signal.SIGKILL == done.returncode
-    listed = LocalStore(tmp_path).list()
+    listed = backups_in(DirectoryStore(tmp_path))
     assert {"ok"} == {backup.status.value for backup in listed}
     assert {path.stem for path in (newest,)} <= {backup.path.stem for backup in listed}
     begun = before - {backup.path.stem for backup in listed}
@@ -93,7 +96,7 @@ def test_the_next_backups_recovery_finishes(tmp_path: Path) -> None:
     fill(tmp_path, 2)
     command = [sys.executable, prune_and_die.__file__, tmp_path, "2"]
     subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     with store.lock("shop", "dev") as lock:
         assert ["pruned"] == [done.action.value for done in store.recover(holding=lock)]
     assert 1 == len(stems(tmp_path))
@@ -122,7 +125,7 @@ def test_a_stray_mark_removes_nothing(tmp_path: Path) -> None:
     stray = dump.with_suffix(".metadata.json.removing")
     stray.write_text("somebody's")
     prune(options(tmp_path, Rules(last=1)), now=_NOW)
-    with (store := LocalStore(tmp_path)).lock("shop", "dev") as lock:
+    with (store := Spool(tmp_path)).lock("shop", "dev") as lock:
         store.recover(holding=lock)
     assert dump.exists()
     assert dump.with_suffix(".metadata.json").exists()
@@ -144,12 +147,12 @@ def test_what_was_proven_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.Mon
     """A proof that is added between the decision and the removal saves the backup."""
     _, old = fill(tmp_path, 2)
     real = removal.being_removed
-    facts = next(one.metadata for one in LocalStore(tmp_path).list() if one.path == old)
+    facts = next(one.metadata for one in backups_in(DirectoryStore(tmp_path)) if one.path == old)
     assert facts is not None
     shown = Evidence(Level.PROVEN, _NOW, 1.0)
 
     def prove_first(dump: Path) -> object:
-        add_evidence(dump, facts.checksum_sha256, shown)
+        StoredBackup.at(dump).add_evidence(facts.checksum_sha256, shown)
         return real(dump)
 
     monkeypatch.setattr(removal, "being_removed", prove_first)
@@ -163,7 +166,7 @@ def test_a_locked_database_is_passed_over(tmp_path: Path) -> None:
     """While a backup of a database runs, its backups are left, and the others' are pruned."""
     fill(tmp_path, 2)
     fill(tmp_path, 2, database="chat")
-    with LocalStore(tmp_path).lock("shop", "dev"):
+    with Spool(tmp_path).lock("shop", "dev"):
         result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
     assert ["chat"] == [backup.database for backup in result.removed]
     assert 1 == len(result.left)
@@ -250,7 +253,7 @@ def test_the_command_without_rules(tmp_path: Path) -> None:
     assert 2 == commands.pgvow("prune", "--keep-within", "soon").code
     (tmp_path / "pgvow.toml").write_text("[retention]\nkeep_last = 2\n")
     assert 0 == commands.pgvow("prune", "--output-dir", ".", "--quiet").code
-    assert 2 == len(LocalStore(tmp_path).list())
+    assert 2 == len(backups_in(DirectoryStore(tmp_path)))
 
 
 @pytest.mark.majors(18)
@@ -268,10 +271,10 @@ def test_after_a_backup(server: TestServer, database: str, tmp_path: Path) -> No
         'output_dir = "."\n[retention]\nkeep_last = 1\nprune_after_backup = true\n'
     )
     assert 3 == commands.run("--space-factor", "0", DEV_DB_PORT="1").code
-    assert 2 == len(LocalStore(tmp_path).list())
+    assert 2 == len(backups_in(DirectoryStore(tmp_path)))
     (tmp_path / "pgvow.toml").write_text(
         'output_dir = "."\n[retention]\nprune_after_backup = true\n'
     )
     done = commands.run("--space-factor", "0")
     assert (0, True) == (done.code, "prunes nothing" in done.err)
-    assert 3 == len(LocalStore(tmp_path).list())
+    assert 3 == len(backups_in(DirectoryStore(tmp_path)))

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from pgvow.runs import Operation
-from pgvow.store import LocalStore
+from pgvow.spool import Spool
+from pgvow.store import DirectoryStore, backups_in
 from pgvow.store.history import History, new_run
 from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
@@ -264,7 +265,7 @@ def test_pg_restore_is_stopped(
     assert "has been silent for" in done.err
     assert before == databases(server)
     assert [] == ours(tmp_path)
-    (backup,) = LocalStore(tmp_path / "db/backups").list()
+    (backup,) = backups_in(DirectoryStore(tmp_path / "db/backups"))
     assert backup.proof is None or backup.proof.failed is None
 
 
@@ -278,7 +279,7 @@ def test_a_lock_is_older_than_the_schedule(
 ) -> None:
     """9 as ever, and a critical alarm with since when and which process, told as any other."""
     folder = tmp_path / "db/backups"
-    store = LocalStore(folder)
+    store = Spool(folder)
     store.prepare()
     job = f'[[schedule.jobs]]\njob = "backup"\nat = "{schedule}"\n' if schedule else ""
     (tmp_path / "pgvow.toml").write_text(

@@ -12,6 +12,7 @@ import pytest
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.show import show_backup
 from pgvow.progress import Silent
+from pgvow.store import StoredBackup
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
 from tests.support.restoring import restore
@@ -97,7 +98,7 @@ def test_they_are_proven(server: TestServer, dump: Path) -> None:
 @pytest.mark.majors(15, 18)
 def test_by_stock_tools(server: TestServer, fresh: str, dump: Path) -> None:
     """The commands that show gives for stock tools fill them as well."""
-    commands = show_backup(dump, progress=Silent()).restore.commands[1:]
+    commands = show_backup(StoredBackup.at(dump), progress=Silent()).restore.commands[1:]
     script = "\n".join(re.sub(r"\brestored\b", fresh, command) for command in commands)
     env = server.environment("postgres")
     env["PATH"] = f"{server.bin}:{env['PATH']}"

@@ -17,8 +17,9 @@ from pgvow.archive.csv_text import decode_field
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup
-from pgvow.operations.show.contents import Origin, read_facts
+from pgvow.operations.show.contents import FactsOrigin, read_facts
 from pgvow.progress import Silent
+from pgvow.store import StoredBackup
 from tests.support.copy_model import copy_field
 from tests.support.inprocess import back_up
 from tests.support.scenarios import SCENARIOS, Scenario, load
@@ -56,7 +57,7 @@ def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
 def extract(path: Path, table: str, row_format: RowFormat) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    extract_table(path, table, row_format, sink, Silent())
+    extract_table(StoredBackup.at(path), table, row_format, sink, Silent())
     return sink.getvalue()
 
 
@@ -83,20 +84,22 @@ def test_every_table_can_be_shown_and_extracted(
 def check_shown(made: BackupResult, folder: Path) -> None:
     """The archive alone says the same of tables and large objects as the metadata do."""
     metadata = made.metadata
-    shown = show_backup(made.backup.path, progress=Silent())
-    assert (Origin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
+    shown = show_backup(StoredBackup.at(made.backup.path), progress=Silent())
+    assert (FactsOrigin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
     assert dict(metadata.table_counts) == {table.key: table.rows for table in shown.tables}
     sizes = [table.bytes or 0 for table in shown.tables]
     assert sorted(sizes, reverse=True) == sizes
     assert "postgres" in shown.roles
     bare = folder / "bare.dump"
     shutil.copy(made.backup.path, bare)
-    alone = read_facts(bare, progress=Silent(), fingerprints=True)
-    assert (Origin.ARCHIVE, shown.facts.large_objects) == (alone.origin, alone.large_objects)
+    alone = read_facts(StoredBackup.at(bare), progress=Silent(), fingerprints=True)
+    assert (FactsOrigin.ARCHIVE, shown.facts.large_objects) == (alone.origin, alone.large_objects)
     assert [(table.key, table.rows, table.fingerprint) for table in shown.facts.tables] == [
         (table.key, table.rows, table.fingerprint) for table in alone.tables
     ]
-    assert diff_backups(bare, made.backup.path, progress=Silent()).equal
+    assert diff_backups(
+        StoredBackup.at(bare), StoredBackup.at(made.backup.path), progress=Silent()
+    ).equal
 
 
 def prepare(session: psycopg.Connection, made: BackupResult) -> None:
@@ -167,7 +170,7 @@ def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: 
         made = back_up(server, database, tmp_path / 'it\'s a "folder"')
     finally:
         server.drop_database(database)
-    shown = show_backup(made.backup.path, progress=Silent())
+    shown = show_backup(StoredBackup.at(made.backup.path), progress=Silent())
     restored = server.unique_name("restored")
     script = "\n".join(
         re.sub(r"\brestored\b", restored, command) for command in shown.restore.commands[1:]
@@ -179,7 +182,9 @@ def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: 
         again = back_up(server, restored, tmp_path / "again")
     finally:
         server.drop_database(restored)
-    found = diff_backups(made.backup.path, again.backup.path, progress=Silent())
+    found = diff_backups(
+        StoredBackup.at(made.backup.path), StoredBackup.at(again.backup.path), progress=Silent()
+    )
     assert ((), ()) == (found.tables.added, found.tables.changed)
     kinds = {one.identity.kind for one in (*found.objects.added, *found.objects.gone)}
     assert kinds <= {"DATABASE", "DATABASE PROPERTIES"}
@@ -214,8 +219,8 @@ def test_what_a_day_of_work_changes(server: TestServer, database: str, tmp_path:
         """,
     )
     newer = back_up(server, database, tmp_path / "b").backup.path
-    found = diff_backups(older, newer, progress=Silent())
-    assert (Origin.METADATA,) * 2 == (found.older.origin, found.newer.origin)
+    found = diff_backups(StoredBackup.at(older), StoredBackup.at(newer), progress=Silent())
+    assert (FactsOrigin.METADATA,) * 2 == (found.older.origin, found.newer.origin)
     tables = found.tables
     assert ["comes"] == [table.key for table in tables.added]
     assert ["goes"] == [table.key for table in tables.gone]

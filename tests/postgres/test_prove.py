@@ -21,7 +21,7 @@ from pgvow.errors import (
 from pgvow.model import DifferenceKind, Level
 from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
 from pgvow.progress import Silent
-from pgvow.store import LocalStore, decode_proof, metadata_name, proof_path
+from pgvow.store import DirectoryStore, backups_in, decode_proof, metadata_name, proof_path
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
 from tests.support.scenarios import SCENARIOS, Scenario, jobs_by_turns, load, pairs
@@ -441,7 +441,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     path.with_name(path.name + ".partial").write_text("what a dead run left")
     _prove(dump, on=pg18, between=_executing("DROP VIEW recent"))
     assert "proven" == json.loads(path.read_text())["failed"]["level"]
-    (listed,) = LocalStore(dump.parent).list()
+    (listed,) = backups_in(DirectoryStore(dump.parent))
     assert (Level.DECODED, Level.DECODED) == (listed.level, listed.trusted)
     result = _prove(dump, on=pg18)
     assert path == result.proof_path
@@ -451,7 +451,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     assert {dump.name, metadata_name(dump.name), path.name} == {
         each.name for each in dump.parent.iterdir()
     }
-    (listed,) = LocalStore(dump.parent).list()
+    (listed,) = backups_in(DirectoryStore(dump.parent))
     assert result.proof == listed.proof
     assert dump == newest_backup([dump.parent], "dev", lambda _: ())
 
@@ -467,7 +467,7 @@ def test_a_changed_file_is_not_restored(dump: Path, pg18: TestServer) -> None:
 
     with pytest.raises(VerificationFailed):
         _prove(dump, on=pg18, between=restored)
-    (listed,) = LocalStore(dump.parent).list()
+    (listed,) = backups_in(DirectoryStore(dump.parent))
     assert listed.trusted is None
     assert listed.proof is not None
     assert listed.proof.failed is not None

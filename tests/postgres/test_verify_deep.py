@@ -11,7 +11,7 @@ import pytest
 
 from bench.recorded import recorded
 from pgvow.archive import sequence_positions
-from pgvow.operations.verify.deep import decode_and_compare
+from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.progress import Silent
 from tests.support.commands import Commands, settings_for
 

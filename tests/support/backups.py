@@ -13,7 +13,7 @@ from tests.support.archives import Spec, build
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgvow.store import Draft
+    from pgvow.spool import Draft
 
 MOMENT = datetime(2025, 1, 27, 14, 30, tzinfo=UTC)
 DUMP = build(Spec())

@@ -15,7 +15,7 @@ from pgvow.postgres.connection import Target
 from pgvow.postgres.snapshot import Deadline
 from pgvow.progress import Silent
 from pgvow.settings import Connection
-from pgvow.store.opened import OpenedDirectory
+from pgvow.spool.opened import OpenedDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path

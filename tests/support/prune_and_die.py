@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pgvow.operations.prune import PruneOptions, prune
 from pgvow.retention import Rules
-from pgvow.store import removal
+from pgvow.spool import removal
 
 if TYPE_CHECKING:
-    from pgvow.store.files import Files
+    from pgvow.spool.files import Files
 
 
 def _die(_: Files) -> NoReturn:

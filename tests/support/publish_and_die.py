@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pgvow import durable
-from pgvow.store import LocalStore, publish
+from pgvow.spool import Spool, publish
 from tests.support import backups
 
 if TYPE_CHECKING:
-    from pgvow.store.publish import Publication
+    from pgvow.spool.publish import Publication
 
 
 def _die(_: object = None) -> NoReturn:
@@ -53,7 +53,7 @@ def main(directory: str, count: str, kind: str, when: str) -> None:
         _die_while_undoing(int(count))
     else:
         publish.STEPS = (*publish.STEPS[: int(count)], _die)
-    store = LocalStore(Path(directory))
+    store = Spool(Path(directory))
     with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
         draft.publish(backups.fill(draft, with_globals=kind == "globals"))
 

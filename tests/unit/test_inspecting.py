@@ -18,10 +18,10 @@ from pgvow.model import LargeObjectFacts, TableFacts, TocFacts
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import RowFormat, extract_table
 from pgvow.operations.show import show_backup
-from pgvow.operations.show.contents import NotABackupFile, Origin
+from pgvow.operations.show.contents import FactsOrigin, NotABackupFile
 from pgvow.operations.verify.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.progress import Silent
-from pgvow.store import encode, metadata_name
+from pgvow.store import StoredBackup, encode, metadata_name
 from tests.support.archives import COMBINATIONS, LargeObjects, Schema, Spec, Table, build
 from tests.support.backups import metadata
 
@@ -79,18 +79,18 @@ def describe(path: Path, **changes: object) -> Metadata:
 
 def show(path: Path) -> Shown:
     """Show without progress."""
-    return show_backup(path, progress=Silent())
+    return show_backup(StoredBackup.at(path), progress=Silent())
 
 
 def diff(older: Path, newer: Path) -> BackupDiff:
     """Compare without progress."""
-    return diff_backups(older, newer, progress=Silent())
+    return diff_backups(StoredBackup.at(older), StoredBackup.at(newer), progress=Silent())
 
 
 def extract(path: Path, table: str, row_format: RowFormat = RowFormat.CSV) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    size = extract_table(path, table, row_format, sink, Silent())
+    size = extract_table(StoredBackup.at(path), table, row_format, sink, Silent())
     assert size == len(sink.getvalue())
     return sink.getvalue()
 
@@ -111,7 +111,7 @@ def test_a_bare_archive_is_read(
     options = {"version": version, "compression": compression, "offsets": offsets, "chunk": 3}
     path = write(tmp_path / "it.dump", **options)
     shown = show(path)
-    assert Origin.ARCHIVE is shown.facts.origin
+    assert FactsOrigin.ARCHIVE is shown.facts.origin
     assert "there are no metadata beside it" == shown.facts.complaint
     found = [(table.key, table.rows, table.bytes) for table in shown.tables]
     expected = [("messages", 5, len(_ROWS)), ("audit.log", 3, 6), ("small", 1, 2)]
@@ -133,7 +133,7 @@ def test_metadata_spare_the_reading(tmp_path: Path) -> None:
     raw[-20] ^= 1
     path.write_bytes(raw)
     shown = show(path)
-    assert (Origin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
+    assert (FactsOrigin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
     assert ["messages", "audit.log", "small"] == [table.key for table in shown.tables]
     assert 8192 == shown.tables[0].size_bytes
     assert ("shop", "dev") == (shown.database, shown.environment)
@@ -153,7 +153,7 @@ def test_metadata_of_another_file_are_not_believed(
     path = write(tmp_path / "it.dump")
     describe(path, **changes)
     shown = show(path)
-    assert Origin.ARCHIVE is shown.facts.origin
+    assert FactsOrigin.ARCHIVE is shown.facts.origin
     assert words in str(shown.facts.complaint)
     assert 9 == sum(table.rows or 0 for table in shown.tables)
 
@@ -172,14 +172,14 @@ def test_metadata_of_the_contract_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "it.dump")
     describe(path, tables=(), toc=None, large_objects=None)
     shown = show(path)
-    assert Origin.METADATA is shown.facts.origin
+    assert FactsOrigin.METADATA is shown.facts.origin
     assert [("messages", 5, None), ("audit.log", 3, None), ("small", 1, None)] == [
         (table.key, table.rows, table.bytes) for table in shown.tables
     ]
     assert shown.facts.large_objects is not None
     assert shown.facts.large_objects.count is None
     result = diff(path, path)
-    assert (Origin.ARCHIVE, True) == (result.older.origin, result.equal)
+    assert (FactsOrigin.ARCHIVE, True) == (result.older.origin, result.equal)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -289,7 +289,7 @@ def test_what_the_sink_refuses(number: int, expected: type[Exception], tmp_path:
     """A full disk behind the redirection is exit code 5; a reader that left is for the caller."""
     path = write(tmp_path / "it.dump")
     with pytest.raises(expected) as caught:
-        extract_table(path, "messages", RowFormat.CSV, Refusing(number), Silent())
+        extract_table(StoredBackup.at(path), "messages", RowFormat.CSV, Refusing(number), Silent())
     assert "reading" not in str(caught.value)
 
 
@@ -301,7 +301,7 @@ def test_nothing_changed(tmp_path: Path) -> None:
     result = diff(older, newer)
     assert result.tables.changed == ()
     assert (3, None) == (result.tables.unchanged, result.large_objects)
-    assert (Origin.ARCHIVE, Origin.METADATA) == (result.older.origin, result.newer.origin)
+    assert (FactsOrigin.ARCHIVE, FactsOrigin.METADATA) == (result.older.origin, result.newer.origin)
     assert result.equal
 
 

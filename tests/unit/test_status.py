@@ -24,7 +24,8 @@ from pgvow.settings import (
     StatusSection,
 )
 from pgvow.settings.variables import VariableNames
-from pgvow.store import LocalStore, add_evidence
+from pgvow.spool import Spool
+from pgvow.store import DirectoryStore, StoredBackup, backups_in
 from pgvow.store.history import History, new_run
 from tests.support import backups
 from tests.support.commands import Commands
@@ -155,7 +156,7 @@ def test_the_rotation_passes_over_what_cannot_be_checked(tmp_path: Path) -> None
     gone, short, good = (place(tmp_path, days * _DAY) for days in (3, 2, 1))
     gone.unlink()
     short.write_bytes(b"x")
-    found = longest_unchecked(LocalStore(tmp_path).list(), None)
+    found = longest_unchecked(backups_in(DirectoryStore(tmp_path)), None)
     assert found is not None
     assert good == found.path
 
@@ -195,7 +196,7 @@ def test_damaged(tmp_path: Path) -> None:
     failed = place(tmp_path, timedelta(hours=1))
     checksum = backups.metadata(dump=b"x" * 100).checksum_sha256
     shown = Evidence(Level.DECODED, _NOW, 1.0, differences=(_FAILED,))
-    add_evidence(failed, checksum, shown)
+    StoredBackup.at(failed).add_evidence(checksum, shown)
     report = look(tmp_path)
     assert ["damaged", "damaged"] == kinds(report)
     assert report.series[0].newest is not None
@@ -238,9 +239,9 @@ def test_no_proof(tmp_path: Path) -> None:
     section = StatusSection(max_proof_age=8 * _DAY)
     assert ["no proof"] == kinds(look(tmp_path, section))
     checksum = backups.metadata(dump=b"x" * 100).checksum_sha256
-    add_evidence(dump, checksum, Evidence(Level.PROVEN, _NOW - 9 * _DAY, 1.0))
+    StoredBackup.at(dump).add_evidence(checksum, Evidence(Level.PROVEN, _NOW - 9 * _DAY, 1.0))
     assert ["no proof"] == kinds(look(tmp_path, section))
-    add_evidence(dump, checksum, Evidence(Level.PROVEN, _NOW - 7 * _DAY, 1.0))
+    StoredBackup.at(dump).add_evidence(checksum, Evidence(Level.PROVEN, _NOW - 7 * _DAY, 1.0))
     assert [] == kinds(look(tmp_path, section))
 
 
@@ -255,7 +256,7 @@ def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     freed = replace(runs[-1], id="x", operation=Operation.PRUNE, bytes=None, freed=500)
     assert days_left([*runs, freed], 1000, _NOW) is None
     for free, expected in ((99, 12), (600, 11), (800, 0)):
-        monkeypatch.setattr(LocalStore, "free_bytes", lambda _, free=free: free)
+        monkeypatch.setattr(Spool, "free_bytes", lambda _, free=free: free)
         assert expected == look(tmp_path).exit_code
 
 
@@ -291,16 +292,16 @@ def test_the_default_directory_of_the_others(
 def test_whose_turn_it_is(tmp_path: Path) -> None:
     """Verifications go round: the one whose last check is oldest is next."""
     old, new = place(tmp_path, 2 * _DAY), place(tmp_path, _DAY)
-    store = LocalStore(tmp_path)
-    first = longest_unchecked(store.list(), None)
+    store = Spool(tmp_path)
+    first = longest_unchecked(backups_in(store.store), None)
     assert first is not None
     assert old == first.path
     checksum = backups.metadata(dump=b"x" * 100).checksum_sha256
-    add_evidence(old, checksum, Evidence(Level.DECODED, _NOW, 1.0))
-    second = longest_unchecked(store.list(), None)
+    StoredBackup.at(old).add_evidence(checksum, Evidence(Level.DECODED, _NOW, 1.0))
+    second = longest_unchecked(backups_in(store.store), None)
     assert second is not None
     assert new == second.path
-    assert longest_unchecked(store.list(), "dev") is None
+    assert longest_unchecked(backups_in(store.store), "dev") is None
 
 
 _SAMPLE = re.compile(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import AccessDenied
-from pgvow.store import LocalStore, names, publish
-from pgvow.store.files import Files, partial
+from pgvow.spool import Spool, publish
+from pgvow.spool.files import Files
+from pgvow.store import names
+from pgvow.store.names import partial
 from tests.support import backups, children
 from tests.support.privileges import bound_by_permissions
 
@@ -23,9 +25,9 @@ _ASK = """
     import json, sys
     from pathlib import Path
     from pgvow.errors import PgvowError
-    from pgvow.store import LocalStore
+    from pgvow.spool import Spool
     try:
-        print(json.dumps([path.name for path in LocalStore(Path(sys.argv[1])).abandoned()]))
+        print(json.dumps([path.name for path in Spool(Path(sys.argv[1])).abandoned()]))
     except PgvowError as error:
         print(json.dumps([error.status, error.cause]))
 """
@@ -46,7 +48,7 @@ def test_what_a_killed_run_left_is_found_and_stays(tmp_path: Path, done: int) ->
     """T052: after any step, all that is partial and nothing else; asking again gives the same."""
     _publish_and_die(tmp_path, done)
     before = _state(tmp_path)
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     found = store.abandoned()
     assert {name for name in before if name.endswith(names.PARTIAL)} == {p.name for p in found}
     assert found == store.abandoned()
@@ -56,7 +58,7 @@ def test_what_a_killed_run_left_is_found_and_stays(tmp_path: Path, done: int) ->
 def test_it_is_what_recovery_sees_to(tmp_path: Path) -> None:
     """T052: once recovered nothing is abandoned any more."""
     _publish_and_die(tmp_path, 0)
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     found = store.abandoned()
     (recovered,) = store.recover()
     assert set(found) == set(recovered.files)
@@ -65,7 +67,7 @@ def test_it_is_what_recovery_sees_to(tmp_path: Path) -> None:
 
 def test_what_a_live_run_writes_is_not_abandoned(tmp_path: Path) -> None:
     """T052: neither from another process nor from the run itself; another group's leavings are."""
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     dead = partial(Files(tmp_path, _STEM.replace("shop", "other")).dump)
     dead.touch()
     with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
@@ -84,12 +86,12 @@ def test_only_names_of_ours_count(tmp_path: Path) -> None:
         f"{_STEM}.proof.json.partial",
     ):
         (tmp_path / name).touch()
-    assert [] == list(LocalStore(tmp_path).abandoned())
+    assert [] == list(Spool(tmp_path).abandoned())
 
 
 def test_a_missing_directory_has_none(tmp_path: Path) -> None:
     """T008: and it is not made by asking."""
-    assert [] == list(LocalStore(tmp_path / "none").abandoned())
+    assert [] == list(Spool(tmp_path / "none").abandoned())
     assert [] == list(tmp_path.iterdir())
 
 

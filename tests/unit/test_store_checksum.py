@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import PgvowError
-from pgvow.store import sha256_file
-from pgvow.store.checksum import PIECE
+from pgvow.finished_file import PIECE, Positioned, sha256_of
+from pgvow.operations.verify.hashing import hash_backup
+from pgvow.progress import Silent
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,23 +25,23 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path, size: int) -> None:
     data = os.urandom(size)
     path = tmp_path / "x.dump"
     path.write_bytes(data)
-    assert (hashlib.sha256(data).hexdigest(), size) == sha256_file(path)
+    assert (hashlib.sha256(data).hexdigest(), size) == hash_backup(StoredBackup.at(path), Silent())
 
 
 def test_sha256_notices_one_bit(tmp_path: Path) -> None:
     """T018: a file with one bit flipped has another digest."""
     path = tmp_path / "x.dump"
     path.write_bytes(bytes(PIECE * 2))
-    before = sha256_file(path)
+    before = hash_backup(StoredBackup.at(path), Silent())
     path.write_bytes(bytes(PIECE) + b"\x01" + bytes(PIECE - 1))
-    assert before != sha256_file(path)
+    assert before != hash_backup(StoredBackup.at(path), Silent())
 
 
 def test_sha256_of_a_descriptor_starts_at_the_beginning(tmp_path: Path) -> None:
     """A file just written is hashed whole, and its writer finds its position where it was."""
     with (tmp_path / "x.dump").open("w+b", buffering=0) as file:
         file.write(b"PGDMP")
-        assert (hashlib.sha256(b"PGDMP").hexdigest(), 5) == sha256_file(file.fileno())
+        assert (hashlib.sha256(b"PGDMP").hexdigest(), 5) == sha256_of(Positioned(file.fileno()))
         assert file.tell() == 5
 
 
@@ -48,7 +50,8 @@ def test_sha256_tells_every_piece(tmp_path: Path) -> None:
     path = tmp_path / "x.dump"
     path.write_bytes(bytes(PIECE + 3))
     told: list[int] = []
-    sha256_file(path, told.append)
+    with path.open("rb") as file:
+        sha256_of(file, told.append)
     assert told == [PIECE, 3]
 
 
@@ -58,7 +61,7 @@ def test_sha256_does_not_grow_with_the_file(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(64 << 20)
     tracemalloc.start()
-    sha256_file(path)
+    hash_backup(StoredBackup.at(path), Silent())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * PIECE
@@ -67,5 +70,5 @@ def test_sha256_does_not_grow_with_the_file(tmp_path: Path) -> None:
 def test_sha256_of_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
     """What the file system refuses comes with the path."""
     with pytest.raises(PgvowError, match="No such file") as caught:
-        sha256_file(tmp_path / "gone.dump")
+        hash_backup(StoredBackup.at(tmp_path / "gone.dump"), Silent())
     assert {"Path": str(tmp_path / "gone.dump")} == caught.value.facts

@@ -18,14 +18,15 @@ import pytest
 from pgvow import durable
 from pgvow.errors import BackupFailed, NoSpace, PgvowError
 from pgvow.model import BackupStatus, GlobalsFacts
-from pgvow.store import LocalStore, MetadataError, decode, publish
+from pgvow.spool import Spool, publish
+from pgvow.store import DirectoryStore, MetadataError, backups_in, decode
 from tests.support import backups, children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pgvow.store import Draft
+    from pgvow.spool import Draft
 
 _STEM = "shop_dev_2025-01-27T14-30-00Z"
 _LOCK = ".shop_dev.lock"
@@ -37,9 +38,9 @@ _TOO_LARGE = """
     import resource, sys
     from pathlib import Path
     from pgvow.errors import PgvowError
-    from pgvow.store import LocalStore
+    from pgvow.spool import Spool
     from tests.support import backups
-    store = LocalStore(Path(sys.argv[1]))
+    store = Spool(Path(sys.argv[1]))
     with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         try:
@@ -51,7 +52,7 @@ _TOO_LARGE = """
 
 @contextmanager
 def _draft(directory: Path) -> Iterator[Draft]:
-    store = LocalStore(directory)
+    store = Spool(directory)
     with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
         yield draft
 
@@ -68,7 +69,7 @@ def test_nothing_has_a_final_name_before_it_is_published(tmp_path: Path) -> None
     with _draft(tmp_path) as draft:
         backups.fill(draft)
         assert _PARTIAL | {_LOCK} == backups.contents(tmp_path)
-        assert [] == LocalStore(tmp_path).list()
+        assert [] == backups_in(DirectoryStore(tmp_path))
 
 
 def test_publish_makes_the_backup(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_publish_makes_the_backup(tmp_path: Path) -> None:
     assert draft.globals_path.read_bytes() == backups.GLOBALS
     assert facts == decode(draft.metadata_path.read_bytes())
     assert BackupStatus.OK == backup.status
-    assert [backup] == LocalStore(tmp_path).list()
+    assert [backup] == backups_in(DirectoryStore(tmp_path))
 
 
 def test_permissions_do_not_hang_on_the_umask(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_permissions_do_not_hang_on_the_umask(tmp_path: Path) -> None:
     try:
         with _draft(tmp_path) as draft:
             draft.publish(backups.fill(draft))
-        LocalStore(tmp_path / "a" / "b").prepare()
+        Spool(tmp_path / "a" / "b").prepare()
     finally:
         os.umask(before)
     found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import PgvowError
-from pgvow.store import being_read, being_removed
+from pgvow.spool import being_removed
+from pgvow.store import being_read
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

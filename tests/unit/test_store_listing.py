@@ -13,9 +13,10 @@ import pytest
 
 from pgvow.errors import PgvowError
 from pgvow.model import BackupStatus
-from pgvow.store import LocalStore, encode, names, publish
-from pgvow.store.files import partial
+from pgvow.spool import Spool, publish
+from pgvow.store import DirectoryStore, backups_in, encode, names
 from pgvow.store.metadata import moment_text
+from pgvow.store.names import partial
 from tests.support import backups, children
 from tests.support.privileges import bound_by_permissions
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.model import Backup, Metadata
-    from pgvow.store.publish import Publication
+    from pgvow.spool.publish import Publication
 
 _STEM = "shop_dev_2025-01-27T14-30-00Z"
 
@@ -32,9 +33,9 @@ _LIST = """
     import sys
     from pathlib import Path
     from pgvow.errors import PgvowError
-    from pgvow.store import LocalStore
+    from pgvow.store import DirectoryStore, backups_in
     try:
-        for backup in LocalStore(Path(sys.argv[1])).list():
+        for backup in backups_in(DirectoryStore(Path(sys.argv[1]))):
             print(backup.path.name, backup.status.name, backup.complaint)
     except PgvowError as error:
         print(error.status, error.cause)
@@ -43,18 +44,18 @@ _LIST = """
 _MEASURE = """
     import sys, time
     from pathlib import Path
-    from pgvow.store import LocalStore
+    from pgvow.store import DirectoryStore, backups_in
     seconds = []
     for _ in range(5):
         started = time.process_time()
-        found = LocalStore(Path(sys.argv[1])).list()
+        found = backups_in(DirectoryStore(Path(sys.argv[1])))
         seconds.append(time.process_time() - started)
     print(sum(backup.status == "ok" for backup in found), min(seconds))
 """
 
 
 def _list(directory: Path) -> list[Backup]:
-    return list(LocalStore(directory).list())
+    return backups_in(DirectoryStore(directory))
 
 
 def _listed_when_bound(directory: Path) -> str:
@@ -258,7 +259,7 @@ def test_a_backup_published_while_we_list_is_there_or_not(
     steps.insert(max(done, ahead), look)
     steps.insert(min(done, ahead), read_names)
     monkeypatch.setattr(publish, "STEPS", tuple(steps))
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
         draft.publish(backups.fill(draft))
     assert _statuses(tmp_path) in ([], [BackupStatus.OK])
@@ -310,7 +311,7 @@ def test_a_file_instead_of_a_directory_is_an_error(tmp_path: Path) -> None:
     """T047: a path that is no directory is a mistake, not an empty list."""
     (tmp_path / "file").touch()
     with pytest.raises(PgvowError, match="Not a directory"):
-        LocalStore(tmp_path / "file").list()
+        backups_in(DirectoryStore(tmp_path / "file"))
 
 
 def test_no_dump_is_opened(tmp_path: Path) -> None:

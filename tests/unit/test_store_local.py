@@ -15,7 +15,8 @@ import pytest
 
 from pgvow import durable
 from pgvow.errors import AccessDenied, NoSpace, PgvowError
-from pgvow.store import LocalStore, names
+from pgvow.spool import Spool
+from pgvow.store import backups_in, names
 from tests.support import backups, children
 from tests.support.privileges import bound_by_permissions
 
@@ -24,9 +25,9 @@ _CALL = """
     import json, sys
     from pathlib import Path
     from pgvow.errors import PgvowError
-    from pgvow.store import LocalStore
+    from pgvow.spool import Spool
     try:
-        getattr(LocalStore(Path(sys.argv[1])), sys.argv[2])()
+        getattr(Spool(Path(sys.argv[1])), sys.argv[2])()
     except PgvowError as error:
         print(json.dumps([error.status, error.cause, error.facts["Path"]]))
     else:
@@ -50,7 +51,7 @@ def _mode(path: Path) -> int:
 def test_prepare_makes_the_directory_for_its_owner_only(tmp_path: Path) -> None:
     """T008: a missing directory is made, and those above it, each 0700; nothing else is in it."""
     directory = tmp_path / "db" / "backups"
-    LocalStore(directory).prepare()
+    Spool(directory).prepare()
     assert [0o700, 0o700] == [_mode(directory), _mode(directory.parent)]
     assert set() == backups.contents(directory)
 
@@ -59,7 +60,7 @@ def test_prepare_leaves_a_directory_as_it_is(tmp_path: Path) -> None:
     """T008, T043: permissions and contents of a directory that exists are its owner's choice."""
     tmp_path.chmod(0o755)
     (tmp_path / "mine").touch()
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     store.prepare()
     store.prepare()
     assert _mode(tmp_path) == 0o755
@@ -69,7 +70,7 @@ def test_prepare_leaves_a_directory_as_it_is(tmp_path: Path) -> None:
 def test_prepare_takes_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """T055: the default is a path under the current directory."""
     monkeypatch.chdir(tmp_path)
-    LocalStore(Path("db/backups")).prepare()
+    Spool(Path("db/backups")).prepare()
     assert (tmp_path / "db" / "backups").is_dir()
 
 
@@ -77,7 +78,7 @@ def test_prepare_follows_a_link(tmp_path: Path) -> None:
     """T008: a link to a directory on another disk is a directory."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "backups").symlink_to("disk")
-    LocalStore(tmp_path / "backups").prepare()
+    Spool(tmp_path / "backups").prepare()
     assert (tmp_path / "backups").is_symlink()
 
 
@@ -87,7 +88,7 @@ def test_prepare_refuses_what_is_no_directory(tmp_path: Path, name: str) -> None
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(PgvowError) as caught:
-        LocalStore(tmp_path / name).prepare()
+        Spool(tmp_path / name).prepare()
     assert {"Path": str(tmp_path / name)} == caught.value.facts
     assert caught.value.steps
 
@@ -96,7 +97,7 @@ def test_prepare_makes_the_directory_last(tmp_path: Path, monkeypatch: pytest.Mo
     """T025: a new directory's name is on the disk before a backup inside is called safe."""
     synced: list[Path] = []
     monkeypatch.setattr(durable, "sync_directory", synced.append)
-    LocalStore(tmp_path / "db" / "backups").prepare()
+    Spool(tmp_path / "db" / "backups").prepare()
     assert [tmp_path, tmp_path / "db"] == synced
 
 
@@ -140,7 +141,7 @@ def test_prepare_tells_a_full_disk_from_a_closed_one(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", refuse)
         with pytest.raises(kind):
-            LocalStore(tmp_path).prepare()
+            Spool(tmp_path).prepare()
     assert set() == backups.contents(tmp_path)
 
 
@@ -150,25 +151,25 @@ def test_free_bytes_is_what_this_user_may_write(
     """T011: the space kept for root does not count."""
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 - as shutil has it
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 60, 35))
-    assert LocalStore(tmp_path).free_bytes() == 35
+    assert Spool(tmp_path).free_bytes() == 35
 
 
 def test_free_bytes_of_a_missing_directory_is_an_error_of_ours(tmp_path: Path) -> None:
     """T011: there is no number to be given for what is not there."""
-    assert LocalStore(tmp_path).free_bytes() > 0
+    assert Spool(tmp_path).free_bytes() > 0
     with pytest.raises(PgvowError, match="No such file"):
-        LocalStore(tmp_path / "gone").free_bytes()
+        Spool(tmp_path / "gone").free_bytes()
 
 
 def test_begin_needs_the_lock(tmp_path: Path) -> None:
     """T053: without the lock two runs could take the same name."""
     with pytest.raises(RuntimeError, match="lock"):
-        LocalStore(tmp_path).begin("shop", "dev", backups.MOMENT)
+        Spool(tmp_path).begin("shop", "dev", backups.MOMENT)
 
 
 def test_begin_names_the_backup_for_the_moment(tmp_path: Path) -> None:
     """T009, T010: UTC, whole seconds, a safe name; and no file until something is written."""
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     moment = backups.MOMENT.astimezone(timezone(timedelta(hours=-5))).replace(microsecond=999_999)
     with store.lock("a/b", "prod") as held, store.begin("a/b", "prod", moment) as draft:
         assert draft.stem == "a%2Fb_prod_2025-01-27T14-30-00Z"
@@ -185,7 +186,7 @@ def test_begin_passes_over_a_name_that_is_taken(tmp_path: Path, suffix: str) -> 
     """T043: whatever exists of that second, finished or not, the next free second is taken."""
     (tmp_path / f"shop_dev_2025-01-27T14-30-00Z{suffix}").touch()
     (tmp_path / f"shop_dev_2025-01-27T14-30-01Z{suffix}").symlink_to("nowhere")
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
         assert draft.stem == "shop_dev_2025-01-27T14-30-02Z"
         assert backups.MOMENT + timedelta(seconds=2) == draft.moment
@@ -193,9 +194,9 @@ def test_begin_passes_over_a_name_that_is_taken(tmp_path: Path, suffix: str) -> 
 
 def test_two_backups_within_a_second_are_two(tmp_path: Path) -> None:
     """T043: running it again at once makes another backup and leaves the first."""
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     for _ in range(2):
         with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
             draft.publish(backups.fill(draft))
     expected = ["shop_dev_2025-01-27T14-30-01Z.dump", "shop_dev_2025-01-27T14-30-00Z.dump"]
-    assert expected == [backup.path.name for backup in store.list()]
+    assert expected == [backup.path.name for backup in backups_in(store.store)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import AlreadyRunning, PgvowError
-from pgvow.store import RunLock, is_running
+from pgvow.spool import RunLock, is_running
 from tests.support import backups, children
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _NAME = ".shop_dev.lock"
 _HOLDER = """
     import sys
     from pathlib import Path
-    from pgvow.store import RunLock
+    from pgvow.spool import RunLock
     operation = sys.argv[3] if sys.argv[3:] else "backup"
     with RunLock(Path(sys.argv[1]), sys.argv[2], operation=operation):
         print("ready", flush=True)
@@ -42,7 +42,7 @@ _CONTENDER = """
     import os, sys
     from pathlib import Path
     from pgvow.errors import AlreadyRunning
-    from pgvow.store import RunLock
+    from pgvow.spool import RunLock
     directory, wanted = Path(sys.argv[1]), int(sys.argv[2])
     marker = directory / "held"
     while wanted:

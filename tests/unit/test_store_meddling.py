@@ -8,7 +8,8 @@ import pytest
 
 from pgvow.errors import BackupFailed
 from pgvow.model import BackupStatus
-from pgvow.store import LocalStore, publish
+from pgvow.spool import Spool, publish
+from pgvow.store import DirectoryStore, backups_in
 from tests.support import backups
 from tests.support.hostile.local_user import DIRECTORY_KINDS, FILE_KINDS, THEIRS, theirs
 
@@ -37,7 +38,7 @@ def _publish(directory: Path, meddle: Callable[[], None], *, after: int) -> None
     steps = publish.STEPS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish, "STEPS", (*steps[:after], step, *steps[after:]))
-        store = LocalStore(directory)
+        store = Spool(directory)
         store.prepare()
         with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
             draft.publish(backups.fill(draft))
@@ -64,7 +65,9 @@ def test_a_file_that_is_not_ours_is_never_published(
     with pytest.raises(BackupFailed, match="nothing was published") as caught:
         _publish(directory, meddle, after=after)
     assert 7 == caught.value.status
-    assert BackupStatus.OK not in {backup.status for backup in LocalStore(directory).list()}
+    assert BackupStatus.OK not in {
+        backup.status for backup in backups_in(DirectoryStore(directory))
+    }
     assert THEIRS == theirs(directory).read_bytes()
     final = [directory / (_STEM + one) for one in _SUFFIXES]
     ours = [path for path in final if path.is_file() and not path.is_symlink()]

@@ -27,13 +27,13 @@ from pgvow.model import (
     TocFacts,
     level_reached,
 )
+from pgvow.spool import Spool
 from pgvow.store import (
-    LocalStore,
     ProofError,
-    add_evidence,
+    StoredBackup,
+    backups_in,
     decode_proof,
     encode_proof,
-    load_proof,
     proof_path,
 )
 from tests.support import backups
@@ -224,12 +224,12 @@ def test_garbage_is_answered(data: bytes) -> None:
 def test_a_proof_is_its_owner_s_alone_and_grows(tmp_path: Path) -> None:
     """0600, nothing else left in the directory, and a second check is added to the first."""
     dump = tmp_path / _FILE
-    assert load_proof(dump) is None
-    add_evidence(dump, _SUM, _REFUTED)
-    added = add_evidence(dump, _SUM, _VERIFIED)
-    assert _FAILED == added == load_proof(dump)
-    cleared = add_evidence(dump, _SUM, _SHOWN)
-    assert Proof(_FILE, _SUM, (_VERIFIED, _SHOWN)) == cleared == load_proof(dump)
+    assert StoredBackup.at(dump).proof() is None
+    StoredBackup.at(dump).add_evidence(_SUM, _REFUTED)
+    added = StoredBackup.at(dump).add_evidence(_SUM, _VERIFIED)
+    assert _FAILED == added == StoredBackup.at(dump).proof()
+    cleared = StoredBackup.at(dump).add_evidence(_SUM, _SHOWN)
+    assert Proof(_FILE, _SUM, (_VERIFIED, _SHOWN)) == cleared == StoredBackup.at(dump).proof()
     assert 0o600 == stat.S_IMODE(proof_path(dump).stat().st_mode)
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
@@ -239,15 +239,15 @@ def test_a_failed_write_leaves_the_old_proof(
 ) -> None:
     """Where the disk refuses, the old proof stands and our partial file is gone."""
     dump = tmp_path / _FILE
-    add_evidence(dump, _SUM, _VERIFIED)
+    StoredBackup.at(dump).add_evidence(_SUM, _VERIFIED)
 
     def refuse(_: int) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(durable, "sync", refuse)
     with pytest.raises(PgvowError, match="Input/output error"):
-        add_evidence(dump, _SUM, _SHOWN)
-    assert Proof(_FILE, _SUM, (_VERIFIED,)) == load_proof(dump)
+        StoredBackup.at(dump).add_evidence(_SUM, _SHOWN)
+    assert Proof(_FILE, _SUM, (_VERIFIED,)) == StoredBackup.at(dump).proof()
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
@@ -255,30 +255,33 @@ def test_a_partial_file_of_a_dead_run_is_taken_over(tmp_path: Path) -> None:
     """What a killed run left half-written is neither in the way nor in the new proof."""
     dump = tmp_path / _FILE
     (tmp_path / (proof_path(dump).name + ".partial")).write_bytes(b"x" * 10_000)
-    add_evidence(dump, _SUM, _SHOWN)
-    assert Proof(_FILE, _SUM, (_SHOWN,)) == load_proof(dump)
+    StoredBackup.at(dump).add_evidence(_SUM, _SHOWN)
+    assert Proof(_FILE, _SUM, (_SHOWN,)) == StoredBackup.at(dump).proof()
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
 def test_what_is_known_of_other_bytes_is_dropped(tmp_path: Path) -> None:
     """A proof of another dump under this name, or a broken one, is not added to."""
     dump = tmp_path / _FILE
-    add_evidence(dump, "d" * 64, _SHOWN)
-    assert Proof(_FILE, _SUM, (_VERIFIED,)) == add_evidence(dump, _SUM, _VERIFIED)
+    StoredBackup.at(dump).add_evidence("d" * 64, _SHOWN)
+    assert Proof(_FILE, _SUM, (_VERIFIED,)) == StoredBackup.at(dump).add_evidence(_SUM, _VERIFIED)
     proof_path(dump).write_bytes(b"{")
-    assert Proof(_FILE, _SUM, (_DECODED,)) == add_evidence(dump, _SUM, _DECODED)
+    assert Proof(_FILE, _SUM, (_DECODED,)) == StoredBackup.at(dump).add_evidence(_SUM, _DECODED)
 
 
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     """Runs that check the same backup at the same time add to each other."""
     dump = tmp_path / _FILE
     shown = [replace(_SHOWN, level=level) for level in Level] * 6
-    threads = [threading.Thread(target=add_evidence, args=(dump, _SUM, one)) for one in shown]
+    threads = [
+        threading.Thread(target=StoredBackup.at(dump).add_evidence, args=(_SUM, one))
+        for one in shown
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    proof = load_proof(dump)
+    proof = StoredBackup.at(dump).proof()
     assert proof is not None
     assert list(Level) == [one.level for one in proof.passed]
     assert {proof_path(dump).name} == backups.contents(tmp_path)
@@ -287,11 +290,11 @@ def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_a_refusal_of_the_file_system_is_ours(tmp_path: Path) -> None:
     """A directory that is not there, or a link in our way, is told in our own errors."""
     with pytest.raises(PgvowError):
-        add_evidence(tmp_path / "nowhere" / "a.dump", _SUM, _SHOWN)
+        StoredBackup.at(tmp_path / "nowhere" / "a.dump").add_evidence(_SUM, _SHOWN)
     dump = tmp_path / _FILE
     (tmp_path / (proof_path(dump).name + ".partial")).symlink_to(tmp_path / "victim")
     with pytest.raises((PgvowError, AccessDenied)):
-        add_evidence(dump, _SUM, _SHOWN)
+        StoredBackup.at(dump).add_evidence(_SUM, _SHOWN)
     assert not (tmp_path / "victim").exists()
 
 
@@ -299,22 +302,22 @@ def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
     """A proof of other bytes and a broken one are as good as none; a named pipe is unreadable."""
     facts = backups.metadata()
     dump = backups.place(tmp_path, facts)
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
 
     def listed() -> Proof | None:
-        (backup,) = store.list()
+        (backup,) = backups_in(store.store)
         assert BackupStatus.OK is backup.status
         return backup.proof
 
     assert listed() is None
-    its = add_evidence(dump, facts.checksum_sha256, _SHOWN)
+    its = StoredBackup.at(dump).add_evidence(facts.checksum_sha256, _SHOWN)
     assert its == listed()
-    add_evidence(dump, _SUM, _SHOWN)
+    StoredBackup.at(dump).add_evidence(_SUM, _SHOWN)
     assert listed() is None
     proof_path(dump).write_bytes(b"{")
     assert listed() is None
     proof_path(dump).unlink()
     os.mkfifo(proof_path(dump))
-    (backup,) = store.list()
+    (backup,) = backups_in(store.store)
     assert (BackupStatus.UNREADABLE, None) == (backup.status, backup.proof)
     assert f"cannot read {proof_path(dump)}: it is not a regular file" == backup.complaint

@@ -11,17 +11,10 @@ import pytest
 
 from pgvow.errors import PgvowError
 from pgvow.model import BackupStatus
-from pgvow.store import (
-    LocalStore,
-    Recovered,
-    RecoveryAction,
-    RunLock,
-    encode,
-    names,
-    publish,
-    recovery,
-)
-from pgvow.store.files import Files, partial
+from pgvow.spool import Recovered, RecoveryAction, RunLock, Spool, publish, recovery
+from pgvow.spool.files import Files
+from pgvow.store import DirectoryStore, backups_in, encode, names
+from pgvow.store.names import partial
 from tests.support import backups, children
 from tests.support.privileges import bound_by_permissions
 
@@ -37,9 +30,9 @@ _STEPS = range(len(publish.STEPS) + 1)
 _DUMPING = """
     import sys
     from pathlib import Path
-    from pgvow.store import LocalStore
+    from pgvow.spool import Spool
     from tests.support import backups
-    store = LocalStore(Path(sys.argv[1]))
+    store = Spool(Path(sys.argv[1]))
     with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
         backups.fill(draft)
         print("ready", flush=True)
@@ -49,8 +42,8 @@ _DUMPING = """
 _RECOVER = """
     import sys
     from pathlib import Path
-    from pgvow.store import LocalStore
-    for done in LocalStore(Path(sys.argv[1])).recover():
+    from pgvow.spool import Spool
+    for done in Spool(Path(sys.argv[1])).recover():
         print(done.action, len(done.files), done.complaint)
 """
 
@@ -73,7 +66,7 @@ def _finished(kind: str) -> set[str]:
 
 def _half_made(directory: Path, *, with_globals: bool = True) -> Files:
     """Leave a dump that has its name already, and all else partial."""
-    store = LocalStore(directory)
+    store = Spool(directory)
     with store.lock("shop", "dev"):
         draft = store.begin("shop", "dev", backups.MOMENT)
         facts = backups.fill(draft, with_globals=with_globals)
@@ -93,22 +86,22 @@ def test_a_run_killed_while_publishing_is_all_or_nothing(
     Before the dump has its name everything goes; afterwards the backup is completed; a finished
     one stays as it is.
     """
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     _publish_and_die(tmp_path, done, kind)
     is_whole, is_published = _has(publish.rename_dump, done), _has(publish.rename_metadata, done)
-    assert [BackupStatus.OK] * is_published == [backup.status for backup in store.list()]
+    assert [BackupStatus.OK] * is_published == [backup.status for backup in backups_in(store.store)]
 
     actions = [recovered.action for recovered in store.recover()]
     expected = RecoveryAction.COMPLETED if is_whole else RecoveryAction.REMOVED
     assert [expected] * (not is_published) == actions
-    assert [BackupStatus.OK] * is_whole == [backup.status for backup in store.list()]
+    assert [BackupStatus.OK] * is_whole == [backup.status for backup in backups_in(store.store)]
     left = _finished(kind) if is_whole else set()
     assert left == backups.contents(tmp_path) - {_LOCK}
 
 
 def test_the_lock_of_a_database_that_a_killed_run_left(tmp_path: Path) -> None:
     """It goes with the next run, whichever database's; a live run's stays, and a stranger's."""
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     (tmp_path / ".source-123-5.lock").touch()
     (tmp_path / ".source-somebody.lock").touch()
     with store.lock_source("123-6"):
@@ -119,14 +112,16 @@ def test_the_lock_of_a_database_that_a_killed_run_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize("done", _STEPS)
 def test_the_next_run_after_a_kill_succeeds(tmp_path: Path, done: int) -> None:
     """T043: running it again is always safe: it recovers, and makes a backup of its own."""
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     _publish_and_die(tmp_path, done, "globals")
     with store.lock("shop", "dev") as held:
         store.recover(holding=held)
         with store.begin("shop", "dev", backups.MOMENT) as draft:
             draft.publish(backups.fill(draft))
     is_whole = _has(publish.rename_dump, done)
-    assert [BackupStatus.OK] * (1 + is_whole) == [backup.status for backup in store.list()]
+    assert [BackupStatus.OK] * (1 + is_whole) == [
+        backup.status for backup in backups_in(store.store)
+    ]
     assert not [name for name in backups.contents(tmp_path) if name.endswith(names.PARTIAL)]
     assert _LOCK not in backups.contents(tmp_path)
 
@@ -140,16 +135,16 @@ def test_a_run_killed_while_taking_back_is_all_or_nothing(
     if (undone, kind) == (1, "plain"):
         undone = 0  # without globals there is one rename only
     _publish_and_die(tmp_path, undone, kind, "undo")
-    store = LocalStore(tmp_path)
-    assert [] == store.list()
+    store = Spool(tmp_path)
+    assert [] == backups_in(store.store)
     assert [RecoveryAction.COMPLETED] == [recovered.action for recovered in store.recover()]
-    assert [BackupStatus.OK] == [backup.status for backup in store.list()]
+    assert [BackupStatus.OK] == [backup.status for backup in backups_in(store.store)]
     assert _finished(kind) == backups.contents(tmp_path)
 
 
 def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
     """T052: what another run is writing stays, until that run is dead."""
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     child = children.start(children.command(_DUMPING, tmp_path))
     before = backups.contents(tmp_path)
     try:
@@ -157,7 +152,7 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
         with store.lock("other", "dev") as held:
             assert [] == store.recover(holding=held)
         assert before == backups.contents(tmp_path)
-        assert [] == store.list()
+        assert [] == backups_in(store.store)
     finally:
         children.end(child)
     files = Files(tmp_path, _STEM)
@@ -170,9 +165,9 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
 
 def test_a_run_of_ours_is_live_unless_it_says_otherwise(tmp_path: Path) -> None:
     """T052: the lock that this process holds protects as well; ``holding`` lifts that, if held."""
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     partial(Files(tmp_path, _STEM).dump).touch()
-    other = LocalStore(tmp_path / "other").lock("shop", "dev")
+    other = Spool(tmp_path / "other").lock("shop", "dev")
     with store.lock("shop", "dev") as held:
         assert [] == store.recover()
         assert [] == store.recover(holding=store.lock("shop", "dev"))
@@ -190,7 +185,7 @@ def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
     ]
     for stem in stems:
         partial(Files(tmp_path, stem).dump).touch()
-    recovered = LocalStore(tmp_path).recover()
+    recovered = Spool(tmp_path).recover()
     assert sorted(stems) == sorted(done.stem for done in recovered)
     assert set() == backups.contents(tmp_path)
 
@@ -214,7 +209,7 @@ def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
 def test_what_is_not_ours_is_never_touched(tmp_path: Path, name: str) -> None:
     """T052: a name that is not exactly one of ours, or is a finished one, is somebody's."""
     (tmp_path / name).write_text("theirs")
-    assert [] == LocalStore(tmp_path).recover()
+    assert [] == Spool(tmp_path).recover()
     assert {name} == backups.contents(tmp_path)
 
 
@@ -224,7 +219,7 @@ def test_a_finished_backup_keeps_everything_but_partials(tmp_path: Path) -> None
     before = backups.contents(tmp_path)
     files = Files(tmp_path, _STEM)
     partial(files.metadata).write_text("stray")
-    assert [RecoveryAction.REMOVED] == [done.action for done in LocalStore(tmp_path).recover()]
+    assert [RecoveryAction.REMOVED] == [done.action for done in Spool(tmp_path).recover()]
     assert before == backups.contents(tmp_path)
     assert path.read_bytes() == backups.DUMP
 
@@ -272,12 +267,12 @@ def test_a_dump_that_is_not_proven_is_not_completed(
     files = _half_made(tmp_path)
     damage(files)
     dump = files.dump.read_bytes()
-    (done,) = LocalStore(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover()
     assert done.action is RecoveryAction.REMOVED
     assert complaint in str(done.complaint)
     assert {files.dump.name} == backups.contents(tmp_path)
     assert dump == files.dump.read_bytes()
-    statuses = [backup.status for backup in LocalStore(tmp_path).list()]
+    statuses = [backup.status for backup in backups_in(DirectoryStore(tmp_path))]
     assert [BackupStatus.METADATA_MISSING] == statuses
 
 
@@ -285,7 +280,7 @@ def test_globals_that_the_metadata_does_not_know_are_not_published(tmp_path: Pat
     """T025: a backup is completed with what its metadata names, no more."""
     files = _half_made(tmp_path, with_globals=False)
     partial(files.globals).write_bytes(b"stray")
-    (done,) = LocalStore(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover()
     assert Recovered(_STEM, RecoveryAction.COMPLETED, (files.dump, files.metadata)) == done
     assert _finished("plain") == backups.contents(tmp_path)
 
@@ -295,7 +290,7 @@ def test_globals_that_were_renamed_already_are_checked_too(tmp_path: Path) -> No
     files = _half_made(tmp_path)
     partial(files.globals).rename(files.globals)
     files.globals.write_bytes(b"theirs")
-    (done,) = LocalStore(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover()
     assert done.action is RecoveryAction.REMOVED
     assert {files.dump.name, files.globals.name} == backups.contents(tmp_path)
 
@@ -312,8 +307,8 @@ def test_what_cannot_be_read_is_left_for_another_time(
     def fail(_: Path) -> tuple[str, int]:
         raise PgvowError("Input/output error")
 
-    monkeypatch.setattr(recovery, "sha256_file", fail)
-    actions = {done.stem: (done.action, done.complaint) for done in LocalStore(tmp_path).recover()}
+    monkeypatch.setattr(recovery, "sha256_of", fail)
+    actions = {done.stem: (done.action, done.complaint) for done in Spool(tmp_path).recover()}
     assert (RecoveryAction.LEFT, "Input/output error") == actions[_STEM]
     assert before == backups.contents(tmp_path)
 
@@ -334,7 +329,7 @@ def test_a_name_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
     """T052: a directory of a partial file's name is no file of ours, and stops nothing."""
     path = partial(Files(tmp_path, _STEM).dump)
     path.mkdir()
-    (done,) = LocalStore(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover()
     assert (RecoveryAction.LEFT, (path,)) == (done.action, done.files)
     assert str(done.complaint).startswith(f"cannot recover {tmp_path / _STEM}.dump: ")
 
@@ -352,14 +347,14 @@ def test_a_run_that_ends_while_we_look_is_not_disturbed(
         return real(lock)
 
     monkeypatch.setattr(RunLock, "__enter__", publish_first)
-    assert [] == LocalStore(tmp_path).recover()
+    assert [] == Spool(tmp_path).recover()
     assert _finished("globals") == backups.contents(tmp_path)
 
 
 def test_recovering_twice_is_harmless(tmp_path: Path) -> None:
     """T043: the second time there is nothing left to do."""
     _half_made(tmp_path)
-    store = LocalStore(tmp_path)
+    store = Spool(tmp_path)
     assert len(store.recover()) == 1
     assert [] == store.recover()
     assert _finished("globals") == backups.contents(tmp_path)
@@ -367,14 +362,14 @@ def test_recovering_twice_is_harmless(tmp_path: Path) -> None:
 
 def test_a_missing_directory_has_nothing_to_recover(tmp_path: Path) -> None:
     """T043: before the first backup there is nothing to see to."""
-    assert [] == LocalStore(tmp_path / "gone").recover()
+    assert [] == Spool(tmp_path / "gone").recover()
 
 
 def test_a_backup_completed_is_the_one_that_was_made(tmp_path: Path) -> None:
     """T025: what is rolled forward reads as the run would have published it."""
     files = _half_made(tmp_path)
-    LocalStore(tmp_path).recover()
-    (backup,) = LocalStore(tmp_path).list()
+    Spool(tmp_path).recover()
+    (backup,) = backups_in(DirectoryStore(tmp_path))
     assert backup.metadata is not None
     assert backups.metadata() == replace(backup.metadata, globals=None)
     assert files.globals.read_bytes() == backups.GLOBALS

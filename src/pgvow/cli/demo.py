@@ -16,7 +16,7 @@ from pgvow.cli.render.verify import verification_text
 from pgvow.errors import PgvowError, VerificationFailed
 from pgvow.operations import demo
 from pgvow.operations.server_programs import find_server_programs
-from pgvow.store import LocalStore
+from pgvow.store import DirectoryStore, backups_in
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +67,7 @@ def _show_all(environ: Mapping[str, str], output_dir: Path) -> tuple[bool, bool]
         result = demo.back_up(environ, output_dir, progress)
     _show(backup_text(result))
     _say("pgvow list")
-    _show(listing_text(LocalStore(output_dir).list(), [output_dir]))
+    _show(listing_text(backups_in(DirectoryStore(output_dir)), [output_dir]))
     _say(f"pgvow verify {result.backup.path}")
     with _progress() as progress:
         sound = demo.verify(environ, result.backup.path, progress)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def run_in_foreground(arguments: argparse.Namespace) -> int:
     """Run the schedule until a signal; a second signal ends the job that is running."""
     from pgvow.operations.schedule.scheduler import STATE, Scheduler, run_schedule  # noqa: PLC0415
-    from pgvow.store import LocalStore  # noqa: PLC0415
+    from pgvow.spool import Spool  # noqa: PLC0415
 
     schedule = arguments.configuration.schedule
     if not schedule.jobs:
@@ -34,7 +34,7 @@ def run_in_foreground(arguments: argparse.Namespace) -> int:
             "there is nothing to run",
             steps=['In pgvow.toml:  [[schedule.jobs]]  job = "backup"  at = "0 2 * * *"'],
         )
-    store = LocalStore(arguments.output_dir)
+    store = Spool(arguments.output_dir)
     store.prepare()
     runner = _Processes(arguments)
     runner.obey_signals()

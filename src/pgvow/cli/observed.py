@@ -86,9 +86,9 @@ class Observer:
                 self._log.began(self._run)
         with self._harmless("the run is not recorded"):
             if self._is_backup:
-                from pgvow.store import LocalStore  # noqa: PLC0415
+                from pgvow.spool import Spool  # noqa: PLC0415
 
-                LocalStore(self._directory).prepare()
+                Spool(self._directory).prepare()
             if self._directory.is_dir():
                 from pgvow.store.history import History  # noqa: PLC0415
 

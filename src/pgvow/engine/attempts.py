@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pgvow.model import TableFacts
     from pgvow.postgres.connection import Session
     from pgvow.progress import Progress
-    from pgvow.store import OpenedFile
+    from pgvow.spool import OpenedFile
 
 _DISK_IS_FULL = 64 << 10
 """With fewer bytes free than this, a file that is cut short was cut by the disk."""

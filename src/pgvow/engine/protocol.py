@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pgvow.archive import Contents
     from pgvow.model import SnapshotFacts, TableFacts
     from pgvow.postgres.snapshot import Deadline
-    from pgvow.store import OpenedFile
+    from pgvow.spool import OpenedFile
 
 
 @dataclass(frozen=True, slots=True)

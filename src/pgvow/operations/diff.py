@@ -1,4 +1,4 @@
-"""What changed from one backup to another, without a server."""
+"""Compare two backups without a server."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pgvow.operations.show.contents import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
-    from pathlib import Path
 
     from pgvow.archive import SequencePosition, TableOfContents, TocEntry
     from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 
 T = TypeVar("T")
 
 
 class SchemaObject(NamedTuple):
-    """An object by what identifies it in a table of contents."""
+    """The identity of an object in a table of contents."""
 
     kind: str
     schema: str
@@ -40,7 +40,7 @@ class Changed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Changes(Generic[T]):
-    """What is in the newer backup only, in the older only, and in both but not alike."""
+    """The things in the newer backup only, in the older only, and in both but different."""
 
     added: tuple[T, ...]
     gone: tuple[T, ...]
@@ -53,7 +53,7 @@ class Changes(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A schema object and how it is defined: statement, owner, and where and how it is stored."""
+    """A schema object and its definition: statement, owner, tablespace and access method."""
 
     identity: SchemaObject
     statements: tuple[tuple[str, str, str, str], ...]
@@ -63,7 +63,7 @@ class Definition:
 class BackupDiff:
     """All that changed from ``older`` to ``newer``.
 
-    ``warnings`` say where alike data can look changed.
+    ``warnings`` are the reasons for which equal data can look changed.
     """
 
     older: BackupFacts
@@ -80,10 +80,10 @@ class BackupDiff:
         return not (self.tables or self.objects or self.sequences or self.large_objects)
 
 
-def diff_backups(older: Path, newer: Path, *, progress: Progress) -> BackupDiff:
-    """Compare two backups; archives are read only where their metadata lack fingerprints.
+def diff_backups(older: StoredBackup, newer: StoredBackup, *, progress: Progress) -> BackupDiff:
+    """Compare two backups; archives are read only if their metadata lack fingerprints.
 
-    Raises what ``read_facts`` raises for either.
+    Raises as ``read_facts`` does for either.
     """
     before = read_facts(older, progress=progress, fingerprints=True)
     after = read_facts(newer, progress=progress, fingerprints=True)
@@ -117,7 +117,7 @@ def _identity(definition: Definition) -> SchemaObject:
 
 
 def _alike(one: TableRows, other: TableRows) -> bool:
-    """Compare what an archive holds of a table; its size on a server is not of that."""
+    """Compare a table's contents in two archives; its size on a server is none of them."""
     return (one.rows, one.bytes, one.fingerprint) == (other.rows, other.bytes, other.fingerprint)
 
 
@@ -132,26 +132,26 @@ def _changes(
     by: Callable[[T], Hashable],
     alike: Callable[[T, T], bool] = _equal,
 ) -> Changes[T]:
-    old = {by(one): one for one in before}
-    new = {by(one): one for one in after}
-    both = [(one, new[name]) for name, one in old.items() if name in new]
+    old = {by(each): each for each in before}
+    new = {by(each): each for each in after}
+    both = [(each, new[name]) for name, each in old.items() if name in new]
     changed = tuple(Changed(*pair) for pair in both if not alike(*pair))
     return Changes(
-        added=tuple(one for name, one in new.items() if name not in old),
-        gone=tuple(one for name, one in old.items() if name not in new),
+        added=tuple(each for name, each in new.items() if name not in old),
+        gone=tuple(each for name, each in old.items() if name not in new),
         changed=changed,
         unchanged=len(both) - len(changed),
     )
 
 
 def _definitions(toc: TableOfContents) -> list[Definition]:
-    """Gather the definitions of each object: several grants, say, may go by one name."""
-    found: dict[SchemaObject, list[tuple[str, str, str, str]]] = defaultdict(list)
+    """Gather the definitions of each object: several grants, for example, may have one name."""
+    defined: dict[SchemaObject, list[tuple[str, str, str, str]]] = defaultdict(list)
     for entry in toc.entries:
         if entry.desc not in kinds.DATA:
-            found[SchemaObject(entry.desc, entry.namespace, entry.tag)].append(_statement(entry))
+            defined[SchemaObject(entry.desc, entry.namespace, entry.tag)].append(_statement(entry))
     return [
-        Definition(identity, tuple(sorted(statements))) for identity, statements in found.items()
+        Definition(identity, tuple(sorted(statements))) for identity, statements in defined.items()
     ]
 
 
@@ -160,7 +160,7 @@ def _statement(entry: TocEntry) -> tuple[str, str, str, str]:
 
 
 def _warnings(before: BackupFacts, after: BackupFacts) -> Iterable[str]:
-    """Say what makes equal data look changed, or the other way round."""
+    """Yield the reasons for which equal data can look changed, or the other way round."""
     old, new = before.metadata, after.metadata
     if old and new and old.backup_timestamp > new.backup_timestamp:
         yield "the first backup is the newer one: what is called added was there before"

@@ -22,14 +22,13 @@ from pgvow.file_errors import translated
 from pgvow.operations.show.contents import opened
 from pgvow.operations.table_names import TableNames
 from pgvow.progress import Step
-from pgvow.store import load_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 PHASE = "extracting"
 # Encodings in which the second byte of a character can be a backslash: no server stores text so,
@@ -45,7 +44,7 @@ class RowFormat(StrEnum):
 
 
 class Sink(Protocol):
-    """Where rows go."""
+    """A writable stream for rows."""
 
     def write(self, data: bytes, /) -> object:
         """Take all of the bytes."""
@@ -55,17 +54,17 @@ class Sink(Protocol):
 
 
 def extract_table(
-    path: Path, table: str, row_format: RowFormat, sink: Sink, progress: Progress
+    backup: StoredBackup, table: str, row_format: RowFormat, sink: Sink, progress: Progress
 ) -> int:
     """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
 
-    Memory is bounded. What is written before an error stays written: only a return means that all
-    is there. Raises UnknownTable, ConfigurationError where the rows cannot be had that way,
+    Memory is bounded. Rows written before an error stay written: only a return means that all are
+    there. Raises UnknownTable, ConfigurationError if the rows cannot be had that way,
     NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink;
     BrokenPipeError goes through.
     """
     size = 0
-    with contextlib.closing(_rows(path, table, row_format, progress)) as rows, _sinking():
+    with contextlib.closing(_rows(backup, table, row_format, progress)) as rows, _sinking():
         for piece in rows:
             sink.write(piece)
             size += len(piece)
@@ -74,25 +73,25 @@ def extract_table(
 
 
 def _rows(
-    path: Path, table: str, row_format: RowFormat, progress: Progress
+    backup: StoredBackup, table: str, row_format: RowFormat, progress: Progress
 ) -> Generator[bytes, None, None]:
-    with opened(path) as file:
+    with opened(backup) as file:
         toc = read_toc(file)
         entry = _names(toc).find(table)
         if not entry.copy_stmt:
             raise _refused(entry, "are INSERT commands, not COPY text")
-        text = _followed(copy_text(file, toc, entry), _size(path, entry), progress)
+        text = _followed(copy_text(file, toc, entry), _size(backup, entry), progress)
         yield from text if row_format is RowFormat.COPY else _csv(toc, entry, text)
 
 
-def _size(path: Path, entry: TocEntry) -> int:
-    """How many bytes the rows are, where the metadata say so; 0 where they do not."""
+def _size(backup: StoredBackup, entry: TocEntry) -> int:
+    """Return the size of the rows in bytes by the metadata; 0 if they lack it."""
     try:
-        tables = load_metadata(path).tables
+        tables = backup.metadata().tables
     except PgvowError:  # rows can be had out of a dump alone
         return 0
     place = (entry.namespace, entry.tag)
-    return next((one.bytes or 0 for one in tables if (one.schema, one.name) == place), 0)
+    return next((facts.bytes or 0 for facts in tables if (facts.schema, facts.name) == place), 0)
 
 
 def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
@@ -105,7 +104,7 @@ def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator
 
 @contextlib.contextmanager
 def _sinking() -> Iterator[None]:
-    """Translate what the sink refuses; a reader that has left is for the caller to know of."""
+    """Translate errors of the sink; BrokenPipeError goes to the caller."""
     try:
         yield
     except BrokenPipeError:
@@ -132,7 +131,9 @@ def _encoded(column: str, encoding: str) -> bytes:
     """Return the bytes that the archive has for a name."""
     try:
         return column.encode(codec_for(encoding), "surrogateescape")
-    except UnicodeEncodeError as error:  # the encoding is told behind the name it does not fit
+    except (
+        UnicodeEncodeError
+    ) as error:  # the message has the encoding behind the name it does not fit
         raise CopyTextError(f"the column {column!a} is not in {encoding}") from error
 
 

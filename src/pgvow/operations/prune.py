@@ -1,4 +1,4 @@
-"""Remove the backups that no rule keeps, and say of every one why it stays or goes."""
+"""Remove the backups that no rule keeps, with the reason why each stays or goes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING
 from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
-from pgvow.finished_file import open_finished
 from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
 from pgvow.operations.restore.tool import major_of
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.postgres.majors import NEWEST_TESTED
 from pgvow.retention import Verdict, decide
-from pgvow.store import (
-    LocalStore,
-    ProofError,
-    RecoveryAction,
-    begun,
-    load_proof,
-    parse_stem,
-    remove,
-)
+from pgvow.spool import RecoveryAction, Spool, begun, remove
+from pgvow.store import ProofError, StoredBackup, backups_in, parse_stem, rewound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +24,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup, Metadata
     from pgvow.retention import Rules
+    from pgvow.store import Store
     from pgvow.store.names import Stem
 
 _DUMP = ".dump"
@@ -41,7 +34,7 @@ _Group = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PruneOptions:
-    """What is pruned, by which rules; ``environment`` and ``database`` None: of all of them."""
+    """The backups to prune and the rules; ``environment`` and ``database`` None: all of them."""
 
     output_dir: Path
     rules_of: Callable[[str], Rules]
@@ -52,7 +45,7 @@ class PruneOptions:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What was to be removed and is still there, and why.
+    """A backup that was to be removed and is still there, with the reason.
 
     ``is_busy``: it is in use, and the next prune takes it.
     """
@@ -64,7 +57,7 @@ class Left:
 
 @dataclass
 class PruneResult:
-    """What was decided of each backup, newest first, and what came of it; sizes are bytes.
+    """The verdict on each backup, newest first, and the outcome; sizes are bytes.
 
     ``finished`` are the stems of removals that an earlier run had begun.
     """
@@ -83,8 +76,10 @@ class PruneResult:
         return sorted({_group(verdict.backup) for verdict in self.verdicts})
 
     def of(self, group: _Group) -> tuple[list[Backup], list[Left]]:
-        """Return what was removed of a database in an environment, and what was refused."""
-        paths = {one.backup.path for one in self.verdicts if _group(one.backup) == group}
+        """Return the removed and the refused backups of a database in an environment."""
+        paths = {
+            verdict.backup.path for verdict in self.verdicts if _group(verdict.backup) == group
+        }
         return (
             [backup for backup in self.removed if backup.path in paths],
             [left for left in self.refused if left.path in paths],
@@ -97,7 +92,7 @@ class PruneResult:
 
     @property
     def refused(self) -> tuple[Left, ...]:
-        """What could not be removed, and will not go by itself either."""
+        """The backups that could not be removed, and that no later prune takes either."""
         return tuple(left for left in self.left if not left.is_busy)
 
     @property
@@ -107,7 +102,7 @@ class PruneResult:
 
 
 def together(results: Iterable[PruneResult]) -> PruneResult:
-    """Return what became of the backups of several directories as one result, newest first."""
+    """Join the results of several directories to one, newest first."""
     whole = PruneResult()
     for result in results:
         whole.verdicts += result.verdicts
@@ -127,23 +122,23 @@ def _made_at(verdict: Verdict) -> float:
 def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     """Decide on every backup of a directory, and remove what no rule keeps.
 
-    The lock of each database's backups is held meanwhile; where another run holds it, its backups
-    are left. What the file system refuses for one backup is told in ``left`` and stops no other.
-    Raises AccessDenied or PgvowError where the directory cannot be read.
+    The lock of each database's backups is held meanwhile; if another run holds it, its backups are
+    left. An error of the file system for one backup is recorded in ``left`` and stops no other.
+    Raises AccessDenied or PgvowError if the directory cannot be read.
     """
-    store = LocalStore(options.output_dir)
-    result = PruneResult(verdicts=_verdicts(store, options, now))
+    spool = Spool(options.output_dir)
+    result = PruneResult(verdicts=_verdicts(spool.store, options, now))
     if options.dry_run:
         return result
     groups = {_group(backup) for backup in result.to_remove}
     groups |= {(stem.database, stem.environment) for stem in _half_removed(options)}
     for database, environment in sorted(groups):
         try:
-            with store.lock(database, environment, operation="prune") as lock:
-                for done in store.recover(holding=lock):
+            with spool.lock(database, environment, operation="prune") as lock:
+                for done in spool.recover(holding=lock):
                     if done.action is RecoveryAction.PRUNED:
                         result.finished.append(done.stem)
-                _prune_group(store, options, now, (database, environment), result)
+                _prune_group(spool, options, now, (database, environment), result)
         except AlreadyRunning as error:
             for backup in result.to_remove:
                 if _group(backup) == (database, environment):
@@ -151,13 +146,13 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     return result
 
 
-def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> tuple[Verdict, ...]:
-    """Decide on the backups that are asked for, until what is kept can be read.
+def _verdicts(store: Store, options: PruneOptions, now: datetime) -> tuple[Verdict, ...]:
+    """Decide on the backups that are asked for, until those that are kept can be read.
 
     A backup that cannot be read, or is damaged, is no reason to remove another: that is recorded of
     it, and the decision is made again without it.
     """
-    backups = list(store.list())
+    backups = backups_in(store)
     looked_at: set[Path] = set()
     while True:
         verdicts = tuple(_decided(backups, options, now))
@@ -166,18 +161,18 @@ def _verdicts(store: LocalStore, options: PruneOptions, now: datetime) -> tuple[
         flaws = {
             backup.path: flaw
             for backup in _counted(verdicts, looked_at)
-            if (flaw := look_at(backup)) is not None
+            if (flaw := look_at(store, backup)) is not None
         }
         if not flaws:
             return verdicts
         for backup in backups:
             if backup.path in flaws and not options.dry_run:
-                _record(backup, flaws[backup.path])
+                _record(store, backup, flaws[backup.path])
         backups = [_marked(backup, flaws.get(backup.path)) for backup in backups]
 
 
 def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Backup]:
-    """Yield what is kept, counts as good, and was not looked at yet."""
+    """Yield the backups that are kept, count as good, and were not looked at yet."""
     for verdict in verdicts:
         backup = verdict.backup
         if verdict.keep and backup.status is BackupStatus.OK and backup.path not in looked_at:
@@ -187,10 +182,10 @@ def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Back
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Why a backup does not count: it cannot be read, or differs from what was written.
+    """Why a backup does not count: it cannot be read, or its bytes are not those written.
 
     ``difference`` is the evidence that its bytes are damaged; ``is_unreadable`` if the file cannot
-    be read, which is none. Neither: it cannot be told here, and nothing is recorded.
+    be read, which is none. With neither nothing is recorded.
     """
 
     cause: str
@@ -198,18 +193,19 @@ class Flaw:
     is_unreadable: bool = False
 
 
-def look_at(backup: Backup) -> Flaw | None:
-    """Open a backup and read both of its ends; returns what is wrong with it, or None.
+def look_at(store: Store, backup: Backup) -> Flaw | None:
+    """Open a backup and read both of its ends; returns its flaw, or None.
 
-    Raises PgvowError for what is no fault of the file: no memory, no file handles.
+    Raises PgvowError for errors that are none of the file: no memory, no file handles.
     """
     path, metadata = backup.path, backup.metadata
     try:
-        with open_finished(path) as file:
-            if file.size != backup.size_bytes:
+        with _stored(store, backup).open_dump() as file:
+            size = rewound(file)
+            if size != backup.size_bytes:
                 return Flaw(f"{path}: it is not the file that was listed")
             digest = read_toc(file).digest
-            file.seek(-min(_END_BYTES, file.size), os.SEEK_END)
+            file.seek(-min(_END_BYTES, size), os.SEEK_END)
             file.read()
     except FileNotFoundError:
         return Flaw(f"{path}: it was removed since it was listed")
@@ -234,14 +230,16 @@ def _damaged(path: Path, expected: str, found: str) -> Flaw:
     return Flaw(f"{path}: {difference}", difference)
 
 
-def _record(backup: Backup, flaw: Flaw) -> None:
+def _record(store: Store, backup: Backup, flaw: Flaw) -> None:
     """Keep a flaw beside the backup, as far as the directory may be written."""
     if backup.metadata is None:
         return
     if flaw.is_unreadable:
-        record_unreadable(backup.path, backup.metadata, flaw.cause, warn=lambda _: None)
+        record_unreadable(_stored(store, backup), backup.metadata, flaw.cause, warn=lambda _: None)
     if flaw.difference is not None:
-        record(backup.path, backup.metadata, _evidence(flaw.difference), warn=lambda _: None)
+        record(
+            _stored(store, backup), backup.metadata, _evidence(flaw.difference), warn=lambda _: None
+        )
 
 
 def _evidence(difference: Difference) -> Evidence:
@@ -276,13 +274,17 @@ def _decided(backups: Sequence[Backup], options: PruneOptions, now: datetime) ->
         (ours if _has_its_name(backup) else others).append(backup)
     yield from decide(ours, options.rules_of, now)
     reasons = ("its name is none that pgvow gives",)
-    yield from (Verdict(one, keep=True, reasons=reasons) for one in others)
+    yield from (Verdict(backup, keep=True, reasons=reasons) for backup in others)
 
 
 def _has_its_name(backup: Backup) -> bool:
-    """Whether the file is called what its metadata say: whatever was renamed is somebody's."""
+    """Return whether the file has the name of its metadata: a renamed one is not ours."""
     stem = parse_stem(_stem(backup))
     return stem is not None and (stem.database, stem.environment) == _group(backup)
+
+
+def _stored(store: Store, backup: Backup) -> StoredBackup:
+    return StoredBackup(store, backup.path.name)
 
 
 def _stem(backup: Backup) -> str:
@@ -303,17 +305,19 @@ def _half_removed(options: PruneOptions) -> Iterator[Stem]:
 
 
 def _prune_group(
-    store: LocalStore, options: PruneOptions, now: datetime, group: _Group, result: PruneResult
+    spool: Spool, options: PruneOptions, now: datetime, group: _Group, result: PruneResult
 ) -> None:
     """Remove what no rule keeps, decided once more with the lock held."""
-    verdicts = _verdicts(store, options, now)
-    # Oldest first: whatever ends us, what is left is the newer part.
+    verdicts = _verdicts(spool.store, options, now)
+    # Oldest first: if this run ends, the newer ones are left.
     for verdict in reversed(verdicts):
         backup = verdict.backup
         if verdict.keep or _group(backup) != group:
             continue
         try:
-            freed = remove(options.output_dir, _stem(backup), may_go=_unchanged(backup))
+            freed = remove(
+                options.output_dir, _stem(backup), may_go=_unchanged(spool.store, backup)
+            )
         except PgvowError as error:
             result.left.append(Left(backup.path, error.cause))
             continue
@@ -326,12 +330,12 @@ def _prune_group(
             result.freed_of[group] = result.freed_of.get(group, 0) + freed
 
 
-def _unchanged(backup: Backup) -> Callable[[], bool]:
+def _unchanged(store: Store, backup: Backup) -> Callable[[], bool]:
     """Ask whether nothing has been shown of a backup since it was judged: it may be proven now."""
 
     def ask() -> bool:
         try:
-            proof = load_proof(backup.path)
+            proof = _stored(store, backup).proof()
         except ProofError:
             proof = None
         checksum = backup.metadata.checksum_sha256 if backup.metadata else None

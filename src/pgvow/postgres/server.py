@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg.rows import dict_row
 
 from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.model import ServerFacts
 from pgvow.postgres.connection import readable, translate
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pgvow.postgres.connection import Session, Target
 
 # Others' traffic through the pooler may hide it from one round, hardly from so many. A pooler that
 # hands on the server's own process id is not known for one before.
 _ROUNDS = 3
 _ROUNDS_BEHIND_POOLER = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """A server, one of its databases, and the role that is connected.
+
+    ``identity`` is the same for all who are connected to this database of this running server.
+    """
+
+    version: str
+    version_num: int
+    database: str
+    identity: str
+    database_size: int
+    user: str
+    is_superuser: bool
+    bypasses_row_security: bool
+    in_recovery: bool
+    encoding: str
+    tls: bool
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def major(self) -> int:
+        """The major version: 15 for 15.18."""
+        return self.version_num // 10000
 
 
 def server_facts(session: Session) -> ServerFacts:

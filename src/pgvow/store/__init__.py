@@ -1,56 +1,53 @@
-"""Where backups live: their names, their metadata, the lock on them, and how one comes about."""
+"""Where finished backups live: the port, its adapters, names, metadata, proofs, the run log."""
 
-from pgvow.store.checksum import sha256_file
-from pgvow.store.draft import Draft
-from pgvow.store.in_use import being_read, being_removed
-from pgvow.store.local import LocalStore
-from pgvow.store.lock import RunLock, is_running
-from pgvow.store.metadata import METADATA_VERSION, MetadataError, decode, encode
-from pgvow.store.names import group, metadata_name, parse_stem, safe_name, stem, unsafe_name
-from pgvow.store.opened import OpenedFile
-from pgvow.store.proof import (
-    ProofError,
-    add_evidence,
-    decode_proof,
-    encode_proof,
-    load_proof,
-    mark_unreadable,
-    proof_path,
+from pgvow.store.backup import StoredBackup, load_metadata
+from pgvow.store.directory import DirectoryStore, being_read
+from pgvow.store.listing import backups_in
+from pgvow.store.metadata import (
+    METADATA_VERSION,
+    MetadataError,
+    MetadataMissingError,
+    decode,
+    encode,
+    read_metadata,
 )
-from pgvow.store.reading import MetadataMissingError, load_metadata
-from pgvow.store.recovery import Recovered, RecoveryAction
-from pgvow.store.removal import begun, remove
+from pgvow.store.names import (
+    group,
+    metadata_name,
+    parse_stem,
+    proof_path,
+    safe_name,
+    stem,
+    unsafe_name,
+)
+from pgvow.store.port import LeadsNowhereError, Stat, Store, read_whole, rewound
+from pgvow.store.proof import ProofError, decode_proof, encode_proof
 
 __all__ = [
     "METADATA_VERSION",
-    "Draft",
-    "LocalStore",
+    "DirectoryStore",
+    "LeadsNowhereError",
     "MetadataError",
     "MetadataMissingError",
-    "OpenedFile",
     "ProofError",
-    "Recovered",
-    "RecoveryAction",
-    "RunLock",
-    "add_evidence",
-    "begun",
+    "Stat",
+    "Store",
+    "StoredBackup",
+    "backups_in",
     "being_read",
-    "being_removed",
     "decode",
     "decode_proof",
     "encode",
     "encode_proof",
     "group",
-    "is_running",
     "load_metadata",
-    "load_proof",
-    "mark_unreadable",
     "metadata_name",
     "parse_stem",
     "proof_path",
-    "remove",
+    "read_metadata",
+    "read_whole",
+    "rewound",
     "safe_name",
-    "sha256_file",
     "stem",
     "unsafe_name",
 ]

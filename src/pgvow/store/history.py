@@ -1,8 +1,8 @@
 """The run log of a directory: one line of JSON for each run, finished or not.
 
 A run that lives has a hidden file of its own, with a lock on it that the kernel keeps, and no line.
-When it ends, the line is appended and the file removed. When it dies, whoever comes next finds the
-file without its lock, and writes the line in its place.
+When it ends, the line is appended and the file removed. When it dies, the next run finds the file
+without its lock, and writes the line in its place.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.signals import SignalsKeptBack
+from pgvow.store.directory import DirectoryStore, is_named, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +43,7 @@ _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def new_run(operation: Operation, now: datetime) -> Run:
-    """A run of this process that begins now; its ids sort by their moments."""
+    """Return a run of this process that begins now; ids sort by their timestamps."""
     moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     return Run(
         id=f"{moment}-{secrets.token_hex(4)}",
@@ -55,7 +56,7 @@ def new_run(operation: Operation, now: datetime) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a history holds, oldest first, and how many of its lines could not be read."""
+    """The runs of a history, oldest first, and the number of lines that could not be read."""
 
     runs: tuple[Run, ...]
     broken: int
@@ -75,7 +76,7 @@ class History:
         return self.directory / NAME
 
     def begin(self, run: Run) -> None:
-        """Leave the mark of a live run, for as long as this process lives or until its end."""
+        """Create the mark of a live run, locked until the run ends or this process does."""
         path = self._mark(run.id)
         with refusals("write", path), SignalsKeptBack() as signals:
             self._marks[run.id] = fd = _locked(path)
@@ -108,8 +109,8 @@ class History:
         for path in self._mark_paths():
             with suppress(PgvowError), _mark_of(path) as (is_dead, run):
                 if is_dead and path.exists():
-                    # Where its line was written and its mark stayed, it has ended, not died. One
-                    # that says nothing is of a run that had not begun.
+                    # A run whose line was written and whose mark stayed has ended, not died. An
+                    # empty mark is of a run that had not begun.
                     if run is not None and run.id not in self._ended()[0]:
                         buried.append(_died(run))
                         self._append(buried[-1:])
@@ -117,7 +118,7 @@ class History:
         return buried
 
     def read(self) -> Read:
-        """Read all of it: what has ended, what has died, buried or not, and what lives."""
+        """Read the runs that have ended, that have died, buried or not, and that live."""
         runs, broken = self._ended()
         for path in self._mark_paths():
             run = self._marked(path)
@@ -127,7 +128,7 @@ class History:
         return Read(tuple(ordered), broken)
 
     def _ended(self) -> tuple[dict[str, Run], int]:
-        """The runs that have a line, by their ids, and the number of lines that are no run."""
+        """Return the runs that have a line, by id, and the number of lines that are no run."""
         runs: dict[str, Run] = {}
         broken = 0
         for path in (self.directory / OLDER, self.path):
@@ -140,7 +141,7 @@ class History:
         return runs, broken
 
     def _marked(self, path: Path) -> Run | None:
-        """The run of a mark, as one that lives or that has died."""
+        """Return the run of a mark, as one that lives or that has died."""
         with suppress(PgvowError), _mark_of(path) as (is_dead, run):
             if is_dead:
                 return _died(run) if run else None
@@ -151,12 +152,8 @@ class History:
         return self.directory / f".pgvow-run-{identity}.json"
 
     def _mark_paths(self) -> list[Path]:
-        with refusals("read the directory", self.directory):
-            try:
-                found = os.listdir(self.directory)  # noqa: PTH208 - names are what is needed
-            except FileNotFoundError:
-                return []
-        return [self.directory / name for name in sorted(found) if _MARK.fullmatch(name)]
+        listed = DirectoryStore(self.directory).list()
+        return [self.directory / name for name in sorted(listed) if _MARK.fullmatch(name)]
 
     def _append(self, runs: list[Run]) -> None:
         data = b"".join(map(_line, runs))
@@ -165,40 +162,33 @@ class History:
                 pass
 
     def _try_to_append(self, data: bytes) -> bool:
-        """Append with the file locked; False where it was put aside meanwhile, by us or others."""
+        """Append with the file locked; returns False if the file was rotated meanwhile."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | _FLAGS
         fd = os.open(self.path, flags, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "it is not a regular file")
             fcntl.flock(fd, fcntl.LOCK_EX)
-            about = os.fstat(fd)
-            if not _is_named(about, self.path):
+            if not is_named(fd, self.path):
                 return False
-            if about.st_size and about.st_size + len(data) > self._largest:
+            size = os.fstat(fd).st_size
+            if size and size + len(data) > self._largest:
                 self.path.replace(self.directory / OLDER)
                 return False
-            _write_whole(fd, about.st_size, data)
+            _write_whole(fd, size, data)
         finally:
             os.close(fd)
         return True
 
 
 def _locked(path: Path) -> int:
-    """Make a mark and lock it, anew where somebody has taken it for a dead one's in between."""
+    """Create and lock a mark, again if another run has removed it as a dead one in between."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        if _is_named(os.fstat(fd), path):
+        if is_named(fd, path):
             return fd
         os.close(fd)
-
-
-def _is_named(about: os.stat_result, path: Path) -> bool:
-    try:
-        return os.path.samestat(about, path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _write_whole(fd: int, size: int, data: bytes) -> None:
@@ -216,7 +206,7 @@ def _write_whole(fd: int, size: int, data: bytes) -> None:
 
 @contextmanager
 def _mark_of(path: Path) -> Iterator[tuple[bool, Run | None]]:
-    """Whether nobody holds a mark any more, and then, while nobody else takes it up, its run."""
+    """Yield (is_dead, run). The mark stays locked while the block runs."""
     with refusals("look at", path):
         try:
             fd = os.open(path, os.O_RDWR | _FLAGS)
@@ -224,9 +214,7 @@ def _mark_of(path: Path) -> Iterator[tuple[bool, Run | None]]:
             yield False, None
             return
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(fd):
                 yield False, None
                 return
             yield True, _run(os.pread(fd, _LONGEST_LINE, 0))
@@ -291,7 +279,7 @@ def _pass_over(file: BinaryIO) -> None:
 
 def _line(run: Run) -> bytes:
     """Write a run as one line; texts of any length and any bytes come out short and printable."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for field in fields(run):
         value = getattr(run, field.name)
         if isinstance(value, datetime):
@@ -303,8 +291,8 @@ def _line(run: Run) -> bytes:
         elif field.name == "selection":
             value = [_clean(text) for text in value]
         if value not in (None, [], {}):
-            found[field.name] = dict(value) if field.name == "seconds" else value
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            values[field.name] = dict(value) if field.name == "seconds" else value
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _clean(text: str) -> str:
@@ -312,15 +300,15 @@ def _clean(text: str) -> str:
 
 
 def _run(line: bytes) -> Run | None:
-    """Read a line; None for what is none of ours, whatever it is."""
+    """Read a line; returns None if it is none of ours."""
     try:
-        found = json.loads(line)
+        record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
+    if not isinstance(record, dict):
         return None
     try:
-        return Run(**_values(found))
+        return Run(**_values(record))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
 
@@ -330,21 +318,21 @@ _LISTS = ("warnings", "selection")
 _NUMBERS = ("exit_code", "bytes", "rows", "removed", "freed", "parts", "pid")
 
 
-def _values(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what is known of a run; raises ValueError, TypeError or KeyError for wrong types."""
+def _values(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the fields of a run; raises ValueError, TypeError or KeyError for wrong types."""
     values: dict[str, Any] = {
-        "id": _text(found["id"]),
-        "operation": Operation(found["operation"]),
-        "outcome": Outcome(found["outcome"]),
-        "started": _moment(found["started"]),
-        "ended": _moment(found["ended"]) if "ended" in found else None,
-        **{name: tuple(_text(one) for one in found.get(name, ())) for name in _LISTS},
+        "id": _text(record["id"]),
+        "operation": Operation(record["operation"]),
+        "outcome": Outcome(record["outcome"]),
+        "started": _moment(record["started"]),
+        "ended": _moment(record["ended"]) if "ended" in record else None,
+        **{name: tuple(map(_text, record.get(name, ()))) for name in _LISTS},
         "seconds": {
-            _text(phase): float(seconds) for phase, seconds in found.get("seconds", {}).items()
+            _text(phase): float(seconds) for phase, seconds in record.get("seconds", {}).items()
         },
     }
-    values |= {name: _text(found[name]) for name in _TEXTS if name in found}
-    values |= {name: _number(found[name]) for name in _NUMBERS if name in found}
+    values |= {name: _text(record[name]) for name in _TEXTS if name in record}
+    values |= {name: _number(record[name]) for name in _NUMBERS if name in record}
     return values
 
 

@@ -1,86 +1,92 @@
-"""The backups in a directory, from metadata alone: no dump is opened (T044-T047)."""
+"""The backups in a store, from metadata alone: no dump is opened."""
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import NoResources, PgvowError
-from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, Metadata
 from pgvow.store import names
-from pgvow.store.metadata import MetadataError
-from pgvow.store.proof import ProofError, load_proof
-from pgvow.store.reading import MetadataMissingError, read_metadata
+from pgvow.store.metadata import MetadataError, MetadataMissingError, read_metadata
+from pgvow.store.port import LeadsNowhereError
+from pgvow.store.proof import ProofError, read_proof
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
+
+    from pgvow.store.port import Store
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
-def list_backups(directory: Path) -> list[Backup]:
-    """List every dump and every metadata file, newest first; those without a moment come last.
+def backups_in(store: Store) -> list[Backup]:
+    """List every dump and every metadata file, newest first; those without a timestamp come last.
 
-    What is half-made is not listed, nor are hidden files. A missing directory has no backups.
+    Half-made backups and hidden files are not listed. A missing directory has no backups.
     A file that cannot be read makes its own backup unreadable. Raises AccessDenied or PgvowError if
-    the directory cannot be read, NoResources for a lack of memory or file handles.
+    the store cannot be listed, NoResources for a lack of memory or file handles.
     """
-    with refusals("read the directory", directory):
-        try:
-            found = set(os.listdir(directory))  # noqa: PTH208 - names are what is needed
-        except FileNotFoundError:
-            return []
-    bases = {base for name in found if (base := _base(name)) is not None}
-    seen = [_backup(directory, os.fspath(directory), base, found) for base in sorted(bases)]
+    present = store.list()
+    bases = {base for name in present if (base := _base(name)) is not None}
+    seen = [_backup(store, base, present) for base in sorted(bases)]
     backups = [backup for backup in seen if backup is not None]
     return sorted(backups, key=lambda backup: backup.timestamp or _BEFORE_ALL, reverse=True)
 
 
 def _base(name: str) -> str | None:
-    if name.startswith("."):  # what rsync, an editor or macOS leaves: no safe name starts so
+    if name.startswith("."):  # left by rsync, an editor or macOS: no safe name starts so
         return None
     split = names.parse_file(name)
     return split[0] if split and split[1] in (names.DUMP, names.METADATA) else None
 
 
-def _backup(directory: Path, place: str, base: str, found: set[str]) -> Backup | None:
-    # Paths are texts here: making and joining Path objects took a fifth of a long listing.
-    metadata_path = f"{place}/{base}{names.METADATA}"
-    dump_path = f"{place}/{base}{names.DUMP}"
-    # A run may publish while we look. The metadata is partial until it is final, so whoever looks
-    # for the partial one first and finds neither knows that there is none.
-    if base + names.METADATA not in found and os.path.lexists(metadata_path + names.PARTIAL):
-        return None
-    if base + names.METADATA + names.REMOVING in found and base + names.METADATA not in found:
-        return None
-    metadata = _read(metadata_path, base + names.DUMP)
-    size, no_dump = _size(dump_path)
-    if isinstance(metadata, MetadataMissingError) and os.path.lexists(
-        metadata_path + names.REMOVING
-    ):
-        return None  # its removal has begun since the directory was read
-    is_missing = size is None and isinstance(metadata, MetadataMissingError)
-    if is_missing and not os.path.lexists(dump_path):
-        return None  # removed since the directory was read
-    backup = _describe(directory / (base + names.DUMP), metadata, size, no_dump)
-    if size is None and _is_unreadable(dump_path):
-        backup = replace(backup, status=BackupStatus.UNREADABLE)
-    if backup.status is not BackupStatus.OK or base + names.PROOF not in found:
+def _backup(store: Store, base: str, present: Collection[str]) -> Backup | None:
+    dump, metadata_name = base + names.DUMP, base + names.METADATA
+    if metadata_name not in present:
+        # A run may publish meanwhile. The metadata is partial until it is final: if neither is
+        # there, the partial one looked for first, there is none.
+        if _has(store, metadata_name + names.PARTIAL):
+            return None
+        if metadata_name + names.REMOVING in present:
+            return None
+    metadata = _read(store, metadata_name, dump)
+    size, complaint, wrong = _size(store, dump)
+    if isinstance(metadata, MetadataMissingError):
+        if _has(store, metadata_name + names.REMOVING):
+            return None  # its removal has begun since the store was listed
+        if size is None and wrong is None:
+            return None  # removed since the store was listed
+    backup = _describe(store.location / dump, metadata, size, complaint)
+    if wrong is BackupStatus.UNREADABLE:
+        backup = replace(backup, status=wrong)
+    if backup.status is not BackupStatus.OK or base + names.PROOF not in present:
         return backup
-    return _with_proof(backup, dump_path)
+    return _with_proof(backup, store, dump)
 
 
-def _with_proof(backup: Backup, dump_path: str) -> Backup:
+def _has(store: Store, name: str) -> bool:
+    """Return whether the name is taken, by a link without a target or an odd file as well."""
+    try:
+        store.stat(name)
+    except LeadsNowhereError:
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _with_proof(backup: Backup, store: Store, dump: str) -> Backup:
     """Add what checks showed, if they were of this very dump; a broken proof is as good as none.
 
-    One that cannot be read may say that a check failed: the backup is unreadable then.
+    One that cannot be read may hold a check that failed: the backup is unreadable then.
     """
     try:
-        proof = load_proof(dump_path)
+        proof = read_proof(store, dump)
     except ProofError:
         return backup
     except NoResources:
@@ -98,43 +104,32 @@ def _with_proof(backup: Backup, dump_path: str) -> Backup:
     return replace(backup, proof=proof, status=status, complaint=complaint)
 
 
-def _read(metadata_path: str, dump_name: str) -> Metadata | PgvowError:
+def _read(store: Store, name: str, dump: str) -> Metadata | PgvowError:
     """Return the metadata, the MetadataError of broken ones, or why they cannot be read."""
     try:
-        metadata = read_metadata(metadata_path)
+        metadata = read_metadata(store, name)
     except NoResources:
-        raise  # that says nothing of the file
+        raise  # that is no error of the file
     except PgvowError as error:
         return error
-    if metadata.backup_file != dump_name:
+    if metadata.backup_file != dump:
         return MetadataError([f"is of another file: {metadata.backup_file!a}"])
     return metadata
 
 
-def _size(path: str) -> tuple[int | None, str]:
-    """Return the dump's size, or None and why it has none."""
-    name = path.rpartition("/")[2]
+def _size(store: Store, name: str) -> tuple[int | None, str, BackupStatus | None]:
+    """Return a dump's size, or None, the reason, and the status if something has its name."""
     try:
-        about = os.stat(path)  # noqa: PTH116 - a text, see above
+        status = store.stat(name)
+    except LeadsNowhereError:
+        return None, f"{name} leads nowhere", BackupStatus.DUMP_MISSING
     except FileNotFoundError:
-        is_link = os.path.lexists(path)
-        return None, f"{name} leads nowhere" if is_link else f"there is no {name}"
+        return None, f"there is no {name}", None
     except OSError as error:
-        return None, f"{name}: {error.strerror}"
-    if not stat.S_ISREG(about.st_mode):
-        return None, f"{name} is not a regular file"
-    return about.st_size, ""
-
-
-def _is_unreadable(path: str) -> bool:
-    """Whether something has the name that is no readable file; not a link that leads nowhere."""
-    try:
-        os.stat(path)  # noqa: PTH116 - a text, see above
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return True
+        return None, f"{name}: {error.strerror}", BackupStatus.UNREADABLE
+    if not status.is_regular:
+        return None, f"{name} is not a regular file", BackupStatus.UNREADABLE
+    return status.size, "", None
 
 
 def _describe(
@@ -161,7 +156,7 @@ def _describe(
 
 
 def _without_metadata(path: Path, error: PgvowError, size: int | None, no_dump: str) -> Backup:
-    """Describe a dump by its name, as far as that says anything."""
+    """Describe a dump by its name, if that is one of ours."""
     complaints = [no_dump, error.cause] if size is None else [error.cause]
     is_broken = isinstance(error, MetadataError)
     status = BackupStatus.METADATA_BROKEN if is_broken else BackupStatus.UNREADABLE

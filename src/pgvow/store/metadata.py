@@ -1,4 +1,4 @@
-"""Metadata as it is written beside a dump: one JSON object, strict in both directions (T022).
+"""Metadata as it is written beside a dump: one JSON object, strict in both directions.
 
 The contract's nine keys are always there. Ours follow: ``metadata_version``, ``pgvow_version``,
 ``engine``, ``seconds``, ``tables``, ``globals``. A reader ignores the keys it does not know, and,
@@ -24,16 +24,20 @@ from pgvow.model import (
     TocFacts,
 )
 from pgvow.store import names
+from pgvow.store.port import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-METADATA_VERSION = 1
+    from pgvow.store.port import Store
 
+METADATA_VERSION = 1
+# 150 bytes or so for each table: room for more than a million of them.
+_LARGEST = 256 << 20
 _SHA256_DIGITS = 64
 _XXH3_DIGITS = 32
-_TABLE_KEYS = frozenset(one.name for one in fields(TableFacts))
+_TABLE_KEYS = frozenset(field.name for field in fields(TableFacts))
 _REQUIRED_TABLE_KEYS = frozenset({"schema", "name", "rows", "size_bytes"})
 
 
@@ -55,6 +59,10 @@ class MetadataError(VerificationFailed):
         self.complaints = tuple(complaints)
 
 
+class MetadataMissingError(MetadataError):
+    """Raised if the metadata file is missing, as opposed to broken."""
+
+
 def encode(metadata: Metadata) -> bytes:
     """Write metadata as UTF-8 JSON, and read it back before anybody relies on it.
 
@@ -69,6 +77,21 @@ def encode(metadata: Metadata) -> bytes:
     if decode(data) != metadata:
         raise MetadataError(["would not read back as it was written"])
     return data
+
+
+def read_metadata(store: Store, name: str) -> Metadata:
+    """Read a metadata file of a store.
+
+    Raises MetadataError if it is missing or broken, UnreadableFile or AccessDenied if it cannot be
+    read, and PgvowError for other errors of the system. Whose it is is for the caller to compare.
+    """
+    try:
+        data = read_whole(store, name, largest=_LARGEST)
+    except FileNotFoundError:
+        raise MetadataMissingError([f"there is no {name}"]) from None
+    if data is None:
+        raise MetadataError([f"is too large for metadata: more than {_LARGEST} bytes"])
+    return decode(data)
 
 
 def decode(data: bytes) -> Metadata:

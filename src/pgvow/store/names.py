@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DUMP = ".dump"
 METADATA = ".metadata.json"
@@ -33,7 +36,7 @@ _STEM = re.compile(
 
 
 class Stem(NamedTuple):
-    """What a stem says; ``moment`` is UTC, in whole seconds."""
+    """The parts of a stem; ``moment`` is UTC, in whole seconds."""
 
     database: str
     environment: str
@@ -43,8 +46,8 @@ class Stem(NamedTuple):
 def safe_name(database: str) -> str:
     """Write a database's name in letters every file system takes; no two names share one.
 
-    At most three characters for each UTF-8 byte: 189 for PostgreSQL's 63. What is not UTF-8
-    is expected as ``surrogateescape`` gives it. Raises ValueError for what is no name at all.
+    At most three characters for each UTF-8 byte: 189 for PostgreSQL's 63. Bytes that are
+    not UTF-8 are expected as ``surrogateescape`` gives them. Raises ValueError if it is no name.
     """
     raw = database.encode("utf-8", "surrogateescape")
     # "é" and its two bytes escaped one by one would share a name; only the first can come about.
@@ -69,7 +72,7 @@ def group(database: str, environment: str) -> str:
 
 
 def source_group(identity: str) -> str:
-    """Name what one database's backups have in common whatever they are called; no group's name."""
+    """Name the lock of one database, whatever its backups are called; no group has such a name."""
     if not _IDENTITY.fullmatch(identity):
         raise ValueError(f"not a database's identity: {identity!r}")
     return f"{_SOURCE}{identity}"
@@ -83,7 +86,7 @@ def locked_source(name: str) -> str | None:
 
 
 def is_environment(text: str) -> bool:
-    """Say whether an environment can be called so."""
+    """Return whether an environment can have this name."""
     return _ENVIRONMENT.fullmatch(text) is not None
 
 
@@ -110,7 +113,7 @@ def parse_stem(text: str) -> Stem | None:
 
 
 def parse_file(name: str) -> tuple[str, str] | None:
-    """Split a finished file's name into stem and suffix; None where it has none of ours."""
+    """Split a finished file's name into stem and suffix; None if it has none of ours."""
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             return name.removesuffix(suffix), suffix
@@ -127,6 +130,16 @@ def proof_name(dump_name: str) -> str:
     return dump_name.removesuffix(DUMP) + PROOF
 
 
+def proof_path(dump: Path) -> Path:
+    """Name the proof beside a dump in the file system."""
+    return dump.with_name(proof_name(dump.name))
+
+
 def lock_name(group_name: str) -> str:
     """Name a group's lock; hidden, as no safe name is, so that it never meets a backup's file."""
     return f".{group_name}{_LOCK}"
+
+
+def partial(path: Path) -> Path:
+    """Name the file while it is being written."""
+    return path.with_name(path.name + PARTIAL)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
-from pgvow.store.local import LocalStore
+from pgvow.store.directory import DirectoryStore
+from pgvow.store.listing import backups_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +21,10 @@ def directories(configuration: Configuration, first: Path) -> list[Path]:
     The default one is among them if some environment uses it and it has backups. Raises
     AccessDenied or PgvowError if that one cannot be read.
     """
-    found: dict[Path, Path] = {}
+    chosen: dict[Path, Path] = {}
     for place in (first, *_configured(configuration)):
-        found.setdefault(place.resolve(), place)  # the first spelling stays
-    return list(found.values())
+        chosen.setdefault(place.resolve(), place)  # the first spelling stays
+    return list(chosen.values())
 
 
 def _configured(configuration: Configuration) -> Iterator[Path]:
@@ -31,5 +32,9 @@ def _configured(configuration: Configuration) -> Iterator[Path]:
         place = configuration.output_dir_of(name)
         if place is not None:
             yield place
-        elif configuration.environments and LocalStore(default := Path(DEFAULT_DIRECTORY)).list():
+        elif configuration.environments and _has_backups(default := Path(DEFAULT_DIRECTORY)):
             yield default
+
+
+def _has_backups(directory: Path) -> bool:
+    return bool(backups_in(DirectoryStore(directory)))

@@ -25,6 +25,7 @@ from pgvow.cli.progress import TerminalProgress
 from pgvow.cli.watch import ended
 from pgvow.errors import BackupFailed, NoVerdict, PgvowError, VerificationFailed
 from pgvow.operations.verify.verification import exit_code
+from pgvow.store import DirectoryStore, StoredBackup, backups_in
 from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def verify(arguments: argparse.Namespace) -> int:
         patient(arguments, progress, PgvowError) as timed,
     ):
         result = verify_and_record(
-            arguments.file,
+            StoredBackup.at(arguments.file),
             pg_bin=pg_bin,
             environ=os.environ,
             progress=timed,
@@ -144,7 +145,7 @@ def _verify_all(arguments: argparse.Namespace, pg_bin: Path | None) -> int:
         patient(arguments, progress, PgvowError) as timed,
     ):
         results = verify_all(
-            directories,
+            [DirectoryStore(directory) for directory in directories],
             environment=environment_of(arguments),
             pg_bin=pg_bin,
             environ=os.environ,
@@ -200,7 +201,6 @@ def _names(result: Verification) -> tuple[str | None, str | None]:
 def list_backups(arguments: argparse.Namespace) -> int:
     """List the backups of every directory, or of one."""
     from pgvow.cli.render.listing import listing_object, listing_text  # noqa: PLC0415
-    from pgvow.store import LocalStore  # noqa: PLC0415
 
     chosen = environment_of(arguments)
     directories = directories_of(arguments)
@@ -208,7 +208,7 @@ def list_backups(arguments: argparse.Namespace) -> int:
     found = [
         backup
         for directory in directories
-        for backup in LocalStore(directory).list()
+        for backup in backups_in(DirectoryStore(directory))
         if chosen is None or backup.environment == chosen
     ]
     backups = sorted(found, key=_made_at, reverse=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,9 @@ def diff(arguments: argparse.Namespace) -> int:
     from pgvow.operations.diff import diff_backups  # noqa: PLC0415
 
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = diff_backups(arguments.older, arguments.newer, progress=progress)
+        result = diff_backups(
+            StoredBackup.at(arguments.older), StoredBackup.at(arguments.newer), progress=progress
+        )
         for warning in result.warnings:
             progress.warn(warning)
     print_result(arguments, lambda: diff_object(result), lambda: diff_text(result))

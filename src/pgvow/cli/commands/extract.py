@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.cli.arguments import Parser, path
 from pgvow.errors import PgvowError
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -51,7 +52,7 @@ def extract(arguments: argparse.Namespace) -> int:
         # Rows on a terminal are progress enough, and a bar between them would be none.
         with TerminalProgress(quiet=sys.stdout.isatty()) as progress:
             timed = arguments.watch.timed(progress)
-            extract_table(arguments.file, arguments.table, row_format, sink, timed)
+            extract_table(StoredBackup.at(arguments.file), arguments.table, row_format, sink, timed)
     except PgvowError:
         _let_go_of_output()
         raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
 from pgvow.errors import ConfigurationError
+from pgvow.store import DirectoryStore, backups_in
 
 if TYPE_CHECKING:
     import argparse
@@ -76,10 +77,10 @@ def schedule(arguments: argparse.Namespace) -> int:
 
 def _install(arguments: argparse.Namespace) -> int:
     from pgvow.operations.schedule import crontab  # noqa: PLC0415 - for --help
-    from pgvow.store import LocalStore  # noqa: PLC0415
+    from pgvow.spool import Spool  # noqa: PLC0415
 
     scheduled = _scheduled(arguments)
-    LocalStore(arguments.output_dir).prepare()  # the log is there, from the first time on
+    Spool(arguments.output_dir).prepare()  # the log is there, from the first time on
     if arguments.with_ == "systemd":
         return _install_units(arguments, scheduled)
     before = crontab.read_crontab()
@@ -305,10 +306,11 @@ def _verify(arguments: argparse.Namespace) -> int:
     from pgvow.cli.parser import parse_pgvow  # noqa: PLC0415
     from pgvow.errors import VerificationFailed  # noqa: PLC0415
     from pgvow.operations.health.alarms import longest_unchecked  # noqa: PLC0415
-    from pgvow.store import LocalStore  # noqa: PLC0415
 
     directories = directories_of(arguments)
-    backups = [backup for directory in directories for backup in LocalStore(directory).list()]
+    backups = [
+        backup for directory in directories for backup in backups_in(DirectoryStore(directory))
+    ]
     backup = longest_unchecked(backups, environment_of(arguments))
     if backup is None:
         raise VerificationFailed(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +41,7 @@ def show(arguments: argparse.Namespace) -> int:
     from pgvow.operations.show import show_backup  # noqa: PLC0415
 
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        result = show_backup(arguments.file, progress=progress)
+        result = show_backup(StoredBackup.at(arguments.file), progress=progress)
     print_result(arguments, lambda: shown_object(result), lambda: shown_text(result))
     return 0
 
@@ -49,9 +50,9 @@ def _show_code(arguments: argparse.Namespace) -> int:
     from pgvow.cli.printing import print_result  # noqa: PLC0415
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.code import code_object, code_text  # noqa: PLC0415
-    from pgvow.operations.show.code import code_in_backup  # noqa: PLC0415
+    from pgvow.operations.show import code_in_backup  # noqa: PLC0415
 
     with TerminalProgress(quiet=arguments.quiet) as progress:
-        code = code_in_backup(arguments.file, progress=progress)
+        code = code_in_backup(StoredBackup.at(arguments.file), progress=progress)
     print_result(arguments, lambda: code_object(arguments.file, code), lambda: code_text(code))
     return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pgvow.operations.show.code import Code
+    from pgvow.operations.show import Code
 
 
 def code_text(code: Sequence[Code]) -> Text:

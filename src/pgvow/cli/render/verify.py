@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pgvow.operations.verify.deep import DeepCheck
+    from pgvow.operations.verify.inspect import DeepCheck
     from pgvow.operations.verify.verification import Check, Verification
 
 _LINES_SHOWN = 5

@@ -21,6 +21,7 @@ from pgvow.errors import (
     VerificationFailed,
     lack_of_resources,
 )
+from pgvow.file_errors import refusals
 from pgvow.model import Metadata
 from pgvow.operations.backup.globals import dumping_globals, keep_globals, passwords_kept
 from pgvow.operations.verify.hashing import hash_file
@@ -42,20 +43,21 @@ from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler
 from pgvow.postgres.silence import settle
 from pgvow.progress import Step
 from pgvow.settings import BackupSection
-from pgvow.store import LocalStore
+from pgvow.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pgvow.engine import FilledArchive
-    from pgvow.model import Backup, ServerFacts, TableFacts
+    from pgvow.model import Backup, TableFacts
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
     from pgvow.postgres.process import Tool
+    from pgvow.postgres.server import ServerFacts
     from pgvow.progress import Progress
     from pgvow.settings import Settings
-    from pgvow.store import Draft, Recovered
+    from pgvow.spool import Draft, Recovered
 
 _DEFAULTS = BackupSection()
 
@@ -97,7 +99,7 @@ class _Run:
     session: Session
     server: ServerFacts
     installation: Installation
-    store: LocalStore
+    store: Spool
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:
@@ -133,7 +135,7 @@ def make_backup(
         server = _introduced(target, session)
         installation = choose_for_server(installations, server.major)
         installation.program("pg_restore")
-        store = LocalStore(options.output_dir)
+        store = Spool(options.output_dir)
         store.prepare()
         run = _Run(
             settings, options, environ, progress,
@@ -188,7 +190,7 @@ def _introduced(target: Target, session: Session) -> ServerFacts:
         raise translate(error, target.facts) from error
 
 
-def check_space(store: LocalStore, server: ServerFacts, options: BackupOptions) -> None:
+def check_space(store: Spool, server: ServerFacts, options: BackupOptions) -> None:
     """Raise NoSpace unless ``space_factor`` times the database's size is free."""
     required = int(server.database_size * options.space_factor)
     available = store.free_bytes()
@@ -277,7 +279,8 @@ def _read_back(run: _Run, draft: Draft, filled: FilledArchive, written: int) -> 
     it wrote is all there is to be seen. ``written`` is how many bytes there were when it ended.
     """
     if filled.contents is None and not run.options.inspect:
-        checksum, size = hash_file(draft.dump.fd, run)
+        with refusals("read", draft.dump_partial), draft.dump.reader() as file:
+            checksum, size = hash_file(file, run)
         _require_size(draft, size, written)
         return _metadata(run, draft, checksum, size, tuple(filled.facts.values()))
     try:

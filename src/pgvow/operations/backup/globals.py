@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session, Target
     from pgvow.progress import Progress
-    from pgvow.store import Draft
+    from pgvow.spool import Draft
 
 
 def passwords_kept(target: Target, session: Session, progress: Progress) -> bool | None:

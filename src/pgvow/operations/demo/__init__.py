@@ -17,7 +17,7 @@ from pgvow.operations.server_programs import lent_vectors
 from pgvow.operations.verify import verify_backup
 from pgvow.postgres.throwaway import ThrowawayServer
 from pgvow.settings import load
-from pgvow.store import metadata_name
+from pgvow.store import StoredBackup, metadata_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +85,7 @@ def back_up(environ: Mapping[str, str], output_dir: Path, progress: Progress) ->
 def verify(environ: Mapping[str, str], dump: Path, progress: Progress) -> Verification:
     """Verify a backup of the demo."""
     pg_bin = Path(environ["PGVOW_PG_BIN"])
-    return verify_backup(dump, pg_bin=pg_bin, environ=environ, progress=progress)
+    return verify_backup(StoredBackup.at(dump), pg_bin=pg_bin, environ=environ, progress=progress)
 
 
 def damage_a_copy(environ: Mapping[str, str], result: BackupResult, progress: Progress) -> Damaged:

@@ -15,7 +15,8 @@ from pgvow.operations.health.doctor_files import configuration_problems, examine
 from pgvow.operations.health.findings import Finding, Level
 from pgvow.postgres.binaries import find_installations
 from pgvow.settings import Configuration, load, load_pg_bin
-from pgvow.store import LocalStore
+from pgvow.spool import Spool
+from pgvow.store import backups_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -78,7 +79,7 @@ def examine(
         findings.extend(server.findings)
         size = server.database_size
     findings.extend(_looked("directory", lambda: _directory(output_dir, size, factor)))
-    findings.extend(_looked("backups", lambda: _backups(LocalStore(output_dir), settings, fresh)))
+    findings.extend(_looked("backups", lambda: _backups(Spool(output_dir), settings, fresh)))
     return Examination(tuple(findings))
 
 
@@ -162,10 +163,10 @@ def _directory(output_dir: Path, database_size: int | None, factor: float) -> It
         return
     made = "" if existing == output_dir.absolute() else " (will be created)"
     yield Finding(Level.GOOD, "directory", f"{output_dir}{made}")
-    yield from _space(LocalStore(existing), database_size, factor)
+    yield from _space(Spool(existing), database_size, factor)
 
 
-def _space(store: LocalStore, database_size: int | None, factor: float) -> Iterator[Finding]:
+def _space(store: Spool, database_size: int | None, factor: float) -> Iterator[Finding]:
     if database_size is None:
         return
     free, required = store.free_bytes(), int(factor * database_size)
@@ -177,11 +178,11 @@ def _space(store: LocalStore, database_size: int | None, factor: float) -> Itera
         yield Finding(Level.GOOD, "space", text)
 
 
-def _backups(store: LocalStore, settings: Settings | None, fresh: timedelta) -> Iterator[Finding]:
+def _backups(store: Spool, settings: Settings | None, fresh: timedelta) -> Iterator[Finding]:
     for path in store.abandoned():
         hint = "The next backup into this directory completes or removes it"
         yield Finding(Level.ATTENTION, "partial file", f"left by a run that died: {path}", hint)
-    backups = store.list()
+    backups = backups_in(store.store)
     for backup in backups:
         if backup.status is not BackupStatus.OK:
             text = f"{backup.path}: {backup.complaint or backup.status.value}"

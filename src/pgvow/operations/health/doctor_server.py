@@ -22,9 +22,9 @@ from pgvow.postgres.sql import query
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pgvow.model import ServerFacts
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
+    from pgvow.postgres.server import ServerFacts
     from pgvow.settings import Settings
 
 _NAMES_SHOWN = 5

@@ -1,4 +1,4 @@
-"""How the backups stand: of each database the newest, what is wrong, and what comes next."""
+"""The state of the backups: of each database the newest, the alarms, and the next run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pgvow.operations.schedule.installed import next_installed_backup
 from pgvow.operations.schedule.times import next_backup
 from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings import Job
-from pgvow.store import LocalStore
+from pgvow.spool import Spool
+from pgvow.store import backups_in
 from pgvow.store.history import History
 from pgvow.store.places import directories
 
@@ -45,9 +46,9 @@ class SeriesStatus:
     """One database in one environment. Changes are shares: -0.4 is 40 % less than before.
 
     ``newest`` is the newest good backup of the whole, or of the selection that is configured;
-    ``parts`` are those of anything less, which count for nothing else here. ``directory`` is where
-    it is, ``free_bytes`` what is free there, and ``days_left`` for how many days, None where it is
-    not filling up.
+    ``parts`` are those of anything less, which count for nothing else here. ``directory`` is
+    its place, ``free_bytes`` the free space there, and ``days_left`` for how many days, None if it
+    is not filling up.
     """
 
     environment: str | None
@@ -84,12 +85,12 @@ class StatusReport:
     @property
     def alarms(self) -> tuple[Alarm, ...]:
         """Those of every database."""
-        return tuple(alarm for one in self.series for alarm in one.alarms)
+        return tuple(alarm for series in self.series for alarm in series.alarms)
 
     @property
     def exit_code(self) -> int:
         """That of the worst."""
-        return max((one.exit_code for one in self.series), default=CRITICAL)
+        return max((series.exit_code for series in self.series), default=CRITICAL)
 
 
 def current_status(
@@ -104,16 +105,16 @@ def current_status(
 ) -> StatusReport:
     """Look at a directory, and without ``environment`` at all others that the settings name.
 
-    ``installed`` is what cron and systemd have of ours, for the time of the next backup;
+    ``installed`` are our entries in cron and systemd, for the time of the next backup;
     ``just_ended`` a run in ``directory`` that counts though its history may have no room for it.
 
-    Raises AccessDenied or PgvowError where one cannot be read.
+    Raises AccessDenied or PgvowError if one cannot be read.
     """
     places = directories(configuration, directory) if environment is None else [directory]
     series: list[SeriesStatus] = []
     for place in places:
-        more = just_ended if place == directory else None
-        looked = _Directory(place, configuration, now, max_age, installed, more)
+        run = just_ended if place == directory else None
+        looked = _Directory(place, configuration, now, max_age, installed, run)
         series += looked.series(environment)
     return StatusReport(now, tuple(series))
 
@@ -135,7 +136,7 @@ class _Directory:
         self._now = now
         self._max_age = max_age
         self._installed = installed
-        self._backups = LocalStore(path).list()
+        self._backups = backups_in(Spool(path).store)
         self._no_history: str | None = None
         self._runs = with_run(self._history(), just_ended)
         self._databases = {
@@ -147,7 +148,7 @@ class _Directory:
         self._days = look.days_left(self._runs, self._free, now)
 
     def _history(self) -> Sequence[Run]:
-        """Read the runs; without them the backups alone are judged, and an alarm tells of it."""
+        """Read the runs; without them the backups alone are judged, and an alarm is added."""
         try:
             return History(self._path).read().runs
         except PgvowError as error:
@@ -156,12 +157,12 @@ class _Directory:
 
     def series(self, environment: str | None) -> Iterator[SeriesStatus]:
         """Look at every database that has a backup, and every environment that should have one."""
-        found = {
+        present = {
             (backup.environment or "", backup.database or "")
             for backup in self._backups
             if look.is_known(backup)
         }
-        keys: dict[_Key, None] = dict.fromkeys(sorted(found))
+        keys: dict[_Key, None] = dict.fromkeys(sorted(present))
         expected = [environment] if environment else self._expected()
         seen = {name for name, _ in keys}
         for missing in expected:
@@ -203,7 +204,7 @@ class _Directory:
         fit = look.good_backups(backups, self._now)
         good = [backup for backup in fit if not is_partial(backup.selection, configured)]
         partial = [backup for backup in fit if is_partial(backup.selection, configured)]
-        found = [
+        alarms = [
             *look.age_alarms(good, section, self._now, partial),
             *look.damage_alarms(backups, self._now),
             *look.run_alarms(self._runs_of(environment, database), environment, configured),
@@ -219,7 +220,7 @@ class _Directory:
         ]
         newest = good[0] if good else None
         size_change, rows_change = _changes(good)
-        proofs = [moment for one in good if (moment := look.proven_at(one)) is not None]
+        proofs = [moment for backup in good if (moment := look.proven_at(backup)) is not None]
         return SeriesStatus(
             environment=environment,
             database=database,
@@ -235,7 +236,7 @@ class _Directory:
             free_bytes=self._free,
             days_left=self._days,
             alarms=tuple(
-                replace(alarm, environment=environment, database=database) for alarm in found
+                replace(alarm, environment=environment, database=database) for alarm in alarms
             ),
             parts=tuple(_parts(partial)),
         )
@@ -268,7 +269,7 @@ class _Directory:
     ) -> Run | None:
         """Find the last run that made the whole of a database, or failed to."""
         configured = self._configuration.selection_of(environment)
-        found = [
+        runs = [
             run
             for run in self._runs_of(environment, database)
             if run.operation is Operation.BACKUP
@@ -277,15 +278,15 @@ class _Directory:
             and run.outcome in outcomes
             and run.gave_a_verdict
         ]
-        return max(found, key=look.ended_at, default=None)
+        return max(runs, key=look.ended_at, default=None)
 
 
 def _parts(partial: Sequence[Backup]) -> Iterator[PartStatus]:
     """Group partial backups, newest first, by what they hold."""
-    found: dict[tuple[str, ...], list[Backup]] = {}
+    parts: dict[tuple[str, ...], list[Backup]] = {}
     for backup in partial:
-        found.setdefault(backup.selection, []).append(backup)
-    for selection, backups in found.items():
+        parts.setdefault(backup.selection, []).append(backup)
+    for selection, backups in parts.items():
         yield PartStatus(selection, backups[0], len(backups))
 
 
@@ -298,7 +299,7 @@ def with_run(runs: Sequence[Run], more: Run | None) -> Sequence[Run]:
 
 def _free(path: Path) -> int | None:
     try:
-        return LocalStore(path).free_bytes()
+        return Spool(path).free_bytes()
     except PgvowError:
         return None  # there is no directory yet
 
@@ -309,7 +310,7 @@ def _changes(good: Sequence[Backup]) -> tuple[float | None, float | None]:
     if pair is None:
         return None, None
     newest, before = pair
-    rows = [sum(one.metadata.table_counts.values()) if one.metadata else 0 for one in pair]
+    rows = [sum(backup.metadata.table_counts.values()) if backup.metadata else 0 for backup in pair]
     return _change(before.size_bytes, newest.size_bytes), _change(rows[1], rows[0])
 
 

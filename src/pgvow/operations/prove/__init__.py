@@ -23,7 +23,7 @@ from pgvow.operations.prove.file import checked_aside, contents, described, now
 from pgvow.operations.prove.place import ProveOptions, chosen_place, require_space
 from pgvow.operations.prove.run import Run, restore_and_compare
 from pgvow.operations.verify.recording import record, record_unreadable
-from pgvow.store import LocalStore, being_read, proof_path
+from pgvow.store import DirectoryStore, StoredBackup, backups_in, being_read, proof_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +79,7 @@ def newest_backup(
     found = [
         backup
         for directory in directories
-        for backup in LocalStore(directory).list()
+        for backup in backups_in(DirectoryStore(directory))
         if backup.status is BackupStatus.OK and environment in (None, backup.environment)
     ]
     whole = [one for one in found if not is_partial(one.selection, selection_of(one.environment))]
@@ -128,9 +128,9 @@ def prove_backup(
             evidence = _shown(run, pg_bin, environ)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(path):  # and not a file on another disk
-                record_unreadable(path, metadata, error.cause, warn=progress.warn)
+                record_unreadable(StoredBackup.at(path), metadata, error.cause, warn=progress.warn)
             raise
-        proof = record(path, metadata, evidence, warn=run.warn)
+        proof = record(StoredBackup.at(path), metadata, evidence, warn=run.warn)
     return ProofResult(path, metadata, evidence, proof, tuple(run.warnings))
 
 

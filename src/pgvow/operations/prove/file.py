@@ -14,9 +14,9 @@ from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, PgvowError, VerificationFailed
 from pgvow.finished_file import open_finished, size_of
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
-from pgvow.operations.verify.hashing import hash_file
+from pgvow.operations.verify.hashing import hash_backup
 from pgvow.operations.verify.recording import record, record_unreadable
-from pgvow.store import load_metadata
+from pgvow.store import StoredBackup, load_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,9 @@ def described(path: Path, progress: Progress) -> Metadata:
         raise VerificationFailed("no such file", facts={"File": str(path)}) from None
     except AccessDenied as error:
         with suppress(PgvowError):
-            record_unreadable(path, load_metadata(path), error.cause, warn=progress.warn)
+            record_unreadable(
+                StoredBackup.at(path), load_metadata(path), error.cause, warn=progress.warn
+            )
         raise
     return load_metadata(path)
 
@@ -52,7 +54,9 @@ def checked_aside(
     unwanted = Event()
     started = time.monotonic()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        reading = pool.submit(hash_file, path, progress, unwanted=unwanted.is_set)
+        reading = pool.submit(
+            hash_backup, StoredBackup.at(path), progress, unwanted=unwanted.is_set
+        )
 
         def check() -> None:
             checksum, size = reading.result()
@@ -122,7 +126,7 @@ def _refuted(
         differences=(difference,),
         pgvow_version=__version__,
     )
-    record(path, metadata, evidence, warn=progress.warn)
+    record(StoredBackup.at(path), metadata, evidence, warn=progress.warn)
     return VerificationFailed(
         cause,
         facts={"File": str(path), "Expected": difference.expected, "Found": difference.found},

@@ -34,7 +34,7 @@ from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
 from pgvow.postgres.server import server_facts
 from pgvow.postgres.statements import role_set, roles_in
-from pgvow.store import load_metadata
+from pgvow.store import StoredBackup, load_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,9 @@ def verified(
     settings: Settings, options: RestoreOptions, environ: Mapping[str, str], progress: Progress
 ) -> Metadata:
     """Refuse to restore from a file that is not what its metadata says."""
-    result = verify_backup(options.file, pg_bin=settings.pg_bin, environ=environ, progress=progress)
+    result = verify_backup(
+        StoredBackup.at(options.file), pg_bin=settings.pg_bin, environ=environ, progress=progress
+    )
     if result.passed and result.metadata is not None:
         _refuse_part(options, result.metadata)  # of the very metadata that were verified
         return result.metadata

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.archive import TableOfContents
-    from pgvow.model import Metadata, ServerFacts
+    from pgvow.model import Metadata
     from pgvow.operations.compare.database import Comparison
     from pgvow.operations.restore.list import DatabaseDefinition, Selection
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Target
     from pgvow.postgres.databases import ConnectedSession, Databases
     from pgvow.postgres.restorer import Restorer
+    from pgvow.postgres.server import ServerFacts
     from pgvow.progress import Progress, Step
 
 _LEAST_JOBS = 2

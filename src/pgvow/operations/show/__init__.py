@@ -1,36 +1,45 @@
-"""What is in a backup, without a server."""
+"""Show what is in a backup without a server: its objects, its code, the commands to restore it."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive import kinds, roles_named
+from pgvow.archive import database_locale, kinds, roles_named, superuser_entries
 from pgvow.errors import AccessDenied, UnreadableFile
 from pgvow.model import level_reached
 from pgvow.operations.show.contents import read_facts
-from pgvow.operations.show.stock_commands import stock_restore
-from pgvow.store import ProofError, load_proof, parse_stem
-from pgvow.store.names import DUMP, GLOBALS
+from pgvow.postgres.database_settings import changes_reading, settings_for_restore
+from pgvow.postgres.majors import OLDEST_PG_RESTORE, OLDEST_PG_RESTORE_OF_ALL
+from pgvow.postgres.restore_order import refreshes
+from pgvow.postgres.statements import for_database, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Level, Proof
     from pgvow.operations.show.contents import BackupFacts, TableRows
-    from pgvow.operations.show.stock_commands import StockRestore
+    from pgvow.postgres.statements import Statement
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
+
+# Entries on how to read the others, which are no objects.
+_NO_OBJECTS = frozenset({"ENCODING", "STDSTRINGS", "SEARCHPATH"})
+_EXTENSION = "EXTENSION"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is in a backup: ``facts``, and what is made of them.
+    """The contents of a backup: ``facts``, and conclusions from them.
 
-    ``tables`` are the largest first. ``environment`` and ``moment`` are None where neither metadata
-    nor the file's name tell; ``objects`` counts the entries of each kind, the most frequent first.
+    ``tables`` are the largest first. ``environment`` and ``moment`` are None if neither metadata
+    nor the file's name has them; ``objects`` counts the entries of each kind, the commonest first.
     ``unreadable`` has the causes for which metadata or proof cannot be read.
     """
 
@@ -53,19 +62,19 @@ class Shown:
         return level_reached(self.facts.metadata, self.proof)
 
 
-def show_backup(path: Path, *, progress: Progress) -> Shown:
-    """Look into a backup; its rows are read only where the metadata do not tell them.
+def show_backup(backup: StoredBackup, *, progress: Progress) -> Shown:
+    """Show a backup; its rows are read only if the metadata does not have their number.
 
-    Raises NotABackupFile, AccessDenied, and ArchiveError where the archive is damaged as far as it
-    had to be read: that nothing else is, only verifying can tell.
+    Raises NotABackupFile, AccessDenied, and ArchiveError if the archive is damaged as far as it had
+    to be read: only verifying finds all damage.
     """
-    facts = read_facts(path, progress=progress, fingerprints=False)
-    stem = parse_stem(path.name.removesuffix(DUMP))
-    known = facts.metadata
-    globals_file = _globals(facts)
+    facts = read_facts(backup, progress=progress, fingerprints=False)
+    stem, known = backup.stem, facts.metadata
+    globals_name = backup.globals_name(known)
+    globals_file = backup.path.with_name(globals_name) if backup.has(globals_name) else None
     unreadable = [facts.unreadable] if facts.unreadable else []
     try:
-        proof = _proof(facts)
+        proof = backup.proof_of(known) if known else None
     except (UnreadableFile, AccessDenied) as error:
         proof = None
         unreadable.append(error.cause)
@@ -80,7 +89,7 @@ def show_backup(path: Path, *, progress: Progress) -> Shown:
         extensions=_extensions(facts),
         globals_file=globals_file,
         proof=proof,
-        restore=stock_restore(path, facts.toc, globals_file),
+        restore=stock_restore(backup.path, facts.toc, globals_file),
         unreadable=tuple(unreadable),
     )
 
@@ -99,20 +108,140 @@ def _extensions(facts: BackupFacts) -> tuple[str, ...]:
     return tuple(sorted(entry.tag for entry in facts.toc.entries if entry.desc == kinds.EXTENSION))
 
 
-def _globals(facts: BackupFacts) -> Path | None:
-    """Find the roles that were kept beside the dump."""
-    named = facts.metadata.globals if facts.metadata else None
-    name = named.file if named else facts.path.name.removesuffix(DUMP) + GLOBALS
-    file = facts.path.with_name(name)
-    return file if file.is_file() else None
+_KINDS = frozenset(
+    {
+        "AGGREGATE", "CHECK CONSTRAINT", "EVENT TRIGGER", "EXTENSION", "FUNCTION", "PROCEDURE",
+        "PROCEDURAL LANGUAGE", "RULE", "TRIGGER",
+    }
+)  # fmt: skip
+# Parts of a definition that the server runs for each row; a comment or a default may have the words
+# too, and is then listed though it is none.
+_PARTS = {
+    "GENERATED COLUMN": re.compile(r"\bGENERATED ALWAYS AS \("),
+    "CHECK": re.compile(r"\bCHECK \("),
+    "PARTITION KEY": re.compile(r"^PARTITION BY .*\(.*\(", re.MULTILINE),
+    "INDEX EXPRESSION": re.compile(r"\A[^(]+ USING \w+ \(.*\("),
+}
+_DEFINED_IN = {
+    "TABLE": ("GENERATED COLUMN", "CHECK", "PARTITION KEY"),
+    "FOREIGN TABLE": ("GENERATED COLUMN", "CHECK"),
+    "DOMAIN": ("CHECK",),
+    "INDEX": ("INDEX EXPRESSION",),
+}
 
 
-def _proof(facts: BackupFacts) -> Proof | None:
-    """Load what checks showed of this very file; a broken proof is as good as none."""
-    try:
-        proof = load_proof(facts.path)
-    except ProofError:
-        return None
-    if proof is None or facts.metadata is None:
-        return None
-    return proof if proof.checksum_sha256 == facts.metadata.checksum_sha256 else None
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One object that has code: its owner ('' for an extension), kind and name.
+
+    ``needs_superuser`` is whether a superuser has to restore it; it may do anything then.
+    """
+
+    owner: str
+    kind: str
+    name: str
+    needs_superuser: bool
+
+
+def code_in_backup(backup: StoredBackup, *, progress: Progress) -> tuple[Code, ...]:
+    """List the code of a backup by owner, kind and name, from its table of contents.
+
+    Raises NotABackupFile, AccessDenied and ArchiveError as ``show_backup`` does.
+    """
+    return code_in(read_facts(backup, progress=progress, fingerprints=False).toc)
+
+
+def code_in(toc: TableOfContents) -> tuple[Code, ...]:
+    """List the code of an archive by owner, kind and name."""
+    above = superuser_entries(toc.entries)
+    objects = {
+        Code(entry.owner, kind, entry.name, entry.dump_id in above)
+        for entry in toc.entries
+        for kind in _kinds(entry)
+    }
+    return tuple(sorted(objects, key=lambda code: (code.owner, code.kind, code.name)))
+
+
+def _kinds(entry: TocEntry) -> Iterator[str]:
+    if entry.desc in _KINDS:
+        yield entry.desc
+    for kind in _DEFINED_IN.get(entry.desc, ()):
+        if _PARTS[kind].search(entry.defn):
+            yield kind
+
+
+NEW_DATABASE = "restored"
+_CAREFULLY = ("--exit-on-error", "--jobs", "4")
+_CREATEDB = {
+    "LOCALE_PROVIDER": "--locale-provider",
+    "LOCALE": "--locale",
+    "LC_COLLATE": "--lc-collate",
+    "LC_CTYPE": "--lc-ctype",
+    "ICU_LOCALE": "--icu-locale",
+    "ICU_RULES": "--icu-rules",
+    "BUILTIN_LOCALE": "--builtin-locale",
+}
+_PROVIDER = "LOCALE_PROVIDER"
+
+
+@dataclass(frozen=True, slots=True)
+class StockRestore:
+    """How to restore: the oldest major of pg_restore that reads the archive, and the commands."""
+
+    pg_restore: int
+    commands: tuple[str, ...]
+
+
+def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -> StockRestore:
+    """Return the commands, into a new database called ``restored``, quoted for a POSIX shell.
+
+    With two jobs or more pg_restore keeps the order of rows; with one it does not.
+    """
+    commands = [
+        ["createdb", "--template", "template0", *_options(toc), NEW_DATABASE],
+        *_settings(toc, of_reading=False),
+        ["pg_restore", *_CAREFULLY, *_row_security(toc), "--dbname", NEW_DATABASE, _argument(path)],
+        *_settings(toc, of_reading=True),
+        ["psql", "--dbname", NEW_DATABASE, "--command", "ANALYZE"],
+    ]
+    if globals_file is not None:
+        commands.insert(0, ["psql", "--dbname", "postgres", "--file", _argument(globals_file)])
+    return StockRestore(
+        pg_restore=OLDEST_PG_RESTORE.get(toc.header.version, OLDEST_PG_RESTORE_OF_ALL),
+        commands=tuple(map(shlex.join, commands)),
+    )
+
+
+def _settings(toc: TableOfContents, *, of_reading: bool) -> list[list[str]]:
+    """Return commands for the database's settings, which pg_restore restores under its old name.
+
+    Those that change how rows are read come when the rows are there.
+    """
+    return [
+        ["psql", "--dbname", NEW_DATABASE, "--command", _as_text(setting)]
+        for setting in settings_for_restore(toc.entries)
+        if changes_reading(setting) is of_reading
+    ]
+
+
+def _as_text(statement: Statement) -> str:
+    return written(for_database(statement, NEW_DATABASE)).decode("utf-8", "replace")
+
+
+def _row_security(toc: TableOfContents) -> list[str]:
+    """Return the option that fills views whose owners are subject to row security."""
+    return ["--enable-row-security"] if refreshes(toc.entries) else []
+
+
+def _options(toc: TableOfContents) -> list[str]:
+    locale = database_locale(toc)
+    if locale.get(_PROVIDER) == "libc":  # the default, and unknown to createdb before 15
+        del locale[_PROVIDER]
+    chosen = {"--encoding": toc.encoding}
+    chosen |= {_CREATEDB[name]: value for name, value in locale.items() if name in _CREATEDB}
+    return [f"{option}={value}" for option, value in chosen.items()]
+
+
+def _argument(path: Path) -> str:
+    text = str(path)
+    return f"./{text}" if text.startswith("-") else text

@@ -1,4 +1,4 @@
-"""What a backup holds, from its metadata where they tell, else from reading the archive."""
+"""The contents of a backup, from its metadata if they have them, else from the archive."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import read_archive, read_toc, sequence_positions
 from pgvow.errors import AccessDenied, UnreadableFile, VerificationFailed
-from pgvow.finished_file import open_finished
 from pgvow.model import table_key
-from pgvow.store import MetadataError, MetadataMissingError, load_metadata
+from pgvow.store import MetadataError, MetadataMissingError, rewound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from pgvow.archive import (
         Contents,
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         TableOfContents,
         TocEntry,
     )
-    from pgvow.finished_file import FinishedFile
     from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 
 class NotABackupFile(VerificationFailed):
@@ -35,8 +35,8 @@ class NotABackupFile(VerificationFailed):
     title = "This is no backup"
 
 
-class Origin(StrEnum):
-    """Where the facts of a backup's rows come from."""
+class FactsOrigin(StrEnum):
+    """The origin of the facts of a backup's rows."""
 
     METADATA = "metadata"
     ARCHIVE = "archive"
@@ -46,8 +46,8 @@ class Origin(StrEnum):
 class TableRows:
     """The rows of one table. ``bytes`` and ``fingerprint`` are of its COPY text.
 
-    ``rows`` is None for data dumped as INSERT commands, ``bytes`` and ``fingerprint`` where the
-    metadata do not have them, ``size_bytes`` (heap and TOAST on the server) where only they could.
+    ``rows`` is None for data dumped as INSERT commands, ``bytes`` and ``fingerprint`` if the
+    metadata do not have them, ``size_bytes`` (heap and TOAST on the server) if only they could.
     """
 
     schema: str
@@ -65,7 +65,7 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class LargeObjectTotals:
-    """All large objects; the numbers are None where they were not counted."""
+    """All large objects; the numbers are None if they were not counted."""
 
     count: int | None
     bytes: int | None
@@ -74,16 +74,16 @@ class LargeObjectTotals:
 
 @dataclass(frozen=True, slots=True)
 class BackupFacts:
-    """A backup without a server. ``metadata`` is None where there is none that fits the file.
+    """The facts of a backup without a server. ``metadata`` is None if there is none of this file.
 
-    ``complaint`` says why, ``unreadable`` if that is because they cannot be read;
-    ``large_objects`` is None where the archive has none.
+    ``complaint`` is the reason, ``unreadable`` the error if they cannot be read;
+    ``large_objects`` is None if the archive has none.
     """
 
     path: Path
     size_bytes: int
     toc: TableOfContents
-    origin: Origin
+    origin: FactsOrigin
     metadata: Metadata | None
     complaint: str | None
     tables: tuple[TableRows, ...]
@@ -93,46 +93,46 @@ class BackupFacts:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[FinishedFile]:
+def opened(backup: StoredBackup) -> Iterator[BinaryIO]:
     """Open a dump for reading at any place.
 
     Raises NotABackupFile if it is missing, UnreadableFile if it is no regular file or the disk
     fails, AccessDenied, PgvowError, and ArchiveError in the block.
     """
     try:
-        finished = open_finished(path)
+        finished = backup.open_dump()
     except FileNotFoundError:
         raise NotABackupFile(
-            f"{path}: there is no such file",
-            facts={"File": str(path)},
+            f"{backup.path}: there is no such file",
+            facts={"File": str(backup.path)},
             steps=["Give the .dump file of a backup", "See what there is: pgvow list"],
         ) from None
     with finished as file:
         yield file
 
 
-def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupFacts:
-    """Return what a backup holds; the whole archive is read only where the metadata do not tell.
+def read_facts(backup: StoredBackup, *, progress: Progress, fingerprints: bool) -> BackupFacts:
+    """Return the facts of a backup; the whole archive is read only if the metadata lack some.
 
     ``fingerprints``: whether rows alone will not do. Raises as ``opened`` does.
     """
-    with opened(path) as file:
+    with opened(backup) as file:
+        size = rewound(file)
         toc = read_toc(file)
-        size = file.size
         unreadable = None
         try:
-            metadata, complaint = _metadata(path, toc, size)
+            metadata, complaint = _metadata(backup, toc, size)
         except (UnreadableFile, AccessDenied) as error:
             metadata, complaint, unreadable = None, "its metadata cannot be read", error.cause
         known = _from_metadata(toc, metadata, fingerprints=fingerprints) if metadata else None
         if metadata is None or known is None:
             contents = read_archive(file, progress=progress)
-            known, origin = _from_archive(contents), Origin.ARCHIVE
+            known, origin = _from_archive(contents), FactsOrigin.ARCHIVE
             large_objects = _counted(contents)
         else:
-            origin, large_objects = Origin.METADATA, _recorded(toc, metadata)
+            origin, large_objects = FactsOrigin.METADATA, _recorded(toc, metadata)
     return BackupFacts(
-        path=path,
+        path=backup.path,
         size_bytes=size,
         toc=toc,
         origin=origin,
@@ -145,10 +145,12 @@ def read_facts(path: Path, *, progress: Progress, fingerprints: bool) -> BackupF
     )
 
 
-def _metadata(path: Path, toc: TableOfContents, size: int) -> tuple[Metadata | None, str | None]:
-    """Load the metadata, and see that they are of this file as far as that can be told at once."""
+def _metadata(
+    backup: StoredBackup, toc: TableOfContents, size: int
+) -> tuple[Metadata | None, str | None]:
+    """Load the metadata, and compare size and table of contents with those of the file."""
     try:
-        metadata = load_metadata(path)
+        metadata = backup.metadata()
     except MetadataMissingError:
         return None, "there are no metadata beside it"
     except MetadataError as error:
@@ -166,13 +168,13 @@ def _metadata(path: Path, toc: TableOfContents, size: int) -> tuple[Metadata | N
 def _from_metadata(
     toc: TableOfContents, metadata: Metadata, *, fingerprints: bool
 ) -> tuple[TableRows, ...] | None:
-    """Find each table of the archive in the metadata; None where they do not suffice."""
+    """Find each table of the archive in the metadata; None if they do not suffice."""
     if fingerprints and metadata.toc is None:
         return None
     recorded = {(facts.schema, facts.name): facts for facts in metadata.tables}
-    found = [_recorded_rows(entry, recorded, metadata.table_counts) for entry in toc.table_data]
-    tables = [table for table in found if table is not None]
-    return tuple(tables) if len(tables) == len(found) else None
+    rows = [_recorded_rows(entry, recorded, metadata.table_counts) for entry in toc.table_data]
+    tables = [table for table in rows if table is not None]
+    return tuple(tables) if len(tables) == len(rows) else None
 
 
 def _recorded_rows(
@@ -189,7 +191,7 @@ def _recorded_rows(
 
 
 def _as_latin1(name: str) -> str:
-    """Name what is no text as backups before this one's metadata did."""
+    """Decode a name that is not UTF-8 as LATIN1, as the metadata of older backups do."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Check one backup, or all of them, against what the metadata says."""
+"""Check one backup, or all of them, against the metadata."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ from pgvow.errors import (
     UnreadableFile,
     lack_of_resources,
 )
-from pgvow.finished_file import open_finished, size_of
-from pgvow.operations.verify.hashing import hash_file
+from pgvow.finished_file import sha256_of
+from pgvow.operations.verify.hashing import hash_backup
+from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.operations.verify.verification import Check, Verification, evidence_of, missed
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.listing import complaint_of, listing_complaint, start_listing
 from pgvow.progress import Silent
 from pgvow.store import (
-    LocalStore,
     MetadataError,
     ProofError,
-    being_read,
-    load_metadata,
-    load_proof,
+    StoredBackup,
+    backups_in,
     proof_path,
-    sha256_file,
 )
 
 if TYPE_CHECKING:
@@ -44,13 +42,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.model import Metadata
-    from pgvow.operations.verify.deep import DeepCheck
+    from pgvow.operations.verify.inspect import DeepCheck
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
+    from pgvow.store import Store
 
 
 def verify_backup(
-    path: Path,
+    backup: StoredBackup,
     *,
     pg_bin: Path | None,
     environ: Mapping[str, str],
@@ -61,10 +60,10 @@ def verify_backup(
 
     ``deep`` decodes it to the last byte as well, and compares every table with the metadata.
 
-    A check that fails is part of the result; raises ToolUnsuitable where there is no pg_restore
-    that could read such an archive, AccessDenied where a file cannot be read.
+    A check that fails is part of the result; raises ToolUnsuitable if there is no pg_restore
+    that could read such an archive, AccessDenied if a file may not be read.
     """
-    result = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep).verify(path)
+    result = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep).verify(backup)
     if isinstance(result.refusal, AccessDenied):
         raise result.refusal
     return result
@@ -85,43 +84,43 @@ class _Verifier:
     progress: Progress
     deep: bool
 
-    def verify(self, path: Path) -> Verification:
+    def verify(self, backup: StoredBackup) -> Verification:
         """Check one backup; a file that cannot be read is part of the result."""
         try:
-            return _checked(path, self.installation, self.environ, self.progress, deep=self.deep)
+            return _checked(backup, self.installation, self.environ, self.progress, deep=self.deep)
         except (UnreadableFile, AccessDenied) as error:
             return _refused(
-                path, Check("file", passed=False, expected="readable", found=error.cause), error
+                backup, Check("file", passed=False, expected="readable", found=error.cause), error
             )
 
-    def verify_and_record(self, path: Path) -> Verification:
-        """Check one backup, and keep beside it what was shown, or that it cannot be read."""
+    def verify_and_record(self, backup: StoredBackup) -> Verification:
+        """Check one backup, and record the evidence, or that it cannot be read, beside it."""
         started = time.monotonic()
-        with being_read(path):
-            result = self.verify(path)
+        with backup.held():
+            result = self.verify(backup)
             if result.metadata is None:
                 return result
             try:
-                load_proof(path)
+                backup.proof()
             except ProofError:
                 pass  # it is written anew
             except (UnreadableFile, AccessDenied) as error:
                 return _with_proof(result, error)
-            result = _recorded(result, time.monotonic() - started)
+            result = _recorded(backup, result, time.monotonic() - started)
         for warning in result.warnings:
             self.progress.warn(warning)
         return result
 
 
-def _refused(path: Path, check: Check, refusal: PgvowError) -> Verification:
+def _refused(backup: StoredBackup, check: Check, refusal: PgvowError) -> Verification:
     metadata = None
-    with suppress(PgvowError, ValueError):  # "." has no name that metadata could go by
-        metadata = load_metadata(path)
-    return Verification(path, (check,), metadata, None, refusal=refusal)
+    with suppress(PgvowError):
+        metadata = backup.metadata()
+    return Verification(backup.path, (check,), metadata, None, refusal=refusal)
 
 
 def _with_proof(result: Verification, error: UnreadableFile | AccessDenied) -> Verification:
-    """Add that the proof cannot be read: it may say that a check failed, so it is not replaced."""
+    """Add that the proof cannot be read: it may hold a failed check, so it is not replaced."""
     proof, dump = (shlex.quote(str(path)) for path in (proof_path(result.path), result.path))
     error.steps = (
         f"Look at it: ls -ld {proof}",
@@ -132,78 +131,80 @@ def _with_proof(result: Verification, error: UnreadableFile | AccessDenied) -> V
 
 
 def _checked(
-    path: Path,
+    backup: StoredBackup,
     installation: Installation,
     environ: Mapping[str, str],
     progress: Progress,
     *,
     deep: bool,
 ) -> Verification:
+    path = backup.path
     try:
-        size = size_of(path)
+        size = backup.size()
     except FileNotFoundError:
         missing = Check("file", passed=False, expected=str(path), found="no such file")
         return Verification(path, (missing,), None, None)
     present = Check("file", passed=True, expected=str(path), found=str(path))
     try:
-        metadata = load_metadata(path)
+        metadata = backup.metadata()
     except MetadataError as error:
         broken = Check("metadata", passed=False, expected="complete metadata", found=error.cause)
-        listed = listing_complaint(installation, path, environ)
-        complaint = _complaint(path, listed, unchanged=False)
+        with backup.local_path() as local:
+            listed = listing_complaint(installation, local, environ)
+        complaint = _complaint(backup, listed, unchanged=False)
         structure = _structure(installation, complaint, None)
         return Verification(path, (present, broken, structure), None, size)
-    with start_listing(installation, path, environ) as listing:
-        read = _read(path, metadata, progress, deep=deep)
+    with (
+        backup.local_path() as local,
+        start_listing(installation, local, environ) as listing,
+    ):
+        read = _read(backup, metadata, progress, deep=deep)
         listed = complaint_of(listing)
     unchanged = all(check.passed for check in _bytes(metadata, read))
-    complaint = _complaint(path, listed, unchanged=unchanged)
+    complaint = _complaint(backup, listed, unchanged=unchanged)
     checks = (
         present,
         Check("metadata", passed=True, expected="complete metadata", found="complete metadata"),
-        _names_this_file(metadata, path),
+        _names_this_file(metadata, backup.name),
         *_bytes(metadata, read),
         _structure(installation, complaint, metadata),
         *_decoded(read.deep),
     )
     try:
-        roles, refusal = _globals(metadata, path), None
+        roles, refusal = _globals(metadata, backup), None
     except (UnreadableFile, AccessDenied) as error:
-        refusal = error  # and what was found of the dump is still told
+        refusal = error  # the checks of the dump are still reported
         roles = (Check("globals", passed=False, expected="readable", found=error.cause),)
     return Verification(path, (*checks, *roles), metadata, read.size, read.deep, refusal=refusal)
 
 
-def _names_this_file(metadata: Metadata, path: Path) -> Check:
+def _names_this_file(metadata: Metadata, name: str) -> Check:
     return Check(
         "backup_file",
-        passed=metadata.backup_file == path.name,
-        expected=path.name,
+        passed=metadata.backup_file == name,
+        expected=name,
         found=metadata.backup_file,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one reading of the file found."""
+    """Checksum, size and, if asked for, the decoded contents of one reading of the file."""
 
     checksum: str
     size: int
     deep: DeepCheck | None
 
 
-def _read(path: Path, metadata: Metadata, progress: Progress, *, deep: bool) -> _Read:
+def _read(backup: StoredBackup, metadata: Metadata, progress: Progress, *, deep: bool) -> _Read:
     """Read the file to its end: for the checksum, and beside that to decode it."""
     if not deep:
-        return _Read(*hash_file(path, progress), None)
+        return _Read(*hash_backup(backup, progress), None)
     unwanted = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        hashing = pool.submit(hash_file, path, Silent(), unwanted=unwanted.is_set)
-        # Loaded while the file is hashed already: a twentieth of a second.
-        from pgvow.operations.verify.deep import decode_and_compare  # noqa: PLC0415
-
+        hashing = pool.submit(hash_backup, backup, Silent(), unwanted=unwanted.is_set)
         try:
-            decoded = decode_and_compare(path, metadata, progress)
+            decoded = decode_and_compare(backup, metadata, progress)
             checksum, size = hashing.result()
         finally:
             unwanted.set()
@@ -238,7 +239,7 @@ def _structure(
     return Check("structure", passed=False, expected=expected, found=complaint)
 
 
-def _complaint(path: Path, listed: str | None, *, unchanged: bool) -> str | None:
+def _complaint(backup: StoredBackup, listed: str | None, *, unchanged: bool) -> str | None:
     """Judge the table of contents by our own reader too, which takes the custom format alone.
 
     pg_restore --list, whose complaint ``listed`` is, accepts a tar, and an archive of "-5 entries".
@@ -246,7 +247,7 @@ def _complaint(path: Path, listed: str | None, *, unchanged: bool) -> str | None
     version is no more than a damaged byte.
     """
     try:
-        with open_finished(path) as file:
+        with backup.open_dump() as file:
             read_toc(file)
     except ArchiveTooNew as error:
         if unchanged:
@@ -260,7 +261,7 @@ def _complaint(path: Path, listed: str | None, *, unchanged: bool) -> str | None
 
 
 def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: str) -> None:
-    """Tell a damaged archive from one that is only too new for the pg_restore at hand."""
+    """Raise ToolUnsuitable if the archive is only too new for the pg_restore at hand."""
     version = re.match("[0-9]+", metadata.pg_dump_version)  # 19beta1 is one as well
     made_by = int(version[0]) if version else 0
     if "unsupported version" not in complaint or installation.major >= made_by:
@@ -276,23 +277,25 @@ def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: s
 def _decoded(deep: DeepCheck | None) -> tuple[Check, ...]:
     if deep is None:
         return ()
-    what = "rows, fingerprints and digests" if deep.complete else "rows (nothing else is recorded)"
-    expected = f"every byte decodes, {what} as recorded"
+    recorded = (
+        "rows, fingerprints and digests" if deep.complete else "rows (nothing else is recorded)"
+    )
+    expected = f"every byte decodes, {recorded} as recorded"
     found = expected if deep.passed else "\n".join(deep.differences)
     return (Check("contents", passed=deep.passed, expected=expected, found=found),)
 
 
-def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
-    """Check the roles that were kept beside the dump, where they were."""
+def _globals(metadata: Metadata, backup: StoredBackup) -> tuple[Check, ...]:
+    """Check the roles beside the dump, if they were kept."""
     kept = metadata.globals
     if kept is None:
         return ()
-    file = path.with_name(kept.file)
     try:
-        size_of(file)
+        file = backup.store.open(kept.file)
     except FileNotFoundError:
         return (Check("globals", passed=False, expected=kept.file, found="no such file"),)
-    checksum, _ = sha256_file(file)
+    with file:
+        checksum, _ = sha256_of(file)
     return (
         Check(
             "globals",
@@ -304,7 +307,7 @@ def _globals(metadata: Metadata, path: Path) -> tuple[Check, ...]:
 
 
 def verify_and_record(
-    path: Path,
+    backup: StoredBackup,
     *,
     pg_bin: Path | None,
     environ: Mapping[str, str],
@@ -313,18 +316,18 @@ def verify_and_record(
 ) -> Verification:
     """Verify a backup and keep the level that it reached, or missed, beside it.
 
-    Nobody removes it meanwhile. Where it has no metadata there is nothing to keep; where the
-    directory may only be read, that is a warning. Raises what ``verify_backup`` raises,
+    It is not removed meanwhile. Without metadata nothing is recorded; a directory that may only be
+    read gives a warning. Raises as ``verify_backup`` does,
     AccessDenied after it was recorded that the file cannot be read.
     """
     verifier = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep)
-    result = verifier.verify_and_record(path)
+    result = verifier.verify_and_record(backup)
     if isinstance(result.refusal, AccessDenied):
         raise result.refusal
     return result
 
 
-def _recorded(result: Verification, seconds: float) -> Verification:
+def _recorded(backup: StoredBackup, result: Verification, seconds: float) -> Verification:
     """Keep the outcome beside the dump: a difference, else that a file cannot be read, or a pass.
 
     A difference is evidence, whatever else cannot be read.
@@ -334,14 +337,14 @@ def _recorded(result: Verification, seconds: float) -> Verification:
     if metadata is None:
         return result
     if result.unreadable is not None and not any(missed(result)):
-        proof = record_unreadable(result.path, metadata, result.unreadable, warn=warnings.append)
+        proof = record_unreadable(backup, metadata, result.unreadable, warn=warnings.append)
     else:
-        proof = record(result.path, metadata, evidence_of(result, seconds), warn=warnings.append)
+        proof = record(backup, metadata, evidence_of(result, seconds), warn=warnings.append)
     return replace(result, proof=proof, warnings=tuple(warnings))
 
 
 def verify_all(
-    directories: Sequence[Path],
+    stores: Sequence[Store],
     *,
     environment: str | None = None,
     pg_bin: Path | None,
@@ -349,24 +352,24 @@ def verify_all(
     progress: Progress,
     deep: bool = False,
 ) -> tuple[Verification, ...]:
-    """Verify every backup of some directories, newest first, and keep the level each has reached.
+    """Verify every backup of some stores, newest first, and keep the level each has reached.
 
     With ``environment`` only its own. One that cannot be read, or whose check ends in no verdict,
     stops no other.
     """
     verifier = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep)
     return tuple(
-        _verified_alone(verifier, backup.path)
-        for directory in directories
-        for backup in LocalStore(directory).list()
+        _verified_alone(verifier, StoredBackup(store, backup.path.name))
+        for store in stores
+        for backup in backups_in(store)
         if environment in (None, backup.environment)
     )
 
 
-def _verified_alone(verifier: _Verifier, path: Path) -> Verification:
-    """Verify one of many: what ends its check is part of the result, but for a stop of the run."""
+def _verified_alone(verifier: _Verifier, backup: StoredBackup) -> Verification:
+    """Verify one of many; an error is part of its result, unless it ends the whole run."""
     try:
-        return verifier.verify_and_record(path)
+        return verifier.verify_and_record(backup)
     except (Interrupted, Stalled):
         raise
     except PgvowError as error:
@@ -377,4 +380,4 @@ def _verified_alone(verifier: _Verifier, path: Path) -> Verification:
             raise
         refusal = lack
     check = Check("verdict", passed=False, expected="a check to its end", found=refusal.cause)
-    return _refused(path, check, refusal)
+    return _refused(backup, check, refusal)

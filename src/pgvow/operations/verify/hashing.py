@@ -1,32 +1,42 @@
-"""Read a file for its checksum, and tell how far it is."""
+"""Read a file for its checksum, with progress."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pgvow.finished_file import size_of
+from pgvow.file_errors import refusals
+from pgvow.finished_file import sha256_of
 from pgvow.progress import Step
-from pgvow.store import sha256_file
+from pgvow.store import rewound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from typing import BinaryIO
 
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 
 class _UnwantedError(Exception):
-    """Nobody waits for the checksum any more."""
+    """Raised in the hashing thread to cancel it."""
+
+
+def hash_backup(
+    backup: StoredBackup, progress: Progress, *, unwanted: Callable[[], bool] = lambda: False
+) -> tuple[str, int]:
+    """Return SHA-256 and size of a backup's dump; see ``hash_file``."""
+    with refusals("read", backup.path), backup.open_dump() as file:
+        return hash_file(file, progress, unwanted=unwanted)
 
 
 def hash_file(
-    path_or_fd: Path | int, progress: Progress, *, unwanted: Callable[[], bool] = lambda: False
+    file: BinaryIO, progress: Progress, *, unwanted: Callable[[], bool] = lambda: False
 ) -> tuple[str, int]:
-    """Return SHA-256 in hexadecimal and size in bytes.
+    """Return SHA-256 in hexadecimal and size in bytes of an open file.
 
-    For a thread beside others: it ends where the result has become ``unwanted``.
+    In a thread beside others it ends once the result has become ``unwanted``.
     """
-    total = size_of(path_or_fd)
+    total = rewound(file)
     done = 0
 
     def read(count: int) -> None:
@@ -36,4 +46,4 @@ def hash_file(
         done += count
         progress.update(Step("checksum", done, total))
 
-    return sha256_file(path_or_fd, on_bytes=read)
+    return sha256_of(file, on_bytes=read)

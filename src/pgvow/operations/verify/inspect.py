@@ -1,4 +1,4 @@
-"""Read a dump to its last byte: its checksum, and what is in every table of it."""
+"""Read a dump to its last byte: its checksum, and the contents of every table."""
 
 from __future__ import annotations
 
@@ -9,27 +9,34 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from pgvow.archive import ArchiveError, read_archive, sequence_positions
+from pgvow.archive import ArchiveError, examine_archive, read_archive, sequence_positions
 from pgvow.errors import VerificationFailed
+from pgvow.file_errors import refusals
+from pgvow.finished_file import Positioned, sha256_of
 from pgvow.model import LargeObjectFacts, SequenceFacts, TocFacts
+from pgvow.operations.recorded_tables import with_tables
 from pgvow.progress import Step
-from pgvow.store import sha256_file
 
 _READ_BYTES = 1 << 20
+# glibc gives memory back to the kernel in steps of the size it has seen freed: after every piece,
+# if pieces are all it sees, which took a tenth of the time. One large block, of which no page is
+# ever touched, has it keep as much.
+_KEPT_BY_MALLOC = 2 << 20
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
-    from pgvow.archive import Contents
+    from pgvow.archive import Contents, TableContents
     from pgvow.engine import FilledArchive
-    from pgvow.model import TableFacts
+    from pgvow.model import Metadata, TableFacts
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a reading of the whole file found; ``size`` is bytes."""
+    """The checksum, size in bytes and contents of a whole file."""
 
     checksum_sha256: str
     size: int
@@ -39,19 +46,24 @@ class Inspection:
 def inspect_file(file: BinaryIO, progress: Progress) -> Inspection:
     """Decode every byte of an open file, and take the checksum at its side.
 
-    Raises ArchiveError where anything does not decode.
+    Raises ArchiveError if anything does not decode.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        checksum = pool.submit(sha256_file, file.fileno())
+        checksum = pool.submit(_checksum, file.fileno())
         contents = read_archive(file, progress=progress)
         digest, size = checksum.result()
     return Inspection(digest, size, contents)
 
 
+def _checksum(fd: int) -> tuple[str, int]:
+    with refusals("read", f"/dev/fd/{fd}"):
+        return sha256_of(Positioned(fd))
+
+
 def read_what_was_written(file: BinaryIO, filled: FilledArchive, progress: Progress) -> Inspection:
     """Read back a file whose contents its engine knows, for the checksum.
 
-    Raises ArchiveError where it is not what was written.
+    Raises ArchiveError if it does not hold the bytes that were written.
     """
     contents = filled.contents
     if contents is None:
@@ -65,8 +77,8 @@ def read_what_was_written(file: BinaryIO, filled: FilledArchive, progress: Progr
         body.update(block)
         size += len(block)
         progress.update(Step("checksum", size, contents.size))
-    found = (xxhash.xxh3_128_hexdigest(head), body.hexdigest(), size)
-    if found != (contents.toc.digest, filled.body_digest, contents.size):
+    read = (xxhash.xxh3_128_hexdigest(head), body.hexdigest(), size)
+    if read != (contents.toc.digest, filled.body_digest, contents.size):
         raise ArchiveError("the file is not what was written to it", offset=0)
     return Inspection(sha256.hexdigest(), size, contents)
 
@@ -74,16 +86,16 @@ def read_what_was_written(file: BinaryIO, filled: FilledArchive, progress: Progr
 def compare_with_witness(
     contents: Contents, counted: Mapping[int, TableFacts]
 ) -> tuple[TableFacts, ...]:
-    """Set the archive beside the server's word, table by table.
+    """Compare the rows of the archive with those on the server, table by table.
 
-    ``counted`` maps a table's oid to what the server counted. Returns the same facts with what the
-    archive holds of each table added. Raises VerificationFailed where rows differ.
+    ``counted`` maps a table's oid to its facts on the server. Returns them with the archive's facts
+    of each table added. Raises VerificationFailed if rows differ.
     """
-    found = {table.entry.oid: table for table in contents.tables}
+    tables = {table.entry.oid: table for table in contents.tables}
     differences = [
-        f"{facts.key}: {facts.rows} rows on the server, {found[oid].rows} in the archive"
+        f"{facts.key}: {facts.rows} rows on the server, {tables[oid].rows} in the archive"
         for oid, facts in counted.items()
-        if oid in found and found[oid].rows != facts.rows
+        if oid in tables and tables[oid].rows != facts.rows
     ]
     if differences:
         raise VerificationFailed(
@@ -93,21 +105,21 @@ def compare_with_witness(
     return tuple(
         replace(
             facts,
-            bytes=found[oid].size,
-            fingerprint=found[oid].fingerprint,
-            stored=found[oid].stored.digest,
+            bytes=tables[oid].size,
+            fingerprint=tables[oid].fingerprint,
+            stored=tables[oid].stored.digest,
         )
         for oid, facts in counted.items()
     )
 
 
 def toc_facts(contents: Contents) -> TocFacts:
-    """What is recorded of the table of contents."""
+    """Return the facts of the table of contents for the metadata."""
     return TocFacts(contents.toc.digest, len(contents.toc.entries))
 
 
 def large_object_facts(contents: Contents) -> LargeObjectFacts:
-    """What is recorded of the large objects."""
+    """Return the facts of the large objects for the metadata."""
     objects = contents.large_objects
     return LargeObjectFacts(
         count=objects.count,
@@ -118,17 +130,147 @@ def large_object_facts(contents: Contents) -> LargeObjectFacts:
 
 
 def sequence_facts(contents: Contents) -> tuple[SequenceFacts, ...]:
-    """What is recorded of the sequences."""
+    """Return the facts of the sequences for the metadata."""
     return tuple(
-        SequenceFacts(one.schema, one.name, one.last_value, one.is_called)
-        for one in sequence_positions(contents.toc)
+        SequenceFacts(position.schema, position.name, position.last_value, position.is_called)
+        for position in sequence_positions(contents.toc)
     )
 
 
 def unreadable(error: ArchiveError) -> VerificationFailed:
-    """What it means when a dump that was just written does not decode."""
+    """Return the error of a dump that was just written and does not decode."""
     return VerificationFailed(
         f"what was just written cannot be read back: {error}",
         facts=error.facts,
         steps=["Check the disk: dmesg | tail", "Then run it again"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TableCheck:
+    """One table of the backup: its recorded facts, those of the archive, and the differences."""
+
+    schema: str
+    name: str
+    recorded: TableFacts | None
+    rows: int | None
+    bytes: int | None
+    fingerprint: str | None
+    differences: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class DeepCheck:
+    """Everything that decoding found. ``differences`` has all of them, those of tables too."""
+
+    tables: tuple[TableCheck, ...]
+    differences: tuple[str, ...]
+    rows: int
+    complete: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether every byte decodes and nothing differs from what is recorded."""
+        return not self.differences
+
+
+def decode_and_compare(backup: StoredBackup, metadata: Metadata, progress: Progress) -> DeepCheck:
+    """Decode every block and compare it with the metadata; damage is part of the result.
+
+    ``complete`` is whether the metadata has fingerprints and digests to compare with at all: a
+    backup made with ``--no-inspect`` has rows only.
+    """
+    bytes(_KEPT_BY_MALLOC)
+    try:
+        with backup.open_dump() as file:
+            examination = examine_archive(file, progress=progress)
+    except ArchiveError as error:
+        return DeepCheck((), (str(error),), 0, complete=metadata.toc is not None)
+    contents = examination.contents
+    metadata = with_tables(metadata, contents.toc.entries)
+    tables = tuple(_tables(metadata, contents))
+    differences = (
+        *(str(error) for error in examination.damage),
+        *_toc(metadata, contents),
+        *(f"{table.schema}.{table.name}: {text}" for table in tables for text in table.differences),
+        *_large_objects(metadata, contents),
+    )
+    rows = sum(table.rows or 0 for table in contents.tables)
+    return DeepCheck(tables, differences, rows, complete=metadata.toc is not None)
+
+
+def _toc(metadata: Metadata, contents: Contents) -> Iterator[str]:
+    read = toc_facts(contents)
+    if metadata.toc is not None and metadata.toc != read:
+        yield (
+            f"table of contents: digest {metadata.toc.digest} is recorded, {read.digest} found"
+            f" ({metadata.toc.entries} entries recorded, {read.entries} found)"
+        )
+
+
+def _large_objects(metadata: Metadata, contents: Contents) -> Iterator[str]:
+    read = large_object_facts(contents)
+    if metadata.large_objects is not None and metadata.large_objects != read:
+        recorded = metadata.large_objects
+        yield (
+            f"large objects: {recorded.count} of {recorded.bytes} bytes recorded,"
+            f" {read.count} of {read.bytes} found, or their contents differ"
+        )
+
+
+def _tables(metadata: Metadata, contents: Contents) -> Iterator[TableCheck]:
+    read = {
+        (readable(table.entry.namespace), readable(table.entry.tag)): table
+        for table in contents.tables
+    }
+    for recorded in metadata.tables:
+        key = (readable(recorded.schema), readable(recorded.name))
+        yield _check(*key, recorded, read.pop(key, None))
+    for (schema, name), table in read.items():
+        yield _check(schema, name, None, table)
+
+
+def _check(
+    schema: str, name: str, recorded: TableFacts | None, found: TableContents | None
+) -> TableCheck:
+    return TableCheck(
+        schema,
+        name,
+        recorded,
+        rows=found.rows if found else None,
+        bytes=found.size if found else None,
+        fingerprint=found.fingerprint if found else None,
+        differences=tuple(_differences(recorded, found)),
+    )
+
+
+def _differences(recorded: TableFacts | None, found: TableContents | None) -> Iterator[str]:
+    if recorded is None:
+        yield "is in the archive and not in the metadata"
+        return
+    if found is None:
+        yield "is in the metadata and cannot be read from the archive"
+        return
+    pairs = (
+        ("rows", recorded.rows, found.rows),
+        ("bytes", recorded.bytes, found.size),
+        ("fingerprint", recorded.fingerprint, found.fingerprint),
+        ("digest of its block", recorded.stored, found.stored.digest),
+    )
+    for name, before, now in pairs:
+        if before is not None and before != now:
+            yield f"{name}: {before} recorded, {now} found"
+
+
+def readable(name: str) -> str:
+    """Turn a name as the archive's reader gives it into the one that metadata have."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, in SQL_ASCII: shown as LATIN1
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return name

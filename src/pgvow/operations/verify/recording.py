@@ -1,4 +1,4 @@
-"""Keep beside a backup what a check of it showed, for ``list`` and for retention."""
+"""Record the evidence of a check beside its backup, for ``list`` and for retention."""
 
 from __future__ import annotations
 
@@ -8,47 +8,46 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
 from pgvow.model import Unreadable
-from pgvow.store import add_evidence, mark_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pgvow.model import Difference, Evidence, Metadata, Proof
+    from pgvow.store import StoredBackup
 
-# The first of very many tell enough; the file stays small.
+# The first of very many are enough; the file stays small.
 _MOST_KEPT = 10_000
 
 
 def record(
-    path: Path, metadata: Metadata, evidence: Evidence, *, warn: Callable[[str], None]
+    backup: StoredBackup, metadata: Metadata, evidence: Evidence, *, warn: Callable[[str], None]
 ) -> Proof | None:
-    """Add what was shown to the proof beside a dump; None where it cannot be written.
+    """Add evidence to the proof beside a dump; returns None if it cannot be written.
 
-    A directory that may only be read is told by ``warn``: what was shown holds all the same.
+    A directory that may only be read leads to a warning: the evidence holds all the same.
     """
     kept = tuple(map(_writable, evidence.differences[:_MOST_KEPT]))
     try:
-        return add_evidence(path, metadata.checksum_sha256, replace(evidence, differences=kept))
+        return backup.add_evidence(metadata.checksum_sha256, replace(evidence, differences=kept))
     except PgvowError as error:
         warn(f"the outcome is not kept beside the backup: {error.cause}")
         return None
 
 
 def record_unreadable(
-    path: Path, metadata: Metadata, cause: str, *, warn: Callable[[str], None]
+    backup: StoredBackup, metadata: Metadata, cause: str, *, warn: Callable[[str], None]
 ) -> Proof | None:
     """Record beside a dump that it cannot be read; None if that cannot be written."""
     unreadable = Unreadable(datetime.now(UTC).replace(microsecond=0), _text(cause))
     try:
-        return mark_unreadable(path, metadata.checksum_sha256, unreadable)
+        return backup.mark_unreadable(metadata.checksum_sha256, unreadable)
     except PgvowError as error:
         warn(f"the outcome is not kept beside the backup: {error.cause}")
         return None
 
 
 def _writable(difference: Difference) -> Difference:
-    """Escape what JSON cannot carry: the bytes of a file's name that is no text, or NUL."""
+    """Escape the characters that JSON cannot carry: undecodable bytes of a name, and NUL."""
     return replace(
         difference,
         name=_text(difference.name),

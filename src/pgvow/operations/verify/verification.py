@@ -1,4 +1,4 @@
-"""The result of verifying a backup: all that was looked at, and what that shows."""
+"""The result of verifying a backup: its checks, and the evidence that follows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from pgvow.errors import PgvowError
     from pgvow.model import Metadata, Proof
-    from pgvow.operations.verify.deep import DeepCheck
+    from pgvow.operations.verify.inspect import DeepCheck
 
 _ARCHIVE = "the archive"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at: what it should be, what it is."""
+    """One check: the expected value and the one found."""
 
     name: str
     passed: bool
@@ -33,9 +33,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All that was looked at in one backup. ``passed`` only where every check passed.
+    """The checks of one backup. ``passed`` only if every check passed.
 
-    ``proof`` is all that has been shown of it by now, None where that could not be kept.
+    ``proof`` is all its evidence by now, None if that could not be recorded.
     ``refusal`` is the error for which it came to no verdict: no evidence against the data.
     """
 
@@ -56,7 +56,7 @@ class Verification:
 
     @property
     def no_verdict(self) -> str | None:
-        """Why the check did not come to its end, if that says nothing of the backup at all."""
+        """Why the check did not end, if that is no evidence of the backup at all."""
         return self.refusal.cause if self.refusal and self.unreadable is None else None
 
     @property
@@ -65,12 +65,12 @@ class Verification:
         return all(check.passed for check in self.checks)
 
     def check(self, name: str) -> Check | None:
-        """Find a check by its name; None where it was not reached."""
+        """Return a check by its name; None if it was not reached."""
         return next((check for check in self.checks if check.name == name), None)
 
 
 def evidence_of(result: Verification, seconds: float) -> Evidence:
-    """Tell what was shown: where decoding alone failed, that the lower level was missed is not."""
+    """Return the evidence: if decoding alone failed, it is not against the lower level."""
     others = {difference.name for difference in missed(result)} - {_ARCHIVE}
     decoded = result.deep is not None and not others
     return Evidence(

@@ -1,4 +1,4 @@
-"""Where the files of one backup are: its stem in its directory, and the names being written."""
+"""The paths of one backup's files in a directory, finished and being written."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from pgvow.store import names
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def partial(path: Path) -> Path:
-    """Name the file while it is being written."""
-    return path.with_name(path.name + names.PARTIAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +25,7 @@ class Files:
 
     @property
     def metadata(self) -> Path:
-        """What is known of the archive; its presence makes the backup."""
+        """The metadata; its presence makes the backup."""
         return self._path(names.METADATA)
 
     @property
@@ -40,7 +35,7 @@ class Files:
 
     @property
     def proof(self) -> Path:
-        """What has been shown of it."""
+        """The evidence of its checks."""
         return self._path(names.PROOF)
 
     @property
@@ -59,14 +54,14 @@ class Files:
         finished = [self._path(suffix) for suffix in names.SUFFIXES]
         if exists(self.removing):
             return False
-        return not any(exists(path) or exists(partial(path)) for path in finished)
+        return not any(exists(path) or exists(names.partial(path)) for path in finished)
 
     def _path(self, suffix: str) -> Path:
         return self.directory / (self.stem + suffix)
 
 
 def exists(path: Path) -> bool:
-    """Say whether the name is taken, by a link that leads nowhere as well."""
+    """Return whether the name is taken, by a link that leads nowhere as well."""
     try:
         path.lstat()
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""From files being written to a backup, in steps; a crash between any two is mended (T025, T052).
+"""From files being written to a backup, in steps; a crash between any two is mended.
 
-What stands in the directory, and what the next run (``recovery``) makes of it::
+The files in the directory after each step, and the action of the next run (``recovery``)::
 
     after the step        dump      globals   metadata   next run     listed
     ────────────────────  ────────  ────────  ─────────  ───────────  ──────
@@ -12,12 +12,12 @@ What stands in the directory, and what the next run (``recovery``) makes of it::
     rename_globals        final     final     partial    completes    no
     rename_metadata       final     final     final      -            yes
 
-Everything is on the disk before the first rename, so that what has a final name is whole. The
+Everything is on the disk before the first rename, so that a file with a final name is whole. The
 metadata comes last: without it there is no backup. ``sync_names`` stands between the renames as
 only some file systems keep their order through a power failure.
 
 Completing asks for proof: the metadata must decode, and the dump have its size and SHA-256. A dump
-that fails that, or has no metadata at all, may be somebody's and is never touched.
+that fails that, or has no metadata at all, may belong to others and is never touched.
 
 Every file is open since it was made, and so is the directory. A name counts only if it leads to
 the open file, as it was made: looked at before each rename and after it. No rename replaces a file
@@ -31,19 +31,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pgvow.errors import BackupFailed
-from pgvow.store.files import partial
+from pgvow.store.names import partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pgvow.store.files import Files
-    from pgvow.store.opened import OpenedDirectory, OpenedFile
+    from pgvow.spool.files import Files
+    from pgvow.spool.opened import OpenedDirectory, OpenedFile
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published: the metadata's text, and the open file for each final path.
+    """One publication: the metadata's text, and the open file for each final path.
 
     The metadata's own file joins ``opened`` when it is written; globals may be missing.
     """
@@ -68,7 +68,7 @@ def write_metadata(publication: Publication) -> None:
 
 
 def refuse_existing(publication: Publication) -> None:
-    """Stop before anything is renamed where a final name is taken."""
+    """Raise BackupFailed, before anything is renamed, if a final name is taken."""
     for path in publication.files.published:
         if publication.directory.status(path.name) is not None:
             raise _taken(path)
@@ -141,7 +141,7 @@ def _take_back(publication: Publication, path: Path) -> None:
 
 
 def _rename(publication: Publication, path: Path) -> None:
-    """Give an open file its final name; what is not there to be published is passed over."""
+    """Give an open file its final name; without an open file there is nothing to do."""
     file = publication.opened.get(path)
     if file is None:
         return

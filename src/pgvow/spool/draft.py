@@ -1,4 +1,4 @@
-"""A backup while it is being made: nothing of it has a final name before it is published (T025)."""
+"""A backup while it is being made: nothing of it has a final name before it is published."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from pgvow.errors import BackupFailed
 from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, GlobalsFacts
-from pgvow.store import names, publish
-from pgvow.store.files import Files, partial
+from pgvow.spool import publish
+from pgvow.spool.files import Files
+from pgvow.spool.opened import OpenedDirectory
+from pgvow.store import names
 from pgvow.store.metadata import encode
-from pgvow.store.opened import OpenedDirectory
+from pgvow.store.names import partial
 
 if TYPE_CHECKING:
     from io import BufferedRandom
@@ -23,13 +25,13 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pgvow.model import Metadata
-    from pgvow.store.opened import OpenedFile
+    from pgvow.spool.opened import OpenedFile
 
 
 class Draft:
     """The files of one backup to be; leaving the context without ``publish`` removes them.
 
-    Made by ``LocalStore.begin``, which says that the stem is free and the group's lock held.
+    Made by ``Spool.begin``, if the stem is free and the group's lock held.
     """
 
     def __init__(self, directory: Path, stem: names.Stem) -> None:
@@ -47,12 +49,12 @@ class Draft:
 
     @property
     def dump_path(self) -> Path:
-        """Where the dump will be once it is published."""
+        """The path of the dump once it is published."""
         return self._files.dump
 
     @property
     def dump_partial(self) -> Path:
-        """Where the dump is being written; it is read back by its descriptor."""
+        """The path of the dump being written; it is read back by its descriptor."""
         return partial(self._files.dump)
 
     @property
@@ -62,12 +64,12 @@ class Draft:
 
     @property
     def metadata_path(self) -> Path:
-        """Where the metadata will be."""
+        """The path of the metadata once it is published."""
         return self._files.metadata
 
     @property
     def globals_path(self) -> Path:
-        """Where the globals will be."""
+        """The path of the globals once they are published."""
         return self._files.globals
 
     def __enter__(self) -> Self:
@@ -86,7 +88,7 @@ class Draft:
             self._directory.close()
 
     def open_dump(self) -> BufferedRandom:
-        """Make the dump's file, 0600, for writing and reading back; whoever closes it, may.
+        """Make the dump's file, 0600, for writing and reading back; the caller may close it.
 
         Raises BackupFailed if the name is taken, a second call included; AccessDenied, NoSpace or
         PgvowError.
@@ -98,14 +100,14 @@ class Draft:
         return self._dump
 
     def require_ours(self) -> None:
-        """Raise BackupFailed unless directory and names still lead to what this run made."""
+        """Raise BackupFailed unless directory and names still lead to the files of this run."""
         with refusals("look into", self._files.directory):
             self._directory.require_in_place()
             for path, file in self._opened.items():
                 self._directory.require(file, partial(path).name)
 
     def write_globals(self, data: bytes, *, role_passwords: bool) -> GlobalsFacts:
-        """Keep roles and tablespaces beside the dump, and return what the metadata says of them."""
+        """Write roles and tablespaces beside the dump, and return their facts for the metadata."""
         with refusals("write", partial(self._files.globals)):
             name = partial(self._files.globals).name
             self._opened[self._files.globals] = self._directory.write_new(name, data)
@@ -116,9 +118,9 @@ class Draft:
     def publish(self, metadata: Metadata) -> Backup:
         """Make it a backup: everything to the disk, then the names, the metadata's last.
 
-        Raises BackupFailed where a name is taken or the metadata describes something else,
-        MetadataError where no reader would take it, AccessDenied, NoSpace or PgvowError where the
-        file system refuses; the draft can then only be discarded.
+        Raises BackupFailed if a name is taken or the metadata describes something else,
+        MetadataError if no reader would take it, AccessDenied, NoSpace or PgvowError of the file
+        system; the draft can then only be discarded.
         """
         with refusals("publish", self._files.dump):
             self._close()
@@ -144,12 +146,12 @@ class Draft:
         )
 
     def discard(self) -> None:
-        """Remove what is not published, as far as it can be; the next run removes the rest.
+        """Remove the unpublished files, as far as that goes; the next run removes the rest.
 
         Never raises, lest it hide why; doing it again is harmless. A backup whose metadata has its
         final name is whole, and stays.
         """
-        with suppress(OSError):  # what is still buffered may not fit on the disk
+        with suppress(OSError):  # the rest of the buffer may not fit on the disk
             self._close()
         if self._publication is not None:
             with suppress(OSError):
@@ -161,7 +163,7 @@ class Draft:
             self._dump.close()
 
     def _check(self, metadata: Metadata, size: int) -> None:
-        """Refuse metadata that describes something else than what was written."""
+        """Refuse metadata that describes other files than those written."""
         pairs = {
             "backup_timestamp": (metadata.backup_timestamp, self.moment),
             "environment": (metadata.environment, self.environment),
@@ -171,7 +173,9 @@ class Draft:
             "globals": (metadata.globals, self._globals),
         }
         wrong = [
-            f"{key} is {said}, not {true}" for key, (said, true) in pairs.items() if said != true
+            f"{key} is {stated}, not {true}"
+            for key, (stated, true) in pairs.items()
+            if stated != true
         ]
         if wrong:
             raise BackupFailed(

@@ -1,11 +1,11 @@
-"""One run per database and directory at a time (T053): a lock that the kernel keeps.
+"""One run per database and directory at a time: a lock that the kernel keeps.
 
 The lock is ``flock`` on ``.{group}.lock``, never the file's existence: when its holder dies,
-however it dies, the lock is gone with it. What is written in the file is for people to read.
+however it dies, the lock is gone with it. The text in the file is for people to read.
 
-The file is removed while the lock is held. Somebody may have opened it before and lock it after:
-he then holds a lock on a file without a name, sees by its inode that it is not the one the name
-stands for, and tries again.
+The file is removed while the lock is held. Another run may have opened it before and lock it
+after: it then holds a lock on a file without a name, sees by its inode that it is not the one the
+name stands for, and tries again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pgvow.errors import AlreadyRunning
 from pgvow.file_errors import refusals
 from pgvow.signals import SignalsKeptBack
 from pgvow.store import names
+from pgvow.store.directory import is_named, try_lock
 from pgvow.store.metadata import moment_text
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 CLEAN_UP = "clean-up"
-"""The operation of a run that only sees to what others have left: whoever wants to work waits."""
+"""The operation of a run that only clears up after dead ones: other runs wait for it."""
 _LONGEST_NOTE = 4096
-# Whoever only asks (``is_running``) holds the lock for some microseconds, and must not fail a run.
+# ``is_running`` holds the lock for some microseconds, and must not fail a run.
 _ATTEMPTS = 6
 _PAUSE = 0.02  # seconds
 
@@ -46,8 +47,8 @@ def _utc_now() -> datetime:
 class RunLock:
     """The right to write backups of one group into one directory; a context manager.
 
-    Entering raises AlreadyRunning where a live process holds the lock, AccessDenied, NoSpace or
-    PgvowError where the file system refuses. Not inherited by programs that are started; a child
+    Entering raises AlreadyRunning if a live process holds the lock, AccessDenied, NoSpace or
+    PgvowError of the file system. Not inherited by programs that are started; a child
     that is forked, though, shares the lock until it ends.
     """
 
@@ -76,8 +77,8 @@ class RunLock:
             try:
                 return self._entered()
             except AlreadyRunning as error:
-                # Another database's run sees to what a dead run of this one has left, which can
-                # take as long as reading a dump: no reason to have no backup tonight.
+                # Another database's run clears up after a dead run of this one, which can take as
+                # long as reading a dump: no reason to have no backup tonight.
                 if self._operation == CLEAN_UP or error.facts.get("Operation") != CLEAN_UP:
                     raise
             time.sleep(_PAUSE)
@@ -108,7 +109,7 @@ class RunLock:
                 time.sleep(_PAUSE)
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                if _try_lock(fd, fcntl.LOCK_EX) and _is_named(fd, self.path):
+                if try_lock(fd, fcntl.LOCK_EX) and is_named(fd, self.path):
                     return fd
                 note = _read_note(fd)
             except BaseException:
@@ -131,14 +132,14 @@ class RunLock:
         fd, self._fd = self._fd, None
         if fd is None:
             return
-        with suppress(OSError):  # the directory may be gone; the lock is what counts
-            if _is_named(fd, self.path):
+        with suppress(OSError):  # the directory may be gone; only the lock counts
+            if is_named(fd, self.path):
                 self.path.unlink()
         os.close(fd)
 
 
 def is_running(directory: Path, group: str) -> bool:
-    """Say whether some live process, this one included, holds the group's lock now.
+    """Return whether some live process, this one included, holds the group's lock now.
 
     Leaves nothing behind. A lock file that may not be opened raises AccessDenied.
     """
@@ -149,29 +150,13 @@ def is_running(directory: Path, group: str) -> bool:
         except FileNotFoundError:
             return False
         try:
-            return not _try_lock(fd, fcntl.LOCK_SH) and _is_named(fd, path)
+            return not try_lock(fd, fcntl.LOCK_SH) and is_named(fd, path)
         finally:
             os.close(fd)
 
 
-def _try_lock(fd: int, kind: int) -> bool:
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_named(fd: int, path: Path) -> bool:
-    """Say whether the path still stands for the file that was opened."""
-    try:
-        return os.path.samestat(os.fstat(fd), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False
-
-
 def _read_note(fd: int) -> dict[str, object]:
-    """Read who holds the lock; empty where he has not signed yet, or somebody scribbled there."""
+    """Read the holder's note; empty if it is not written yet, or is no such note."""
     try:
         note = json.loads(os.pread(fd, _LONGEST_NOTE, 0))
     except (ValueError, RecursionError):

@@ -1,30 +1,31 @@
-"""What dead runs left behind: completed where it is whole, removed where it is not (T025, T052).
+"""Complete what dead runs left if it is whole, and remove it if it is not.
 
 ``publish`` has the table of states. Nothing of a group is looked at without that group's lock, so
-that what another run is writing is never touched.
+that the files of a live run are never touched.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.errors import AlreadyRunning, PgvowError
-from pgvow.file_errors import refusals, translated
-from pgvow.store import names, publish
-from pgvow.store.checksum import sha256_file
-from pgvow.store.files import Files, exists, partial
-from pgvow.store.lock import CLEAN_UP, RunLock, is_running
-from pgvow.store.metadata import MetadataError
-from pgvow.store.opened import OpenedDirectory
-from pgvow.store.reading import read_metadata
-from pgvow.store.removal import begun, remove
+from pgvow.file_errors import translated
+from pgvow.finished_file import sha256_of
+from pgvow.spool import publish
+from pgvow.spool.files import Files, exists
+from pgvow.spool.lock import CLEAN_UP, RunLock, is_running
+from pgvow.spool.opened import OpenedDirectory
+from pgvow.spool.removal import begun, remove
+from pgvow.store import names
+from pgvow.store.directory import DirectoryStore
+from pgvow.store.metadata import MetadataError, read_metadata
+from pgvow.store.names import partial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from pgvow.model import GlobalsFacts
@@ -34,7 +35,7 @@ _OURS = frozenset({names.DUMP, names.METADATA, names.GLOBALS})
 
 
 class RecoveryAction(StrEnum):
-    """What was done about what a dead run left."""
+    """The action taken on the files of a dead run."""
 
     COMPLETED = "completed"
     REMOVED = "removed"
@@ -44,7 +45,7 @@ class RecoveryAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was done about one stem: ``files`` were completed, removed, or are still there."""
+    """The action taken on one stem: ``files`` were completed, removed, or are still there."""
 
     stem: str
     action: RecoveryAction
@@ -55,8 +56,8 @@ class Recovered:
 def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovered]:
     """See to every group whose run is dead; ``holding`` is the lock this run has already.
 
-    Groups with a live run are passed over, and a missing directory has none. One stem's trouble is
-    told in its ``complaint`` and stops no other. Doing it again is harmless.
+    Groups with a live run are passed over, and a missing directory has none. An error of one stem
+    becomes its ``complaint`` and stops no other. Doing it again is harmless.
     """
     _remove_dead_locks(directory)
     return [
@@ -67,13 +68,13 @@ def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovere
 
 
 def abandoned(directory: Path) -> list[Path]:
-    """Find what ``recover`` would see to: partial files of groups without a live run.
+    """Find the files that ``recover`` would take on: partial ones of groups without a live run.
 
-    Touches nothing, and a missing directory has none. Raises AccessDenied or PgvowError where the
+    Touches nothing, and a missing directory has none. Raises AccessDenied or PgvowError if the
     directory or a lock cannot be looked at.
     """
     dead = [stem for stem in _stems(directory) if not is_running(directory, _group(stem))]
-    # Looked for only now: a run that has ended since the first look has published or removed its.
+    # Looked for only now: a run that ended since the first look has published or removed them.
     return [path for stem in dead for path in _partials(Files(directory, stem))]
 
 
@@ -82,11 +83,11 @@ def _remove_dead_locks(directory: Path) -> None:
 
     That of a group is taken again by the group's next run.
     """
-    for group in filter(None, map(names.locked_source, _names_in(directory))):
+    for group in filter(None, map(names.locked_source, DirectoryStore(directory).list())):
         with suppress(PgvowError):
             if not is_running(directory, group):
                 with RunLock(directory, group, operation=CLEAN_UP):
-                    pass  # whoever leaves it removes it
+                    pass  # leaving it removes it
 
 
 def _partials(files: Files) -> tuple[Path, ...]:
@@ -95,19 +96,11 @@ def _partials(files: Files) -> tuple[Path, ...]:
 
 def _stems(directory: Path) -> list[str]:
     """Find the stems that have something half-made, and only those that are ours by name."""
-    return sorted(set(_ours(_names_in(directory))))
+    return sorted(set(_ours(DirectoryStore(directory).list())))
 
 
-def _names_in(directory: Path) -> list[str]:
-    with refusals("read the directory", directory):
-        try:
-            return os.listdir(directory)  # noqa: PTH208 - names are what is needed
-        except FileNotFoundError:
-            return []
-
-
-def _ours(found: list[str]) -> Iterator[str]:
-    for name in found:
+def _ours(present: Collection[str]) -> Iterator[str]:
+    for name in present:
         if name.endswith(names.PARTIAL):
             split = names.parse_file(name.removesuffix(names.PARTIAL))
             if split and split[1] in _OURS and names.parse_stem(split[0]):
@@ -141,7 +134,7 @@ def _recover_stems(directory: Path, group: str) -> list[Recovered]:
 
 
 def _finish_removal(directory: Path, stem: str) -> Recovered:
-    """Go on where a prune died; one that is being read after all waits for the next run."""
+    """Finish the removal of a prune that died; one that is being read waits for the next run."""
     files = Files(directory, stem)
     present = tuple(path for path in (files.dump, files.removing) if exists(path))
     try:
@@ -173,7 +166,7 @@ def _is_publishing(files: Files) -> bool:
 
 
 def _publication(files: Files, directory: OpenedDirectory) -> publish.Publication:
-    """Open what is to be completed, each file under whichever of its names it has."""
+    """Open the files to be completed, each by the partial or the final name."""
     opened = {files.dump: directory.open_existing(files.dump.name)}
     for path in (files.globals, files.metadata):
         if exists(partial(path)):
@@ -182,9 +175,9 @@ def _publication(files: Files, directory: OpenedDirectory) -> publish.Publicatio
 
 
 def _see_that_it_is_described(publication: publish.Publication) -> None:
-    """Raise MetadataError unless the files are what the partial metadata says."""
+    """Raise MetadataError unless the files are those of the partial metadata."""
     files, opened = publication.files, publication.opened
-    metadata = read_metadata(partial(files.metadata))
+    metadata = read_metadata(DirectoryStore(files.directory), partial(files.metadata).name)
     publication.directory.require(opened[files.metadata], partial(files.metadata).name)
     dump = opened[files.dump]
     wrong = []
@@ -192,7 +185,7 @@ def _see_that_it_is_described(publication: publish.Publication) -> None:
         wrong.append(f"the metadata is of another file: {metadata.backup_file!a}")
     elif dump.size != metadata.backup_size_bytes:
         wrong.append(f"{files.dump.name} has another size than its metadata says")
-    elif sha256_file(dump.fd)[0] != metadata.checksum_sha256:
+    elif sha256_of(dump.reader())[0] != metadata.checksum_sha256:
         wrong.append(f"{files.dump.name} has another SHA-256 than its metadata says")
     elif metadata.globals is not None and not _has_globals(publication, metadata.globals):
         wrong.append(f"{files.globals.name} is missing, or not what the metadata says")
@@ -203,13 +196,16 @@ def _see_that_it_is_described(publication: publish.Publication) -> None:
 
 
 def _has_globals(publication: publish.Publication, facts: GlobalsFacts) -> bool:
-    """Say whether the globals are whole, under whichever of their names they are."""
+    """Return whether the globals are whole, by the partial or the final name."""
     path = publication.files.globals
     file = publication.opened.get(path)
     stated = (facts.checksum_sha256, facts.size_bytes)
     if facts.file != path.name or (file is None and not exists(path)):
         return False
-    return sha256_file(path if file is None else file.fd) == stated
+    if file is not None:
+        return sha256_of(file.reader()) == stated
+    with DirectoryStore(path.parent).open(path.name) as finished:
+        return sha256_of(finished) == stated
 
 
 def _complete(publication: publish.Publication) -> Recovered:
@@ -225,11 +221,11 @@ def _remove(files: Files, complaint: str | None = None) -> Recovered:
 
 
 def _clear(files: Files) -> tuple[Path, ...]:
-    """Remove what has a partial name, the metadata's last: it tells the states apart."""
-    found = _partials(files)
-    for path in found:
+    """Remove the partial files, the metadata's last: the states differ by it."""
+    partials = _partials(files)
+    for path in partials:
         path.unlink()
-    return found
+    return partials
 
 
 def _left(files: Files, complaint: str) -> Recovered:

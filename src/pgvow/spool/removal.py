@@ -1,6 +1,6 @@
 """From a backup to nothing, in steps; a crash between any two is finished by the next run.
 
-What stands in the directory, and what the next run makes of it::
+The files in the directory after each step, and the action of the next run::
 
     after the step    metadata   dump   globals, proof   next run   listed
     ────────────────  ─────────  ─────  ───────────────  ─────────  ──────
@@ -15,20 +15,22 @@ It happens with the lock of the backup's group held, and with the dump locked ag
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from pgvow import durable
 from pgvow.errors import UnreadableFile
 from pgvow.file_errors import refusals
+from pgvow.spool.files import Files, exists
 from pgvow.store import names
-from pgvow.store.files import Files, exists
-from pgvow.store.in_use import being_removed
+from pgvow.store.directory import DirectoryStore, try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -45,14 +47,14 @@ def remove_dump(files: Files) -> None:
 
 
 def remove_rest(files: Files) -> None:
-    """Remove what lies beside it."""
+    """Remove the files beside it."""
     for path in (files.globals, files.proof):
         if not _is_folder(path):  # not of our making: it stays, and stops nothing
             path.unlink(missing_ok=True)
 
 
 def sync_names(files: Files) -> None:
-    """Bring the directory to the disk: what tells that there is more to remove goes last."""
+    """Bring the directory to the disk: the sign of a removal goes last."""
     durable.sync_directory(files.directory)
 
 
@@ -73,10 +75,10 @@ STEPS: tuple[Step, ...] = (
 
 
 def remove(directory: Path, stem: str, *, may_go: Callable[[], bool] = lambda: True) -> int | None:
-    """Remove a backup; returns the bytes freed, or None where it stays.
+    """Remove a backup; returns the bytes freed, or None if it stays.
 
-    It stays where somebody reads it, or ``may_go``, asked when nobody can any more, says no. The
-    caller holds the group's lock. Raises AccessDenied or PgvowError where the file system refuses.
+    It stays if it is being read, or if ``may_go``, called when it no longer can be, returns False.
+    The caller holds the group's lock. Raises AccessDenied or PgvowError of the file system.
     """
     files = Files(directory, stem)
     if not exists(files.dump):
@@ -113,14 +115,38 @@ def _is_folder(path: Path) -> bool:
 
 def begun(directory: Path) -> list[str]:
     """Find the stems whose removal has begun; a missing directory has none."""
-    with refusals("read the directory", directory):
-        try:
-            found = os.listdir(directory)  # noqa: PTH208 - names are what is needed
-        except FileNotFoundError:
-            return []
+    present = DirectoryStore(directory).list()
     suffix = names.METADATA + names.REMOVING
-    stems = (name.removesuffix(suffix) for name in found if name.endswith(suffix))
-    # Where the metadata is there as well, there is a backup, whatever the other file is.
+    stems = (name.removesuffix(suffix) for name in present if name.endswith(suffix))
+    # If the metadata is there as well, there is a backup, whatever the other file is.
     return sorted(
-        stem for stem in stems if names.parse_stem(stem) and stem + names.METADATA not in found
+        stem for stem in stems if names.parse_stem(stem) and stem + names.METADATA not in present
     )
+
+
+@contextmanager
+def being_removed(dump: Path) -> Iterator[bool]:
+    """Lock a dump against its readers, to remove it; yields False if it is being read.
+
+    Does not wait. Raises AccessDenied or PgvowError if it cannot be opened or locked.
+    """
+    with refusals("lock", dump):
+        fd = _open_to_lock(dump)
+    try:
+        with refusals("lock", dump):
+            is_free = try_lock(fd)
+        yield is_free
+    finally:
+        os.close(fd)
+
+
+def _open_to_lock(dump: Path) -> int:
+    """Open for writing if that is allowed: NFS needs it for an exclusive lock, see flock(2)."""
+    try:
+        return os.open(dump, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        return os.open(dump, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(dump, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""A directory that holds backups, and the runs that write into it."""
+"""Where a backup comes about: a local directory, its locks and drafts, recovery and removal."""
 
 from __future__ import annotations
 
@@ -12,32 +12,49 @@ from typing import TYPE_CHECKING
 
 from pgvow import durable
 from pgvow.file_errors import refusals
+from pgvow.spool.draft import Draft
+from pgvow.spool.files import Files
+from pgvow.spool.lock import RunLock, is_running
+from pgvow.spool.opened import OpenedDirectory, OpenedFile
+from pgvow.spool.recovery import Recovered, RecoveryAction, abandoned, recover
+from pgvow.spool.removal import begun, being_removed, remove
 from pgvow.store import names
-from pgvow.store.draft import Draft
-from pgvow.store.files import Files
-from pgvow.store.listing import list_backups
-from pgvow.store.lock import RunLock, is_running
-from pgvow.store.recovery import Recovered, abandoned, recover
+from pgvow.store.directory import DirectoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgvow.model import Backup
+__all__ = [
+    "Draft",
+    "OpenedDirectory",
+    "OpenedFile",
+    "Recovered",
+    "RecoveryAction",
+    "RunLock",
+    "Spool",
+    "begun",
+    "being_removed",
+    "is_running",
+    "remove",
+]
 
 _SECOND = timedelta(seconds=1)
 
 
-class LocalStore:
+class Spool:
     """One directory. A run goes: ``prepare``, ``lock``, ``recover``, ``begin``.
+
+    The finished backups in it are those of ``store``.
 
     Whatever the file system refuses is raised as AccessDenied, NoSpace or PgvowError.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory)
+        self.store = DirectoryStore(self.directory)
 
     def prepare(self) -> None:
-        """Make the directory if need be (0700), and see that files can be written in it (T008).
+        """Make the directory if need be (0700), and check that files can be written in it.
 
         Doing it again is harmless. A directory that exists keeps its permissions.
         """
@@ -54,7 +71,7 @@ class LocalStore:
             return shutil.disk_usage(self.directory).free
 
     def lock(self, database: str, environment: str, *, operation: str = "backup") -> RunLock:
-        """Return the lock of this database's backups here, not taken yet (T053)."""
+        """Return the lock of this database's backups here, not taken yet."""
         return RunLock(self.directory, names.group(database, environment), operation=operation)
 
     def lock_source(self, identity: str) -> RunLock:
@@ -62,9 +79,9 @@ class LocalStore:
         return RunLock(self.directory, names.source_group(identity))
 
     def begin(self, database: str, environment: str, now: datetime) -> Draft:
-        """Start a backup named for ``now``, or for the next second that is free (T009, T010).
+        """Start a backup named for ``now``, or for the next second that is free.
 
-        No file is made yet. Raises RuntimeError where nobody holds the group's lock.
+        No file is made yet. Raises RuntimeError if the group's lock is not held.
         """
         if not is_running(self.directory, names.group(database, environment)):
             raise RuntimeError("begin() needs the lock of the group")
@@ -75,19 +92,15 @@ class LocalStore:
         return Draft(self.directory, names.Stem(database, environment, moment))
 
     def recover(self, *, holding: RunLock | None = None) -> Sequence[Recovered]:
-        """Complete or remove what dead runs left; ``holding`` is the lock this run has (T052).
+        """Complete or remove what dead runs left; ``holding`` is the lock that this run has.
 
         Before ``begin``, never after: a draft of this run would count as dead.
         """
         return recover(self.directory, holding=holding)
 
     def abandoned(self) -> Sequence[Path]:
-        """Find the partial files that dead runs left, and leave them: for whoever only looks."""
+        """Find the partial files that dead runs left, and leave them as they are."""
         return abandoned(self.directory)
-
-    def list(self) -> Sequence[Backup]:
-        """List the backups, newest first, without opening a dump (T044-T047)."""
-        return list_backups(self.directory)
 
 
 def _make(directory: Path) -> None:
@@ -100,6 +113,6 @@ def _make(directory: Path) -> None:
 
 
 def _try_writing(directory: Path) -> None:
-    """Permissions, quotas, read-only mounts: only writing tells. The file never has a name."""
+    """Write a few bytes: permissions, quotas and mounts are known no sooner. It has no name."""
     with tempfile.TemporaryFile(prefix=".pgvow-", dir=directory) as file:
         os.write(file.fileno(), b"pgvow")

@@ -80,15 +80,15 @@ class OpenedFile:
         """Bring its contents to the disk."""
         durable.sync(self.fd)
 
-    def complaint(self, found: os.stat_result | None) -> str | None:
-        """Compare with what a name leads to; None if that is this file, unchanged and alone."""
-        if found is None:
+    def complaint(self, now: os.stat_result | None) -> str | None:
+        """Compare with the file of a name; None if that is this file, unchanged and alone."""
+        if now is None:
             return "it was removed or renamed"
-        if not stat.S_ISREG(found.st_mode) or not os.path.samestat(self._at_first, found):
+        if not stat.S_ISREG(now.st_mode) or not os.path.samestat(self._at_first, now):
             return "another file has its name"
-        if found.st_nlink != self._at_first.st_nlink:
+        if now.st_nlink != self._at_first.st_nlink:
             return "it was given a second name (a hard link)"
-        if (found.st_mode, found.st_uid) != (self._at_first.st_mode, self._at_first.st_uid):
+        if (now.st_mode, now.st_uid) != (self._at_first.st_mode, self._at_first.st_uid):
             return "its owner or its permissions were changed"
         return None
 
@@ -163,8 +163,8 @@ class OpenedDirectory:
 
     def is_named(self, file: OpenedFile, name: str) -> bool:
         """Return whether a name leads to the open file itself."""
-        found = self.status(name)
-        return found is not None and os.path.samestat(os.fstat(file.fd), found)
+        status = self.status(name)
+        return status is not None and os.path.samestat(os.fstat(file.fd), status)
 
     def require(self, file: OpenedFile, name: str) -> None:
         """Raise BackupFailed unless the name leads to the open file, as it was made."""
@@ -188,7 +188,7 @@ class OpenedDirectory:
         durable.rename_new(self.fd, name, new)
 
     def remove(self, file: OpenedFile, name: str) -> None:
-        """Remove a name if it leads to the open file; what belongs to others stays."""
+        """Remove a name if it leads to the open file; the files of others stay."""
         if self.is_named(file, name):
             os.unlink(name, dir_fd=self.fd)
 
