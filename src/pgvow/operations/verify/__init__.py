@@ -168,14 +168,15 @@ def _checked(
         _names_this_file(metadata, backup.name),
         *_bytes(metadata, read),
         _structure(installation, complaint, metadata),
-        *_decoded(read.deep),
     )
+    decoded = _decoded(read.deep)
     try:
         roles, refusal = _globals(metadata, backup), None
     except (UnreadableFile, AccessDenied) as error:
         refusal = error  # the checks of the dump are still reported
         roles = (Check("globals", passed=False, expected="readable", found=error.cause),)
-    return Verification(path, (*checks, *roles), metadata, read.size, read.deep, refusal=refusal)
+    every = (*checks, *roles, *decoded)
+    return Verification(path, every, metadata, read.size, read.deep, refusal=refusal)
 
 
 def _names_this_file(metadata: Metadata, name: str) -> Check:
