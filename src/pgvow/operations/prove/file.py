@@ -1,4 +1,4 @@
-"""The dump that is proven: the one its metadata describe, or there is nothing to prove."""
+"""Check that the dump to prove is the one that its metadata describe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def described(path: Path) -> Metadata:
-    """Read the metadata of a dump; raises VerificationFailed without a dump or metadata."""
+    """Read the metadata of a dump; raises VerificationFailed if either is missing."""
     with refusals("read", path):
         if path.is_file():
             return load_metadata(path)
@@ -45,8 +45,9 @@ def checked_aside(
 ) -> Iterator[Callable[[], None]]:
     """Take the file's checksum in a thread while the block does something else.
 
-    Gives a function that waits for it, and raises VerificationFailed where the file is not the one
-    that was written. Leaving the block ends the reading. ``progress`` is the thread's meanwhile.
+    Yields a function that waits for it, and raises VerificationFailed if the file is not the one
+    that was written. Leaving the block ends the reading. Until the function returns, only the
+    thread uses ``progress``.
     """
     unwanted = Event()
     started = time.monotonic()
@@ -66,13 +67,13 @@ def checked_aside(
 def _compare(
     path: Path, metadata: Metadata, checksum: str, size: int, seconds: float, progress: Progress
 ) -> None:
-    found = f"{size:,} bytes, {checksum}, as {path.name}"
+    actual = f"{size:,} bytes, {checksum}, as {path.name}"
     expected = (
         f"{metadata.backup_size_bytes:,} bytes, {metadata.checksum_sha256},"
         f" as {metadata.backup_file}"
     )
-    if found != expected:
-        difference = Difference(DifferenceKind.FILE, "checksum", expected, found)
+    if actual != expected:
+        difference = Difference(DifferenceKind.FILE, "checksum", expected, actual)
         raise _refuted(
             path,
             metadata,
@@ -84,7 +85,7 @@ def _compare(
 
 
 def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfContents:
-    """Read the table of contents; raises VerificationFailed where it is damaged.
+    """Read the table of contents; raises VerificationFailed if it is damaged.
 
     Raises ArchiveTooNew if only a newer pgvow reads it; nothing is recorded then.
     """
@@ -93,7 +94,7 @@ def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfConte
         with path.open("rb") as file:
             return read_toc(file)
     except ArchiveTooNew:
-        raise  # nothing is shown of the file by our not being able to read it
+        raise  # that we cannot read it is no evidence about the file
     except ArchiveError as error:
         difference = Difference(
             DifferenceKind.CONTENTS, "the table of contents", "readable", str(error)
@@ -113,7 +114,7 @@ def _refuted(
     seconds: float,
     progress: Progress,
 ) -> VerificationFailed:
-    """Keep beside the file that it failed, and return the error to raise."""
+    """Record beside the file that it failed, and return the error to raise."""
     evidence = Evidence(
         level=Level.VERIFIED,
         at=now(),
@@ -130,5 +131,5 @@ def _refuted(
 
 
 def now() -> datetime:
-    """The moment, to the second, as records have it."""
+    """Return the time to the second, as records have it."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.archive import ArchiveError, examine_archive
-from pgvow.operations.recorded_tables import with_tables
+from pgvow.operations.archived_tables import with_tables
 from pgvow.operations.verify.inspect import large_object_facts, toc_facts
 
 if TYPE_CHECKING:
