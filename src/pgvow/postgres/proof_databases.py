@@ -19,7 +19,13 @@ from pgvow.errors import CannotBeProven, ConnectionFailed, PgvowError
 from pgvow.postgres.database_settings import setting_name
 from pgvow.postgres.outcomes import Meaning, meaning_of
 from pgvow.postgres.proof_server import open_session
-from pgvow.postgres.restorer import AsRestorer, create_restorer, current_user, drop_restorer
+from pgvow.postgres.restorer import (
+    AsRestorer,
+    create_restorer,
+    current_user,
+    drop_restorer,
+    is_superuser,
+)
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
 
@@ -189,7 +195,7 @@ class ProofSite:
 
         One for each database. If it cannot log in, ``warn`` is called. Raises psycopg.Error.
         """
-        if self.session.info.parameter_status("is_superuser") != "on":
+        if not is_superuser(self.session):
             return None
         name = f"{self._mark}_restorer_{len(self._restorers)}"
         self._restorers.append(name)

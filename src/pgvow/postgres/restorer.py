@@ -74,6 +74,11 @@ def runs_as_superuser(user: str, error: Exception) -> str:
     )
 
 
+def is_superuser(session: Session) -> bool:
+    """Whether a session has a superuser's rights."""
+    return session.info.parameter_status("is_superuser") == "on"
+
+
 def current_user(session: Session) -> str:
     """Return the name of the role that a session acts as."""
     row = session.execute("SELECT current_user").fetchone()

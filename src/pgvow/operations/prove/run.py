@@ -27,6 +27,7 @@ from pgvow.postgres.majors import LOGIN_TRIGGERS_SINCE
 from pgvow.postgres.pg_restore import Manner, Tools, fails_harmlessly
 from pgvow.postgres.proof_databases import ProofSite
 from pgvow.postgres.restore_order import event_triggers
+from pgvow.postgres.restorer import is_superuser
 from pgvow.postgres.sql import query
 from pgvow.progress import Step
 
@@ -96,7 +97,7 @@ def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedD
 
 def _entries(toc: TableOfContents, session: Session) -> tuple[Entry, ...]:
     """Return the entries to restore: all but those that are known to fail harmlessly."""
-    superuser = session.info.parameter_status("is_superuser") == "on"
+    superuser = is_superuser(session)
     return tuple(entry for entry in toc.entries if not fails_harmlessly(entry, superuser=superuser))
 
 
@@ -113,8 +114,8 @@ def _undisturbed(tools: Tools, entries: Sequence[Entry], session: Session) -> To
 
     Only from 17 on they act on those who connect, and a superuser can switch them off.
     """
-    superuser = session.info.parameter_status("is_superuser") == "on"
-    if superuser and tools.installation.major >= LOGIN_TRIGGERS_SINCE and event_triggers(entries):
+    can_be_off = tools.installation.major >= LOGIN_TRIGGERS_SINCE and is_superuser(session)
+    if can_be_off and event_triggers(entries):
         return replace(tools, options="-c event_triggers=off")
     return tools
 

@@ -15,7 +15,7 @@ from pgvow.operations.server_programs import lent_vectors, programs_for_archive
 from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.pg_restore import Tools
 from pgvow.postgres.proof_server import GivenServer, open_session
-from pgvow.postgres.restorer import ENGLISH
+from pgvow.postgres.restorer import ENGLISH, is_superuser
 from pgvow.postgres.throwaway import ThrowawayServer
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _ask_for_english(session: Session, place: GivenServer) -> None:
 
     Only a superuser may; with this option the connection of any other role would be refused.
     """
-    if session.info.parameter_status("is_superuser") != "on":
+    if not is_superuser(session):
         return
     given = (
         next((each.val for each in session.pgconn.info if each.keyword == b"options"), None) or b""
