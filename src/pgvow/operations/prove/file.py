@@ -56,32 +56,20 @@ def checked_aside(
 
         def check() -> None:
             checksum, size = reading.result()
-            _compare(path, metadata, checksum, size, time.monotonic() - started, progress)
+            actual = f"{size:,} bytes, {checksum}, as {path.name}"
+            expected = (
+                f"{metadata.backup_size_bytes:,} bytes, {metadata.checksum_sha256},"
+                f" as {metadata.backup_file}"
+            )
+            if actual != expected:
+                difference = Difference(DifferenceKind.FILE, "checksum", expected, actual)
+                cause = "the file is not the one that its metadata describe"
+                raise _refuted(path, metadata, difference, cause, started, progress)
 
         try:
             yield check
         finally:
             unwanted.set()
-
-
-def _compare(
-    path: Path, metadata: Metadata, checksum: str, size: int, seconds: float, progress: Progress
-) -> None:
-    actual = f"{size:,} bytes, {checksum}, as {path.name}"
-    expected = (
-        f"{metadata.backup_size_bytes:,} bytes, {metadata.checksum_sha256},"
-        f" as {metadata.backup_file}"
-    )
-    if actual != expected:
-        difference = Difference(DifferenceKind.FILE, "checksum", expected, actual)
-        raise _refuted(
-            path,
-            metadata,
-            difference,
-            "the file is not the one that its metadata describe",
-            seconds=seconds,
-            progress=progress,
-        )
 
 
 def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfContents:
@@ -99,10 +87,7 @@ def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfConte
         difference = Difference(
             DifferenceKind.CONTENTS, "the table of contents", "readable", str(error)
         )
-        seconds = time.monotonic() - started
-        raise _refuted(
-            path, metadata, difference, str(error), seconds=seconds, progress=progress
-        ) from error
+        raise _refuted(path, metadata, difference, str(error), started, progress) from error
 
 
 def _refuted(
@@ -110,15 +95,14 @@ def _refuted(
     metadata: Metadata,
     difference: Difference,
     cause: str,
-    *,
-    seconds: float,
+    started: float,
     progress: Progress,
 ) -> VerificationFailed:
     """Record beside the file that it failed, and return the error to raise."""
     evidence = Evidence(
         level=Level.VERIFIED,
         at=now(),
-        seconds=round(seconds, 3),
+        seconds=round(time.monotonic() - started, 3),
         differences=(difference,),
         pgvow_version=__version__,
     )
