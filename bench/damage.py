@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 from demo_database import demo_database
+from pgvow.operations.verify.deep import decode_and_compare
 from recorded import recorded
 
 from pgvow.operations.demo import DATABASE
-from pgvow.operations.verify.deep import decode_and_compare
 from pgvow.progress import Silent
 
 FLIPS = 300

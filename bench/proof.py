@@ -22,7 +22,7 @@ from demo_database import demo_database
 
 from pgvow.archive import read_toc
 from pgvow.operations.prove import ProveOptions
-from pgvow.operations.prove.place import chosen_place
+from pgvow.operations.prove.server import proof_server
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,11 +89,11 @@ def restored_alone(dump: Path) -> float:
     options = ProveOptions()
     with dump.open("rb") as file:
         toc = read_toc(file)
-    with chosen_place(toc, options, pg_bin=None, environ=os.environ) as chosen:
-        server = chosen.tools.place
+    with proof_server(toc, options, pg_bin=None, environ=os.environ) as proving:
+        server = proving.tools.place
         server.create_database("restored")  # type: ignore[attr-defined]
-        program = chosen.tools.installation.program("pg_restore")
-        connection, environment = chosen.tools.reach("restored")
+        program = proving.tools.installation.program("pg_restore")
+        connection, environment = proving.tools.reach("restored")
         jobs = f"--jobs={options.workers}"
         command = [program, jobs, "--no-owner", "--no-privileges", f"--dbname={connection}", dump]
         started = time.perf_counter()

@@ -41,3 +41,20 @@ class Silent:
     def warn(self, message: str) -> None:
         """Keep the warning."""
         self.warnings.append(message)
+
+
+class KeptWarnings:
+    """Pass progress on, and keep the warnings for the result."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.warnings: list[str] = []
+
+    def update(self, step: Step) -> None:
+        """Pass on how far the work has come."""
+        self.progress.update(step)
+
+    def warn(self, message: str) -> None:
+        """Keep a warning, and pass it on."""
+        self.warnings.append(message)
+        self.progress.warn(message)

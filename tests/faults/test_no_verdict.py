@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import NoSpace, PgvowError
-from pgvow.operations.compare.schema import schema_of
+from pgvow.operations.core.schema import schema_of
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.postgres.binaries import examine
 from pgvow.postgres.pg_restore import Tools

@@ -6,9 +6,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from pgvow.operations.restore.tool import restore_failure
 
 from pgvow.errors import ConnectionFailed, NoSpace, NoVerdict, PgvowError, RestoreFailed
-from pgvow.operations.restore.tool import restore_failure
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.connection import Target
 from pgvow.postgres.pg_restore import RestoreError

@@ -15,11 +15,13 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import CannotBeProven, ConfigurationError, NoSpace
+from pgvow.operations.core.fill import open_restored
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.operations.prove import place as prove_place
-from pgvow.operations.restore.tool import open_restored
+from pgvow.operations.prove import server as proof_server
+from pgvow.postgres.binaries import Installation
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases
+from pgvow.postgres.pg_restore import TargetTools
 from pgvow.postgres.proof_databases import ProofSite
 from pgvow.postgres.proof_server import GivenServer, open_session
 from pgvow.progress import Silent
@@ -211,9 +213,10 @@ def test_time_limits_of_the_role_are_not_ours(pg18: TestServer, creator: str) ->
     assert isinstance(user, str)
     settings = {**settings_for(pg18, "postgres"), "DEV_DB_USER": user, "DEV_DB_PASSWORD": "secret"}
     target = Target(load(env="dev", environ=settings, directory=Path()).connection, {}, settings)
+    tools = TargetTools(Installation(pg18.bin, "", pg18.major), target)
     with (
         closing(open_session(GivenServer(creator), "postgres")) as proof,
-        closing(open_restored(target, "postgres")) as restored,
+        closing(open_restored(tools, "postgres")) as restored,
         Databases.connect(target, avoiding="x") as databases,
     ):
         for session in (proof, restored, databases.session):
@@ -255,7 +258,7 @@ def test_a_disk_that_is_too_small(
         def free(self) -> int:
             return free
 
-    monkeypatch.setattr(prove_place.shutil, "disk_usage", lambda _: _Usage())
+    monkeypatch.setattr(proof_server.shutil, "disk_usage", lambda _: _Usage())
 
     def prove() -> tuple[str, ...]:
         result = prove_backup(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pgvow.operations.restore import restore_backup
-from pgvow.operations.restore.run import RestoreOptions
+from pgvow.operations.restore import RestoreOptions, restore_backup
 from pgvow.progress import Silent
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pgvow.operations.restore.run import RestoreResult
+    from pgvow.operations.restore import RestoreResult
     from pgvow.progress import Progress
     from tests.support.servers import TestServer
 

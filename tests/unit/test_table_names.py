@@ -8,7 +8,7 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.model import table_key
-from pgvow.operations.table_names import TableNames, UnknownTable
+from pgvow.operations.archived_tables import TableNames, UnknownTable
 from tests.support.archives import Spec, Table, build
 
 _TABLES = (

@@ -19,8 +19,8 @@ from pgvow.archive import (
 )
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import translated
+from pgvow.operations.archived_tables import TableNames
 from pgvow.operations.show.contents import opened
-from pgvow.operations.table_names import TableNames
 from pgvow.progress import Step
 
 if TYPE_CHECKING:

@@ -13,15 +13,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgvow.archive import kinds
 from pgvow.errors import PgvowError
-from pgvow.postgres.connection import NO_TIME_LIMITS
+from pgvow.postgres.connection import NO_TIME_LIMITS, take_your_time, watch_for_our_death
 from pgvow.postgres.database_settings import options_for
 from pgvow.postgres.databases import on_database
 from pgvow.postgres.majors import IDLE_SESSION_TIMEOUT_SINCE
 from pgvow.postgres.outcomes import Meaning, meaning_of, no_verdict
 from pgvow.postgres.private_directories import temporary_files
 from pgvow.postgres.process import Tool, run_quietly
-from pgvow.postgres.proof_server import tool_connection
+from pgvow.postgres.proof_server import open_session, tool_connection
 from pgvow.postgres.restore_order import Stage
+from pgvow.postgres.restorer import AsRestorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,15 +31,14 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TocEntry
     from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.connection import Target
+    from pgvow.postgres.connection import Session, Target
     from pgvow.postgres.process import Ended
     from pgvow.postgres.proof_server import Place
     from pgvow.postgres.restore_order import Wave
+    from pgvow.postgres.restorer import Restorer
 
 _TICK = 0.1
 _ENTRY = re.compile(r"from TOC entry (\d+);")
-_COMMAND = re.compile(r"^Command was: (.+?);?\s*(?=^pg_restore: |\Z)", re.DOTALL | re.MULTILINE)
-_COPY = re.compile(r"^COPY failed for table \"(.*)\": ")
 _ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
 
 
@@ -54,6 +54,12 @@ class ToolsFor(Protocol):
 
     def with_options(self, options: str) -> ToolsFor:
         """Add settings for the server, ``-c name=value``; they win over all that is set there."""
+
+    def as_role(self, restorer: Restorer) -> ToolsFor:
+        """Connect as another role."""
+
+    def open(self, dbname: str) -> Session:
+        """Open an autocommit session in a database; raises ConnectionFailed, AccessDenied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,14 @@ class Tools:
         """Add settings for the server, ``-c name=value``; they win over all that is set there."""
         return replace(self, options=f"{self.options} {options}".strip())
 
+    def as_role(self, restorer: Restorer) -> Tools:
+        """Connect as another role."""
+        return replace(self, place=AsRestorer(self.place, restorer))
+
+    def open(self, dbname: str) -> Session:
+        """Open an autocommit session in a database; raises ConnectionFailed."""
+        return open_session(self.place, dbname)
+
 
 @dataclass(frozen=True, slots=True)
 class TargetTools:
@@ -105,10 +119,23 @@ class TargetTools:
         """Add settings for the server, ``-c name=value``; they win over all that is set there."""
         return replace(self, options=f"{self.options} {options}".strip())
 
+    def as_role(self, restorer: Restorer) -> TargetTools:
+        """Connect as another role."""
+        connection = self.target.connection
+        connection = replace(connection, user=restorer.name, password=restorer.password)
+        return replace(self, target=replace(self.target, connection=connection))
+
+    def open(self, dbname: str) -> Session:
+        """Open an autocommit session in a database; raises ConnectionFailed, AccessDenied."""
+        session = on_database(self.target, dbname).open("restore")
+        watch_for_our_death(session)
+        take_your_time(session)
+        return session
+
 
 @dataclass(frozen=True, slots=True)
 class RestoreError:
-    """The error that stopped pg_restore: the entry it was at, if it is named, and the words.
+    """The error that stopped pg_restore: its message, and the number of the entry if it has one.
 
     ``stage`` is the stage of the restore that failed, None if that is not known. ``sqlstate`` is
     the server's code, None if none is known: pg_restore prints none.
@@ -212,24 +239,12 @@ def _watched(
 def _error(ended: Ended, wave: Wave) -> RestoreError:
     entry = _ENTRY.search(ended.stderr)
     error = _ERROR.search(ended.stderr)
-    message = (error[1] if error else ended.stderr).strip()
+    complaint = (error[1] if error else ended.stderr).strip()
     return RestoreError(
-        dump_id=int(entry[1]) if entry else _entry_at(message, wave),
-        complaint=message or f"pg_restore ended with status {ended.returncode}",
+        dump_id=int(entry[1]) if entry else None,
+        complaint=complaint or f"pg_restore ended with status {ended.returncode}",
         stage=wave.stage,
     )
-
-
-def _entry_at(message: str, wave: Wave) -> int | None:
-    """Find the entry that failed: workers of a parallel restore name a statement or a table."""
-    command, table = _COMMAND.search(message), _COPY.search(message)
-    numbers = [
-        entry.dump_id
-        for entry in wave.entries
-        if (command and entry.defn.strip().startswith(command[1].strip()))
-        or (table and entry.is_table_data and entry.tag == table[1])
-    ]
-    return numbers[0] if len(numbers) == 1 else None
 
 
 @contextmanager

@@ -19,7 +19,13 @@ from pgvow.errors import CannotBeProven, ConnectionFailed, PgvowError
 from pgvow.postgres.database_settings import setting_name
 from pgvow.postgres.outcomes import Meaning, meaning_of
 from pgvow.postgres.proof_server import open_session
-from pgvow.postgres.restorer import AsRestorer, create_restorer, drop_restorer
+from pgvow.postgres.restorer import (
+    AsRestorer,
+    create_restorer,
+    current_user,
+    drop_restorer,
+    is_superuser,
+)
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
 
@@ -187,25 +193,19 @@ class ProofSite:
     def restorer(self, *, warn: Callable[[str], None]) -> Restorer | None:
         """Make a role that restores in a superuser's place, if we are one and it can log in.
 
-        One for each database. If it cannot log in, as under peer authentication, ``warn`` is
-        called. Raises psycopg.Error.
+        One for each database. If it cannot log in, ``warn`` is called. Raises psycopg.Error.
         """
-        if self.session.info.parameter_status("is_superuser") != "on":
+        if not is_superuser(self.session):
             return None
         name = f"{self._mark}_restorer_{len(self._restorers)}"
         self._restorers.append(name)
-        comment = f"pgvow: restores, made by {self._user()} for {self._mark}"
-        restorer = create_restorer(self.session, name, comment=comment)
-        try:
-            open_session(AsRestorer(self._place, restorer), self._dbname).close()
-        except (ConnectionFailed, psycopg.Error) as error:
-            warn(
-                f"checks, generated columns and functions of the backup run with the rights of"
-                f" {self._user()}, a superuser: the role made to restore in its place cannot log in"
-                f" here ({str(error).strip()}); see whose they are: pgvow show FILE --code"
-            )
-            return None
-        return restorer
+        return create_restorer(
+            self.session,
+            name,
+            comment=f"pgvow: restores, made by {current_user(self.session)} for {self._mark}",
+            log_in=lambda role: open_session(AsRestorer(self._place, role), self._dbname),
+            warn=warn,
+        )
 
     def stand_in(self, names: Iterable[str], *, superusers: Iterable[str] = ()) -> None:
         """Make the roles that are missing, so that nobody can log in as one.
@@ -236,13 +236,9 @@ class ProofSite:
 
     def _mark_role(self, name: str) -> None:
         if self._lasting:
-            text = f"pgvow: stands in, made by {self._user()} for {self._mark}"
+            text = f"pgvow: stands in, made by {current_user(self.session)} for {self._mark}"
             statement = sql.SQL("COMMENT ON ROLE {} IS {}")
             self.session.execute(statement.format(sql.Identifier(name), sql.Literal(text)))
-
-    def _user(self) -> str:
-        row = self.session.execute("SELECT current_user").fetchone()
-        return str(row[0]) if row else ""
 
     def _drop_roles(self, proofs: set[str]) -> list[str]:
         """Drop the roles that stood in for these proofs; those that another uses stay, marked."""

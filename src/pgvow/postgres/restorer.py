@@ -13,10 +13,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pgvow.errors import PgvowError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pgvow.postgres.connection import Session
     from pgvow.postgres.proof_server import Place
 
@@ -38,7 +43,49 @@ class Restorer:
     password: str = field(repr=False)
 
 
-def create_restorer(session: Session, name: str, *, comment: str) -> Restorer:
+def create_restorer(
+    session: Session,
+    name: str,
+    *,
+    comment: str,
+    log_in: Callable[[Restorer], Session],
+    warn: Callable[[str], None],
+) -> Restorer | None:
+    """Create the role and log in as it; returns None, and warns, if it cannot log in.
+
+    So it is under peer authentication. Raises psycopg.Error if the role cannot be created.
+    """
+    user = current_user(session)
+    restorer = _create(session, name, comment)
+    try:
+        log_in(restorer).close()
+    except (PgvowError, psycopg.Error) as error:
+        warn(runs_as_superuser(user, error))
+        return None
+    return restorer
+
+
+def runs_as_superuser(user: str, error: Exception) -> str:
+    """Return the warning that the code of a backup runs as a superuser, and why."""
+    return (
+        f"checks, generated columns and functions of the backup run with the rights of {user}, a"
+        " superuser: the role made to restore in its place cannot log in here"
+        f" ({str(error).strip()}); see whose they are: pgvow show FILE --code"
+    )
+
+
+def is_superuser(session: Session) -> bool:
+    """Whether a session has a superuser's rights."""
+    return session.info.parameter_status("is_superuser") == "on"
+
+
+def current_user(session: Session) -> str:
+    """Return the name of the role that a session acts as."""
+    row = session.execute("SELECT current_user").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _create(session: Session, name: str, comment: str) -> Restorer:
     """Create the role, for a week at most; raises psycopg.Error. The server sees no password."""
     password = secrets.token_urlsafe(24)
     quoted = sql.Identifier(name)

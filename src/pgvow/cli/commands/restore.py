@@ -14,7 +14,7 @@ from pgvow.cli.arguments import Parser, path
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.operations.restore.run import RestoreOptions
+    from pgvow.operations.restore import RestoreOptions
     from pgvow.settings import Settings
 
 _TEXT = """\
@@ -119,9 +119,9 @@ def restore(arguments: argparse.Namespace) -> int:
     from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
     from pgvow.cli.render.restore import restored_object, restored_text  # noqa: PLC0415
     from pgvow.errors import CannotBeProven, RestoreFailed  # noqa: PLC0415
-    from pgvow.operations.restore import restore_backup  # noqa: PLC0415
-    from pgvow.operations.restore.owners import read_owner_map  # noqa: PLC0415
-    from pgvow.operations.restore.run import RestoreOptions, default_jobs  # noqa: PLC0415
+    from pgvow.operations.core.fill import default_jobs  # noqa: PLC0415
+    from pgvow.operations.restore import RestoreOptions, restore_backup  # noqa: PLC0415
+    from pgvow.operations.restore.selection import read_owner_map  # noqa: PLC0415
 
     chosen = settings.load(
         env=arguments.env,

@@ -13,7 +13,7 @@ from pgvow.cli.render.units import duration, moment
 from pgvow.postgres.databases import dropdb
 
 if TYPE_CHECKING:
-    from pgvow.operations.restore.run import RestoreResult
+    from pgvow.operations.restore import RestoreResult
 
 
 def restored_text(result: RestoreResult) -> Text:

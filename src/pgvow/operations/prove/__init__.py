@@ -1,9 +1,9 @@
-"""Prove a backup: restore it on a server of its own, and compare what came back.
+"""Prove a backup: restore it on a server of its own, and compare the database with it.
 
-Three outcomes. *Proven*: every table's rows and fingerprint, every sequence, the large objects and
-the schema are the backup's. *Differs*: something is not, and it is told. *Cannot be proven here*
-(the error CannotBeProven): an extension, a collation or a right is not to be had, which says
-nothing of the backup.
+There are three outcomes. *Proven*: every table's rows and fingerprint, every sequence, the large
+objects and the schema are the backup's. *Differs*: something is not, and the differences are
+listed. *Cannot be proven here* (the error CannotBeProven): the server lacks an extension, a
+collation or a right, which is no evidence about the backup.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import psycopg
 from pgvow import __version__
 from pgvow.errors import AccessDenied, ConfigurationError, PgvowError, UnreadableFile
 from pgvow.model import BackupStatus, Evidence, Level, is_partial, level_reached
-from pgvow.operations.prove.evidence import translated
 from pgvow.operations.prove.file import checked_aside, contents, described, now
-from pgvow.operations.prove.place import ProveOptions, chosen_place, require_space
-from pgvow.operations.prove.run import Run, restore_and_compare
+from pgvow.operations.prove.run import ProofRequest, restore_and_compare
+from pgvow.operations.prove.server import ProveOptions, proof_server
+from pgvow.operations.prove.verdict import translated
 from pgvow.operations.verify.recording import record, record_unreadable
+from pgvow.progress import KeptWarnings
 from pgvow.store import DirectoryStore, StoredBackup, backups_in, being_read, proof_path
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.model import Backup, Metadata, Proof
-    from pgvow.operations.prove.place import Chosen
-    from pgvow.operations.prove.run import Outcome
+    from pgvow.operations.core.compare import ComparedDatabase
+    from pgvow.operations.prove.server import ProofServer
     from pgvow.progress import Progress
 
 __all__ = ["ProofResult", "ProveOptions", "newest_backup", "prove_backup"]
@@ -39,9 +40,9 @@ __all__ = ["ProofResult", "ProveOptions", "newest_backup", "prove_backup"]
 
 @dataclass(frozen=True, slots=True)
 class ProofResult:
-    """What was found out of one backup.
+    """The evidence of one proof.
 
-    ``proof`` is all that has been shown of it by now, None where that could not be written.
+    ``proof`` is the record of all checks of the backup, None if it could not be written.
     """
 
     path: Path
@@ -52,7 +53,7 @@ class ProofResult:
 
     @property
     def proven(self) -> bool:
-        """Whether what came back is what was there."""
+        """Whether the restored database is the backup's."""
         return self.evidence.passed
 
     @property
@@ -62,7 +63,7 @@ class ProofResult:
 
     @property
     def proof_path(self) -> Path:
-        """Where the proof is kept."""
+        """The path of the proof's file."""
         return proof_path(self.path)
 
 
@@ -73,29 +74,31 @@ def newest_backup(
 ) -> Path:
     """Find the newest backup in some directories that is of a whole database.
 
-    ``selection_of`` an environment is what counts as its whole. Raises ConfigurationError if there
-    is none.
+    ``selection_of`` returns the selection that counts as the whole of an environment. Raises
+    ConfigurationError if there is no such backup.
     """
-    found = [
+    backups = [
         backup
         for directory in directories
         for backup in backups_in(DirectoryStore(directory))
         if backup.status is BackupStatus.OK and environment in (None, backup.environment)
     ]
-    whole = [one for one in found if not is_partial(one.selection, selection_of(one.environment))]
+    whole = [
+        each for each in backups if not is_partial(each.selection, selection_of(each.environment))
+    ]
     if whole:
         return max(whole, key=_made_at).path
     of = f" of environment {environment}" if environment else ""
     where = ", ".join(map(str, directories))
     raise ConfigurationError(
         f"there is no backup{of} of a whole database in {where}, only of parts"
-        if found
+        if backups
         else f"there is no backup{of} in {where}",
         facts={"Directory": where},
         steps=[
             "See what there is: pgvow list",
             "Make one: pgvow backup",
-            *(["Prove a part by its name: pgvow prove FILE"] if found else []),
+            *(["Prove a part by its name: pgvow prove FILE"] if backups else []),
         ],
     )
 
@@ -113,59 +116,58 @@ def prove_backup(
     progress: Progress,
     between: Callable[[str], None] | None = None,
 ) -> ProofResult:
-    """Verify, restore and compare one backup, and write what came of it beside it.
+    """Verify, restore and compare one backup, and write the proof beside it.
 
-    ``between`` is called with the connection string of the restored database, before anything is
-    compared, which then waits for the whole restore. Differences are part of the result. Raises
-    VerificationFailed where the file is not the one its metadata describe, CannotBeProven, and what
-    a server or a tool refuses otherwise.
+    ``between`` is called with the connection string of the restored database before anything is
+    compared; the comparison then waits for the whole restore. Differences are part of the result.
+    Raises VerificationFailed if the file is not the one that its metadata describe, CannotBeProven,
+    and the errors of servers and tools.
     """
     with being_read(path):
         metadata = described(path, progress)
         try:
             toc = contents(path, metadata, progress)
-            run = Run(path, metadata, toc, options, progress, between)
-            evidence = _shown(run, pg_bin, environ)
+            report = KeptWarnings(progress)
+            request = ProofRequest(path, metadata, toc, options, report, between)
+            evidence = _shown(request, pg_bin, environ)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(path):  # and not a file on another disk
                 record_unreadable(StoredBackup.at(path), metadata, error.cause, warn=progress.warn)
             raise
-        proof = record(StoredBackup.at(path), metadata, evidence, warn=run.warn)
-    return ProofResult(path, metadata, evidence, proof, tuple(run.warnings))
+        proof = record(StoredBackup.at(path), metadata, evidence, warn=report.warn)
+    return ProofResult(path, metadata, evidence, proof, tuple(report.warnings))
 
 
-def _shown(run: Run, pg_bin: Path | None, environ: Mapping[str, str]) -> Evidence:
+def _shown(request: ProofRequest, pg_bin: Path | None, environ: Mapping[str, str]) -> Evidence:
     started = time.monotonic()
     with ExitStack() as stack:
-        check = stack.enter_context(checked_aside(run.path, run.metadata, run.progress))
-        chosen = stack.enter_context(
-            chosen_place(run.toc, run.options, pg_bin=pg_bin, environ=environ)
+        check = stack.enter_context(
+            checked_aside(request.path, request.metadata, request.report.progress)
+        )
+        server = stack.enter_context(
+            proof_server(request.toc, request.options, pg_bin=pg_bin, environ=environ)
         )
         check()
+        facts = {"Backup": str(request.path), "Server": server.description}
         try:
-            require_space(chosen, run.metadata, warn=run.warn)
-            outcome = restore_and_compare(run, chosen)
+            compared = restore_and_compare(request, server)
         except psycopg.Error as error:
-            raise translated(error, chosen).with_facts(_facts(run, chosen)) from error
+            raise translated(error, server).with_facts(facts) from error
         except PgvowError as error:
-            raise error.with_facts(_facts(run, chosen)) from None
-    return _evidence(chosen, outcome, time.monotonic() - started)
+            raise error.with_facts(facts) from None
+    return _evidence(server, compared, time.monotonic() - started)
 
 
-def _facts(run: Run, chosen: Chosen) -> dict[str, str]:
-    return {"Backup": str(run.path), "Server": chosen.description}
-
-
-def _evidence(chosen: Chosen, outcome: Outcome, seconds: float) -> Evidence:
-    compared = outcome.comparison
+def _evidence(server: ProofServer, compared: ComparedDatabase, seconds: float) -> Evidence:
+    rows = compared.comparison
     return Evidence(
         level=Level.PROVEN,
         at=now(),
         seconds=round(seconds, 3),
-        tables=compared.tables if compared else 0,
-        rows=compared.rows if compared else 0,
-        differences=outcome.differences,
-        server_version=chosen.version,
-        restore_seconds=round(outcome.restore_seconds, 3),
+        tables=rows.tables if rows else 0,
+        rows=rows.rows if rows else 0,
+        differences=compared.differences,
+        server_version=server.version,
+        restore_seconds=round(compared.filled.seconds, 3),
         pgvow_version=__version__,
     )

@@ -1,4 +1,4 @@
-"""The dump that is proven: the one its metadata describe, or there is nothing to prove."""
+"""Check that the dump to prove is the one that its metadata describe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def described(path: Path, progress: Progress) -> Metadata:
-    """Read the metadata of a dump; raises VerificationFailed without a dump or metadata."""
+    """Read the metadata of a dump; raises VerificationFailed if either is missing."""
     try:
         size_of(path)
     except FileNotFoundError:
@@ -48,8 +48,9 @@ def checked_aside(
 ) -> Iterator[Callable[[], None]]:
     """Take the file's checksum in a thread while the block does something else.
 
-    Gives a function that waits for it, and raises VerificationFailed where the file is not the one
-    that was written. Leaving the block ends the reading. ``progress`` is the thread's meanwhile.
+    Yields a function that waits for it, and raises VerificationFailed if the file is not the one
+    that was written. Leaving the block ends the reading. Until the function returns, only the
+    thread uses ``progress``.
     """
     unwanted = Event()
     started = time.monotonic()
@@ -60,7 +61,15 @@ def checked_aside(
 
         def check() -> None:
             checksum, size = reading.result()
-            _compare(path, metadata, checksum, size, time.monotonic() - started, progress)
+            actual = f"{size:,} bytes, {checksum}, as {path.name}"
+            expected = (
+                f"{metadata.backup_size_bytes:,} bytes, {metadata.checksum_sha256},"
+                f" as {metadata.backup_file}"
+            )
+            if actual != expected:
+                difference = Difference(DifferenceKind.FILE, "checksum", expected, actual)
+                cause = "the file is not the one that its metadata describe"
+                raise _refuted(path, metadata, difference, cause, started, progress)
 
         try:
             yield check
@@ -68,28 +77,8 @@ def checked_aside(
             unwanted.set()
 
 
-def _compare(
-    path: Path, metadata: Metadata, checksum: str, size: int, seconds: float, progress: Progress
-) -> None:
-    found = f"{size:,} bytes, {checksum}, as {path.name}"
-    expected = (
-        f"{metadata.backup_size_bytes:,} bytes, {metadata.checksum_sha256},"
-        f" as {metadata.backup_file}"
-    )
-    if found != expected:
-        difference = Difference(DifferenceKind.FILE, "checksum", expected, found)
-        raise _refuted(
-            path,
-            metadata,
-            difference,
-            "the file is not the one that its metadata describe",
-            seconds=seconds,
-            progress=progress,
-        )
-
-
 def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfContents:
-    """Read the table of contents; raises VerificationFailed where it is damaged.
+    """Read the table of contents; raises VerificationFailed if it is damaged.
 
     Raises ArchiveTooNew if only a newer pgvow reads it; nothing is recorded then.
     """
@@ -98,15 +87,12 @@ def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfConte
         with open_finished(path) as file:
             return read_toc(file)
     except ArchiveTooNew:
-        raise  # nothing is shown of the file by our not being able to read it
+        raise  # that we cannot read it is no evidence about the file
     except ArchiveError as error:
         difference = Difference(
             DifferenceKind.CONTENTS, "the table of contents", "readable", str(error)
         )
-        seconds = time.monotonic() - started
-        raise _refuted(
-            path, metadata, difference, str(error), seconds=seconds, progress=progress
-        ) from error
+        raise _refuted(path, metadata, difference, str(error), started, progress) from error
 
 
 def _refuted(
@@ -114,15 +100,14 @@ def _refuted(
     metadata: Metadata,
     difference: Difference,
     cause: str,
-    *,
-    seconds: float,
+    started: float,
     progress: Progress,
 ) -> VerificationFailed:
-    """Keep beside the file that it failed, and return the error to raise."""
+    """Record beside the file that it failed, and return the error to raise."""
     evidence = Evidence(
         level=Level.VERIFIED,
         at=now(),
-        seconds=round(seconds, 3),
+        seconds=round(time.monotonic() - started, 3),
         differences=(difference,),
         pgvow_version=__version__,
     )
@@ -135,5 +120,5 @@ def _refuted(
 
 
 def now() -> datetime:
-    """The moment, to the second, as records have it."""
+    """Return the time to the second, as records have it."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -1,11 +1,11 @@
-"""Restore a backup on a server, and compare what came back: tables, sequences, schema."""
+"""Restore a backup on a server of a proof, and compare it: tables, sequences, schema."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,18 +13,21 @@ import psycopg
 
 from pgvow.archive import database_locale, roles_named, superusers_named
 from pgvow.errors import CannotBeProven
-from pgvow.operations.compare.database import compare_database
-from pgvow.operations.compare.filling import Filling, Helper
-from pgvow.operations.compare.schema import compare_schemas, schema_of
-from pgvow.operations.prove.evidence import with_evidence
-from pgvow.operations.prove.obstacles import refuse_missing_extensions, restore_difference
+from pgvow.operations.core.compare import ComparedDatabase, compare_database
+from pgvow.operations.core.fill import CheckedBackup, FailedEntry, FilledDatabase, Filling, Helper
+from pgvow.operations.core.schema import compare_schemas, schema_of
+from pgvow.operations.prove.server import require_space
+from pgvow.operations.prove.verdict import (
+    refuse_missing_extensions,
+    restore_difference,
+    with_evidence,
+)
 from pgvow.postgres.database_settings import settings_for_restore
 from pgvow.postgres.majors import LOGIN_TRIGGERS_SINCE
-from pgvow.postgres.pg_restore import Manner, RestoreError, Tools, fails_harmlessly
+from pgvow.postgres.pg_restore import Manner, Tools, fails_harmlessly
 from pgvow.postgres.proof_databases import ProofSite
-from pgvow.postgres.proof_server import open_session
 from pgvow.postgres.restore_order import event_triggers
-from pgvow.postgres.restorer import AsRestorer
+from pgvow.postgres.restorer import is_superuser
 from pgvow.postgres.sql import query
 from pgvow.progress import Step
 
@@ -35,112 +38,93 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Difference, Metadata
-    from pgvow.operations.compare.database import Comparison
-    from pgvow.operations.prove.place import Chosen, ProveOptions
+    from pgvow.operations.core.compare import Comparison
+    from pgvow.operations.prove.server import ProofServer, ProveOptions
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.proof_server import Place
-    from pgvow.postgres.restorer import Restorer
-    from pgvow.progress import Progress
+    from pgvow.progress import KeptWarnings, Progress
+
+_Failures = tuple[FailedEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One proof under way."""
+class ProofRequest:
+    """The backup to prove, and how; ``between`` is ``prove_backup``'s."""
 
     path: Path
     metadata: Metadata
     toc: TableOfContents
     options: ProveOptions
-    progress: Progress
+    report: KeptWarnings
     between: Callable[[str], None] | None
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, message: str) -> None:
-        """Keep a warning for the result, and tell it now."""
-        self.warnings.append(message)
-        self.progress.warn(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a restore and its comparison came to; ``comparison`` is None where it did not end."""
-
-    differences: tuple[Difference, ...]
-    comparison: Comparison | None
-    restore_seconds: float
-
-
-def restore_and_compare(run: Run, chosen: Chosen) -> Outcome:
-    """Restore into databases made for it; differences, and a refusal of the server's, are results.
+def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedDatabase:
+    """Restore into databases made for it; differences, and a refusal of the server, are results.
 
     Raises CannotBeProven, NoSpace, RestoreFailed, PgvowError and psycopg.Error.
     """
+    toc, warn = request.toc, request.report.warn
+    require_space(server, request.metadata, warn=warn)
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(chosen.tools.place, chosen.database))
-        site = ProofSite(session, chosen.tools.place, lasting=not chosen.is_throwaway)
+        session = stack.enter_context(server.tools.open(server.database))
+        site = ProofSite(session, server.tools.place, lasting=not server.is_throwaway)
         stack.enter_context(site)
         if cleared := site.clear_abandoned():
-            run.warn(f"cleared away what a proof left that was killed: {', '.join(cleared)}")
-        refuse_missing_extensions(session, run.toc)
-        superusers = superusers_named(run.toc) if chosen.is_throwaway else ()
-        lacking = site.find_locale(encoding=run.toc.encoding, locale=database_locale(run.toc))
+            warn(f"cleared away what a proof left that was killed: {', '.join(cleared)}")
+        refuse_missing_extensions(session, toc)
+        superusers = superusers_named(toc) if server.is_throwaway else ()
+        lacking = site.find_locale(encoding=toc.encoding, locale=database_locale(toc))
         if lacking:
-            run.warn(f"the source's collation is not to be had here, proving with C: {lacking}")
-        site.stand_in(roles_named(run.toc), superusers=superusers)
-        helpers = _helpers(site, chosen.tools, run.warn)
-        entries = _wanted(run.toc, session)
+            warn(f"the source's collation is not to be had here, proving with C: {lacking}")
+        site.stand_in(roles_named(toc), superusers=superusers)
+        helpers = _helpers(site, server.tools, warn)
+        entries = _entries(toc, session)
         make = partial(
-            site.database,
-            encoding=run.toc.encoding,
-            settings=settings_for_restore(run.toc.entries),
+            site.database, encoding=toc.encoding, settings=settings_for_restore(toc.entries)
         )
         restored = make()
         for name, complaint in site.refused_settings.items():
-            run.warn(f"the database's own setting {name} is not to be had here: {complaint}")
-        chosen = replace(chosen, tools=_undisturbed(chosen.tools, entries, session))
-        proving = _Proving(run, chosen, entries, lacking, site, helpers)
-        if chosen.is_throwaway:
+            warn(f"the database's own setting {name} is not to be had here: {complaint}")
+        tools = _undisturbed(server.tools, entries, session)
+        backup = CheckedBackup(request.path, request.metadata, toc, entries, tools)
+        proving = _Proving(request, server, backup, lacking, site, helpers)
+        if server.is_throwaway:
             return proving.run(restored, make)
-        # What an interruption has to drop is there, or is not: nothing is being made.
+        # Not beside the restore: an interruption has to know all databases that it must drop.
         reference = make()
         return proving.run(restored, lambda: reference)
 
 
-def _wanted(toc: TableOfContents, session: Session) -> tuple[TocEntry, ...]:
-    """Return what is restored: all but what is known to fail, and harmless where it does."""
-    above = session.info.parameter_status("is_superuser") == "on"
-    return tuple(one for one in toc.entries if not fails_harmlessly(one, superuser=above))
+def _entries(toc: TableOfContents, session: Session) -> tuple[TocEntry, ...]:
+    """Return the entries to restore: all but those that are known to fail harmlessly."""
+    superuser = is_superuser(session)
+    return tuple(entry for entry in toc.entries if not fails_harmlessly(entry, superuser=superuser))
 
 
 def _helpers(
     site: ProofSite, tools: Tools, warn: Callable[[str], None]
 ) -> tuple[Helper | None, Helper | None]:
     """Make the roles that restore in a superuser's place, one a database, if there can be any."""
-
-    def helper(restorer: Restorer) -> Helper:
-        return Helper(restorer.name, replace(tools, place=AsRestorer(tools.place, restorer)))
-
-    restored = site.restorer(warn=warn)
-    reference = site.restorer(warn=warn) if restored else None
-    return (helper(restored) if restored else None, helper(reference) if reference else None)
+    restored = Helper.of(site.restorer(warn=warn), tools)
+    return restored, Helper.of(site.restorer(warn=warn), tools) if restored else None
 
 
 def _undisturbed(tools: Tools, entries: Sequence[TocEntry], session: Session) -> Tools:
-    """Keep event triggers from acting on our own sessions, where there are some that could.
+    """Switch off event triggers for the tools that connect, if the backup has any.
 
-    Only from 17 on they act on those who connect, and can be switched off, by a superuser.
+    Only from 17 on they act on those who connect, and a superuser can switch them off.
     """
-    above = session.info.parameter_status("is_superuser") == "on"
-    if above and tools.installation.major >= LOGIN_TRIGGERS_SINCE and event_triggers(entries):
+    can_be_off = tools.installation.major >= LOGIN_TRIGGERS_SINCE and is_superuser(session)
+    if can_be_off and event_triggers(entries):
         return replace(tools, options="-c event_triggers=off")
     return tools
 
 
 @contextmanager
 def _aside() -> Iterator[ThreadPoolExecutor]:
-    """Provide threads for what can be done meanwhile.
+    """Provide threads for work beside the restore.
 
-    Where the block fails nobody waits for it: it ends with the databases it works on.
+    If the block fails they are not waited for: they end with the databases that they work on.
     """
     pool = ThreadPoolExecutor(3, thread_name_prefix="meanwhile")
     try:
@@ -151,124 +135,118 @@ def _aside() -> Iterator[ThreadPoolExecutor]:
     pool.shutdown()
 
 
-@contextmanager
-def _inside(place: Place, dbname: str) -> Iterator[Session]:
-    """Open a session in a database, as whoever proves; the backup's operators are not in sight."""
-    with open_session(place, dbname) as session:
-        session.execute("SET client_encoding TO UTF8")
-        session.execute("SET search_path TO ''")
-        yield session
-
-
-def _do_nothing() -> None:
-    """Go on when rows are there."""
-
-
 @dataclass(slots=True)
 class _InTurn:
-    """The progress of a comparison, told only when the restore beside it has ended."""
+    """The progress of a comparison, passed on only when the restore beside it has ended."""
 
     progress: Progress
     is_its_turn: bool = False
 
     def update(self, step: Step) -> None:
-        """Tell how far the work has come."""
+        """Pass on how far the work has come."""
         if self.is_its_turn:
             self.progress.update(step)
 
     def warn(self, message: str) -> None:
-        """Tell a warning."""
+        """Pass on a warning."""
         self.progress.warn(message)
 
 
-@dataclass(slots=True)
-class _Comparing:
-    """A comparison beside the restore."""
+@dataclass(frozen=True, slots=True)
+class _RunningComparison:
+    """A comparison of rows beside the restore."""
 
     progress: _InTurn
-    result: Future[Comparison]
+    comparison: Future[Comparison]
 
-    def ended(self) -> Comparison:
-        """Wait for its end, and let it tell how far it is meanwhile; raises what it raised."""
+    def result(self) -> Comparison:
+        """Wait for its end while its progress is passed on; raises its error."""
         self.progress.is_its_turn = True
-        return self.result.result()
+        return self.comparison.result()
 
 
 @dataclass(frozen=True, slots=True)
 class _Proving:
     """The restore of one backup into two databases: all of it, and its schema for reference."""
 
-    proof: Run
-    chosen: Chosen
-    entries: tuple[TocEntry, ...]
+    request: ProofRequest
+    server: ProofServer
+    backup: CheckedBackup
     lacking: str | None
     site: ProofSite
     helpers: tuple[Helper | None, Helper | None]
 
-    @property
-    def tools(self) -> Tools:
-        """The programs for the server."""
-        return self.chosen.tools
-
-    def run(self, restored: str, make_reference: Callable[[], str]) -> Outcome:
+    def run(self, restored: str, make_reference: Callable[[], str]) -> ComparedDatabase:
         """Restore both at once; compare rows while indexes are built, then the schema."""
         with _aside() as aside:
-            expected = aside.submit(self._reference, make_reference)
-            comparing: list[_Comparing] = []
+            reference = aside.submit(self._reference, make_reference)
+            running: list[_RunningComparison] = []
 
             def compare() -> None:
-                comparing.append(self._begin_to_compare(aside, restored))
+                running.append(self._begin_to_compare(aside, restored))
 
-            between = self.proof.between
-            started = time.monotonic()
-            error = self._restore(restored, compare if between is None else None)
-            seconds = time.monotonic() - started
-            if error is not None:
-                return self._not_restored(error, restored, seconds, comparing)
+            between = self.request.between
+            filled = self._fill(restored, compare if between is None else lambda: None)
+            if filled.failures:
+                return self._not_restored(filled, running)
             if between is not None:
-                between(self.tools.place.conninfo(restored))
+                between(self.server.tools.place.conninfo(restored))
                 compare()
-            found = aside.submit(schema_of, self.tools, restored)
-            comparison = comparing[0].ended()
-            self.proof.progress.update(Step("comparing schemas"))
-            schema = expected.result()
-            if isinstance(schema, RestoreError):
-                return self._refused(schema, self.site.databases[-1], seconds)
-            changed = compare_schemas(found.result(), schema, self.entries)
-            return Outcome((*comparison.differences, *changed), comparison, seconds)
+            schema = aside.submit(schema_of, self.backup.tools, restored)
+            comparison = running[0].result()
+            self.request.report.update(Step("comparing schemas"))
+            expected = reference.result()
+            if isinstance(expected, tuple):
+                differences = self._refused(expected, self.site.databases[-1])
+                return ComparedDatabase(filled, None, differences)
+            changed = compare_schemas(schema.result(), expected, self.backup.entries)
+            return ComparedDatabase(filled, comparison, (*comparison.differences, *changed))
+
+    def _fill(self, dbname: str, after_rows: Callable[[], None]) -> FilledDatabase:
+        started = time.monotonic()
+
+        def tick() -> None:
+            taken = f"{time.monotonic() - started:.0f} s"
+            self.request.report.update(Step("restoring", detail=taken))
+
+        manner = Manner(jobs=self.request.options.workers, tick=tick)
+        filling = Filling(self.backup, dbname, manner, self.helpers[0])
+        failures = filling.run(after_rows) or _finish(filling)
+        return FilledDatabase(filling, failures, time.monotonic() - started)
+
+    def _reference(self, make: Callable[[], str]) -> TableOfContents | _Failures:
+        """Restore the schema alone and read it back; returns the failures instead if any."""
+        dbname = make()
+        filling = Filling(self.backup, dbname, Manner(schema_only=True), self.helpers[1])
+        return filling.run() or _finish(filling) or schema_of(self.backup.tools, dbname)
 
     def _not_restored(
-        self, error: RestoreError, dbname: str, seconds: float, comparing: Sequence[_Comparing]
-    ) -> Outcome:
+        self, filled: FilledDatabase, running: Sequence[_RunningComparison]
+    ) -> ComparedDatabase:
         """Judge a restore that failed; the rows are compared all the same if all of them came.
 
-        Raises what ``restore_difference`` raises if the failure is no evidence.
+        Raises the errors of ``restore_difference`` if a failure is no evidence.
         """
+        dbname = filled.filling.dbname
         try:
-            outcome = self._refused(error, dbname, seconds)
-            if not comparing:
-                return outcome
-            comparison = comparing[0].ended()
+            differences = self._refused(filled.failures, dbname)
+            if not running:
+                return ComparedDatabase(filled, None, differences)
+            comparison = running[0].result()
         except BaseException:
             self._stop_comparing(dbname)
             raise
-        differences = (*outcome.differences, *comparison.differences)
-        return replace(outcome, differences=differences, comparison=comparison)
+        return ComparedDatabase(filled, comparison, (*differences, *comparison.differences))
 
-    def _refused(self, error: RestoreError, dbname: str, seconds: float) -> Outcome:
-        error = with_evidence(
-            error,
-            chosen=self.chosen,
-            witness=self.site.session,
-            dbname=dbname,
-            dump=self.proof.path,
-            toc=self.proof.toc,
+    def _refused(self, failures: _Failures, dbname: str) -> tuple[Difference, ...]:
+        return tuple(self._difference(failed, dbname) for failed in failures)
+
+    def _difference(self, failed: FailedEntry, dbname: str) -> Difference:
+        failed = with_evidence(
+            failed, self.backup, server=self.server, witness=self.site.session, dbname=dbname
         )
         difference = restore_difference(
-            error,
-            self.proof.toc,
-            lacking=self.lacking,
-            selection=self.proof.metadata.selection,
+            failed, lacking=self.lacking, selection=self.backup.metadata.selection
         )
         if refused := self.site.refused_settings:
             raise CannotBeProven(
@@ -277,69 +255,43 @@ class _Proving:
                 facts={"Object": difference.name},
                 steps=["Prove it where a superuser may set them: pgvow prove FILE --on DSN"],
             )
-        return Outcome((difference,), None, seconds)
+        return difference
 
     def _stop_comparing(self, dbname: str) -> None:
-        """End the sessions of a comparison that nobody wants any more, and it with them."""
+        """End the sessions of a comparison whose result is not needed, and it with them."""
         with suppress(psycopg.Error):
             self.site.session.execute(query("terminate_sessions"), {"name": dbname})
 
-    def _restore(
-        self, dbname: str, when_rows_are_there: Callable[[], None] | None
-    ) -> RestoreError | None:
-        started = time.monotonic()
-
-        def tick() -> None:
-            taken = f"{time.monotonic() - started:.0f} s"
-            self.proof.progress.update(Step("restoring", detail=taken))
-
-        manner = Manner(jobs=self.proof.options.workers, tick=tick)
-        filling = self._filling(dbname, manner, self.helpers[0])
-        return filling.run(when_rows_are_there or _do_nothing) or filling.finish()
-
-    def _filling(self, dbname: str, manner: Manner, helper: Helper | None) -> Filling:
-        return Filling(
-            dump=self.proof.path,
-            dbname=dbname,
-            toc=self.proof.toc,
-            entries=self.entries,
-            tools=self.tools,
-            session=partial(_inside, self.tools.place, dbname),
-            manner=manner,
-            helper=helper,
-        )
-
-    def _reference(self, make: Callable[[], str]) -> TableOfContents | RestoreError:
-        """Restore the schema alone, and read it back."""
-        dbname = make()
-        filling = self._filling(dbname, Manner(schema_only=True), self.helpers[1])
-        error = filling.run() or filling.finish()
-        return error or schema_of(self.tools, dbname)
-
-    def _begin_to_compare(self, aside: ThreadPoolExecutor, dbname: str) -> _Comparing:
+    def _begin_to_compare(self, aside: ThreadPoolExecutor, dbname: str) -> _RunningComparison:
         """Open sessions, one for each worker, and compare by them in a thread, which closes them.
 
-        They are opened here: where the comparison is stopped, all of them are there.
+        They are opened here, so that all of them exist if the comparison is stopped.
         """
         with ExitStack() as stack:
             sessions = [
-                stack.enter_context(closing(open_session(self.tools.place, dbname)))
-                for _ in range(self.proof.options.workers)
+                stack.enter_context(closing(self.backup.tools.open(dbname)))
+                for _ in range(self.request.options.workers)
             ]
-            progress = _InTurn(self.proof.progress)
-            result = aside.submit(self._compare, sessions, progress, stack.pop_all())
-        return _Comparing(progress, result)
+            progress = _InTurn(self.request.report)
+            comparison = aside.submit(self._compare, sessions, progress, stack.pop_all())
+        return _RunningComparison(progress, comparison)
 
     def _compare(
         self, sessions: Sequence[Session], progress: Progress, opened: ExitStack
     ) -> Comparison:
-        first, *more = sessions
+        first, *others = sessions
         with opened:
             return compare_database(
                 first,
-                self.proof.metadata,
-                self.proof.path,
+                self.backup.metadata,
+                self.backup.dump,
                 progress=progress,
-                more=more,
-                make_pipe=self.chosen.make_pipe,
+                others=others,
+                make_pipe=self.server.make_pipe,
             )
+
+
+def _finish(filling: Filling) -> _Failures:
+    """Take everything from the helper, then make the event triggers, which would act on that."""
+    filling.release()
+    return filling.event_triggers()

@@ -1,60 +1,134 @@
-"""Restore one backup: verify, make a database, fill it, compare it, and only then name it."""
+"""Restore one backup: verify it, fill a database of another name, compare it, and rename it.
+
+``RestorePlan`` → ``FilledDatabase`` → ``ComparedDatabase`` → ``NamedDatabase``: each stage is
+frozen, and made of the one before.
+"""
 
 from __future__ import annotations
 
 import time
-import traceback
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from pgvow.archive import kinds
 from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
-from pgvow.model import LargeObjectFacts, TocFacts
-from pgvow.operations.compare.database import compare_database
-from pgvow.operations.compare.filling import Filling, Helper
-from pgvow.operations.recorded_tables import with_tables
+from pgvow.operations.archived_tables import with_tables
+from pgvow.operations.core.compare import ComparedDatabase, compare_database
+from pgvow.operations.core.expected import only_of
+from pgvow.operations.core.fill import (
+    FilledDatabase,
+    Filling,
+    Helper,
+    default_jobs,
+    open_restored,
+)
 from pgvow.operations.restore.checks import (
-    claim_name,
-    prepared,
+    planned,
     require_confirmation,
     require_name,
-    require_roles,
     require_tablespaces,
     require_whole,
     verified,
+    with_known_roles,
 )
-from pgvow.operations.restore.database import analyze, apply_definition, apply_left_out
-from pgvow.operations.restore.globals import restore_globals
+from pgvow.operations.restore.database import (
+    analyze,
+    apply_definition,
+    apply_left_out,
+    dropped_on_failure,
+    restoring_role,
+)
+from pgvow.operations.restore.failure import restore_failure
+from pgvow.operations.restore.globals import restored_globals
 from pgvow.operations.restore.progress import RowsWatch
-from pgvow.operations.restore.restorer import as_restorer, restorer_for
-from pgvow.operations.restore.run import RestoreResult
-from pgvow.operations.restore.swap import Names, put_in_place, set_aside
-from pgvow.operations.restore.tool import open_restored, restore_failure
+from pgvow.operations.restore.swap import put_in_place, set_aside
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
 from pgvow.postgres.outcomes import end_of_session
-from pgvow.postgres.pg_restore import Manner, TargetTools
-from pgvow.postgres.restore_order import Stage, event_triggers, has_statistics
+from pgvow.postgres.pg_restore import Manner
+from pgvow.postgres.restore_order import event_triggers, has_statistics
 from pgvow.postgres.statements import quoted
-from pgvow.progress import Step
+from pgvow.progress import KeptWarnings, Step
 from pgvow.store import being_read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pgvow.model import Difference, Metadata
-    from pgvow.operations.restore.run import RestoreOptions, Run
+    from pgvow.operations.core.compare import Comparison
+    from pgvow.operations.core.fill import FailedEntry
+    from pgvow.operations.restore.checks import RestorePlan
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.pg_restore import RestoreError
+    from pgvow.postgres.databases import ConnectedSession
+    from pgvow.postgres.server import ServerFacts
     from pgvow.progress import Progress
     from pgvow.settings import Settings
 
 _DIFFERENCES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """The file, the database to make, and how.
+
+    ``owner_map`` maps roles of the archive to those that take their place. ``no_tablespaces`` puts
+    everything into the server's default one. ``confirmed``: the user knows that ``swap`` replaces
+    a production database.
+    """
+
+    file: Path
+    database: str
+    jobs: int = field(default_factory=default_jobs)
+    tables: tuple[str, ...] = ()
+    schema_only: bool = False
+    no_owner: bool = False
+    owner_map: Mapping[str, str] = field(default_factory=dict)
+    with_globals: bool = False
+    no_tablespaces: bool = False
+    swap: bool = False
+    terminate: bool = False
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """A finished restore.
+
+    ``comparison`` is None if this server lacks a setting that makes rows comparable, and
+    ``not_compared`` is the reason. ``kept_as`` is the new name of the database that was swapped
+    out, None if there was none; ``sessions`` were connected to it, and ``ended`` of them were ended
+    for the swap.
+    """
+
+    file: Path
+    database: str
+    metadata: Metadata
+    server: ServerFacts
+    pg_restore: str
+    entries: int
+    comparison: Comparison | None
+    not_compared: str | None
+    kept_as: str | None
+    sessions: tuple[ConnectedSession, ...]
+    ended: int
+    restore_seconds: float
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDatabase:
+    """The last stage: a compared database under its final name.
+
+    ``kept_as`` is the name of the one that it replaced; ``ended`` counts the sessions that were
+    ended for that.
+    """
+
+    compared: ComparedDatabase
+    kept_as: str | None
+    ended: int
 
 
 def restore_backup(
@@ -66,8 +140,8 @@ def restore_backup(
 ) -> RestoreResult:
     """Restore a backup into a database that does not exist, or with ``swap`` in place of one.
 
-    Raises the errors of ``pgvow.errors``; whatever it raises, no half-made database is left, and
-    none that was there has been touched.
+    Raises the errors of ``pgvow.errors``. After any of them no half-made database is left, and no
+    existing one has been touched.
     """
     started = time.monotonic()
     require_name(options)
@@ -87,158 +161,95 @@ def _restore(
     metadata = verified(settings, options, environ, progress)
     target = Target(settings.connection, settings.libpq_variables, environ)
     with Databases.connect(target, avoiding=options.database) as databases:
-        run = prepared(settings, options, environ, progress, databases, metadata)
-        claim_name(run)
-        names = Names.free(databases, options.database, datetime.now(UTC))
-        with _roles_told(run):
-            if options.with_globals:
-                restore_globals(run)
-            require_roles(run)
-            require_tablespaces(run)
-            with restorer_for(run, names), _dropped_on_failure(run, names):
-                seconds = _fill(run, names)
-                _compare(run, names)
-                ended = _publish(run, names)
+        report = KeptWarnings(progress)
+        plan = planned(settings, options, environ, report, databases, metadata)
+        with restored_globals(plan):
+            plan = with_known_roles(plan)
+            require_tablespaces(plan)
+            with restoring_role(plan) as restorer, dropped_on_failure(plan):
+                filled = _fill(plan, Helper.of(restorer, plan.tools))
+                compared = _compare(plan, filled)
+                named = _name(plan, compared)
         return RestoreResult(
             file=options.file,
             database=options.database,
             metadata=metadata,
-            server=run.server,
-            pg_restore=run.installation.version,
-            entries=len(run.selection.entries),
-            comparison=run.comparison,
-            not_compared=run.not_compared,
-            kept_as=names.before if run.replaces else None,
-            sessions=run.sessions,
-            ended=ended,
-            restore_seconds=seconds,
+            server=plan.server,
+            pg_restore=plan.tools.installation.version,
+            entries=len(plan.backup.entries),
+            comparison=compared.comparison,
+            not_compared=compared.not_compared,
+            kept_as=named.kept_as,
+            sessions=plan.replaced or (),
+            ended=named.ended,
+            restore_seconds=filled.seconds,
             seconds=time.monotonic() - started,
-            warnings=tuple(run.warnings),
+            warnings=tuple(report.warnings),
         )
 
 
-@contextmanager
-def _dropped_on_failure(run: Run, names: Names) -> Iterator[None]:
-    """Drop the temporary database however the work fails; one that has its name is not it."""
-    try:
-        yield
-    except BaseException as error:
-        # Interrupted while it connected, a half-open connection lives on in the frames of error:
-        # its server process is deaf until it times out, and DROP DATABASE waits for every process.
-        traceback.clear_frames(error.__traceback__)
-        run.databases.session.close()  # it may be in the middle of anything
-        left = _drop(run.target, names)
-        if left is not None and isinstance(error, PgvowError):
-            text = f"{names.temporary}, which could not be dropped: {left}"
-            error.with_facts({"Left behind": text})
-        raise
-
-
-@contextmanager
-def _roles_told(run: Run) -> Iterator[None]:
-    """Say which roles a failed restore leaves: others may have begun to use them."""
-    try:
-        yield
-    except PgvowError as error:
-        if run.made_roles:
-            error.with_facts({"Created roles": f"{', '.join(run.made_roles)} (they stay)"})
-        raise
-
-
-def _drop(target: Target, names: Names) -> str | None:
-    """Drop the temporary database in a session of its own; returns what was in the way."""
-    try:
-        with Databases.connect(target, avoiding=names.final) as databases:
-            databases.drop(names.temporary)
-    except PgvowError as error:
-        return error.cause
-    return None
-
-
-def _fill(run: Run, names: Names) -> float:
-    """Make the database and restore into it; returns how many seconds that took."""
+def _fill(plan: RestorePlan, helper: Helper | None) -> FilledDatabase:
+    """Make the database and restore into it all but the event triggers."""
     started = time.monotonic()
-    run.update(Step("creating"))
-    name, no_owner = names.temporary, run.options.no_owner
-    run.databases.create(name, run.definition.create)
-    run.update(Step("created"))
-    run.databases.say(name, names.comment)
-    with open_restored(run.target, name) as session, refused(run.target):
-        apply_definition(session, run.definition, name, no_owner=no_owner, keep=False)
-    _run_pg_restore(run, name)
-    with open_restored(run.target, name) as session:
-        apply_left_out(
-            session, run.selection.left_out, target=run.target, no_owner=no_owner, warn=run.warn
-        )
-        if run.options.schema_only or not has_statistics(run.selection.entries):
-            run.update(Step("analyzing"))
-            analyze(session, run.warn)
-    # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
-    _succeed(run, _filling(run, name).finish())
-    return time.monotonic() - started
+    options, name, report = plan.options, plan.names.temporary, plan.report
+    report.update(Step("creating"))
+    plan.databases.create(name, plan.definition.create)
+    report.update(Step("created"))
+    plan.databases.say(name, plan.names.comment)
+    with refused(plan.target):
+        with open_restored(plan.tools, name) as session:
+            apply_definition(session, plan.definition, name, no_owner=options.no_owner, keep=False)
+        filling = _filling(plan, helper)
+        _run_watched(plan, filling)
+        with open_restored(plan.tools, name) as session:
+            apply_left_out(
+                session,
+                plan.left_out,
+                target=plan.target,
+                no_owner=options.no_owner,
+                warn=report.warn,
+            )
+            if options.schema_only or not has_statistics(plan.backup.entries):
+                report.update(Step("analyzing"))
+                analyze(session, report.warn)
+        # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
+        filling.release()
+    return FilledDatabase(filling, (), time.monotonic() - started)
 
 
-def _run_pg_restore(run: Run, name: str) -> None:
-    options = run.options
-    with open_restored(run.target, name) as session:
-        filling = _filling(run, name)
+def _filling(plan: RestorePlan, helper: Helper | None) -> Filling:
+    options = plan.options
+    manner = Manner(
+        jobs=options.jobs,
+        schema_only=options.schema_only,
+        no_owner=options.no_owner,
+        tablespaces=not options.no_tablespaces,
+        warn=plan.report.progress.warn,
+    )
+    return Filling(plan.backup, plan.names.temporary, manner, helper)
+
+
+def _run_watched(plan: RestorePlan, filling: Filling) -> None:
+    """Fill the database while its progress is read by a session of its own."""
+    with open_restored(plan.tools, filling.dbname) as session:
         watch = RowsWatch(
             session,
-            _expected(run),
-            filling.entries,
-            one_by_one=options.jobs == 1,
-            progress=run.progress,
+            _expected(plan),
+            plan.backup.entries,
+            one_by_one=plan.options.jobs == 1,
+            progress=plan.report,
         )
-        filling = replace(filling, manner=replace(filling.manner, tick=watch.look))
-        _succeed(run, filling.run(), session)
+        failures = replace(filling, manner=replace(filling.manner, tick=watch.look)).run()
+        _succeed(plan, failures, session)
 
 
-def _filling(run: Run, name: str) -> Filling:
-    """Prepare to fill the database with all but the event triggers."""
-    options = run.options
-    later = {entry.dump_id for entry in event_triggers(run.selection.entries)}
-    return Filling(
-        dump=options.file,
-        dbname=name,
-        toc=run.toc,
-        entries=tuple(one for one in run.selection.entries if one.dump_id not in later),
-        tools=TargetTools(run.installation, run.target),
-        session=partial(_session, run, name),
-        manner=Manner(
-            jobs=options.jobs,
-            schema_only=options.schema_only,
-            no_owner=options.no_owner,
-            tablespaces=not options.no_tablespaces,
-            warn=run.progress.warn,
-        ),
-        helper=_helper(run),
-        owners_later=bool(options.owner_map),
-    )
-
-
-def _helper(run: Run) -> Helper | None:
-    if run.restorer is None:
-        return None
-    target = as_restorer(run.target, run.restorer)
-    return Helper(run.restorer.name, TargetTools(run.installation, target))
-
-
-@contextmanager
-def _session(run: Run, name: str) -> Iterator[Session]:
-    with open_restored(run.target, name) as session, refused(run.target):
-        yield session
-
-
-def _succeed(run: Run, error: RestoreError | None, session: Session | None = None) -> None:
-    """Raise the error of a failed run of pg_restore; ``session`` was open during all of it."""
-    if error is not None:
-        raise restore_failure(
-            error,
-            run.selection.entries,
-            run.installation,
-            run.target,
-            lost=_loss_of(session) if session else None,
-        )
+def _succeed(
+    plan: RestorePlan, failures: Sequence[FailedEntry], session: Session | None = None
+) -> None:
+    """Raise the error of the first failure; ``session`` was open during the whole run."""
+    if failures:
+        lost = _loss_of(session) if session else None
+        raise restore_failure(failures[0], plan.tools, lost=lost)
 
 
 def _loss_of(session: Session) -> str | None:
@@ -250,64 +261,41 @@ def _loss_of(session: Session) -> str | None:
     return None
 
 
-def _make_event_triggers(run: Run, name: str) -> None:
-    """Make what acts on every later statement or session: on ours too, so there must be no more.
-
-    An audit trigger would write down what we do, and the rows would differ; one that forbids
-    would forbid it to us. Before 17 nothing else keeps them quiet.
-    """
-    if entries := event_triggers(run.selection.entries):
-        filling = _filling(run, name)
-        _succeed(run, filling.definitions(entries, stage=Stage.EVENT_TRIGGERS))
-
-
-def _expected(run: Run) -> Metadata:
-    """What of the metadata is to be found again."""
-    options = run.options
+def _expected(plan: RestorePlan) -> Metadata:
+    """Return the metadata of the entries that are restored."""
+    options, metadata = plan.options, plan.backup.metadata
     if not (options.tables or options.schema_only):
-        return run.metadata
-    metadata = with_tables(run.metadata, run.toc.entries)
-    positions = {
-        (entry.namespace, entry.tag)
-        for entry in run.selection.entries
-        if entry.desc == kinds.SEQUENCE_SET and not options.schema_only
-    }
-    keys = {
-        entry.key
-        for entry in run.selection.entries
-        if entry.is_table_data and not options.schema_only
-    }
-    return replace(
-        metadata,
-        tables=tuple(table for table in metadata.tables if table.key in keys),
-        sequences=tuple(one for one in metadata.sequences if (one.schema, one.name) in positions),
-        large_objects=LargeObjectFacts(0, 0, "0" * 32),
-        # Without it all that is not recorded would be read from the archive, chosen or not.
-        toc=metadata.toc or TocFacts("", 0),
-    )
+        return metadata
+    metadata = with_tables(metadata, plan.backup.toc.entries)
+    return only_of(metadata, () if options.schema_only else plan.backup.entries)
 
 
-def _compare(run: Run, names: Names) -> None:
-    """Compare what came back; only a plain restore goes on where the server makes it impossible."""
-    run.update(Step("comparing"))
-    with open_restored(run.target, names.temporary) as session:
+def _compare(plan: RestorePlan, filled: FilledDatabase) -> ComparedDatabase:
+    """Compare the database with the backup; raises RestoreFailed if they differ.
+
+    If the server makes that impossible, a plain restore goes on without, and a swap does not.
+    """
+    plan.report.update(Step("comparing"))
+    with open_restored(plan.tools, plan.names.temporary) as session:
         try:
-            run.comparison = compare_database(
-                session, _expected(run), run.options.file, progress=run
+            comparison = compare_database(
+                session, _expected(plan), plan.options.file, progress=plan.report
             )
         except PgvowError as error:
             lost = error.__cause__
             if isinstance(lost, psycopg.Error) and (
-                ended := end_of_session(lost, facts=run.target.facts)
+                ended := end_of_session(lost, facts=plan.target.facts)
             ):
                 raise ended from lost
-            if run.options.swap or not _is_impossible(error):
+            if plan.options.swap or not _is_impossible(error):
                 raise
-            run.not_compared = error.cause
-            run.warn(f"what was restored could not be compared with the backup: {error.cause}")
-            return
-    if not run.comparison.equal:
-        raise _differs(run, names, run.comparison.differences)
+            plan.report.warn(
+                f"what was restored could not be compared with the backup: {error.cause}"
+            )
+            return ComparedDatabase(filled, None, not_compared=error.cause)
+    if not comparison.equal:
+        raise _differs(plan, comparison.differences)
+    return ComparedDatabase(filled, comparison)
 
 
 def _is_impossible(error: PgvowError) -> bool:
@@ -316,42 +304,52 @@ def _is_impossible(error: PgvowError) -> bool:
     return lacking or isinstance(error, CannotBeProven)
 
 
-def _differs(run: Run, names: Names, differences: Sequence[Difference]) -> RestoreFailed:
-    """Keep what was restored unless there is the old one, for it may be all there is."""
-    shown = [str(one) for one in differences[:_DIFFERENCES_SHOWN]]
-    more = len(differences) - len(shown)
+def _differs(plan: RestorePlan, differences: Sequence[Difference]) -> RestoreFailed:
+    """Keep the restored database under a name of its own, unless the old one is still there.
+
+    It may be all that there is.
+    """
+    names = plan.names
+    shown = [str(each) for each in differences[:_DIFFERENCES_SHOWN]]
+    others = len(differences) - len(shown)
     cause = "what came back is not what was backed up:\n" + "\n".join(
-        [*shown, *([f"and {more} more"] if more else [])]
+        [*shown, *([f"and {others} more"] if others else [])]
     )
-    if run.replaces:
+    if plan.replaced is not None:
         steps = [f"{names.final} is as it was; what was restored has been dropped"]
     else:
-        set_aside(run.databases, names)
+        set_aside(plan.databases, names)
         steps = [
             f"Look at what was restored: {psql(names.differs)}",
             f"If it serves all the same: ALTER DATABASE … RENAME TO {quoted(names.final)}",
             f"If it does not: {dropdb(names.differs)}",
         ]
-        if event_triggers(run.selection.entries):
+        if event_triggers(plan.backup.entries):
             steps.append("Its event triggers have not been made yet: pg_restore --list names them")
-    return RestoreFailed(cause, facts=run.target.facts, steps=steps)
+    return RestoreFailed(cause, facts=plan.target.facts, steps=steps)
 
 
-def _publish(run: Run, names: Names) -> int:
-    """Give the database its settings and its name; returns how many sessions were ended."""
-    options, definition = run.options, run.definition
-    run.update(Step("settings"))
-    with open_restored(run.target, names.temporary) as session, refused(run.target):
+def _name(plan: RestorePlan, compared: ComparedDatabase) -> NamedDatabase:
+    """Make the event triggers, apply the database's settings, and give it its name.
+
+    Event triggers act on every later statement or session, on ours too: an audit trigger would
+    record our statements, and the rows would differ; another might forbid them. Before 17 nothing
+    else keeps them quiet.
+    """
+    options, definition, name = plan.options, plan.definition, plan.names.temporary
+    plan.report.update(Step("settings"))
+    with refused(plan.target), open_restored(plan.tools, name) as session:
         # In this order, and in this session: a setting may forbid to write, a trigger to connect.
-        _make_event_triggers(run, names.temporary)
-        apply_definition(session, definition, names.temporary, no_owner=options.no_owner, keep=True)
-    run.update(Step("naming"))
+        _succeed(plan, compared.filled.filling.event_triggers())
+        apply_definition(session, definition, name, no_owner=options.no_owner, keep=True)
+    plan.report.update(Step("naming"))
+    replaces = plan.replaced is not None
     ended = put_in_place(
-        run.databases,
-        names,
+        plan.databases,
+        plan.names,
         definition.comment,
-        swap=run.replaces,
+        swap=replaces,
         terminate=options.terminate,
     )
-    run.update(Step("named"))
-    return ended
+    plan.report.update(Step("named"))
+    return NamedDatabase(compared, plan.names.before if replaces else None, ended)

@@ -1,37 +1,32 @@
-"""Everything that a restore can be refused for, found out before anything is made."""
+"""The checks of a restore: everything that can refuse it, before anything is made."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds, read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.finished_file import open_finished
 from pgvow.model import DEV
-from pgvow.operations.compare.filling import is_given_away
-from pgvow.operations.restore.list import database_definition, select
-from pgvow.operations.restore.owners import mapped
-from pgvow.operations.restore.restorer import clear_restorers
-from pgvow.operations.restore.run import Run
+from pgvow.operations.core.fill import CheckedBackup, is_given_away
+from pgvow.operations.core.tools import choose_pg_restore, major_of
+from pgvow.operations.restore.failure import owner_steps, role_steps, tablespace_steps
+from pgvow.operations.restore.selection import database_definition, mapped, select
 from pgvow.operations.restore.swap import (
+    Names,
     claim,
+    drop_abandoned_roles,
+    listed,
     refuse_connected,
     refuse_existing,
     refuse_unreplaceable,
-    restorers_of,
-    told,
-)
-from pgvow.operations.restore.tool import (
-    choose_pg_restore,
-    major_of,
-    owner_steps,
-    role_steps,
-    tablespace_steps,
 )
 from pgvow.operations.verify import verify_backup
 from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
+from pgvow.postgres.pg_restore import TargetTools
 from pgvow.postgres.server import server_facts
 from pgvow.postgres.statements import role_set, roles_in
 from pgvow.store import StoredBackup, load_metadata
@@ -39,18 +34,46 @@ from pgvow.store import StoredBackup, load_metadata
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pgvow.archive import TocEntry
     from pgvow.model import Metadata
-    from pgvow.operations.restore.run import RestoreOptions
-    from pgvow.postgres.databases import Databases
-    from pgvow.progress import Progress
+    from pgvow.operations.restore import RestoreOptions
+    from pgvow.operations.restore.selection import DatabaseDefinition
+    from pgvow.postgres.connection import Target
+    from pgvow.postgres.databases import ConnectedSession, Databases
+    from pgvow.postgres.server import ServerFacts
+    from pgvow.progress import KeptWarnings, Progress
     from pgvow.settings import Settings
-
 
 _TEMPLATES = frozenset({"template0", "template1"})
 
 
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """A restore whose name is claimed: its backup, its server, and its programs.
+
+    ``left_out`` are entries that pg_restore does not get. ``replaced`` are the sessions of the
+    database that a swap will replace, None if there is none.
+    """
+
+    options: RestoreOptions
+    databases: Databases
+    server: ServerFacts
+    tools: TargetTools
+    backup: CheckedBackup
+    left_out: tuple[TocEntry, ...]
+    definition: DatabaseDefinition
+    names: Names
+    replaced: tuple[ConnectedSession, ...] | None
+    report: KeptWarnings
+
+    @property
+    def target(self) -> Target:
+        """The server, and how to reach it."""
+        return self.databases.target
+
+
 def require_name(options: RestoreOptions) -> None:
-    """Raise ConfigurationError where PostgreSQL would cut the name off, or not take it."""
+    """Raise ConfigurationError if PostgreSQL would cut the name off, or not take it."""
     try:
         size = len(options.database.encode())
     except UnicodeEncodeError:
@@ -71,7 +94,7 @@ def require_name(options: RestoreOptions) -> None:
 
 
 def require_whole(options: RestoreOptions) -> None:
-    """Raise ConfigurationError where a part of a backup would take the place of a database."""
+    """Raise ConfigurationError if a part of a backup would take the place of a database."""
     part = "--table" if options.tables else "--schema-only" if options.schema_only else None
     if options.swap and part is not None:
         raise ConfigurationError(
@@ -82,7 +105,7 @@ def require_whole(options: RestoreOptions) -> None:
         try:
             metadata = load_metadata(options.file)
         except (VerificationFailed, AccessDenied, OSError):
-            return  # verifying it has more to tell
+            return  # the verification reports it in full
         _refuse_part(options, metadata)
 
 
@@ -102,12 +125,12 @@ def _refuse_part(options: RestoreOptions, metadata: Metadata) -> None:
 
 
 def is_asked_for(settings: Settings, options: RestoreOptions) -> bool:
-    """Whether a swap has to be confirmed: everywhere but in development."""
+    """Whether a swap has to be confirmed: in every environment but development."""
     return options.swap and settings.environment != DEV
 
 
 def require_confirmation(settings: Settings, options: RestoreOptions) -> None:
-    """Raise RestoreFailed where more than a database for development goes, and nobody said so."""
+    """Raise RestoreFailed if a swap outside of development was not confirmed."""
     if options.confirmed or not is_asked_for(settings, options):
         return
     raise RestoreFailed(
@@ -121,7 +144,7 @@ def require_confirmation(settings: Settings, options: RestoreOptions) -> None:
 def verified(
     settings: Settings, options: RestoreOptions, environ: Mapping[str, str], progress: Progress
 ) -> Metadata:
-    """Refuse to restore from a file that is not what its metadata says."""
+    """Verify the file and return its metadata; raises VerificationFailed if they differ."""
     result = verify_backup(
         StoredBackup.at(options.file), pg_bin=settings.pg_bin, environ=environ, progress=progress
     )
@@ -143,15 +166,18 @@ def verified(
     )
 
 
-def prepared(
+def planned(
     settings: Settings,
     options: RestoreOptions,
     environ: Mapping[str, str],
-    progress: Progress,
+    report: KeptWarnings,
     databases: Databases,
     metadata: Metadata,
-) -> Run:
-    """Find out everything that can be refused before anything is made."""
+) -> RestorePlan:
+    """Choose the program and the entries, and claim the name.
+
+    Raises RestoreFailed, AccessDenied, ToolUnsuitable, VerificationFailed and UnknownTable.
+    """
     with refused(databases.target):
         server = server_facts(databases.session)
     installation = choose_pg_restore(
@@ -163,103 +189,113 @@ def prepared(
         toc = mapped(read_toc(file), options.owner_map)
     definition = database_definition(toc)
     selection = select(toc, options.tables, superuser=server.is_superuser)
-    run = Run(
-        options=options,
-        progress=progress,
-        target=databases.target,
-        databases=databases,
-        server=server,
-        installation=installation,
-        metadata=metadata,
-        toc=toc,
-        selection=selection,
-        definition=definition.without_tablespace() if options.no_tablespaces else definition,
-    )
     if selection.cut_off:
         names = ", ".join(f"{entry.desc} {entry.name}" for entry in selection.cut_off)
-        run.warn(f"left out, for it needs a table that was not chosen: {names}")
-    return run
+        report.warn(f"left out, for it needs a table that was not chosen: {names}")
+    replaced = _claim(options, databases, server, report)
+    tools = TargetTools(installation, databases.target)
+    return RestorePlan(
+        options=options,
+        databases=databases,
+        server=server,
+        tools=tools,
+        backup=CheckedBackup(
+            options.file, metadata, toc, selection.entries, tools, bool(options.owner_map)
+        ),
+        left_out=selection.left_out,
+        definition=definition.without_tablespace() if options.no_tablespaces else definition,
+        names=Names.free(databases, options.database, datetime.now(UTC)),
+        replaced=replaced,
+        report=report,
+    )
 
 
-def require_roles(run: Run) -> None:
-    """Raise an error where a role is to own or be granted something and cannot.
+def _claim(
+    options: RestoreOptions, databases: Databases, server: ServerFacts, report: KeptWarnings
+) -> tuple[ConnectedSession, ...] | None:
+    """Claim the name; returns the sessions of the database to replace, None if there is none."""
+    database = options.database
+    claim(databases, database, warn=report.warn)
+    if server.is_superuser:
+        drop_abandoned_roles(databases, database, warn=report.warn)
+    if not options.swap:
+        refuse_existing(databases, database)
+        return None
+    if not databases.exists(database):
+        return None
+    refuse_unreplaceable(databases, database, user=server.user)
+    sessions = refuse_connected(databases, database, terminate=options.terminate)
+    if sessions:
+        report.warn(
+            f"{len(sessions)} sessions are connected to {database} and will be ended at"
+            f" the moment of the swap: {listed(sessions)}"
+        )
+    return sessions
 
-    RestoreFailed where the server lacks it, AccessDenied where nothing may be given to it by us:
-    pg_restore would find that out in the middle.
+
+def with_known_roles(plan: RestorePlan) -> RestorePlan:
+    """Return the plan if the server has all roles, and they may own and be granted everything.
+
+    pg_restore would find that out in the middle. With ``--no-owner`` the database's settings for
+    roles that are missing are left out. Raises RestoreFailed if a role is missing, AccessDenied if
+    we may not give anything to one.
     """
-    there = run.databases.role_names()
-    if run.options.no_owner:
-        _leave_out_settings(run, there)
-    restored = (*run.selection.entries, *run.selection.left_out)
-    owner = run.definition.owner
-    if run.options.no_owner:
+    existing = plan.databases.role_names()
+    no_owner = plan.options.no_owner
+    restored = (*plan.backup.entries, *plan.left_out)
+    owner = plan.definition.owner
+    if no_owner:
+        plan = _without_settings_of_missing(plan, existing)
         restored, owner = tuple(replace(entry, owner="") for entry in restored), ""
-    needed = roles_named(replace(run.toc, entries=restored)) | ({owner} - {""})
-    missing = sorted(needed.union(*map(roles_in, run.definition.properties)) - there)
+    needed = roles_named(replace(plan.backup.toc, entries=restored)) | ({owner} - {""})
+    missing = sorted(needed.union(*map(roles_in, plan.definition.properties)) - existing)
     if missing:
         raise RestoreFailed(
             f"the archive names roles that this server does not have: {', '.join(missing)}",
-            facts=run.target.facts,
-            steps=role_steps(no_owner=run.options.no_owner),
+            facts=plan.target.facts,
+            steps=role_steps(no_owner=no_owner),
         )
-    if not (run.options.no_owner or run.server.is_superuser):
-        _require_membership(run)
+    if not (no_owner or plan.server.is_superuser):
+        _require_membership(plan)
+    return plan
 
 
-def _leave_out_settings(run: Run, there: frozenset[str]) -> None:
-    """Leave out what the database sets for roles that are not there: nobody can come as one."""
-    of_roles = {one: role_set(one) for one in run.definition.properties}
-    missing = {role for role in of_roles.values() if role is not None} - there
-    if missing:
-        kept = tuple(one for one, role in of_roles.items() if role not in missing)
-        run.definition = replace(run.definition, properties=kept)
-        run.warn(
-            "left out the database's settings for roles that this server does not have:"
-            f" {', '.join(sorted(missing))}"
-        )
+def _without_settings_of_missing(plan: RestorePlan, existing: frozenset[str]) -> RestorePlan:
+    """Drop ALTER ROLE … IN DATABASE settings of roles that this server lacks: none can log in."""
+    of_roles = {each: role_set(each) for each in plan.definition.properties}
+    missing = {role for role in of_roles.values() if role is not None} - existing
+    if not missing:
+        return plan
+    plan.report.warn(
+        "left out the database's settings for roles that this server does not have:"
+        f" {', '.join(sorted(missing))}"
+    )
+    kept = tuple(each for each, role in of_roles.items() if role not in missing)
+    return replace(plan, definition=replace(plan.definition, properties=kept))
 
 
-def _require_membership(run: Run) -> None:
-    owners = {entry.owner for entry in run.selection.entries if is_given_away(entry)}
-    owners |= {entry.owner for entry in run.selection.left_out if entry.desc == kinds.SCHEMA}
-    beyond = run.databases.roles_beyond_us((owners | {run.definition.owner}) - {""})
+def _require_membership(plan: RestorePlan) -> None:
+    owners = {entry.owner for entry in plan.backup.entries if is_given_away(entry)}
+    owners |= {entry.owner for entry in plan.left_out if entry.desc == kinds.SCHEMA}
+    beyond = plan.databases.roles_beyond_us((owners | {plan.definition.owner}) - {""})
     if beyond:
         raise AccessDenied(
-            f"the role {run.server.user} is not a member of, or does not inherit from, roles that"
+            f"the role {plan.server.user} is not a member of, or does not inherit from, roles that"
             f" own what is restored: {', '.join(beyond)}",
-            facts=run.target.facts,
+            facts=plan.target.facts,
             steps=[*owner_steps(), "Or restore as a superuser, or as a member of those roles"],
         )
 
 
-def require_tablespaces(run: Run) -> None:
-    """Raise RestoreFailed where the server lacks a tablespace that something is to lie in."""
-    if run.options.no_tablespaces:
+def require_tablespaces(plan: RestorePlan) -> None:
+    """Raise RestoreFailed if the server lacks a tablespace of an entry or of the database."""
+    if plan.options.no_tablespaces:
         return
-    needed = {entry.tablespace for entry in run.selection.entries} | {run.definition.tablespace}
-    missing = sorted({one for one in needed if one} - run.databases.tablespace_names())
+    needed = {entry.tablespace for entry in plan.backup.entries} | {plan.definition.tablespace}
+    missing = sorted({each for each in needed if each} - plan.databases.tablespace_names())
     if missing:
         raise RestoreFailed(
             f"the archive names tablespaces that this server does not have: {', '.join(missing)}",
-            facts=run.target.facts,
+            facts=plan.target.facts,
             steps=tablespace_steps(),
         )
-
-
-def claim_name(run: Run) -> None:
-    """Take the name, and refuse what must not be touched."""
-    database, options = run.options.database, run.options
-    claim(run.databases, database, warn=run.warn)
-    if run.server.is_superuser:
-        clear_restorers(run, restorers_of(database))
-    if not options.swap:
-        refuse_existing(run.databases, database)
-    elif run.databases.exists(database):
-        refuse_unreplaceable(run.databases, database, user=run.server.user)
-        run.replaces = True
-        run.sessions = refuse_connected(run.databases, database, terminate=options.terminate)
-        if run.sessions:
-            run.warn(
-                f"{len(run.sessions)} sessions are connected to {database} and will be ended at"
-                f" the moment of the swap: {told(run.sessions)}"
-            )

@@ -1,16 +1,19 @@
-"""What pg_restore leaves undone: the database's own settings, and what only its owner may do."""
+"""The temporary database: the role that fills it, its own settings, ANALYZE, and its end."""
 
 from __future__ import annotations
 
+import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
 from pgvow.archive import kinds
-from pgvow.errors import RestoreFailed
+from pgvow.errors import PgvowError, RestoreFailed
 from pgvow.postgres.database_settings import needed_by_restore
-from pgvow.postgres.databases import refused
+from pgvow.postgres.databases import Databases, on_database, refused
+from pgvow.postgres.restorer import create_restorer, drop_restorer, runs_as_superuser
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, statements, written
 
@@ -18,8 +21,80 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pgvow.archive import TocEntry
-    from pgvow.operations.restore.list import DatabaseDefinition
+    from pgvow.operations.restore.checks import RestorePlan
+    from pgvow.operations.restore.selection import DatabaseDefinition
     from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.restorer import Restorer
+
+
+@contextmanager
+def restoring_role(plan: RestorePlan) -> Iterator[Restorer | None]:
+    """Make the role that restores in a superuser's place, and drop it at the end.
+
+    If we are no superuser, or it cannot log in as we do, there is none. It has the name of the
+    temporary database, so that the next restore into this name drops it after a kill: databases
+    first.
+    """
+    if not plan.server.is_superuser:
+        yield None
+        return
+    try:
+        yield _create_role(plan)
+    finally:
+        _drop_role(plan)
+
+
+def _create_role(plan: RestorePlan) -> Restorer | None:
+    session = plan.databases.session
+    try:
+        return create_restorer(
+            session,
+            plan.names.temporary,
+            comment=f"pgvow: restores into {plan.options.database}",
+            log_in=lambda restorer: plan.tools.as_role(restorer).open(session.info.dbname),
+            warn=plan.report.warn,
+        )
+    except psycopg.Error as error:
+        plan.report.warn(runs_as_superuser(plan.server.user, error))
+        return None
+
+
+def _drop_role(plan: RestorePlan) -> None:
+    """Drop the role in a new session: the first may be closed, or in the middle of a statement."""
+    name = plan.names.temporary
+    try:
+        with on_database(plan.target, plan.databases.dbname).open("restore") as session:
+            drop_restorer(session, name)
+    except (psycopg.Error, PgvowError) as error:
+        plan.report.warn(f"the role {name}, made for this restore, could not be dropped: {error}")
+
+
+@contextmanager
+def dropped_on_failure(plan: RestorePlan) -> Iterator[None]:
+    """Drop the temporary database if the block fails, and say so in the error if that fails too."""
+    try:
+        yield
+    except BaseException as error:
+        # Interrupted while it connected, a half-open connection lives on in the frames of error:
+        # its server process is deaf until it times out, and DROP DATABASE waits for every process.
+        traceback.clear_frames(error.__traceback__)
+        plan.databases.session.close()  # it may be in the middle of anything
+        obstacle = _drop(plan)
+        if obstacle is not None and isinstance(error, PgvowError):
+            name = plan.names.temporary
+            text = f"{name}, which could not be dropped: {obstacle}"
+            error.with_facts({"Left behind": text})
+        raise
+
+
+def _drop(plan: RestorePlan) -> str | None:
+    """Drop the temporary database in a new session; returns the cause if that failed."""
+    try:
+        with Databases.connect(plan.target, avoiding=plan.names.final) as databases:
+            databases.drop(plan.names.temporary)
+    except PgvowError as error:
+        return error.cause
+    return None
 
 
 def apply_definition(
@@ -27,8 +102,8 @@ def apply_definition(
 ) -> None:
     """Give a database the owner, settings and grants that the archive has for its own.
 
-    Without ``keep`` all but the owner is tried, for whatever is refused is better known before the
-    hours that a restore takes, and only those settings stay that the restore needs. Raises
+    Without ``keep`` everything but the owner is tried and rolled back, so that a refusal is known
+    before the hours that a restore takes; only the settings that the restore needs stay. Raises
     psycopg.Error.
     """
     quoted = sql.Identifier(name)
@@ -53,9 +128,9 @@ def apply_left_out(
     no_owner: bool,
     warn: Callable[[str], None],
 ) -> None:
-    """See to what pg_restore was not given: who owns ``public``, and comments on extensions.
+    """Apply the entries that pg_restore does not get: the owner of ``public``, and comments.
 
-    A comment that is refused is a warning: the extension has brought its own.
+    A comment on an extension that is refused is a warning: the extension has brought its own.
     """
     for entry in left_out:
         if entry.desc == kinds.SCHEMA:
@@ -74,10 +149,10 @@ def apply_left_out(
 
 
 def analyze(session: Session, warn: Callable[[str], None]) -> None:
-    """Gather the planner's statistics, which no dump contains.
+    """Gather the planner's statistics, which dumps before 18 do not contain.
 
-    Where one table cannot be read, such as a foreign one whose server is away, the others are
-    analyzed one by one; who fails then is a warning.
+    If a table cannot be read, such as a foreign one whose server is away, the others are analyzed
+    one by one; those that fail then are a warning.
     """
     try:
         # Indexes by a function that leans on search_path are analyzed too; it has no operators.

@@ -1,11 +1,12 @@
-"""The roles and tablespaces kept beside a dump: those that are missing are made, no other touched.
+"""Make the roles and tablespaces kept beside a dump that the server lacks, and touch no others.
 
-The script is pg_dumpall's, meant for psql. It is run here statement by statement: psql would obey
-what a script tells it to run on this machine, and would change the roles that exist.
+The script is pg_dumpall's, meant for psql. It is run here statement by statement: psql would run
+the commands of a hostile script on this machine, and would change the roles that exist.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pgvow.operations.restore.run import Run
+    from pgvow.operations.restore.checks import RestorePlan
     from pgvow.postgres.databases import Databases
     from pgvow.postgres.statements import Statement, Token
 
@@ -28,39 +29,61 @@ _GRANTED_BY = ("GRANTED", "BY")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the server has before anything is made."""
+    """The names of the server before anything is made."""
 
     roles: frozenset[str]
     tablespaces: frozenset[str]
 
 
-def restore_globals(run: Run) -> None:
-    """Make the roles and tablespaces that the server lacks; raises RestoreFailed, AccessDenied.
+@contextmanager
+def restored_globals(plan: RestorePlan) -> Iterator[None]:
+    """Make the roles and tablespaces that the server lacks, if they were asked for.
 
-    The roles in one transaction, so that none is there half of what it was; a tablespace cannot be
-    made in one.
+    They stay if the block fails, because others may have begun to use them, and the error names
+    the roles. Raises ConfigurationError without globals, RestoreFailed, AccessDenied.
     """
-    dump, databases = run.options.file, run.databases
-    kept = run.metadata.globals
-    if kept is None:
+    made: tuple[str, ...] = ()
+    try:
+        if plan.options.with_globals:
+            path = _path(plan)
+            known = Known(plan.databases.role_names(), plan.databases.tablespace_names())
+            script = tuple(wanted(_script(path), known))
+            made = _make_roles(plan, known, script, path)
+            if not plan.options.no_tablespaces:
+                # Not in a transaction: CREATE TABLESPACE refuses to run in one.
+                _run(plan.databases, filter(_is_of_tablespace, script), path)
+        yield
+    except PgvowError as error:
+        if made:
+            error.with_facts({"Created roles": f"{', '.join(made)} (they stay)"})
+        raise
+
+
+def _path(plan: RestorePlan) -> Path:
+    dump, facts = plan.options.file, plan.backup.metadata.globals
+    if facts is None:
         raise ConfigurationError(
             "there are no roles and tablespaces beside this backup: it was made with --no-globals",
             facts={"File": str(dump)},
             steps=["Create the roles yourself, or let everything belong to one: --no-owner"],
         )
-    path = dump.with_name(kept.file)
-    known = Known(databases.role_names(), databases.tablespace_names())
-    script = tuple(wanted(_text(path), known))
+    return dump.with_name(facts.file)
+
+
+def _make_roles(
+    plan: RestorePlan, known: Known, script: Iterable[Statement], path: Path
+) -> tuple[str, ...]:
+    """Make the roles in one transaction, all of each or nothing; returns their names."""
+    databases = plan.databases
     with databases.session.transaction():
-        _run(databases, (one for one in script if not _is_of_tablespace(one)), path)
-    run.made_roles = tuple(sorted(databases.role_names() - known.roles))
-    if run.made_roles:
-        run.warn(f"created roles: {', '.join(run.made_roles)}")
-    if not run.options.no_tablespaces:
-        _run(databases, filter(_is_of_tablespace, script), path)
+        _run(databases, (each for each in script if not _is_of_tablespace(each)), path)
+    made = tuple(sorted(databases.role_names() - known.roles))
+    if made:
+        plan.report.warn(f"created roles: {', '.join(made)}")
+    return made
 
 
-def _text(path: Path) -> str:
+def _script(path: Path) -> str:
     """Read the script; raises what ``open_finished`` raises, and VerificationFailed."""
     steps = ["Create the roles yourself, or let everything belong to one: --no-owner"]
     try:
@@ -94,39 +117,39 @@ def _is_of_tablespace(statement: Statement) -> bool:
 
 
 def wanted(script: str, known: Known) -> Iterator[Statement]:
-    """Yield what makes a role or tablespace that is not known, or is said of such a one.
+    """Yield the statements that make a role or tablespace that is not known, or concern one.
 
-    A membership is wanted where either role is new. Who granted it is left out where the server
-    has no such role.
+    A membership is wanted if either role is new. Its GRANTED BY is left out if the server has no
+    such role.
     """
     roles = set(known.roles)
     for statement in statements(script):
-        said = words(statement)
-        if _is_wanted(said, known):
-            if said[0].keyword == "CREATE" and said[1].keyword == "ROLE" and said[2].name:
-                roles.add(said[2].name)
+        tokens = words(statement)
+        if _is_wanted(tokens, known):
+            if tokens[0].keyword == "CREATE" and tokens[1].keyword == "ROLE" and tokens[2].name:
+                roles.add(tokens[2].name)
             yield _with_known_grantor(statement, roles)
 
 
-def _is_wanted(said: tuple[Token, ...], known: Known) -> bool:
-    keywords = [token.keyword for token in said]
-    if len(said) < _SHORTEST or keywords[0] == "SET":
+def _is_wanted(tokens: tuple[Token, ...], known: Known) -> bool:
+    keywords = [token.keyword for token in tokens]
+    if len(tokens) < _SHORTEST or keywords[0] == "SET":
         return False
     if keywords[1] == "ROLE" or keywords[1:3] == ["ON", "ROLE"]:
-        return said[keywords.index("ROLE") + 1].name not in known.roles
+        return tokens[keywords.index("ROLE") + 1].name not in known.roles
     if "TABLESPACE" in keywords:
-        return said[keywords.index("TABLESPACE") + 1].name not in known.tablespaces
+        return tokens[keywords.index("TABLESPACE") + 1].name not in known.tablespaces
     if keywords[0] == "GRANT" and "ON" not in keywords:
-        granted, member = said[1].name, said[keywords.index("TO") + 1].name
+        granted, member = tokens[1].name, tokens[keywords.index("TO") + 1].name
         return granted not in known.roles or member not in known.roles
-    return _is_for_new_role(said, keywords, known)
+    return _is_for_new_role(tokens, keywords, known)
 
 
-def _is_for_new_role(said: tuple[Token, ...], keywords: list[str | None], known: Known) -> bool:
-    """Say whether a grant on a parameter is to a role that is not known."""
+def _is_for_new_role(tokens: tuple[Token, ...], keywords: list[str | None], known: Known) -> bool:
+    """Whether a grant on a parameter is to a role that is not known."""
     if keywords[0] != "GRANT" or "TO" not in keywords:
         return False
-    member = said[keywords.index("TO") + 1].name
+    member = tokens[keywords.index("TO") + 1].name
     return member is not None and member not in known.roles
 
 

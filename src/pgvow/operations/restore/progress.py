@@ -1,7 +1,7 @@
-"""How far pg_restore has come: rows, from what the server says of itself.
+"""The progress of pg_restore in rows, read from the server's own views.
 
-Every reading is of rows that are there: it may be behind by what finished in the last seconds, and
-is never ahead.
+A reading counts rows that are loaded: it may lack those of the last seconds, and never has too
+many.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
 
 PHASE = "restoring"
-# What pg_restore makes when all rows are there; nobody knows how long that takes.
+# The phase after the last row; there is no way to know how long it takes.
 AFTER_ROWS = "indexes"
 _LOOK_SECONDS = 0.5
 
@@ -50,7 +50,7 @@ class Copying:
 
 
 def total(tables: Iterable[TableFacts]) -> Amount:
-    """Add up what tables hold."""
+    """Add up the rows and bytes of tables."""
     return sum((_held(table) for table in tables), Amount())
 
 
@@ -61,10 +61,10 @@ def _held(table: TableFacts) -> Amount:
 def in_turn(
     order: Sequence[tuple[str, Amount]], start: int, copying: Copying
 ) -> tuple[int, Amount]:
-    """Tell how much is there where tables are loaded one after the other, in this order.
+    """Return how much is loaded if tables are loaded one after the other, in this order.
 
-    ``order`` has each table's COPY statement and all it holds, ``start`` is the place of the last
-    one seen; returns the place of this one as well. All before it are done.
+    ``order`` has each table's COPY statement and its amount, ``start`` is the place of the last
+    table seen. The place of this one is returned as well; all before it are done.
     """
     beginning = copying.statement.strip()
     for place in range(start, len(order)):
@@ -74,10 +74,10 @@ def in_turn(
 
 
 class RowsWatch:
-    """Tells how many of the rows are there; a failure to find out is no failure of the restore.
+    """Report how many of the rows are loaded; an error of its queries does not end the restore.
 
-    ``session`` is one into the database. In a single transaction (``one_by_one``) nobody else sees
-    what is finished, but the tables come in the order of their entries.
+    ``session`` is one into the database. A single transaction (``one_by_one``) hides its finished
+    tables from other sessions, but loads them in the order of their entries.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class RowsWatch:
     ) -> None:
         self.progress = progress
         self._session = session
-        self._tables = {(one.schema, one.name): one for one in metadata.tables}
+        self._tables = {(table.schema, table.name): table for table in metadata.tables}
         self._total = total(metadata.tables)
         self._one_by_one = one_by_one
         self._order = [
@@ -104,23 +104,23 @@ class RowsWatch:
         self._done = Amount()
 
     def look(self) -> None:
-        """Find out how far it is and tell, twice a second at most."""
+        """Read how far the restore is and report it, twice a second at most."""
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + _LOOK_SECONDS
         try:
             copying = self._copying()
-            found = self._in_turn(copying) if self._one_by_one else self._side_by_side(copying)
+            loaded = self._in_turn(copying) if self._one_by_one else self._side_by_side(copying)
         except psycopg.Error:
             return
         self._done = Amount(
-            min(max(self._done.rows, found.rows), self._total.rows),
-            min(max(self._done.bytes, found.bytes), self._total.bytes),
+            min(max(self._done.rows, loaded.rows), self._total.rows),
+            min(max(self._done.bytes, loaded.bytes), self._total.bytes),
         )
-        self._tell(is_copying=bool(copying))
+        self._report(is_copying=bool(copying))
 
-    def _tell(self, *, is_copying: bool) -> None:
+    def _report(self, *, is_copying: bool) -> None:
         done, whole = self._done, self._total
         if whole.rows and (is_copying or done.rows < whole.rows):
             detail = f"{done.rows:,} of {whole.rows:,} rows"
@@ -134,16 +134,16 @@ class RowsWatch:
 
     def _in_turn(self, copying: Sequence[Copying]) -> Amount:
         if copying:
-            self._place, found = in_turn(self._order, self._place or 0, copying[0])
-            return found
+            self._place, loaded = in_turn(self._order, self._place or 0, copying[0])
+            return loaded
         # Between two tables, or behind the last of them.
         return self._total if self._place == len(self._order) - 1 else Amount()
 
     def _side_by_side(self, copying: Iterable[Copying]) -> Amount:
-        found = sum((one.done for one in copying), Amount())
+        loaded = sum((each.done for each in copying), Amount())
         for schema, name, rows in self._session.execute(query("restore_loaded")).fetchall():
-            found += self._finished(schema, name, rows)
-        return found
+            loaded += self._finished(schema, name, rows)
+        return loaded
 
     def _finished(self, schema: str, name: str, rows: int) -> Amount:
         facts = self._carried().get((schema, name))
@@ -153,7 +153,7 @@ class RowsWatch:
         return Amount(rows, _held(facts).bytes * rows // facts.rows)
 
     def _carried(self) -> dict[tuple[str, str], TableFacts]:
-        """The tables by the names that the session knows them by."""
+        """The tables by their names in the encoding of the session."""
         if self._session.info.parameter_status("server_encoding") != "SQL_ASCII":
             return self._tables
         return {

@@ -1,9 +1,9 @@
-"""The names that a restore uses, and how the restored database gets its own.
+"""The names of the databases of a restore: claimed, and at the end exchanged.
 
-A database is restored under a temporary name, with a comment that says what it is to become, and
-renamed when it is whole and has been compared. So whenever we die, what stands under the final name
-is whole; what we leave is known by its name, which has a digest of the final one in it, and is
-cleared by the next restore into that name.
+A database is restored under a temporary name, with the final one in its comment, and renamed when
+it is whole and has been compared. So at any time a database under the final name is whole. A
+restore that was killed leaves the temporary one, which has a digest of the final name in its own,
+and is dropped by the next restore into that name.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from pgvow.errors import AccessDenied, RestoreFailed
 from pgvow.postgres.databases import Renaming, dropdb, shortened
+from pgvow.postgres.restorer import drop_restorer
+from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,23 +29,23 @@ if TYPE_CHECKING:
     from pgvow.postgres.databases import ConnectedSession, DatabaseName, Databases
     from pgvow.postgres.statements import Statement
 
-_MOMENT = "%Y%m%dT%H%M%SZ"
-_MOMENT_PATTERN = r"\d{8}T\d{6}Z"
+_TIMESTAMP = "%Y%m%dT%H%M%SZ"
+_TIMESTAMP_PATTERN = r"\d{8}T\d{6}Z"
 _TERMINATING_SECONDS = 60.0
 _WAITING_SECONDS = 30.0
-"""How long to try for a moment in which nobody is connected, without ending anyone."""
+"""How long to wait until no session is connected, without ending any."""
 _SESSIONS_SHOWN = 8
 _ENDING_SECONDS = 20.0
-"""How long a server may take to notice that who was connected has died."""
+"""How long a server may take to notice that a client has died."""
 _PAUSE = 0.1
 _DIGEST_DIGITS = 8
 _OURS = "pgvow "
-"""With what the application_name of our sessions begins, and of the tools that we run."""
+"""The beginning of the application_name of our sessions, and of the tools that we run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What one restore calls the database: at first, at last, if it differs, and the old one."""
+    """The names of a restored database: final, under way, if it differs; and the replaced one."""
 
     final: str
     temporary: str
@@ -50,50 +54,50 @@ class Names:
 
     @classmethod
     def at(cls, database: str, now: datetime) -> Names:
-        """Make up the names of a restore that begins now."""
-        moment = now.strftime(_MOMENT)
+        """Make the names of a restore that begins now."""
+        timestamp = now.strftime(_TIMESTAMP)
         return cls(
             final=database,
-            temporary=shortened(database, f"_{_marked(database)}_{moment}"),
-            differs=shortened(database, f"_differs_{moment}"),
-            before=shortened(database, f"_before_{moment}"),
+            temporary=shortened(database, f"_{_digest_of(database)}_{timestamp}"),
+            differs=shortened(database, f"_differs_{timestamp}"),
+            before=shortened(database, f"_before_{timestamp}"),
         )
 
     @classmethod
     def free(cls, databases: Databases, database: str, now: datetime) -> Names:
-        """Make up names that no database has yet: of this second, or of one of the next."""
-        there = {one.name for one in databases.all()}
+        """Make names that no database has yet: of this second, or of one of the next."""
+        taken = {each.name for each in databases.all()}
         names = cls.at(database, now)
-        while not there.isdisjoint((names.temporary, names.differs, names.before)):
+        while not taken.isdisjoint((names.temporary, names.differs, names.before)):
             now += timedelta(seconds=1)
             names = cls.at(database, now)
         return names
 
     @property
     def comment(self) -> str:
-        """What the comment of the temporary database says."""
+        """The comment of the temporary database."""
         return f"pgvow: being restored, to become {self.final}"
 
 
-def _marked(database: str) -> str:
-    """What tells the temporary database from any that a person would name.
+def _digest_of(database: str) -> str:
+    """Return the part of a temporary name that no person would choose.
 
-    It is in the name, for a comment would come a moment too late for a kill between the two.
+    A comment would not do: a kill could come between CREATE DATABASE and COMMENT.
     """
     digest = hashlib.sha256(b"pgvow restore " + database.encode("utf-8", "surrogateescape"))
     return f"pgvow_{digest.hexdigest()[:_DIGEST_DIGITS]}"
 
 
 def _pattern(database: str, infix: str) -> re.Pattern[str]:
-    moment = "0" * len("20260101T000000Z")
-    stem = shortened(database, f"_{infix}_{moment}").removesuffix(moment)
-    return re.compile(re.escape(stem) + _MOMENT_PATTERN)
+    timestamp = "0" * len("20260101T000000Z")
+    stem = shortened(database, f"_{infix}_{timestamp}").removesuffix(timestamp)
+    return re.compile(re.escape(stem) + _TIMESTAMP_PATTERN)
 
 
 def claim(databases: Databases, database: str, *, warn: Callable[[str], None]) -> None:
-    """Take the lock of restores into a name, and drop what dead ones left of it.
+    """Take the lock of restores into a name, and drop the databases that dead ones left.
 
-    Raises RestoreFailed where another restore into it is under way.
+    Raises RestoreFailed if another restore into it is under way.
     """
     if not databases.lock(database):
         raise RestoreFailed(
@@ -101,7 +105,7 @@ def claim(databases: Databases, database: str, *, warn: Callable[[str], None]) -
             facts=databases.target.facts,
             steps=["Wait until it ends, then run this command again"],
         )
-    temporary = _pattern(database, _marked(database))
+    temporary = _pattern(database, _digest_of(database))
     for left in databases.all():
         if not temporary.fullmatch(left.name):
             continue
@@ -115,16 +119,26 @@ def claim(databases: Databases, database: str, *, warn: Callable[[str], None]) -
             )
 
 
-def restorers_of(database: str) -> str:
-    """Return a regular expression for the names of roles that restores into a name made."""
-    return f"^(?:{_pattern(database, _marked(database)).pattern})$"
+def drop_abandoned_roles(
+    databases: Databases, database: str, *, warn: Callable[[str], None]
+) -> None:
+    """Drop the roles that dead restores into a name left; one in use stays, and is a warning."""
+    pattern = f"^(?:{_pattern(database, _digest_of(database)).pattern})$"
+    session = databases.session
+    for (name,) in session.execute(query("abandoned_restorers"), {"pattern": pattern}).fetchall():
+        try:
+            drop_restorer(session, name)
+        except psycopg.Error as error:
+            warn(f"the role {name}, left by a restore that died, stays: {error}")
+        else:
+            warn(f"dropped the role {name}, left by a restore that died")
 
 
 def _is_abandoned(databases: Databases, left: DatabaseName, database: str) -> bool:
-    """Whether a temporary database is nobody's: nobody is in it, or has said what it is.
+    """Whether a temporary database has no foreign session, and no comment but ours.
 
     We hold the lock of restores into this name, so the one that made it has died, or has lost the
-    session that held it. In the first case its other sessions end within seconds.
+    session that held the lock. In the first case its other sessions end within seconds.
     """
     if left.comment not in (None, Names(database, "", "", "").comment):
         return False
@@ -141,9 +155,9 @@ def _is_ours(session: ConnectedSession) -> bool:
 
 
 def refuse_existing(databases: Databases, database: str) -> None:
-    """Raise RestoreFailed where the database exists: a restore never goes into one."""
+    """Raise RestoreFailed if the database exists: a restore never goes into one."""
     everything = databases.all()
-    if all(one.name != database for one in everything):
+    if all(each.name != database for each in everything):
         return
     raise RestoreFailed(
         f"the database {database} exists, and is left as it is",
@@ -159,7 +173,7 @@ def refuse_existing(databases: Databases, database: str) -> None:
 
 
 def refuse_unreplaceable(databases: Databases, database: str, *, user: str) -> None:
-    """Raise AccessDenied where we could not rename a database, before hours go into another."""
+    """Raise AccessDenied if we may not rename a database, before hours are spent on another."""
     if not databases.may_rename(database):
         raise AccessDenied(
             f"only the owner of the database {database}, with the right to create databases, or a"
@@ -170,20 +184,20 @@ def refuse_unreplaceable(databases: Databases, database: str, *, user: str) -> N
 
 
 def _earlier(database: str, everything: Sequence[DatabaseName]) -> dict[str, str]:
-    """Name the databases that earlier swaps replaced: a swap whose report was lost took place."""
+    """Name the databases that earlier swaps replaced, for a swap whose report was lost."""
     before = _pattern(database, "before")
-    names = [one.name for one in everything if before.fullmatch(one.name)]
+    names = [each.name for each in everything if before.fullmatch(each.name)]
     return {"Swapped out before": ", ".join(names)} if names else {}
 
 
 def refuse_connected(
     databases: Databases, database: str, *, terminate: bool
 ) -> tuple[ConnectedSession, ...]:
-    """Say who is connected to a database; raises RestoreFailed unless they may be ended."""
+    """Return the sessions of a database; raises RestoreFailed unless they may be ended."""
     sessions = databases.sessions(database)
     if sessions and not terminate:
         raise RestoreFailed(
-            f"{len(sessions)} sessions are connected to {database}: {told(sessions)}",
+            f"{len(sessions)} sessions are connected to {database}: {listed(sessions)}",
             facts=databases.target.facts,
             steps=[
                 f"Stop what uses {database}, then run this command again",
@@ -193,7 +207,7 @@ def refuse_connected(
     if sessions and (beyond := databases.sessions_beyond_us(database)):
         raise AccessDenied(
             f"{beyond} of the {len(sessions)} sessions connected to {database} are not ours to end:"
-            f" {told(sessions)}",
+            f" {listed(sessions)}",
             facts=databases.target.facts,
             steps=[
                 f"Stop what uses {database}, then run this command again",
@@ -203,15 +217,15 @@ def refuse_connected(
     return sessions
 
 
-def told(sessions: Sequence[ConnectedSession]) -> str:
-    """Name some sessions, and how many more there are."""
+def listed(sessions: Sequence[ConnectedSession]) -> str:
+    """List some sessions, and the number of the others."""
     shown = [str(session) for session in sessions[:_SESSIONS_SHOWN]]
-    more = len(sessions) - len(shown)
-    return ", ".join([*shown, *([f"and {more} more"] if more else [])])
+    others = len(sessions) - len(shown)
+    return ", ".join([*shown, *([f"and {others} more"] if others else [])])
 
 
 def set_aside(databases: Databases, names: Names) -> None:
-    """Give a restored database that differs a name that says so."""
+    """Give a restored database that differs its own name."""
     renaming = Renaming(((names.temporary, names.differs),), None)
     databases.rename_together(renaming, seconds=_WAITING_SECONDS)
 
@@ -219,9 +233,10 @@ def set_aside(databases: Databases, names: Names) -> None:
 def put_in_place(
     databases: Databases, names: Names, comment: Statement | None, *, swap: bool, terminate: bool
 ) -> int:
-    """Give the restored database its name, in place of the old one where ``swap`` says so.
+    """Give the restored database its final name, with ``swap`` in place of the old one.
 
-    Returns how many sessions were ended. Raises RestoreFailed, and then no name has changed.
+    Returns the number of sessions that were ended. Raises RestoreFailed, and then no name has
+    changed.
     """
     new = (names.temporary, names.final)
     if not swap:

@@ -14,7 +14,7 @@ from pgvow.errors import VerificationFailed
 from pgvow.file_errors import refusals
 from pgvow.finished_file import Positioned, sha256_of
 from pgvow.model import LargeObjectFacts, SequenceFacts, TocFacts
-from pgvow.operations.recorded_tables import with_tables
+from pgvow.operations.archived_tables import with_tables
 from pgvow.progress import Step
 
 _READ_BYTES = 1 << 20

@@ -1,15 +1,15 @@
 """Compare a restored schema with a reference on the same server, and with the backup's entries.
 
-A server rewords what it reads back, so a schema cannot be compared with the source's as text. The
-archive's schema is restored a second time, into an empty database of the same server, and both are
-dumped by that server's pg_dump: every entry must be the same. And every object that the backup's
-own table of contents names must be there.
+A server reads definitions back in other words, so a schema cannot be compared with the source's as
+text. The archive's schema is restored a second time, into an empty database of the same server, and
+both are dumped by that server's pg_dump: every entry must be the same. And every object of the
+backup's own table of contents must be among them.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds, read_toc
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.pg_restore import ToolsFor
 
-# Not in a dump of the schema alone, or not of what is in the database.
+# These are not in a dump of the schema alone, or are not contents of the database.
 _NOT_COMPARED = kinds.PREAMBLE | kinds.OF_DATABASE | kinds.DATA
 _OF_OTHERS = ("DATABASE ", "LARGE OBJECT ", "LARGE OBJECTS ")
-# In an archive only where the schema was asked for by name; a whole database's leaves it out.
+# Only a dump of schemas by name has this comment; that of a whole database leaves it out.
 _COMES_WITH_A_DATABASE = "IS 'standard public schema'"
 _SHOWN = 200
 
@@ -34,15 +34,15 @@ _Name = tuple[str, str, str]
 
 
 def compare_schemas(
-    found: TableOfContents, reference: TableOfContents, wanted: Iterable[TocEntry]
+    restored: TableOfContents, reference: TableOfContents, entries: Iterable[TocEntry]
 ) -> Iterator[Difference]:
-    """Yield what differs between two schemas, and which ``wanted`` entries are not in ``found``."""
-    yield from _missing(wanted, found)
-    yield from _changed(reference, found)
+    """Yield the differences of two schemas, and the ``entries`` that ``restored`` lacks."""
+    yield from _missing(entries, restored)
+    yield from _changed(reference, restored)
 
 
 def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
-    """Dump the schema of a database; raises what ``dump_schema`` raises, NoSpace among it."""
+    """Dump the schema of a database; raises the errors of ``dump_schema``, NoSpace among them."""
     with temporary_files(), tempfile.TemporaryFile() as file:
         dump_schema(tools, dbname, file)
         file.seek(0)
@@ -66,20 +66,20 @@ def _shown(name: _Name) -> str:
     return f"{desc} {namespace}.{tag}" if namespace else f"{desc} {tag}"
 
 
-def _missing(wanted: Iterable[TocEntry], found: TableOfContents) -> Iterator[Difference]:
-    there = {_name(entry) for entry in found.entries}
-    for entry in wanted:
-        if _is_compared(entry) and _name(entry) not in there:
+def _missing(entries: Iterable[TocEntry], restored: TableOfContents) -> Iterator[Difference]:
+    existing = {_name(entry) for entry in restored.entries}
+    for entry in entries:
+        if _is_compared(entry) and _name(entry) not in existing:
             yield Difference(
                 DifferenceKind.OBJECT_MISSING, _shown(_name(entry)), "an object", "nothing"
             )
 
 
-def _changed(expected: TableOfContents, found: TableOfContents) -> Iterator[Difference]:
-    """Compare the entries of two dumps; what is missing from both was told already."""
-    wanted, there = _definitions(expected), _definitions(found)
-    for name in sorted(wanted.keys() | there.keys()):
-        missing, extra = wanted.get(name, Counter()), there.get(name, Counter())
+def _changed(reference: TableOfContents, restored: TableOfContents) -> Iterator[Difference]:
+    """Compare the entries of two dumps by name; ``_missing`` yields those that both lack."""
+    expected, actual = _definitions(reference), _definitions(restored)
+    for name in sorted(expected.keys() | actual.keys()):
+        missing, extra = expected.get(name, Counter()), actual.get(name, Counter())
         if missing != extra:
             yield Difference(
                 DifferenceKind.SCHEMA,
@@ -89,11 +89,12 @@ def _changed(expected: TableOfContents, found: TableOfContents) -> Iterator[Diff
 
 
 def _definitions(toc: TableOfContents) -> dict[_Name, Counter[str]]:
-    found: dict[_Name, Counter[str]] = {}
+    """Count the definitions of each name, which several entries may have."""
+    definitions: defaultdict[_Name, Counter[str]] = defaultdict(Counter)
     for entry in filter(_is_compared, toc.entries):
-        told = f"{entry.defn}\n-- owner: {entry.owner}\n-- access method: {entry.table_am}"
-        found.setdefault(_name(entry), Counter())[told] += 1
-    return found
+        text = f"{entry.defn}\n-- owner: {entry.owner}\n-- access method: {entry.table_am}"
+        definitions[_name(entry)][text] += 1
+    return definitions
 
 
 def _first_difference(missing: Counter[str], extra: Counter[str]) -> tuple[str, str]:
@@ -105,5 +106,5 @@ def _first_difference(missing: Counter[str], extra: Counter[str]) -> tuple[str, 
         [*min(extra).splitlines(), "(nothing more)"],
         strict=False,
     )
-    wanted, found = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
-    return wanted.strip()[:_SHOWN], found.strip()[:_SHOWN]
+    expected, actual = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+    return expected.strip()[:_SHOWN], actual.strip()[:_SHOWN]

@@ -1,4 +1,10 @@
-"""What of an archive is restored: the entries that pg_restore gets, and those that we see to."""
+"""The entries of an archive that are restored, the database's own definition, and owner maps.
+
+``--owner-map`` gives to another role all that a role owned or was granted; the old one need not
+exist. First everything is restored as by ``--no-owner``, without the entries that name roles. Then
+``core.fill`` writes an archive that has the new roles' names and no definitions, and pg_restore
+itself makes each ALTER … OWNER TO of it, for all kinds of objects that it knows.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +13,27 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds
-from pgvow.errors import VerificationFailed
-from pgvow.operations.table_names import TableNames
+from pgvow.errors import ConfigurationError, Problem, VerificationFailed
+from pgvow.operations.archived_tables import TableNames
 from pgvow.postgres.pg_restore import fails_harmlessly
-from pgvow.postgres.statements import setting_of, statements, without_setting
+from pgvow.postgres.statements import setting_of, statements, with_roles, without_setting, written
+from pgvow.small_file import read_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.statements import Statement
 
 _ON_DATABASE = frozenset({kinds.ACL, kinds.SECURITY_LABEL})
+_NAMING_ROLES = kinds.NAMING_ROLES | {kinds.DATABASE_PROPERTIES}
 _TABLESPACE = "TABLESPACE"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseDefinition:
-    """The database itself, as the archive has it: ``pg_restore`` without ``-C`` leaves it out.
+    """The archive's definition of the database itself, which pg_restore without ``-C`` leaves out.
 
     ``properties`` are its settings, its connection limit and its grants, under its old name.
     """
@@ -36,20 +45,20 @@ class DatabaseDefinition:
 
     @property
     def tablespace(self) -> str | None:
-        """Where it was; None for the server's default."""
+        """Its tablespace at the source; None if it was the server's default."""
         return setting_of(self.create, _TABLESPACE)
 
     def without_tablespace(self) -> DatabaseDefinition:
-        """Put it where the server puts databases."""
+        """Return the definition without its tablespace: the server's default takes its place."""
         return replace(self, create=without_setting(self.create, _TABLESPACE))
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What pg_restore restores, in the archive's order, and what we run after it.
+    """The entries that pg_restore gets, in the archive's order, and those that it does not get.
 
-    ``left_out`` are the entries that would fail harmlessly; ``cut_off`` are those of the chosen
-    tables that need another, which was not chosen.
+    ``left_out`` would fail there, and are applied by us; ``cut_off`` belong to a chosen table and
+    need another, which was not chosen.
     """
 
     entries: tuple[TocEntry, ...]
@@ -58,7 +67,7 @@ class Selection:
 
 
 def database_definition(toc: TableOfContents) -> DatabaseDefinition:
-    """Find what the archive says of the database itself; raises VerificationFailed."""
+    """Return the definition of the database itself; raises VerificationFailed if there is none."""
     database = next((entry for entry in toc.entries if entry.desc == kinds.DATABASE), None)
     if database is None:
         raise VerificationFailed(
@@ -85,9 +94,9 @@ def _all_statements(entries: Iterable[TocEntry]) -> Iterator[Statement]:
 
 
 def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool) -> Selection:
-    """Choose everything, or only tables by name, with what they need and what hangs on them.
+    """Choose all entries, or tables by name, with all they need and all that belongs to them.
 
-    Raises UnknownTable where a name is not that of one table of the archive.
+    Raises UnknownTable if a name does not mean exactly one table of the archive.
     """
     on_database = {entry.dump_id for entry in toc.entries if entry.desc in kinds.OF_DATABASE}
     candidates = [
@@ -99,11 +108,12 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
     ]
     cut_off: tuple[TocEntry, ...] = ()
     if tables:
-        chosen = _Chosen(candidates)
-        chosen.take(_find(candidates, tables))
+        known = TableNames(tuple(entry for entry in candidates if entry.desc in kinds.TABLES))
+        chosen = _ChosenTables(candidates)
+        chosen.take([known.find(name) for name in tables])
         cut_off = chosen.cut_off()
         candidates = [entry for entry in candidates if entry.dump_id in chosen.ids]
-    fails = {one.dump_id for one in candidates if fails_harmlessly(one, superuser=superuser)}
+    fails = {each.dump_id for each in candidates if fails_harmlessly(each, superuser=superuser)}
     return Selection(
         entries=tuple(entry for entry in candidates if entry.dump_id not in fails),
         left_out=tuple(entry for entry in candidates if entry.dump_id in fails),
@@ -111,13 +121,8 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
     )
 
 
-def _find(candidates: Sequence[TocEntry], tables: Sequence[str]) -> list[TocEntry]:
-    known = TableNames(tuple(entry for entry in candidates if entry.desc in kinds.TABLES))
-    return [known.find(name) for name in tables]
-
-
-class _Chosen:
-    """Some tables, grown by what they need and what hangs on them."""
+class _ChosenTables:
+    """The numbers of the entries that come with some tables: ``ids``."""
 
     def __init__(self, candidates: Sequence[TocEntry]) -> None:
         self.ids: set[int] = set()
@@ -130,17 +135,17 @@ class _Chosen:
                 self._dependants[dump_id].append(entry)
 
     def take(self, tables: Iterable[TocEntry]) -> None:
-        """Take tables with their partitions, all they need, and all that hangs on what is taken."""
+        """Take tables, their partitions, all that they need, and all that belongs to these."""
         taken = {entry.dump_id for entry in self._with_partitions(tables)}
         self.ids |= self._needed(taken)
         grown = True
         while grown:
-            hanging = self._hanging()
-            grown = not hanging <= self.ids
-            self.ids |= hanging
+            belonging = self._belonging()
+            grown = not belonging <= self.ids
+            self.ids |= belonging
 
     def cut_off(self) -> tuple[TocEntry, ...]:
-        """What belongs to the tables that are taken, and is not."""
+        """Return the entries that belong to a table that was taken, and were not taken."""
         tables = {
             (entry.namespace, entry.tag)
             for entry in map(self._by_id.__getitem__, self.ids)
@@ -172,7 +177,7 @@ class _Chosen:
                     )
 
     def _needed(self, ids: Iterable[int]) -> set[int]:
-        """Everything that these need, directly or not, and themselves."""
+        """Return these and everything that they need, directly or not."""
         needed: set[int] = set()
         waiting = [self._by_id[dump_id] for dump_id in ids]
         while waiting:
@@ -181,18 +186,61 @@ class _Chosen:
                 continue
             needed.add(entry.dump_id)
             above = [*map(self._by_id.get, entry.dependencies), self._schemas.get(entry.namespace)]
-            waiting.extend(one for one in above if one is not None)
+            waiting.extend(each for each in above if each is not None)
         return needed
 
-    def _hanging(self) -> set[int]:
-        """What hangs on what is taken, with all it needs, unless that brings another table in."""
-        found: set[int] = set()
+    def _belonging(self) -> set[int]:
+        """Return the entries that belong to those taken, unless they need another table."""
+        belonging: set[int] = set()
         for dump_id in tuple(self.ids):
             for entry in self._dependants[dump_id]:
                 if entry.dump_id in self.ids or entry.desc not in kinds.PARTS_OF_TABLE:
                     continue
                 needed = self._needed([entry.dump_id])
-                more = needed - self.ids
-                if not any(self._by_id[one].desc in kinds.RELATIONS for one in more):
-                    found |= needed
-        return found
+                if all(self._by_id[each].desc not in kinds.RELATIONS for each in needed - self.ids):
+                    belonging |= needed
+        return belonging
+
+
+def read_owner_map(path: Path) -> dict[str, str]:
+    """Read lines ``old=new``; ``#`` begins a comment. Raises ConfigurationError."""
+    try:
+        lines = read_small(path).decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the owner map cannot be read: {error}",
+            steps=["Check the path that --owner-map names"],
+        ) from error
+    result: dict[str, str] = {}
+    problems: list[Problem] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        old, equals, new = (part.strip() for part in line.partition("="))
+        if not (old and equals and new) or old in result:
+            complaint = "is mapped twice" if old in result else "is not old=new"
+            source = f"{path} line {number}"
+            problems.append(Problem(line.strip(), source, complaint, "shop_owner=shop_dev"))
+            continue
+        result[old] = new
+    if problems:
+        raise ConfigurationError.of(problems)
+    return result
+
+
+def mapped(toc: TableOfContents, owner_map: Mapping[str, str]) -> TableOfContents:
+    """Replace roles in a table of contents: as owners, and in grants."""
+    if not owner_map:
+        return toc
+
+    def renamed(name: str) -> str:
+        return owner_map.get(name, name)
+
+    def with_new_roles(entry: TocEntry) -> TocEntry:
+        defn = entry.defn
+        if entry.desc in _NAMING_ROLES:
+            rewritten = (written(with_roles(each, renamed)) for each in statements(defn))
+            defn = "".join(each.decode("utf-8", "surrogateescape") + ";\n" for each in rewritten)
+        return replace(entry, owner=renamed(entry.owner), defn=defn)
+
+    return replace(toc, entries=tuple(map(with_new_roles, toc.entries)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pgvow.archive import read_toc
 from pgvow.model import TableFacts
-from pgvow.operations.recorded_tables import with_tables
+from pgvow.operations.archived_tables import with_tables
 from tests.support.archives import Spec, Table, build
 from tests.support.backups import metadata
 

@@ -1,43 +1,61 @@
-"""What keeps a backup from being proven here, told apart from what is wrong with it."""
+"""Judge a restore that failed during a proof: a difference of the backup, or no verdict on it.
+
+The evidence for a difference is the SQLSTATE with which an intact server refused an entry.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
+from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from pgvow.archive import kinds
-from pgvow.errors import CannotBeProven
+from pgvow.errors import CannotBeProven, ConnectionFailed
 from pgvow.model import Difference, DifferenceKind
-from pgvow.postgres.outcomes import Meaning, meaning_of, no_verdict
+from pgvow.postgres.outcomes import Meaning, failure_of, meaning_of, no_verdict
 from pgvow.postgres.sql import query
-from pgvow.postgres.tool_stderr import own_words
+from pgvow.postgres.sqlstates import first_error, sqlstate_again
+from pgvow.postgres.tool_stderr import own_words, without_statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pgvow.archive import TableOfContents, TocEntry
+    from pgvow.errors import PgvowError
+    from pgvow.operations.core.fill import CheckedBackup, FailedEntry
+    from pgvow.operations.prove.server import ProofServer
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.pg_restore import RestoreError
 
-# What only the programs or the system of this machine can lack; kinds of entries first.
+# A server that needs a new WAL segment and has no room for it ends, and its log may be cut.
+_ONE_SEGMENT = 16 << 20
+# If the server's messages are not in English, these may mean a lack: a collation that does not
+# exist is an undefined object like a missing type, a function that a library lacks is an undefined
+# function.
+_NEEDS_WORDS = frozenset({"42704", "42883", "22023"})
+_ENGLISH = ("C", "POSIX", "en")
+# Kinds of entries that need the programs or the system of this machine.
 _OF_THE_MACHINE = frozenset({kinds.EXTENSION, kinds.COLLATION, kinds.PROCEDURAL_LANGUAGE})
-# The server's messages for 0A000, 58P01, 42501 and the like: pg_restore does not tell SQLSTATEs.
+# The server's messages for 0A000, 58P01, 42501 and the like: pg_restore prints no SQLSTATE.
 _LACKING = re.compile(
     # how the server was built
     r"ICU is not supported|does not support compression|compression method .* not supported"
     r"|unsupported XML feature|requires the server to be built with"
-    # what lies beside it on its machine: libraries, dictionaries, files of file_fdw
+    # files on its machine: libraries, dictionaries, those of file_fdw
     r"|could not access file|could not load library|incompatible library|must be loaded via"
     r"|could not find function .* in file|could not open (?:[\w-]+ )?file .*: No such file"
     r"|security label provider|collation .* does not exist|time zone .* not recognized"
-    # who is there to be asked
+    # other servers
     r"|could not connect to server \""
-    # what its role may do
+    # the rights of its role
     r"|permission denied|only superusers? can|must have CREATEROLE"
     r"|must be (?:superuser|owner|a superuser|member|able to SET ROLE)",
     re.IGNORECASE,
 )
-# What pg_dump's -t and -n leave out although something leans on it.
+# An entry needs something that pg_dump's -t and -n left out.
 _LEFT_OUT = re.compile(r"(?:does|do) not exist")
 _PERHAPS_LACKING = frozenset({Meaning.DATA, Meaning.LACK, Meaning.UNKNOWN})
 # not_null, foreign_key, unique, check and exclusion violations
@@ -51,7 +69,7 @@ _KINDS_OF_RULES = {
 _ADDED = re.compile(r'ADD CONSTRAINT ("(?:[^"]|"")*"|[^\s"]+)')
 # undefined_table, _function, _column, _object, and invalid_schema_name
 _NAMES_NOTHING = frozenset({"42P01", "42883", "42703", "42704", "3F000"})
-# The entries that compute something: there the statement itself names all with their schemas.
+# Entries that compute something. Their own statements name everything with its schema.
 _RUNS_CODE = {
     kinds.TABLE_DATA: "a check, a generated column or a domain of the table",
     kinds.INDEX: "the index",
@@ -66,9 +84,11 @@ _OF_COLLATION = re.compile(
 
 
 def refuse_missing_extensions(session: Session, toc: TableOfContents) -> None:
-    """Raise CannotBeProven where the server has not got every extension of the archive."""
-    there = {name for (name,) in session.execute(query("available_extensions"))}
-    missing = sorted({entry.tag for entry in toc.entries if entry.desc == kinds.EXTENSION} - there)
+    """Raise CannotBeProven if the server lacks an extension of the archive."""
+    available = {name for (name,) in session.execute(query("available_extensions"))}
+    missing = sorted(
+        {entry.tag for entry in toc.entries if entry.desc == kinds.EXTENSION} - available
+    )
     if missing:
         raise CannotBeProven(
             f"the server does not have the extension{'s' * (len(missing) > 1)}"
@@ -80,21 +100,84 @@ def refuse_missing_extensions(session: Session, toc: TableOfContents) -> None:
         )
 
 
-def restore_difference(
-    error: RestoreError,
-    toc: TableOfContents,
+def with_evidence(
+    failed: FailedEntry,
+    backup: CheckedBackup,
     *,
-    lacking: str | None,
-    selection: Sequence[str] = (),
+    server: ProofServer,
+    witness: Session,
+    dbname: str,
+) -> FailedEntry:
+    """Add the server's SQLSTATE to a failure, or None if it cannot be had.
+
+    ``witness`` is a session that was open during the whole restore: a server that restarted,
+    crashed or failed over has ended it. Raises NoSpace, NoResources and ConnectionFailed if the
+    server is not intact.
+    """
+    _require_intact(failed, server, witness)
+    sqlstate = None
+    if server.log is not None:
+        sqlstate = first_error(server.log, dbname)
+    elif failed.entry is not None:
+        sqlstate = _again(backup, dbname, failed.entry)
+        _require_intact(failed, server, witness)
+        if sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
+            sqlstate = None
+    return replace(failed, error=replace(failed.error, sqlstate=sqlstate))
+
+
+def _again(backup: CheckedBackup, dbname: str, entry: TocEntry) -> str | None:
+    with suppress(ConnectionFailed), closing(backup.tools.open(dbname)) as session:
+        return sqlstate_again(session, backup.dump, backup.toc, entry)
+    return None
+
+
+def _speaks_english(session: Session) -> bool:
+    row = session.execute("SHOW lc_messages").fetchone()
+    return row is not None and (str(row[0]) or "C").startswith(_ENGLISH)
+
+
+def _require_intact(failed: FailedEntry, server: ProofServer, witness: Session) -> None:
+    """Raise if the server that refused something is not the one that was there before."""
+    try:
+        witness.execute("SELECT 1")
+    except psycopg.Error as lost:
+        words = without_statement(failed.error.complaint)
+        raise _ended(server, f"{words}\nthe server did not stay intact: {lost}") from lost
+
+
+def _ended(server: ProofServer, cause: str) -> PgvowError:
+    """Make the error for a server that went away; a full disk ends one as well."""
+    meaning = meaning_of(None, cause)
+    if meaning is not Meaning.MEMORY and (meaning is Meaning.DISK or _is_full(server)):
+        return no_verdict(Meaning.DISK, cause)
+    return no_verdict(Meaning.CONNECTION, cause)
+
+
+def _is_full(server: ProofServer) -> bool:
+    """Return whether a throw-away server's disk has no room for its next file."""
+    return server.folder is not None and shutil.disk_usage(server.folder).free < _ONE_SEGMENT
+
+
+def translated(error: psycopg.Error, server: ProofServer) -> PgvowError:
+    """Translate an error of a session of ours during a proof; it is no verdict on the data."""
+    result = failure_of(error)
+    if isinstance(result, ConnectionFailed) and _is_full(server):
+        return no_verdict(Meaning.DISK, result.cause)
+    return result
+
+
+def restore_difference(
+    failed: FailedEntry, *, lacking: str | None, selection: Sequence[str] = ()
 ) -> Difference:
     """Return the difference that a failed restore is evidence of.
 
-    Evidence is a SQLSTATE about the data, and nothing else is: a message that is not understood
-    says nothing about the backup. ``lacking`` is why the source's collation is not there, if it is
-    not; ``selection`` are the options that left something out of the backup. Raises CannotBeProven,
+    Only a SQLSTATE about the data is evidence; a message that is not understood is no verdict on
+    the backup. ``lacking`` is why the server has not got the source's collation, None if it has;
+    ``selection`` are the options that left something out of the backup. Raises CannotBeProven,
     NoSpace, NoResources, ConnectionFailed and NoVerdict if there is no verdict.
     """
-    entry = next((one for one in toc.entries if one.dump_id == error.dump_id), None)
+    error, entry = failed.error, failed.entry
     facts = {"Object": _shown(entry)} if entry else None
     words = own_words(error.complaint)
     meaning = meaning_of(error.sqlstate, words)
@@ -124,7 +207,7 @@ def restore_difference(
 
 
 def plain_cause(sqlstate: str, entry: TocEntry | None) -> str | None:
-    """Explain in plain words why a server refuses an entry; None if its own words must do."""
+    """Explain why a server refuses an entry; None if there is no better text than its own."""
     if entry is None:
         return None
     if sqlstate in _RULES and entry.desc in _KINDS_OF_RULES:

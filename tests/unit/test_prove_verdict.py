@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +17,13 @@ from pgvow.errors import (
     PgvowError,
 )
 from pgvow.model import Difference, DifferenceKind
-from pgvow.operations.prove.obstacles import restore_difference
+from pgvow.operations.core.fill import FailedEntry
+from pgvow.operations.prove.verdict import restore_difference
 from pgvow.postgres.pg_restore import RestoreError
 from tests.support.archives import Schema, Spec, build
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _EXTENSION, _TABLE, _COLLATION = 7, 8, 9  # as the writer numbers them
 _TOC = read_toc(
@@ -77,18 +82,25 @@ def _refused(words: str) -> str:
     return f"could not execute query: ERROR:  {words}\nCommand was: x"
 
 
+def _judged(
+    error: RestoreError, *, lacking: str | None, selection: Sequence[str] = ()
+) -> Difference:
+    entry = next((each for each in _TOC.entries if each.dump_id == error.dump_id), None)
+    return restore_difference(FailedEntry(entry, error), lacking=lacking, selection=selection)
+
+
 @pytest.mark.parametrize(("sqlstate", "words"), _OF_THE_BACKUP)
 def test_what_a_backup_can_be_blamed_for(sqlstate: str, words: str) -> None:
     """A SQLSTATE about the data, and nothing of the machine: it is a difference."""
     error = RestoreError(None, _refused(words), sqlstate)
-    assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
+    assert DifferenceKind.RESTORE is _judged(error, lacking=None).kind
 
 
 @pytest.mark.parametrize("words", [words for _, words in _OF_THE_BACKUP])
 def test_words_are_no_evidence(words: str) -> None:
     """The same words without a SQLSTATE are no verdict, whatever they are."""
     with pytest.raises(PgvowError) as raised:
-        restore_difference(RestoreError(None, _refused(words)), _TOC, lacking=None)
+        _judged(RestoreError(None, _refused(words)), lacking=None)
     assert raised.value.status in {1, 5}
 
 
@@ -98,13 +110,13 @@ def test_a_statement_that_fails_is_a_difference() -> None:
     expected = Difference(
         DifferenceKind.RESTORE, "TABLE public.orders", "restored", error.complaint
     )
-    assert expected == restore_difference(error, _TOC, lacking=None)
+    assert expected == _judged(error, lacking=None)
 
 
 def test_a_worker_does_not_say_which_entry() -> None:
     """What a server refuses a worker of pg_restore is a difference all the same."""
     error = RestoreError(None, 'COPY failed for table "t": ERROR: value too long', "22001")
-    difference = restore_difference(error, _TOC, lacking=None)
+    difference = _judged(error, lacking=None)
     assert (DifferenceKind.RESTORE, error.complaint) == (difference.kind, difference.found)
 
 
@@ -146,7 +158,7 @@ _NO_EVIDENCE = (
 def test_what_is_no_evidence(sqlstate: str | None, words: str, kind: type[PgvowError]) -> None:
     """Everything that is not about the data is no verdict, each by its own error and exit code."""
     with pytest.raises(PgvowError) as raised:
-        restore_difference(RestoreError(_TABLE, _refused(words), sqlstate), _TOC, lacking=None)
+        _judged(RestoreError(_TABLE, _refused(words), sqlstate), lacking=None)
     assert kind is type(raised.value)
 
 
@@ -183,7 +195,7 @@ def test_what_is_not_the_backup_s_fault(
 ) -> None:
     """What only this machine lacks is no verdict, a full disk no difference."""
     with pytest.raises(kind):
-        restore_difference(RestoreError(dump_id, complaint), _TOC, lacking=lacking)
+        _judged(RestoreError(dump_id, complaint), lacking=lacking)
 
 
 def test_what_a_statement_says_is_not_what_the_server_says() -> None:
@@ -192,22 +204,22 @@ def test_what_a_statement_says_is_not_what_the_server_says() -> None:
         'could not execute query: ERROR:  type "kind" does not exist\n'
         "Command was: CREATE FUNCTION f(k kind) AS 'RAISE \"permission denied\"';"
     )
-    difference = restore_difference(RestoreError(_TABLE, complaint, "42704"), _TOC, lacking=None)
+    difference = _judged(RestoreError(_TABLE, complaint, "42704"), lacking=None)
     assert complaint == difference.found
 
 
 def test_with_the_right_collation_a_row_without_partition_is_a_difference() -> None:
     """Only where another collation had to do can it be the reason."""
     error = RestoreError(_TABLE, 'no partition of relation "t" found for row', "23514")
-    assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
+    assert DifferenceKind.RESTORE is _judged(error, lacking=None).kind
 
 
 def test_what_a_choice_left_out_is_no_verdict() -> None:
     """Only where something was left out, and only of what is not there."""
     error = RestoreError(_TABLE, 'schema "audit" does not exist', "3F000")
     with pytest.raises(CannotBeProven, match=r"only a part was backed up: --table=audit\.log"):
-        restore_difference(error, _TOC, lacking=None, selection=["--table=audit.log"])
-    assert DifferenceKind.RESTORE is restore_difference(error, _TOC, lacking=None).kind
+        _judged(error, lacking=None, selection=["--table=audit.log"])
+    assert DifferenceKind.RESTORE is _judged(error, lacking=None).kind
     other = RestoreError(_TABLE, "value too long", "22001")
-    selected = restore_difference(other, _TOC, lacking=None, selection=["--table=audit.log"])
+    selected = _judged(other, lacking=None, selection=["--table=audit.log"])
     assert DifferenceKind.RESTORE is selected.kind

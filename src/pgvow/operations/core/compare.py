@@ -1,4 +1,4 @@
-"""Set a restored database beside its backup: every table, sequence and large object."""
+"""Compare a restored database with its backup: every table, sequence and large object."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import chain
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -21,7 +21,7 @@ from pgvow.archive import (
 from pgvow.errors import CannotBeProven, PgvowError
 from pgvow.finished_file import open_finished
 from pgvow.model import Difference, DifferenceKind, table_key
-from pgvow.operations.compare.expected import (
+from pgvow.operations.core.expected import (
     Expected,
     by_root,
     completed,
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
     from pgvow.archive import CopyFacts, TableOfContents
     from pgvow.model import Metadata
-    from pgvow.operations.compare.expected import Target
+    from pgvow.operations.core.expected import TableName
+    from pgvow.operations.core.fill import FilledDatabase
     from pgvow.postgres.connection import Session
     from pgvow.postgres.copy_out import RestoredTable
     from pgvow.progress import Progress
@@ -58,9 +59,9 @@ _TICK = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared, and everything that differs.
+    """The number of tables and rows that were compared, and the differences.
 
-    ``reordered`` names the tables whose rows are all there in another order: no difference.
+    ``reordered`` names the tables that have all their rows in another order: no difference.
     """
 
     differences: tuple[Difference, ...]
@@ -74,29 +75,44 @@ class Comparison:
         return not self.differences
 
 
+@dataclass(frozen=True, slots=True)
+class ComparedDatabase:
+    """The third stage: a filled database and the differences of its rows, schema and restore.
+
+    ``comparison`` is of the rows, None if there was none; ``not_compared`` is the server's reason.
+    """
+
+    filled: FilledDatabase
+    comparison: Comparison | None
+    differences: tuple[Difference, ...] = ()
+    not_compared: str | None = None
+
+
 def compare_database(
     session: Session,
     metadata: Metadata,
     dump: Path,
     *,
     progress: Progress,
-    more: Sequence[Session] = (),
+    others: Sequence[Session] = (),
     make_pipe: Callable[[], Path] | None = None,
 ) -> Comparison:
     """Read the whole database of a session back and compare it with the metadata of ``dump``.
 
-    The session is in autocommit; it is given the settings of the dumping one and keeps them, and so
-    are those in ``more``, into the same database, by which several tables are read at a time;
-    through pipes where ``make_pipe`` makes some for a server of ours on this machine. The
-    dump is read where the metadata do not suffice: whose rows belong to which root, rows in another
-    order, and all of it where it was not inspected. Raises CannotBeProven where the server lacks
-    what makes texts comparable, ArchiveError, and PgvowError with the server's words.
+    The session is in autocommit. It keeps the settings of the dumping session, which it is given
+    here, and so do ``others``, sessions into the same database: each reads a table at a time.
+    ``make_pipe`` makes pipes for a server of ours on this machine to write into. The dump is read
+    if the metadata do not suffice: for rows of partitions, for rows in another order, and all of
+    it if it was not inspected. Raises CannotBeProven if the server lacks a setting that texts
+    depend on, ArchiveError, and PgvowError with the server's message.
     """
     try:
         with open_finished(dump) as file:
             toc = read_toc(file)
             known = completed(metadata, file)
-        found = _Comparing(session, more, known, dump, toc, progress, make_pipe).run()
+        comparison = _DatabaseComparison(
+            (session, *others), known, dump, toc, progress, make_pipe
+        ).run()
     except psycopg.errors.InsufficientPrivilege as error:
         raise CannotBeProven(
             f"the restored database may not be read: {str(error).strip()}",
@@ -109,13 +125,13 @@ def compare_database(
             steps=["See the server's log for what happened there"],
         ) from error
     if not metadata.settings:
-        refuse_unknown_text(found.differences)
-    return found
+        refuse_unknown_text(comparison.differences)
+    return comparison
 
 
 @dataclass
-class _Found:
-    """What the comparison of one table, or of several at their root, came to."""
+class _TableResult:
+    """The result of one table, or of several that are compared at their root."""
 
     key: str
     differences: list[Difference] = field(default_factory=list)
@@ -127,16 +143,15 @@ class _Found:
         self.differences.append(Difference(kind, self.key, expected, found))
 
 
-class _Stopped(Exception):
-    """The work is to end."""
+class _ComparisonEnded(Exception):
+    """Raised in the threads of a comparison that another thread ended."""
 
 
 @dataclass
-class _Comparing:
+class _DatabaseComparison:
     """One comparison under way."""
 
-    session: Session
-    more: Sequence[Session]
+    sessions: tuple[Session, ...]
     metadata: Metadata
     dump: Path
     toc: TableOfContents
@@ -146,32 +161,37 @@ class _Comparing:
     done: int = 0
     stopped: bool = False
 
+    @property
+    def session(self) -> Session:
+        """The session that reads everything but rows."""
+        return self.sessions[0]
+
     def run(self) -> Comparison:
-        for session in (self.session, *self.more):
+        for session in self.sessions:
             prepare_to_compare(session, self.metadata.settings)
-        restored = {(one.schema, one.name): one for one in restored_tables(self.session)}
+        restored = {(table.schema, table.name): table for table in restored_tables(self.session)}
         expected = tuple(self._expected())
         groups = by_root(expected)
-        places = self._places(groups, restored)
-        found = self._read_all(groups, places)
-        self.differences += [difference for one in found for difference in one.differences]
-        compared = {self._carried(one.entry.namespace, one.entry.tag) for one in expected}
+        leaves = self._leaves(groups, restored)
+        results = self._read_all(groups, leaves)
+        self.differences += [each for result in results for each in result.differences]
+        compared = {self._carried(each.entry.namespace, each.entry.tag) for each in expected}
         tables = (entry for entry in self.toc.entries if entry.desc == kinds.TABLE)
         known = {self._carried(entry.namespace, entry.tag) for entry in tables}
-        read = {(one.schema, one.name) for tables in places.values() for one in tables}
+        read = {(table.schema, table.name) for group in leaves.values() for table in group}
         compared |= read & known
-        self._extra((one for name, one in restored.items() if name not in compared), known)
+        self._extra((table for name, table in restored.items() if name not in compared), known)
         self._sequences()
         self._large_objects()
         return Comparison(
             differences=tuple(self.differences),
-            tables=sum(one.tables for one in found),
-            rows=sum(one.rows for one in found),
-            reordered=tuple(key for one in found for key in one.reordered),
+            tables=sum(result.tables for result in results),
+            rows=sum(result.rows for result in results),
+            reordered=tuple(key for result in results for key in result.reordered),
         )
 
     def _expected(self) -> Iterator[Expected]:
-        entries = {(one.namespace, one.tag): one for one in self.toc.table_data}
+        entries = {(entry.namespace, entry.tag): entry for entry in self.toc.table_data}
         for facts in self.metadata.tables:
             entry = entries.get((facts.schema, facts.name))
             if entry is None:
@@ -179,47 +199,46 @@ class _Comparing:
             else:
                 yield Expected(facts, entry, copy_target(entry.copy_stmt))
 
-    def _places(
+    def _leaves(
         self,
-        groups: Mapping[Target, list[Expected]],
-        restored: Mapping[Target, RestoredTable],
-    ) -> dict[Target, tuple[RestoredTable, ...]]:
-        """Find the tables in which the rows of each group are; none where they are not there.
+        groups: Mapping[TableName, list[Expected]],
+        restored: Mapping[TableName, RestoredTable],
+    ) -> dict[TableName, tuple[RestoredTable, ...]]:
+        """Return the tables that the rows of each group are in, none if they do not exist.
 
         Rows that came through a root are in its leaves, but not in those that are compared by
         themselves: of one root's leaves pg_dump loads those below a hash of an enum through it, and
-        the others as any table. Foreign ones are none of the tables here.
+        the others as any table. Foreign tables are not among them.
         """
         alone = {
             self._carried(*name) for name, parts in groups.items() if not is_through_root(parts)
         }
-        leaves: dict[int | None, list[RestoredTable]] = {}
-        for name, one in restored.items():
-            if not one.is_partitioned and name not in alone:
-                leaves.setdefault(one.root, []).append(one)
-        places: dict[Target, tuple[RestoredTable, ...]] = {}
+        below: dict[int | None, list[RestoredTable]] = {}
+        for name, table in restored.items():
+            if not table.is_partitioned and name not in alone:
+                below.setdefault(table.root, []).append(table)
+        leaves: dict[TableName, tuple[RestoredTable, ...]] = {}
         for target, parts in groups.items():
-            there = restored.get(self._carried(*target))
-            if there is None:
-                places[target] = ()
+            loaded = restored.get(self._carried(*target))
+            if loaded is not None and is_through_root(parts):
+                leaves[target] = tuple(below.get(loaded.oid, ()))
             else:
-                through = leaves.get(there.oid, ()) if is_through_root(parts) else (there,)
-                places[target] = tuple(through)
-        return places
+                leaves[target] = (loaded,) if loaded else ()
+        return leaves
 
     def _read_all(
         self,
-        groups: Mapping[Target, list[Expected]],
-        places: Mapping[Target, tuple[RestoredTable, ...]],
-    ) -> list[_Found]:
+        groups: Mapping[TableName, list[Expected]],
+        leaves: Mapping[TableName, tuple[RestoredTable, ...]],
+    ) -> list[_TableResult]:
         """Compare every table, as many at a time as there are sessions; in the order of groups."""
         free: SimpleQueue[Session] = SimpleQueue()
-        for session in (self.session, *self.more):
+        for session in self.sessions:
             free.put(session)
-        with ThreadPoolExecutor(1 + len(self.more), thread_name_prefix="compare") as pool:
+        with ThreadPoolExecutor(len(self.sessions), thread_name_prefix="compare") as pool:
             try:
                 jobs = {
-                    target: pool.submit(self._read, free, target, groups[target], places[target])
+                    target: pool.submit(self._read, free, target, groups[target], leaves[target])
                     for target in sorted(groups, key=lambda target: -size_of(groups[target]))
                 }
                 self._follow(set(jobs.values()))
@@ -228,7 +247,7 @@ class _Comparing:
                 raise
         return [jobs[target].result() for target in groups]
 
-    def _follow(self, jobs: set[Future[_Found]]) -> None:
+    def _follow(self, jobs: set[Future[_TableResult]]) -> None:
         total = sum(table.bytes or 0 for table in self.metadata.tables)
         while jobs:
             ended, jobs = wait(jobs, timeout=_TICK, return_when=FIRST_EXCEPTION)
@@ -239,41 +258,43 @@ class _Comparing:
     def _read(
         self,
         free: SimpleQueue[Session],
-        target: Target,
+        target: TableName,
         parts: list[Expected],
         restored: tuple[RestoredTable, ...],
-    ) -> _Found:
-        """Compare one table, or all the leaves whose rows are loaded through one root."""
+    ) -> _TableResult:
+        """Compare one table, or all leaves whose rows are loaded through one root."""
         is_root = is_through_root(parts)
-        found = _Found(table_key(*target) if is_root else parts[0].facts.key, tables=len(parts))
+        result = _TableResult(
+            table_key(*target) if is_root else parts[0].facts.key, tables=len(parts)
+        )
         rows = sum(part.facts.rows for part in parts)
         if not restored:
-            found.tables = 0
-            found.differ(DifferenceKind.TABLE_MISSING, f"{rows} rows", "no table")
-            return found
+            result.tables = 0
+            result.differ(DifferenceKind.TABLE_MISSING, f"{rows} rows", "no table")
+            return result
         session = free.get()
         try:
-            if is_root or not self._is_same(session, found, parts[0], restored[0]):
-                self._without_order(session, found, parts, restored)
+            if is_root or not self._is_same(session, result, parts[0], restored[0]):
+                self._without_order(session, result, parts, restored)
         finally:
             free.put(session)
-        return found
+        return result
 
     def _is_same(
-        self, session: Session, found: _Found, part: Expected, restored: RestoredTable
+        self, session: Session, result: _TableResult, part: Expected, restored: RestoredTable
     ) -> bool:
-        """Compare rows in their order; False where it is worth a second look without."""
+        """Compare rows in their order; False if they have to be compared without it."""
         facts = _digest(CopyDigest(), self._rows_of(session, restored, part.target.columns))
-        found.rows = facts.rows
+        result.rows = facts.rows
         if facts.rows != part.facts.rows:
-            found.differ(DifferenceKind.ROWS, str(part.facts.rows), str(facts.rows))
+            result.differ(DifferenceKind.ROWS, str(part.facts.rows), str(facts.rows))
             return True
         return facts.fingerprint == part.facts.fingerprint
 
     def _without_order(
         self,
         session: Session,
-        found: _Found,
+        result: _TableResult,
         parts: list[Expected],
         restored: tuple[RestoredTable, ...],
     ) -> None:
@@ -281,20 +302,20 @@ class _Comparing:
         columns = parts[0].target.columns
         pieces = (self._rows_of(session, table, columns) for table in restored)
         facts = _digest(UnorderedDigest(), chain.from_iterable(pieces))
-        found.rows = facts.rows
+        result.rows = facts.rows
         rows = sum(part.facts.rows for part in parts)
-        wanted = sum(self._archived(found, part, columns) for part in parts) % (1 << 128)
+        wanted = sum(self._archived(result, part, columns) for part in parts) % (1 << 128)
         if facts.rows != rows:
-            found.differ(DifferenceKind.ROWS, str(rows), str(facts.rows))
+            result.differ(DifferenceKind.ROWS, str(rows), str(facts.rows))
         elif facts.fingerprint != f"{wanted:032x}":
-            found.differ(DifferenceKind.VALUES, f"{wanted:032x}", facts.fingerprint)
+            result.differ(DifferenceKind.VALUES, f"{wanted:032x}", facts.fingerprint)
         elif len(parts) == 1 and parts[0].facts.fingerprint is not None:
-            found.reordered.append(found.key)
+            result.reordered.append(result.key)
 
-    def _archived(self, found: _Found, part: Expected, columns: Sequence[str]) -> int:
-        """Sum the hashes of a table's rows in the archive, its columns put into this order.
+    def _archived(self, result: _TableResult, part: Expected, columns: Sequence[str]) -> int:
+        """Sum the hashes of a table's rows in the archive, with the columns in this order.
 
-        What the metadata say of the archive is checked by the way: all that follows rests on it.
+        The fingerprint of the metadata is checked as well: the comparison depends on it.
         """
         places = [part.target.columns.index(column) for column in columns]
         ordered, unordered = CopyDigest(), UnorderedDigest(places)
@@ -305,11 +326,11 @@ class _Comparing:
         fingerprint = ordered.facts().fingerprint
         wanted = part.facts.fingerprint
         if wanted not in (None, fingerprint):
-            found.differ(DifferenceKind.VALUES, str(wanted), f"{fingerprint} in the dump")
+            result.differ(DifferenceKind.VALUES, str(wanted), f"{fingerprint} in the dump")
         return int(unordered.facts().fingerprint, 16)
 
-    def _extra(self, others: Iterable[RestoredTable], known: Container[Target]) -> None:
-        """Note tables that the backup does not have, and rows in those that it has no rows of."""
+    def _extra(self, others: Iterable[RestoredTable], known: Container[TableName]) -> None:
+        """Note tables that are not in the backup, and rows of tables that have none in it."""
         for table in others:
             if table.is_partitioned:
                 continue  # it has no rows of its own
@@ -321,62 +342,51 @@ class _Comparing:
                 self._differ(DifferenceKind.TABLE_EXTRA, key, "no rows", f"{rows} rows")
 
     def _sequences(self) -> None:
-        there = restored_sequences(self.session)
-        for one in self.metadata.sequences:
-            name = self._carried(one.schema, one.name)
-            found = sequence_position(self.session, *name) if name in there else None
-            shown = _position(found.last_value, found.is_called) if found else "no sequence"
-            wanted = _position(one.last_value, one.is_called)
+        restored = restored_sequences(self.session)
+        for facts in self.metadata.sequences:
+            name = self._carried(facts.schema, facts.name)
+            position = sequence_position(self.session, *name) if name in restored else None
+            shown = _position(position.last_value, position.is_called) if position else None
+            wanted = _position(facts.last_value, facts.is_called)
             if shown != wanted:
-                key = table_key(one.schema, one.name)
-                self._differ(DifferenceKind.SEQUENCE, key, wanted, shown)
+                key = table_key(facts.schema, facts.name)
+                self._differ(DifferenceKind.SEQUENCE, key, wanted, shown or "no sequence")
 
     def _large_objects(self) -> None:
         wanted = self.metadata.large_objects
         if wanted is None:
             return
-        found = restored_large_objects(self.session)
-        if (found.count, found.size, found.fingerprint) != (
+        restored = restored_large_objects(self.session)
+        if (restored.count, restored.size, restored.fingerprint) != (
             wanted.count, wanted.bytes, wanted.fingerprint
         ):  # fmt: skip
             self._differ(
                 DifferenceKind.LARGE_OBJECTS,
                 "all",
                 f"{wanted.count} of {wanted.bytes} bytes ({wanted.fingerprint})",
-                f"{found.count} of {found.size} bytes ({found.fingerprint})",
+                f"{restored.count} of {restored.size} bytes ({restored.fingerprint})",
             )
 
     def _rows_of(
         self, session: Session, table: RestoredTable, columns: Iterable[str]
     ) -> Iterator[bytes]:
         named = [carried(session, column) for column in columns]
-        for piece in copy_rows(
-            session,
-            table,
-            named,
-            encoding=self.toc.encoding,
-            make_pipe=self.make_pipe,
-        ):
+        encoding, make_pipe = self.toc.encoding, self.make_pipe
+        for piece in copy_rows(session, table, named, encoding=encoding, make_pipe=make_pipe):
             if self.stopped:
-                raise _Stopped
+                raise _ComparisonEnded
             self.done += len(piece)  # for the progress alone: several threads may lose one
             yield piece
 
     def _carried(self, schema: str, name: str) -> tuple[str, str]:
-        """Turn a table's name in the archive into what the session carries."""
+        """Return the name of the archive's table in the encoding of the session."""
         return carried(self.session, schema), carried(self.session, name)
 
     def _differ(self, kind: DifferenceKind, name: str, expected: str, found: str) -> None:
         self.differences.append(Difference(kind, name, expected, found))
 
 
-class _Digest(Protocol):
-    def update(self, text: bytes) -> None: ...
-
-    def facts(self) -> CopyFacts: ...
-
-
-def _digest(digest: _Digest, pieces: Iterable[bytes]) -> CopyFacts:
+def _digest(digest: CopyDigest | UnorderedDigest, pieces: Iterable[bytes]) -> CopyFacts:
     for piece in pieces:
         digest.update(piece)
     return digest.facts()

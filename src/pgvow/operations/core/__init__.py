@@ -1,0 +1,1 @@
+"""Restore entries into a server and compare: the core of ``restore`` and ``prove``."""

@@ -1,0 +1,80 @@
+"""A database is filled from an archive: the result has the entries that the server refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgvow.archive import read_toc
+from pgvow.operations.core.fill import CheckedBackup, Filling
+from pgvow.postgres.binaries import Installation
+from pgvow.postgres.pg_restore import Manner, Tools, fails_harmlessly
+from pgvow.postgres.proof_server import GivenServer
+from pgvow.postgres.restore_order import Stage
+from tests.support.commands import clean_environment
+from tests.support.inprocess import back_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import MakeDatabase
+    from tests.support.servers import TestServer
+
+_ROWS = "CREATE TABLE t AS SELECT generate_series(1, 9) AS n;"
+_TRIGGER = """
+CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f();
+"""
+# Two rows have the same value, but only after the function was replaced.
+_UNIQUE_NO_MORE = """
+CREATE FUNCTION g(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n';
+CREATE UNIQUE INDEX i ON t (g(n));
+CREATE OR REPLACE FUNCTION g(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+"""
+
+
+def _filling(
+    server: TestServer, source: str, into: str, directory: Path, *, jobs: int = 2
+) -> Filling:
+    result = back_up(server, source, directory)
+    dump = result.backup.path
+    with dump.open("rb") as file:
+        toc = read_toc(file)
+    entries = tuple(each for each in toc.entries if not fails_harmlessly(each, superuser=True))
+    place = GivenServer(server.conninfo("postgres"))
+    tools = Tools(Installation(server.bin, "", server.major), place, clean_environment())
+    checked = CheckedBackup(dump, result.metadata, toc, entries, tools)
+    return Filling(checked, into, Manner(jobs=jobs))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_refused_entry_is_in_the_result(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, jobs: int
+) -> None:
+    """It is the dump's own, with the stage and the message; the rows are there."""
+    source, into = make_database(pg18), make_database(pg18)
+    pg18.psql(source, _ROWS + _UNIQUE_NO_MORE)
+    (failed,) = _filling(pg18, source, into, tmp_path, jobs=jobs).run()
+    assert failed.entry is not None
+    assert ("INDEX", "i") == (failed.entry.desc, failed.entry.tag)
+    assert Stage.INDEXES is failed.error.stage
+    assert "could not create unique index" in failed.error.complaint
+    with pg18.connect(into) as session:
+        assert (9,) == session.execute("SELECT count(*) FROM t").fetchone()
+
+
+def test_event_triggers_are_a_step_of_their_own(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """Everything else is there before they are, and without a failure the results are empty."""
+    source, into = make_database(pg18), make_database(pg18)
+    pg18.psql(source, _ROWS + _TRIGGER)
+    filling = _filling(pg18, source, into, tmp_path)
+    assert () == filling.run()
+    filling.release()
+    with pg18.connect(into) as session:
+        count = "SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM pg_event_trigger)"
+        assert (9, 0) == session.execute(count).fetchone()
+        assert () == filling.event_triggers()
+        assert (9, 1) == session.execute(count).fetchone()
