@@ -26,7 +26,7 @@ from pgvow.operations.schedule.crontab import (
 )
 from pgvow.operations.schedule.scheduled import Scheduled
 from pgvow.operations.schedule.systemd_units import calendar_lines, gap_lines, units_for
-from pgvow.settings.configuration import Job
+from pgvow.settings import Job
 from pgvow.spool import Spool
 from pgvow.store import backups_in
 from tests.support.commands import Commands, settings_for

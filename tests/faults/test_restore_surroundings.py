@@ -6,12 +6,13 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from pgvow.operations.restore.tool import restore_failure
 
 from pgvow.errors import ConnectionFailed, NoSpace, NoVerdict, PgvowError, RestoreFailed
+from pgvow.operations.core.fill import FailedEntry
+from pgvow.operations.restore.failure import restore_failure
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.connection import Target
-from pgvow.postgres.pg_restore import RestoreError
+from pgvow.postgres.pg_restore import RestoreError, TargetTools
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 from tests.support.hostile_moments import MOMENTS, PAUSE, at
@@ -116,6 +117,7 @@ def test_words(
     environ = {**clean_environment(), **settings_for(server, "postgres")}
     target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
     installation = Installation(server.bin, "18.0", _MAJOR)
-    error = restore_failure(RestoreError(None, words), (), installation, target, lost=lost)
+    failed = FailedEntry(None, RestoreError(None, words))
+    error = restore_failure(failed, TargetTools(installation, target), lost=lost)
     assert expected == error.status
     assert (expected == 5) == isinstance(error, NoSpace)

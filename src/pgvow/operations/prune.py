@@ -11,7 +11,7 @@ from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
 from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
-from pgvow.operations.restore.tool import major_of
+from pgvow.operations.core.tools import major_of
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.postgres.majors import NEWEST_TESTED
 from pgvow.retention import Verdict, decide
