@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.model import SELECTING, selecting_options
-from pgvow.retention import Rules
 from pgvow.settings import values
 from pgvow.settings.options import option
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pgvow.model import Compress
+    from pgvow.retention import Rules
 
 
 class Event(StrEnum):
@@ -213,6 +213,8 @@ class RetentionSection:
     @property
     def rules(self) -> Rules:
         """Return the rules of retention that the section sets."""
+        from pgvow.retention import Rules  # noqa: PLC0415 - not for --help
+
         return Rules(**{rule.name: getattr(self, f"keep_{rule.name}") for rule in fields(Rules)})
 
 
