@@ -1,29 +1,38 @@
-"""The settings of one run: from the environment, ``.env.local`` and ``.env``, checked at once."""
+"""The settings of one run: from the environment, ``.env.local`` and ``.env``, checked at once.
 
-from pgvow.settings.configuration import Configuration, Source
-from pgvow.settings.connection import Connection, SettingOrigin
-from pgvow.settings.env_files import FILES, Variables, VariableValue, readable_by_others
-from pgvow.settings.loading import Settings, load, load_pg_bin
-from pgvow.settings.sections import (
-    BackupSection,
-    Event,
-    HooksSection,
-    Job,
-    NotificationsSection,
-    RetentionSection,
-    ScheduledJob,
-    ScheduleSection,
-    StatusSection,
-)
-from pgvow.settings.source_choice import (
-    detected_environment,
-    named_environment,
-    password_variables,
-    variables_of,
-)
-from pgvow.settings.toml_file import LoadedConfiguration, load_configuration
-from pgvow.settings.values import format_duration, parse_duration
-from pgvow.settings.variables import SECRET_PARAMETERS, SECRET_VARIABLES
+``--help`` needs the declarations of options alone, so a name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pgvow.settings.configuration import Configuration, Source
+    from pgvow.settings.connection import Connection, SettingOrigin
+    from pgvow.settings.env_files import FILES, Variables, VariableValue, readable_by_others
+    from pgvow.settings.loading import Settings, load, load_pg_bin
+    from pgvow.settings.sections import (
+        BackupSection,
+        Event,
+        HooksSection,
+        Job,
+        NotificationsSection,
+        RetentionSection,
+        ScheduledJob,
+        ScheduleSection,
+        StatusSection,
+    )
+    from pgvow.settings.source_choice import (
+        detected_environment,
+        named_environment,
+        password_variables,
+        variables_of,
+    )
+    from pgvow.settings.toml_file import LoadedConfiguration, load_configuration
+    from pgvow.settings.values import format_duration, parse_duration
+    from pgvow.settings.variables import SECRET_PARAMETERS, SECRET_VARIABLES
 
 __all__ = [
     "FILES",
@@ -57,3 +66,26 @@ __all__ = [
     "readable_by_others",
     "variables_of",
 ]
+
+# The declarations first: they load no library.
+_MODULES = (
+    "sections",
+    "configuration",
+    "values",
+    "variables",
+    "connection",
+    "env_files",
+    "loading",
+    "source_choice",
+    "toml_file",
+)
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            for module in _MODULES:
+                loaded = import_module(f"{__name__}.{module}")
+                if hasattr(loaded, name):
+                    return getattr(loaded, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.model import SELECTING, selecting_options
-from pgvow.retention import Rules
 from pgvow.settings import values
 from pgvow.settings.options import option
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pgvow.model import Compress
+    from pgvow.retention import Rules
 
 
 class Event(StrEnum):
@@ -39,12 +39,12 @@ class Job(StrEnum):
     PROVE = "prove"
 
 
-def _patterns(meaning: str, help_text: str, example: str, short: str = "") -> Any:
+def _patterns(meaning: str, example: str, *, short: str = "", help_text: str = "") -> Any:
     return option(
         values.PATTERNS,
         default=[],
         group="dump",
-        help=f"{help_text}, as pg_dump has it; may be repeated",
+        help=f"{help_text or meaning}, as pg_dump has it; may be repeated",
         short=short,
         metavar="PATTERN",
         meaning=meaning,
@@ -147,20 +147,18 @@ class BackupSection:
         meaning="end a backup that takes longer",
         example='"6h"',
     )
-    schema: tuple[str, ...] = _patterns(
-        "only schemas that match", "only schemas that match", '["public"]', "-n"
-    )
+    schema: tuple[str, ...] = _patterns("only schemas that match", '["public"]', short="-n")
     exclude_schema: tuple[str, ...] = _patterns(
-        "leave out schemas that match", "leave out schemas that match", '["scratch*"]', "-N"
+        "leave out schemas that match", '["scratch*"]', short="-N"
     )
-    table: tuple[str, ...] = _patterns(
-        "only tables that match", "only tables that match", '["orders"]', "-t"
-    )
+    table: tuple[str, ...] = _patterns("only tables that match", '["orders"]', short="-t")
     exclude_table: tuple[str, ...] = _patterns(
-        "leave out tables that match", "leave out tables that match", '["cache_*"]', "-T"
+        "leave out tables that match", '["cache_*"]', short="-T"
     )
     exclude_table_data: tuple[str, ...] = _patterns(
-        "leave out the rows of these", "leave out the rows of tables that match", '["sessions"]'
+        "leave out the rows of these",
+        '["sessions"]',
+        help_text="leave out the rows of tables that match",
     )
 
     @property
@@ -215,6 +213,8 @@ class RetentionSection:
     @property
     def rules(self) -> Rules:
         """Return the rules of retention that the section sets."""
+        from pgvow.retention import Rules  # noqa: PLC0415 - not for --help
+
         return Rules(**{rule.name: getattr(self, f"keep_{rule.name}") for rule in fields(Rules)})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import subprocess
+import sys
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -101,6 +103,17 @@ def test_every_option_of_a_command_is_in_one_group_that_it_takes() -> None:
     taken |= {"keep", "age"}  # of prune and status
     groups = {declared.group for section in SECTIONS.values() for declared in section.values()}
     assert groups - {""} <= taken
+
+
+def test_declarations_load_no_library() -> None:
+    """A parser needs the declarations alone: no python-dotenv, psycopg or reader of files."""
+    code = "import sys, pgvow.cli.options; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "pgvow.settings.sections" in loaded
+    needless = {"dotenv", "psycopg", "rich", "cronsim", "pgvow.settings.toml_file"}
+    assert set() == needless.intersection(loaded)
 
 
 def test_a_source_has_its_database_once_it_is_read(folder: SettingsFolder) -> None:

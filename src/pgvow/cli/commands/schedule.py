@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
 from pgvow.errors import ConfigurationError
+from pgvow.settings.configuration import SCHEDULED_JOB, SECTIONS
+from pgvow.settings.sections import Job
 from pgvow.store import DirectoryStore, backups_in
 
 if TYPE_CHECKING:
@@ -150,7 +152,6 @@ def _scheduled(arguments: argparse.Namespace) -> Scheduled:
     """What is to be installed; raises ConfigurationError where it cannot be."""
     from pgvow.cli.configured import environment_of  # noqa: PLC0415
     from pgvow.operations.schedule.scheduled import Scheduled  # noqa: PLC0415
-    from pgvow.settings import Job  # noqa: PLC0415
 
     if arguments.timezone and arguments.with_ != "systemd":
         raise ConfigurationError(
@@ -179,8 +180,6 @@ def _scheduled(arguments: argparse.Namespace) -> Scheduled:
 
 
 def _checked(option: str, kind: str, value: str) -> str:
-    from pgvow.settings.configuration import SCHEDULED_JOB, SECTIONS  # noqa: PLC0415
-
     declared = SCHEDULED_JOB["at"] if kind == "cron" else SECTIONS["schedule"]["timezone"]
     try:
         return str(declared.kind.of_value(value))
