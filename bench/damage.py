@@ -15,11 +15,12 @@ import tempfile
 from pathlib import Path
 
 from demo_database import demo_database
-from pgvow.operations.verify.deep import decode_and_compare
 from recorded import recorded
 
 from pgvow.operations.demo import DATABASE
+from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.progress import Silent
+from pgvow.store import StoredBackup
 
 FLIPS = 300
 TRUNCATIONS = 100
@@ -66,7 +67,7 @@ def count(path: Path, pg_restore: Path, environment: dict[str, str]) -> dict[str
         target = flips if number < FLIPS else cuts
         target[0] += fails([str(pg_restore), "--list", str(path)], environment)
         target[1] += fails([str(pg_restore), "-f", "/dev/null", str(path)], environment)
-        target[2] += not decode_and_compare(path, metadata, Silent()).passed
+        target[2] += not decode_and_compare(StoredBackup.at(path), metadata, Silent()).passed
     path.write_bytes(sound)
     return {f"{FLIPS} bit flips": flips, f"{TRUNCATIONS} truncations": cuts}
 

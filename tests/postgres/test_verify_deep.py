@@ -13,6 +13,7 @@ from bench.recorded import recorded
 from pgvow.archive import sequence_positions
 from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.progress import Silent
+from pgvow.store import StoredBackup
 from tests.support.commands import Commands, settings_for
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def dumped(server: TestServer, database: str, method: str, target: Path) -> Path
 def notices(path: Path, damaged: bytes, metadata: Metadata) -> bool:
     """Whether deep verification turns red for these bytes."""
     path.write_bytes(damaged)
-    return not decode_and_compare(path, metadata, Silent()).passed
+    return not decode_and_compare(StoredBackup.at(path), metadata, Silent()).passed
 
 
 @pytest.mark.parametrize("kind", range(4))
@@ -65,7 +66,7 @@ def test_every_damage_is_noticed(
     path = dumped(server, database, method, tmp_path / "it.dump")
     metadata = recorded(path, database="chat")
     sound = path.read_bytes()
-    assert decode_and_compare(path, metadata, Silent()).passed
+    assert decode_and_compare(StoredBackup.at(path), metadata, Silent()).passed
     chance = random.Random(f"{server.major} {kind}")
     missed = []
     for _ in range(_FLIPS):
@@ -172,6 +173,6 @@ def test_differences_in_the_metadata_show(pg18: TestServer, tmp_path: Path) -> N
         ),
     }
     for words, changed in wrong.items():
-        found = decode_and_compare(path, changed, Silent())
+        found = decode_and_compare(StoredBackup.at(path), changed, Silent())
         assert len(found.differences) == 1, words
         assert words in found.differences[0]
