@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from pgvow import __version__
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser
+from pgvow.cli.commands.backup import add_backup
 from pgvow.cli.commands.config import add_config
+from pgvow.cli.commands.demo import add_demo
 from pgvow.cli.commands.diff import add_diff
+from pgvow.cli.commands.doctor import add_doctor
 from pgvow.cli.commands.extract import add_extract
+from pgvow.cli.commands.list import add_list
 from pgvow.cli.commands.notify import add_notify
 from pgvow.cli.commands.prove import add_prove
 from pgvow.cli.commands.prune import add_prune
@@ -17,6 +21,7 @@ from pgvow.cli.commands.restore import add_restore
 from pgvow.cli.commands.schedule import add_schedule
 from pgvow.cli.commands.show import add_show
 from pgvow.cli.commands.status import add_history, add_status
+from pgvow.cli.commands.verify import add_verify
 from pgvow.cli.help import EXIT_CODES, PGVOW_EXAMPLES
 
 if TYPE_CHECKING:
@@ -51,40 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pgvow {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    backup = commands.add_parser("backup", help="make a backup", description="Make a backup.")
-    for add in (
-        options.add_env,
-        options.add_output_dir,
-        options.add_backup,
-        options.add_engine,
-        options.add_patience,
-        options.add_report,
-        options.add_record,
-    ):
-        add(backup)
-    verify = commands.add_parser(
-        "verify",
-        help="check one backup",
-        description="Check one backup: size, SHA-256, metadata, and that pg_restore can read it.",
-    )
-    verify.add_argument(
-        "file", metavar="FILE", type=path, nargs="?", help="the .dump file; or --all"
-    )
-    for add in (
-        options.add_deep,
-        options.add_env,
-        options.add_output_dir,
-        options.add_patience,
-        options.add_report,
-        options.add_record,
-    ):
-        add(verify)
-    listing = commands.add_parser(
-        "list", help="list the backups there are", description="List backups, newest first."
-    )
-    for add in (options.add_env, options.add_output_dir, options.add_report):
-        add(listing)
     for add_command in (
+        add_backup,
+        add_verify,
+        add_list,
         add_restore,
         add_prove,
         add_prune,
@@ -96,35 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
         add_show,
         add_extract,
         add_diff,
+        add_doctor,
+        add_demo,
     ):
         add_command(commands)
-    _add_doctor(commands)
-    _add_demo(commands)
     return parser
-
-
-def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        help="check everything a backup needs",
-        description="Check settings, tools, connection, rights, space and the backups there are.",
-    )
-    for add in (options.add_env, options.add_output_dir, options.add_report):
-        add(doctor)
-
-
-def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
-    demo = commands.add_parser(
-        "demo",
-        help="show it all on a throw-away server",
-        description="Back up, list, verify and damage a believable database on a server of its own"
-        " that is gone afterwards.",
-    )
-    demo.add_argument(
-        "--messages",
-        metavar="N",
-        type=options.count,
-        default=100_000,
-        help="how many chat messages to make up (default: 100000)",
-    )
-    options.add_output_dir(demo)
