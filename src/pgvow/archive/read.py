@@ -16,7 +16,7 @@ from pgvow.archive.errors import ArchiveError
 from pgvow.archive.source import Source
 from pgvow.archive.toc import read_toc
 from pgvow.archive.windows import Windows
-from pgvow.progress import Silent, Step
+from pgvow.progress import Phase, Silent, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pgvow.archive.toc import Entry, TableOfContents
     from pgvow.progress import Progress
 
-PHASE = "reading the archive"
 # Each thread holds a megabyte or two.
 MOST_THREADS = 9
 TICK_SECONDS = 0.1
@@ -142,7 +141,7 @@ class _Reading:
             done, workers = wait(workers, timeout=TICK_SECONDS, return_when=FIRST_EXCEPTION)
             for worker in done:
                 worker.result()
-            progress.update(Step(PHASE, done=self._read, total=self._source.size))
+            progress.update(Step(Phase.READ, done=self._read, total=self._source.size))
 
     def _work(self) -> None:
         with contextlib.suppress(_Stopped):

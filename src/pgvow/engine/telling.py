@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pgvow.engine.plan import Task
     from pgvow.progress import Progress
-
-_PHASE = "dump"
 
 
 class Telling:
@@ -45,4 +43,4 @@ class Telling:
         self._update("large objects")
 
     def _update(self, detail: str) -> None:
-        self._progress.update(Step(_PHASE, self._done, self._total, detail))
+        self._progress.update(Step(Phase.DUMP, self._done, self._total, detail))

@@ -20,7 +20,7 @@ from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import translated
 from pgvow.operations.show.contents import opened
 from pgvow.operations.table_names import TableNames
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 from pgvow.store import load_metadata
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pgvow.archive import Entry, TableOfContents
     from pgvow.progress import Progress
 
-PHASE = "extracting"
 _TABLE_LIKE = frozenset({"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"})
 # Encodings in which the second byte of a character can be a backslash: no server stores text so,
 # but pg_dump --encoding writes it.
@@ -98,7 +97,7 @@ def _size(path: Path, entry: Entry) -> int:
 def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
     done = 0
     for piece in text:
-        progress.update(Step(PHASE, min(done, total or done), total))
+        progress.update(Step(Phase.EXTRACT, min(done, total or done), total))
         yield piece
         done += len(piece)
 

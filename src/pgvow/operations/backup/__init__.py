@@ -41,7 +41,7 @@ from pgvow.postgres.listing import complaint_of, start_listing
 from pgvow.postgres.majors import STATISTICS_SINCE
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
 from pgvow.postgres.silence import settle
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 from pgvow.store import LocalStore
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ def _statistics(run: _Run) -> bool:
 
 
 def _check_integrity(run: _Run, listing: Tool) -> None:
-    run.update(Step("integrity"))
+    run.update(Step(Phase.INTEGRITY))
     complaint = complaint_of(listing)
     if complaint is not None:
         raise VerificationFailed(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -86,7 +86,7 @@ def _told(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
     """Hand the rows on, and tell how many there have been."""
     for number, row in enumerate(rows):
         if number % _TELL_EVERY == 0:
-            progress.update(Step("fill", detail=f"{number:,} of {total:,} messages"))
+            progress.update(Step(Phase.FILL, detail=f"{number:,} of {total:,} messages"))
         yield row
 
 

@@ -26,7 +26,7 @@ from pgvow.postgres.proof_server import open_session
 from pgvow.postgres.restore_order import event_triggers
 from pgvow.postgres.restorer import AsRestorer
 from pgvow.postgres.sql import query
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -230,7 +230,7 @@ class _Proving:
                 compare()
             found = aside.submit(schema_of, self.tools, restored)
             comparison = comparing[0].ended()
-            self.proof.progress.update(Step("comparing schemas"))
+            self.proof.progress.update(Step(Phase.COMPARE_SCHEMAS))
             schema = expected.result()
             if isinstance(schema, RestoreError):
                 return self._refused(schema, self.site.databases[-1], seconds)
@@ -291,7 +291,7 @@ class _Proving:
 
         def tick() -> None:
             taken = f"{time.monotonic() - started:.0f} s"
-            self.proof.progress.update(Step("restoring", detail=taken))
+            self.proof.progress.update(Step(Phase.RESTORE, detail=taken))
 
         manner = Manner(jobs=self.proof.options.workers, tick=tick)
         filling = self._filling(dbname, manner, self.helpers[0])

@@ -39,7 +39,7 @@ from pgvow.postgres.databases import Databases, dropdb, psql, refused
 from pgvow.postgres.pg_restore import Manner, TargetTools
 from pgvow.postgres.restore_order import Stage, event_triggers, has_statistics
 from pgvow.postgres.statements import quoted
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 from pgvow.store import being_read
 
 if TYPE_CHECKING:
@@ -155,10 +155,10 @@ def _drop(target: Target, names: Names) -> str | None:
 def _fill(run: Run, names: Names) -> float:
     """Make the database and restore into it; returns how many seconds that took."""
     started = time.monotonic()
-    run.update(Step("creating"))
+    run.update(Step(Phase.CREATE))
     name, no_owner = names.temporary, run.options.no_owner
     run.databases.create(name, run.definition.create)
-    run.update(Step("created"))
+    run.update(Step(Phase.CREATED))
     run.databases.say(name, names.comment)
     with open_restored(run.target, name) as session, refused(run.target):
         apply_definition(session, run.definition, name, no_owner=no_owner, keep=False)
@@ -168,7 +168,7 @@ def _fill(run: Run, names: Names) -> float:
             session, run.selection.left_out, target=run.target, no_owner=no_owner, warn=run.warn
         )
         if run.options.schema_only or not has_statistics(run.selection.entries):
-            run.update(Step("analyzing"))
+            run.update(Step(Phase.ANALYZE))
             analyze(session, run.warn)
     # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
     _succeed(run, _filling(run, name).finish())
@@ -271,7 +271,7 @@ def _expected(run: Run) -> Metadata:
 
 def _compare(run: Run, names: Names) -> None:
     """Compare what came back; only a plain restore goes on where the server makes it impossible."""
-    run.update(Step("comparing"))
+    run.update(Step(Phase.COMPARE))
     with open_restored(run.target, names.temporary) as session:
         try:
             run.comparison = compare_database(
@@ -317,12 +317,12 @@ def _differs(run: Run, names: Names, differences: Sequence[Difference]) -> Resto
 def _publish(run: Run, names: Names) -> int:
     """Give the database its settings and its name; returns how many sessions were ended."""
     options, definition = run.options, run.definition
-    run.update(Step("settings"))
+    run.update(Step(Phase.SETTINGS))
     with open_restored(run.target, names.temporary) as session, refused(run.target):
         # In this order, and in this session: a setting may forbid to write, a trigger to connect.
         _make_event_triggers(run, names.temporary)
         apply_definition(session, definition, names.temporary, no_owner=options.no_owner, keep=True)
-    run.update(Step("naming"))
+    run.update(Step(Phase.NAMING))
     ended = put_in_place(
         run.databases,
         names,
@@ -330,5 +330,5 @@ def _publish(run: Run, names: Names) -> int:
         swap=run.replaces,
         terminate=options.terminate,
     )
-    run.update(Step("named"))
+    run.update(Step(Phase.NAMED))
     return ended

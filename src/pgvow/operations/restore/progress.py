@@ -14,7 +14,7 @@ import psycopg
 
 from pgvow.postgres.connection import carried
 from pgvow.postgres.sql import query
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.progress import Progress
 
-PHASE = "restoring"
+PHASE = Phase.RESTORE
 # What pg_restore makes when all rows are there; nobody knows how long that takes.
-AFTER_ROWS = "indexes"
+AFTER_ROWS = Phase.INDEXES
 _LOOK_SECONDS = 0.5
 
 

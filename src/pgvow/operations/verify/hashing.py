@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 from pgvow.store import sha256_file
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ def hash_file(
         if unwanted():
             raise _UnwantedError
         done += count
-        progress.update(Step("checksum", done, total))
+        progress.update(Step(Phase.CHECKSUM, done, total))
 
     return sha256_file(path_or_fd, on_bytes=read)

@@ -12,7 +12,7 @@ import xxhash
 from pgvow.archive import ArchiveError, read_archive, sequence_positions
 from pgvow.errors import VerificationFailed
 from pgvow.model import LargeObjectFacts, SequenceFacts, TocFacts
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 from pgvow.store import sha256_file
 
 _READ_BYTES = 1 << 20
@@ -64,7 +64,7 @@ def read_what_was_written(file: BinaryIO, filled: Filled, progress: Progress) ->
         sha256.update(block)
         body.update(block)
         size += len(block)
-        progress.update(Step("checksum", size, contents.size))
+        progress.update(Step(Phase.CHECKSUM, size, contents.size))
     found = (xxhash.xxh3_128_hexdigest(head), body.hexdigest(), size)
     if found != (contents.toc.digest, filled.body_digest, contents.size):
         raise ArchiveError("the file is not what was written to it", offset=0)
