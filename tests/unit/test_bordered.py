@@ -9,7 +9,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from pgvow.cli.bordered import BorderedConsole
+from pgvow.cli.console import EscapingConsole
 from tests.support.hostile import catalog
 
 
@@ -20,7 +20,7 @@ def test_no_name_reaches_a_terminal_raw(kind: str) -> None:
     table = Table()
     table.add_column(name)
     table.add_row(Text(name, style="red"))
-    console = BorderedConsole(file=io.StringIO(), width=200, markup=False)
+    console = EscapingConsole(file=io.StringIO(), width=200, markup=False)
     console.print(name, Text(name), table)
     assert isinstance(console.file, io.StringIO)
     assert [] == re.findall(catalog.OBEYED, console.file.getvalue())
@@ -28,7 +28,7 @@ def test_no_name_reaches_a_terminal_raw(kind: str) -> None:
 
 def test_colours_stay() -> None:
     """What rich itself writes to colour a text is no text."""
-    console = BorderedConsole(file=io.StringIO(), force_terminal=True, color_system="standard")
+    console = EscapingConsole(file=io.StringIO(), force_terminal=True, color_system="standard")
     console.print(Text("a\x1b[2Jb", style="red"))
     assert isinstance(console.file, io.StringIO)
     assert "\x1b[31ma\\x1b[2Jb\x1b[0m\n" == console.file.getvalue()

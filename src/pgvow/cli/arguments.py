@@ -1,4 +1,4 @@
-"""argparse as we want it: its errors are ours, and its help is plain in a pipe."""
+"""argparse with our own errors, and with help that is plain in a pipe."""
 
 from __future__ import annotations
 
@@ -6,13 +6,42 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from rich_argparse import RawDescriptionRichHelpFormatter
+
 from pgvow.errors import ConfigurationError
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    anything not below
+  2    configuration or usage
+  3    cannot connect, or refused by the server's authentication
+  4    permission denied, by the database or the file system
+  5    not enough disk space
+  6    pg_dump, pg_restore or another tool missing, or too old
+  7    making the backup failed
+  8    verification or proof failed
+  9    another backup of this database into this directory is running
+  10   restore failed
+  11   doctor, status: something needs attention
+  12   doctor, status: something is wrong
+  13   cannot be proven here: an extension or a collation is not to be had
+  130  interrupted by Ctrl-C
+  143  interrupted by SIGTERM
+"""
 
 
 class UsageProblem(ConfigurationError):
     """The command line cannot be understood."""
 
     title = "Usage error"
+
+
+class _NoMarkup(RawDescriptionRichHelpFormatter):
+    """Formats help in colours. Our texts have brackets, of pgvow.toml's sections: no markup."""
+
+    help_markup = False
+    text_markup = False
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,15 +54,7 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Return the help, in colours where the terminal has them."""
-        from rich_argparse import RawDescriptionRichHelpFormatter  # noqa: PLC0415 - slow to load
-
-        class AsWritten(RawDescriptionRichHelpFormatter):
-            """Our texts have brackets, of pgvow.toml's sections: none of them is markup."""
-
-            help_markup = False
-            text_markup = False
-
-        self.formatter_class = AsWritten
+        self.formatter_class = _NoMarkup
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:

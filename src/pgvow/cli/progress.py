@@ -2,57 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from pgvow.cli.console import WARNING, errors, printable, styled
-from pgvow.outside import quotable
+from pgvow.cli.console import errors, print_warning
+from pgvow.outside import printable, quotable
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Iterator
 
     from rich.progress import Progress, TaskID
 
-    from pgvow.progress import Step
-
-_PHASES = {
-    "fill": "Making it up",
-    "lock": "Locking tables",
-    "dump": "Dumping",
-    "checksum": "Checksum",
-    "reading the archive": "Reading back",
-    "integrity": "Checking",
-    "restoring the schema again": "Reference",
-    "comparing schemas": "Schema",
-    "restoring": "Restoring",
-    "indexes": "Indexes",
-    "extracting": "Extracting",
-    "analyzing": "Analyzing",
-    "comparing": "Comparing",
-}
+    from pgvow.progress import Phase, Step
 
 
 class TerminalProgress:
-    """Draws a bar on standard error when that is a terminal; warnings are lines there always."""
+    """Draws a bar on standard error if that is a terminal; prints warnings there in any case."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
+        self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._phase = ""
-        self._bar = None if quiet else _bar_on_terminal()
+        self._phase: Phase | None = None
 
-    def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Draw a bar while the block runs; a bar that is still drawn would garble a report."""
+        self._task, self._phase = None, None
+        self._bar = None if self._quiet else _bar_on_terminal()
+        if self._bar is None:
+            yield
+            return
+        try:
+            with self._bar:
+                yield
+        finally:
+            self._bar = None
 
     def update(self, step: Step) -> None:
         """Move the bar; a new phase begins a new one."""
@@ -62,7 +47,7 @@ class TerminalProgress:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._phase = step.phase
-            self._task = self._bar.add_task(_PHASES.get(step.phase, step.phase), total=None)
+            self._task = self._bar.add_task(step.phase.words, total=None)
         self._bar.update(
             self._task, completed=step.done, total=step.total or None, detail=printable(step.detail)
         )
@@ -70,7 +55,7 @@ class TerminalProgress:
     def warn(self, message: str) -> None:
         """Print a warning line above the bar."""
         if not self._quiet:
-            errors().print(styled("!", WARNING), printable(quotable(message)))
+            print_warning(quotable(message))
 
 
 def _bar_on_terminal() -> Progress | None:

@@ -1,45 +1,44 @@
-"""Each command: options, the operation, its rendering, the exit code."""
+"""The table of commands, and the options of each, in a module that is imported when chosen."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pgvow.cli.commands.backup import backup
-from pgvow.cli.commands.config import config
-from pgvow.cli.commands.demo import demo
-from pgvow.cli.commands.diff import diff
-from pgvow.cli.commands.doctor import doctor
-from pgvow.cli.commands.extract import extract
-from pgvow.cli.commands.list import list_backups
-from pgvow.cli.commands.notify import notify
-from pgvow.cli.commands.prove import prove
-from pgvow.cli.commands.prune import prune
-from pgvow.cli.commands.restore import restore
-from pgvow.cli.commands.schedule import schedule
-from pgvow.cli.commands.show import show
-from pgvow.cli.commands.status import history, status
-from pgvow.cli.commands.verify import verify
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
+    from pgvow.cli.parser import Commands
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "backup": backup,
-    "verify": verify,
-    "list": list_backups,
-    "restore": restore,
-    "prove": prove,
-    "prune": prune,
-    "status": status,
-    "history": history,
-    "notify": notify,
-    "config": config,
-    "schedule": schedule,
-    "show": show,
-    "extract": extract,
-    "diff": diff,
-    "doctor": doctor,
-    "demo": demo,
+class Command(NamedTuple):
+    """A command's line in ``--help``, and the first words if it fails."""
+
+    help: str
+    failure: str
+
+
+COMMANDS = {
+    "backup": Command("make a backup", "Backup failed"),
+    "verify": Command("check one backup", "Verification failed"),
+    "list": Command("list the backups there are", "Listing failed"),
+    "restore": Command("restore a backup", "Restore failed"),
+    "prove": Command("restore a backup on a throw-away server, and compare", "Proof failed"),
+    "prune": Command("remove the backups that no rule keeps", "Pruning failed"),
+    "status": Command("how the backups stand: age, level, change, space", "Status failed"),
+    "history": Command("what was run, when, and how it ended", "History failed"),
+    "notify": Command("test the notifications of pgvow.toml", "Notifying failed"),
+    "config": Command("show the settings, or check pgvow.toml", "Settings"),
+    "schedule": Command("cron, systemd, or in the foreground", "Scheduling failed"),
+    "show": Command("show what is in a backup", "Show failed"),
+    "extract": Command("write one table's rows to standard output", "Extract failed"),
+    "diff": Command("show what changed between two backups", "Diff failed"),
+    "doctor": Command("check everything a backup needs", "Doctor failed"),
+    "demo": Command("show it all on a throw-away server", "Demo failed"),
 }
+_MODULES = {"history": "status"}
+"""The commands whose options stand in the module of another."""
+
+
+def add_options(name: str, commands: Commands) -> None:
+    """Add a command with its options to the parser."""
+    module = import_module(f"{__name__}.{_MODULES.get(name, name)}")
+    getattr(module, f"add_{name}")(commands)

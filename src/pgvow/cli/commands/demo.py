@@ -16,7 +16,6 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     demo = commands.add_parser(
         "demo",
-        help="show it all on a throw-away server",
         description="Back up, list, verify and damage a believable database on a server of its own"
         " that is gone afterwards.",
     )
@@ -28,10 +27,3 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         help="how many chat messages to make up (default: 100000)",
     )
     options.add_output_dir(demo)
-
-
-def demo(arguments: argparse.Namespace) -> int:
-    """Show it all on a throw-away server."""
-    from pgvow.cli.demo import run_demo  # noqa: PLC0415
-
-    return run_demo(arguments)

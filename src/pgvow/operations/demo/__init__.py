@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pgvow.operations.backup import BackupResult
+    from pgvow.operations.context import Context
     from pgvow.operations.verify import Verification
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
@@ -71,23 +72,21 @@ def user_environment(
     }
 
 
-def back_up(environ: Mapping[str, str], output_dir: Path, progress: Progress) -> BackupResult:
+def back_up(context: Context, output_dir: Path) -> BackupResult:
     """Make the backup, by the same code as every other."""
     with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as elsewhere:
         # A directory without .env files: the demo must never reach for the user's own database.
-        settings = load(env="dev", environ=environ, directory=Path(elsewhere))
-    return make_backup(
-        settings, BackupOptions(output_dir=output_dir), environ=environ, progress=progress
-    )
+        settings = load(env="dev", environ=context.environ, directory=Path(elsewhere))
+    return make_backup(settings, BackupOptions(output_dir=output_dir), context)
 
 
-def verify(environ: Mapping[str, str], dump: Path, progress: Progress) -> Verification:
+def verify(context: Context, dump: Path) -> Verification:
     """Verify a backup of the demo."""
-    pg_bin = Path(environ["PGVOW_PG_BIN"])
-    return verify_backup(dump, pg_bin=pg_bin, environ=environ, progress=progress)
+    pg_bin = Path(context.environ["PGVOW_PG_BIN"])
+    return verify_backup(dump, pg_bin=pg_bin, environ=context.environ, progress=context.reporter)
 
 
-def damage_a_copy(environ: Mapping[str, str], result: BackupResult, progress: Progress) -> Damaged:
+def damage_a_copy(context: Context, result: BackupResult) -> Damaged:
     """Copy the backup, flip one byte in its middle, and verify the copy."""
     dump = result.backup.path
     with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as folder:
@@ -102,4 +101,4 @@ def damage_a_copy(environ: Mapping[str, str], result: BackupResult, progress: Pr
             byte = file.read(1)[0]
             file.seek(offset)
             file.write(bytes([byte ^ 1]))
-        return Damaged(offset, verify(environ, copy, progress))
+        return Damaged(offset, verify(context, copy))

@@ -78,7 +78,9 @@ def age_alarms(
         return
     age = now - (good[0].timestamp or now)
     if age > section.max_age:
-        message = f"the newest good backup is {told(age)} old, more than {told(section.max_age)}"
+        message = (
+            f"the newest good backup is {rounded(age)} old, more than {rounded(section.max_age)}"
+        )
         yield Alarm(AlarmKind.TOO_OLD, message, is_critical=True)
     if section.max_proof_age is None:
         return
@@ -87,8 +89,8 @@ def age_alarms(
         yield Alarm(AlarmKind.NO_PROOF, "no backup has been proven yet", is_critical=False)
     elif now - max(proofs) > section.max_proof_age:
         message = (
-            f"the newest proof is {told(now - max(proofs))} old,"
-            f" more than {told(section.max_proof_age)}"
+            f"the newest proof is {rounded(now - max(proofs))} old,"
+            f" more than {rounded(section.max_proof_age)}"
         )
         yield Alarm(AlarmKind.NO_PROOF, message, is_critical=False)
 
@@ -144,7 +146,7 @@ def stuck_alarms(
             since = run.started.strftime("%Y-%m-%d %H:%M UTC")
             message = (
                 f"a backup has been running since {since} (process {run.pid or 'unknown'}),"
-                f" for {told(now - run.started)}: no other can be made meanwhile"
+                f" for {rounded(now - run.started)}: no other can be made meanwhile"
             )
             yield Alarm(AlarmKind.STUCK, message, is_critical=True, name=str(run.pid or ""))
 
@@ -239,7 +241,7 @@ def _shrunk(before: int | None, now: int, share: float) -> bool:
     return bool(before) and before is not None and now <= before * (1 - share)
 
 
-def told(length: timedelta) -> str:
+def rounded(length: timedelta) -> str:
     """Write a length of time for people: two units at most."""
     seconds = max(length, timedelta())
     if seconds >= timedelta(days=2):

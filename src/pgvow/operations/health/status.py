@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from pgvow.model import Backup
-    from pgvow.operations.schedule.installed import Entry
+    from pgvow.operations.context import Context
+    from pgvow.operations.schedule.installed import ScheduleEntry
     from pgvow.runs import Run
     from pgvow.settings import Configuration
 
@@ -93,13 +94,12 @@ class StatusReport:
 
 
 def current_status(
-    configuration: Configuration,
+    context: Context,
     directory: Path,
-    now: datetime,
     *,
     environment: str | None = None,
     max_age: timedelta | None = None,
-    installed: Sequence[Entry] = (),
+    installed: Sequence[ScheduleEntry] = (),
     just_ended: Run | None = None,
 ) -> StatusReport:
     """Look at a directory, and without ``environment`` at all others that the settings name.
@@ -109,6 +109,7 @@ def current_status(
 
     Raises AccessDenied or PgvowError where one cannot be read.
     """
+    configuration, now = context.configuration, context.clock()
     places = directories(configuration, directory) if environment is None else [directory]
     series: list[SeriesStatus] = []
     for place in places:
@@ -127,7 +128,7 @@ class _Directory:
         configuration: Configuration,
         now: datetime,
         max_age: timedelta | None,
-        installed: Sequence[Entry],
+        installed: Sequence[ScheduleEntry],
         just_ended: Run | None,
     ) -> None:
         self._path = path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import threading
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pgvow.errors import ConfigurationError
 from pgvow.file_errors import refusals
-from pgvow.operations.health.alarms import told
+from pgvow.operations.health.alarms import rounded
 from pgvow.outside import printable
 from pgvow.runs import Outcome
 from pgvow.settings.configuration import Event
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from pgvow.operations.context import Context
     from pgvow.runs import Alarm, Run
     from pgvow.settings.configuration import NotificationsSection
 
@@ -210,7 +213,7 @@ class _Post:
         late = self._now - message.at
         body = message.body
         if late > timedelta(hours=1):
-            body = f"(This is {told(late)} late: it could not be delivered before.)\n\n{body}"
+            body = f"(This is {rounded(late)} late: it could not be delivered before.)\n\n{body}"
         lacking = (
             url
             for url in self._section.urls
@@ -251,9 +254,7 @@ def deliver(url: str, title: str, body: str, seconds: float) -> str | None:
 
 
 def _deliver(url: str, title: str, body: str) -> str | None:
-    import logging  # noqa: PLC0415 - with apprise, which is slow to load, and logs to stderr
-
-    import apprise  # noqa: PLC0415
+    import apprise  # noqa: PLC0415 - slow to load, and few runs have anything to send
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     service = apprise.Apprise()
@@ -261,6 +262,28 @@ def _deliver(url: str, title: str, body: str) -> str | None:
         return "apprise knows no such URL"
     taken = service.notify(title=printable(title), body="\n".join(map(printable, body.split("\n"))))
     return None if taken else "it was not taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message to one URL, which is masked; ``reason`` is None if it was taken."""
+
+    url: str
+    reason: str | None
+
+
+def send_test(context: Context) -> list[Delivery]:
+    """Send a test message to every URL; raises ConfigurationError if there is none."""
+    section = context.configuration.notifications
+    if not section.urls:
+        raise ConfigurationError(
+            "there is nobody to notify",
+            steps=['In pgvow.toml:  [notifications]  urls = ["${PGVOW_NOTIFY_URL}"]'],
+        )
+    title, body = "pgvow: a test", "This is how pgvow will tell you when something is wrong."
+    return [
+        Delivery(masked(url), deliver(url, title, body, section.timeout)) for url in section.urls
+    ]
 
 
 def masked(url: str) -> str:

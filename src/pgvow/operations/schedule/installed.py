@@ -1,4 +1,4 @@
-"""What is scheduled, in a crontab, as a systemd timer or in pgvow.toml, and when it is due."""
+"""Jobs in a crontab, among systemd's timers or in pgvow.toml: install, list, remove, next times."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from pgvow.operations.schedule.times import next_times
 from pgvow.settings.configuration import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from pgvow.operations.schedule.crontab import Installed
     from pgvow.settings import Configuration
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ScheduleEntry:
     """One job that is scheduled: ``at`` is a cron expression, or what somebody made of it.
 
     ``timezone`` is None for that of the machine; ``where`` is for people.
@@ -46,31 +47,31 @@ class Entry:
             return []  # somebody has edited it
 
 
-def installed(environ: Mapping[str, str]) -> Iterator[Entry]:
+def installed(environ: Mapping[str, str]) -> Iterator[ScheduleEntry]:
     """Yield what ``schedule install`` has put into the crontab and among systemd's units."""
     try:
         table = crontab.read_crontab()
     except PgvowError:
         table = b""  # no cron here
     for one in crontab.installed_in(table):
-        yield Entry("crontab", one.identity, one.at, None, one.command)
+        yield ScheduleEntry("crontab", one.identity, one.at, None, one.command)
     for system in (False, True):
         directory = systemd_units.unit_directory(environ, system=system)
         for one in systemd_units.installed_units(directory):
-            yield Entry(str(directory), one.identity, one.at, one.timezone, one.command)
+            yield ScheduleEntry(str(directory), one.identity, one.at, one.timezone, one.command)
 
 
-def configured(configuration: Configuration) -> Iterator[Entry]:
+def configured(configuration: Configuration) -> Iterator[ScheduleEntry]:
     """Yield what ``schedule run`` does by pgvow.toml."""
     schedule = configuration.schedule
     for job in schedule.jobs:
         name = f"{job.job} {job.env or ''}".strip()
         where = f"pgvow.toml ({schedule.timezone})"
-        yield Entry(where, name, job.at, schedule.timezone, "pgvow schedule run")
+        yield ScheduleEntry(where, name, job.at, schedule.timezone, "pgvow schedule run")
 
 
 def next_installed_backup(
-    entries: Iterable[Entry],
+    entries: Iterable[ScheduleEntry],
     environment: str | None,
     now: datetime,
     *,
@@ -95,3 +96,63 @@ def next_installed_backup(
         for moment in entry.next_times(now, 1)
     ]
     return min(due, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallResult:
+    """Where a job was installed, whether anything changed, and a note if it does not run yet."""
+
+    where: str
+    changed: bool
+    note: str | None = None
+
+
+def install_in_crontab(scheduled: Scheduled) -> InstallResult:
+    """Put a job into this user's crontab; raises ToolUnsuitable, PgvowError."""
+    before = crontab.read_crontab()
+    after = crontab.with_entry(before, scheduled)
+    if after != before:
+        crontab.write_crontab(after)
+    return InstallResult("the crontab", after != before)
+
+
+def install_units(
+    scheduled: Scheduled, environ: Mapping[str, str], *, system: bool
+) -> InstallResult:
+    """Write a service and a timer of systemd's, and enable the timer; raises PgvowError."""
+    directory = systemd_units.unit_directory(environ, system=system)
+    changed = systemd_units.write_units(directory, systemd_units.units_for(scheduled))
+    timer = f"pgvow-{scheduled.identity}.timer"
+    complaint = systemd_units.systemctl(["daemon-reload"], system=system)
+    complaint = complaint or systemd_units.systemctl(["enable", "--now", timer], system=system)
+    scope = "--system" if system else "--user"
+    again = f"systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
+    reason = " ".join((complaint or "").split())
+    note = f"{reason}; where systemd runs, type: {again}" if reason else None
+    if not system and not systemd_units.lingers():
+        linger = "it runs only while you are logged in, until you type: loginctl enable-linger"
+        note = f"{note}; {linger}" if note else linger
+    return InstallResult(str(directory / timer), changed, note)
+
+
+def remove_from_crontab(is_meant: Callable[[Installed], bool]) -> list[str]:
+    """Remove jobs from this user's crontab; returns their identities."""
+    before = crontab.read_crontab()
+    meant = [entry.identity for entry in crontab.installed_in(before) if is_meant(entry)]
+    if meant:
+        crontab.write_crontab(crontab.without_entries(before, frozenset(meant)))
+    return meant
+
+
+def remove_units(
+    is_meant: Callable[[Installed], bool], environ: Mapping[str, str], *, system: bool
+) -> list[str]:
+    """Disable and remove the timers and services of jobs; returns their identities."""
+    directory = systemd_units.unit_directory(environ, system=system)
+    entries = systemd_units.installed_units(directory)
+    meant = [entry.identity for entry in entries if is_meant(entry)]
+    for identity in meant:
+        systemd_units.systemctl(["disable", "--now", f"pgvow-{identity}.timer"], system=system)
+    systemd_units.remove_units(directory, meant)
+    systemd_units.systemctl(["daemon-reload"], system=system)
+    return meant

@@ -16,7 +16,7 @@ from cronsim import CronSim
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import refusals
 from pgvow.operations.schedule.crontab import Installed
-from pgvow.operations.schedule.gaps import made_up
+from pgvow.operations.schedule.times import made_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,8 +1,13 @@
-"""When a cron expression is due, in a time zone: pure."""
+"""When a cron expression is due, in a time zone, and what falls into a gap of the clock.
+
+In spring a clock leaves out an hour: cron makes up the jobs in it, systemd does not.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -12,9 +17,14 @@ from pgvow.settings.configuration import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from pgvow.settings import Configuration
+
+
+YEARS = 10
+_DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+_LOCALTIME = Path("/etc/localtime")
 
 
 def times(at: str, timezone: str, after: datetime) -> Iterator[datetime]:
@@ -44,3 +54,60 @@ def next_backup(
         for moment in next_times(job.at, schedule.timezone, now, 1)
     ]
     return min(due, default=None)
+
+
+def made_up(at: str, timezone: str | None, year: int) -> list[datetime]:
+    """List when a cron expression is due for what a gap has left out, in ``YEARS`` from ``year``.
+
+    As cron has it: at the end of the gap. Moments are of the wall's clock in the zone, that of this
+    machine where ``timezone`` is None.
+    """
+    zone = _zone(timezone)
+    return [
+        moment.astimezone(zone).replace(tzinfo=None)
+        for moment in _changes(zone, year)
+        if _is_left_out(at, moment, zone)
+    ]
+
+
+def _zone(timezone: str | None) -> ZoneInfo:
+    if timezone is not None:
+        return ZoneInfo(timezone)
+    if not _LOCALTIME.exists():
+        return ZoneInfo("UTC")
+    with _LOCALTIME.open("rb") as file:
+        return ZoneInfo.from_file(file)
+
+
+def _changes(zone: ZoneInfo, year: int) -> list[datetime]:
+    """The moments at which the clock is put forward."""
+    day, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + YEARS, 1, 1, tzinfo=UTC)
+    found = []
+    while day < end:
+        if _offset(day + _DAY, zone) > _offset(day, zone):
+            found.append(_change_within(day, zone))
+        day += _DAY
+    return found
+
+
+def _change_within(day: datetime, zone: ZoneInfo) -> datetime:
+    before, after = 0, _DAY // _MINUTE
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _offset(day + middle * _MINUTE, zone) > _offset(day, zone):
+            after = middle
+        else:
+            before = middle
+    return day + after * _MINUTE
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()
+
+
+def _is_left_out(at: str, change: datetime, zone: ZoneInfo) -> bool:
+    """Whether cron is due when the gap ends, and not because its expression names that time."""
+    wall = change.astimezone(zone)
+    due = next(CronSim(at, (change - _MINUTE).astimezone(zone)), None)
+    named = next(CronSim(at, wall.replace(tzinfo=None) - _MINUTE), None)
+    return due == wall and named != wall.replace(tzinfo=None)
