@@ -47,7 +47,7 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
 
 
 def dispatch(arguments: argparse.Namespace) -> int:
-    """Run the command of parsed arguments; returns the exit code, raises what it raises."""
+    """Run the command of parsed arguments; returns the exit code. Raises the command's errors."""
     report = Report(as_json=arguments.json, quiet=arguments.quiet)
     call = import_module(f"pgvow.cli.calls.{arguments.command}")
     code: int = call.run(arguments, report)
@@ -123,7 +123,7 @@ def _failure_text(failure: str, error: PgvowError) -> Text:
 
 
 def _failure_object(error: PgvowError) -> dict[str, Any]:
-    """Return what ``--json`` prints of an error."""
+    """Return an error as the object of ``--json``."""
     return {
         "ok": False,
         "error": {

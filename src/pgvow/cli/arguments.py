@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
     def format_help(self) -> str:
-        """Return the help, in colours where the terminal has them."""
+        """Return the help, in colours if the terminal has them."""
         self.formatter_class = _NoMarkup
         return super().format_help()
 
@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def path(text: str) -> Path:
-    """Read a path: an empty one is what a shell makes of a variable that is not set."""
+    """Read a path; refuse an empty one, which a shell makes of a variable that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)

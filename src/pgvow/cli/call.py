@@ -38,8 +38,8 @@ class Call:
     @property
     def environment(self) -> str | None:
         """The environment that was named: its short name, or None; raises ConfigurationError."""
-        more = self.context.configuration.environments
-        return settings.named_environment(self.arguments.env, more)
+        known = self.context.configuration.environments
+        return settings.named_environment(self.arguments.env, known)
 
     @property
     def output_dir(self) -> Path:

@@ -1,4 +1,4 @@
-"""What was not typed comes from ``pgvow.toml``, and what is not there is the default."""
+"""Options that were not typed come from ``pgvow.toml``, or are the defaults."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _values(
 def _environment(arguments: argparse.Namespace, configuration: Configuration) -> str | None:
     if arguments.command in _DETECTING:
         sources = settings.Sources.read(environ=os.environ, directory=Path())
-        more = configuration.environments
-        return settings.detected_environment(arguments.env, sources, more)
+        known = configuration.environments
+        return settings.detected_environment(arguments.env, sources, known)
     return settings.named_environment(arguments.env, configuration.environments)
 
 

@@ -34,7 +34,7 @@ class EscapingConsole(Console):
     """A console that escapes control characters and changes of direction in every text.
 
     A renderer makes names ``printable`` itself, so that tables keep their shape. This is for the
-    text that one forgets. What rich itself sends to move the cursor or to colour is no text.
+    text that one forgets. The codes of rich itself, to move the cursor or to colour, are no text.
     """
 
     def render(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-# What a terminal may act upon, what reorders the text around it, and what no encoding can carry:
+# Characters that a terminal acts upon, that reorder the text around them, or that no encoding has:
 # surrogates stand for the bytes of a file's name that is no text.
 _ESCAPED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -62,7 +62,7 @@ class Report:
 
 def dumps(result: object) -> str:
     """Write one JSON document, readable and stable, that standard output can carry."""
-    # JSON knows but one escape: what the stream itself would write in its place is none.
+    # JSON has one escape only: the one that the stream itself would write is not valid in it.
     plainly = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     text = json.dumps(plain(result), indent=2, ensure_ascii=plainly)
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

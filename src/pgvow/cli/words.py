@@ -21,7 +21,7 @@ _SHOWN_DIGITS = 12
 
 
 def size(count: int) -> str:
-    """Bytes as PostgreSQL itself shows them, in powers of 1024: ``50.0 MB``."""
+    """Write a number of bytes as PostgreSQL does, in powers of 1024: ``50.0 MB``."""
     if count < _STEP:
         return f"{count} bytes"
     value = float(count)
@@ -33,7 +33,7 @@ def size(count: int) -> str:
 
 
 def moment(when: datetime) -> str:
-    """Write a moment in UTC as in the metadata: ``2025-01-27T14:30:00Z``."""
+    """Write a timestamp in UTC as in the metadata: ``2025-01-27T14:30:00Z``."""
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -43,7 +43,7 @@ def short_digest(digest: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds so that they can be taken in: ``0.8 s``, ``3 min 20 s``."""
+    """Write seconds for people: ``0.8 s``, ``3 min 20 s``."""
     if seconds < 60:  # noqa: PLR2004 - a minute
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -51,7 +51,7 @@ def duration(seconds: float) -> str:
 
 
 def large_objects(totals: LargeObjectTotals | None) -> str:
-    """Say how many there are and how large."""
+    """Write the number of large objects and their size."""
     if totals is None:
         return "none"
     if totals.count is None or totals.bytes is None:
@@ -60,24 +60,26 @@ def large_objects(totals: LargeObjectTotals | None) -> str:
 
 
 def part_rows(metadata: Metadata | None) -> list[tuple[str, str]]:
-    """Return the line of a report that names the part; none of a whole database."""
+    """Return the row of a report that names the part; none for a whole database."""
     if metadata is None or not metadata.selection:
         return []
     return [("Only a part", selected(metadata.selection))]
 
 
 def selected(selection: Sequence[str]) -> str:
-    """Write pg_dump's options of what it was to dump as one text."""
+    """Join pg_dump's options of a selection to one text."""
     return " ".join(selection)
 
 
 def namer(paths: Iterable[Path]) -> Callable[[Path], str]:
-    """Return what names a file: without its directory, if all lie in the same one."""
+    """Return the function that names a file: without its directory, if all are in the same one."""
     if len({path.parent for path in paths}) > 1:
         return lambda path: printable(str(path))
     return lambda path: printable(path.name)
 
 
 def none_in(directories: Sequence[Path]) -> Text:
-    """Render that there are no backups."""
-    return Text(f"No backups in {', '.join(printable(str(one)) for one in directories)}")
+    """Return the text that there are no backups."""
+    return Text(
+        f"No backups in {', '.join(printable(str(directory)) for directory in directories)}"
+    )

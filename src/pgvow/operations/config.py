@@ -34,14 +34,14 @@ def settings_in_force(
 
 def _connections(context: Context) -> Iterator[tuple[str, str, str]]:
     """Yield the settings of each database that is set up; ``doctor`` reports what others lack."""
-    more = context.configuration.environments
-    for name in dict.fromkeys((DEV, PROD, *more)):
+    known = context.configuration.environments
+    for name in dict.fromkeys((DEV, PROD, *known)):
         try:
             loaded = settings.load(
                 env=name,
                 environ=context.environ,
                 directory=context.directory,
-                environments=more,
+                environments=known,
             )
         except ConfigurationError:
             continue
@@ -60,7 +60,7 @@ def _connections(context: Context) -> Iterator[tuple[str, str, str]]:
 def _effective(
     configuration: Configuration, origins: Mapping[str, str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield every setting: its name as in the file, its value, where it stands."""
+    """Yield every setting: its name as in the file, its value, and its origin."""
     yield from _values("", {"output_dir": configuration.output_dir}, origins)
     yield from _section("backup", configuration.backup, origins)
     yield from _retention("retention", configuration.retention, origins)

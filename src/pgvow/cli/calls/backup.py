@@ -77,7 +77,7 @@ def _object(done: BackedUp) -> dict[str, Any]:
 
 
 def backup_text(result: BackupResult) -> Text:
-    """Render the report of the contract."""
+    """Return the report of the contract."""
     metadata = result.metadata
     rows = [
         ("Backup File", str(result.backup.path)),
@@ -89,7 +89,7 @@ def backup_text(result: BackupResult) -> Text:
         *part_rows(metadata),
         ("Tables", tables_line(metadata.table_counts)),
         ("Checksum", short_digest(metadata.checksum_sha256)),
-        *(("Dead run", f"{one.stem}: {one.action}") for one in result.recovered),
+        *(("Dead run", f"{dead.stem}: {dead.action}") for dead in result.recovered),
     ]
     text = Text.assemble(styled("✓", GOOD), " Backup created successfully\n\n")
     for name, value in rows:
@@ -100,19 +100,18 @@ def backup_text(result: BackupResult) -> Text:
 
 
 def tables_line(counts: Mapping[str, int]) -> str:
-    """Say how many tables there are and what is in them: the largest first, and not all."""
+    """Write the number of tables and the rows of the largest, those with most rows first."""
     if not counts:
         return "0"
     largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{rows} {name}" for name, rows in largest[:_TABLES_SHOWN]]
-    more = len(counts) - len(shown)
-    if more:
-        shown.append(f"and {more} more")
+    if len(counts) > len(shown):
+        shown.append(f"and {len(counts) - len(shown)} more")
     return f"{len(counts)} ({', '.join(shown)})"
 
 
 def _backup_object(result: BackupResult) -> dict[str, Any]:
-    """Return what ``--json`` prints: paths, the metadata, and how it went."""
+    """Return the object of ``--json``: paths, the metadata, duration and warnings."""
     return {
         "ok": True,
         "backup_path": str(result.backup.path),

@@ -97,10 +97,10 @@ def _show(report: RenderableType) -> None:
 
 
 def own_command() -> str:
-    """Return what to type for ``pgvow``, in this folder or any other.
+    """Return the words that start this program again, in this folder or any other.
 
-    The bare name where that is found on PATH and means this very program; else the whole path of
-    what was started, for the folder of the user's project is another one.
+    The bare name if PATH has it and it is this very program; else the absolute path of the program
+    that was started, for the folder of the user's project is another one.
     """
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
@@ -109,8 +109,8 @@ def own_command() -> str:
 
 
 def _again(started: Path) -> str:
-    found, meant = shutil.which(started.name), Path(shutil.which(started) or started)
-    if found and _whole(Path(found)) == _whole(meant):
+    on_path, meant = shutil.which(started.name), Path(shutil.which(started) or started)
+    if on_path and _whole(Path(on_path)) == _whole(meant):
         return started.name
     return shlex.quote(str(_whole(meant)))
 

@@ -1,4 +1,4 @@
-"""``pgvow diff``: what changed between two backups."""
+"""``pgvow diff``: the changes between two backups."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 
 def _text(result: BackupDiff) -> Text:
-    """Render a line for each thing that changed, and none for what did not."""
+    """Return a line for each table, object and sequence that changed."""
     text = Text(f"A  {_backup(result.older)}\nB  {_backup(result.newer)}\n")
     if result.equal:
         return text.append("\nNothing changed")
@@ -62,14 +62,14 @@ def _backup(facts: BackupFacts) -> str:
 
 
 def _section(text: Text, heading: str, lines: Iterable[_Line]) -> None:
-    found = list(lines)
-    if not found:
+    shown = list(lines)
+    if not shown:
         return
     text.append(f"\n{heading}\n\n")
-    for (sign, style), line in found[:_LINES_SHOWN]:
+    for (sign, style), line in shown[:_LINES_SHOWN]:
         text.append("  ").append(styled(sign, style)).append(f" {printable(line)}\n")
-    if len(found) > _LINES_SHOWN:
-        text.append(f"  and {len(found) - _LINES_SHOWN} more (all of them with --json)\n")
+    if len(shown) > _LINES_SHOWN:
+        text.append(f"  and {len(shown) - _LINES_SHOWN} more (all of them with --json)\n")
 
 
 def _tables(changes: Changes[TableRows]) -> Iterator[_Line]:
@@ -92,10 +92,10 @@ def _how(pair: Changed[TableRows]) -> Iterator[str]:
 
 
 def _objects(changes: Changes[Definition]) -> Iterator[_Line]:
-    for one in changes.added:
-        yield _ADDED, _object(one)
-    for one in changes.gone:
-        yield _GONE, _object(one)
+    for definition in changes.added:
+        yield _ADDED, _object(definition)
+    for definition in changes.gone:
+        yield _GONE, _object(definition)
     for pair in changes.changed:
         yield _CHANGED, f"{_object(pair.before)}{_owners(pair)}"
 
@@ -107,17 +107,17 @@ def _object(definition: Definition) -> str:
 
 def _owners(pair: Changed[Definition]) -> str:
     before, after = (
-        ", ".join(sorted({owner for _, owner, _, _ in one.statements}))
-        for one in (pair.before, pair.after)
+        ", ".join(sorted({owner for _, owner, _, _ in definition.statements}))
+        for definition in (pair.before, pair.after)
     )
     return "" if before == after else f": owner {before} → {after}"
 
 
 def _moved(changes: Changes[SequencePosition]) -> Iterator[_Line]:
-    for one in changes.added:
-        yield _ADDED, f"{_sequence(one)}: {_position(one)}"
-    for one in changes.gone:
-        yield _GONE, f"{_sequence(one)}: {_position(one)}"
+    for sequence in changes.added:
+        yield _ADDED, f"{_sequence(sequence)}: {_position(sequence)}"
+    for sequence in changes.gone:
+        yield _GONE, f"{_sequence(sequence)}: {_position(sequence)}"
     for pair in changes.changed:
         yield (
             _CHANGED,
@@ -125,12 +125,12 @@ def _moved(changes: Changes[SequencePosition]) -> Iterator[_Line]:
         )
 
 
-def _sequence(one: SequencePosition) -> str:
-    return table_key(one.schema, one.name)
+def _sequence(sequence: SequencePosition) -> str:
+    return table_key(sequence.schema, sequence.name)
 
 
-def _position(one: SequencePosition) -> str:
-    return f"{one.last_value}" if one.is_called else f"{one.last_value} (not called)"
+def _position(sequence: SequencePosition) -> str:
+    return f"{sequence.last_value}" if sequence.is_called else f"{sequence.last_value} (not called)"
 
 
 def _large_objects(changed: Changed[LargeObjectTotals | None] | None) -> Iterator[_Line]:
@@ -142,7 +142,7 @@ def _large_objects(changed: Changed[LargeObjectTotals | None] | None) -> Iterato
 
 
 def _object_of(result: BackupDiff) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
+    """Return the object of ``--json``."""
     return {
         "equal": result.equal,
         "older": _backup_object(result.older),
@@ -172,8 +172,8 @@ def _backup_object(facts: BackupFacts) -> dict[str, Any]:
 
 def _changes(changes: Changes[Any], as_object: Callable[[Any], Any]) -> dict[str, Any]:
     return {
-        "added": [as_object(one) for one in changes.added],
-        "gone": [as_object(one) for one in changes.gone],
+        "added": [as_object(item) for item in changes.added],
+        "gone": [as_object(item) for item in changes.gone],
         "changed": [
             {"before": as_object(pair.before), "after": as_object(pair.after)}
             for pair in changes.changed

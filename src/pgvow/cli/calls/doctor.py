@@ -55,12 +55,12 @@ class _Columns:
 
     @property
     def indent(self) -> int:
-        """Where a finding's text begins: after its sign and its name."""
+        """The column in which a finding's text begins: after its sign and its name."""
         return self.name + 4
 
 
 class _DiagnosisText:
-    """A line a finding, its hint below, and the verdict last; wrapped where there is an edge."""
+    """A line a finding, its hint below, and the verdict last; wrapped if the console is narrow."""
 
     def __init__(self, result: Diagnosis) -> None:
         self._result = result
@@ -93,7 +93,7 @@ class _DiagnosisText:
 
 
 def _breaks(line: str, width: int) -> list[int]:
-    """Find where to break a line: between words only, for a path or a command is to be copied."""
+    """Find the breaks of a line: between words only, for a path or a command is to be copied."""
     breaks, start = [], 0
     for word in _WORD.finditer(line):
         if word.start() > start and word.end() - start > width:
@@ -107,7 +107,7 @@ def _lines(text: str) -> Text:
 
 
 def _object(result: Diagnosis) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
+    """Return the object of ``--json``."""
     return {
         "ok": result.exit_code == 0,
         "exit_code": result.exit_code,

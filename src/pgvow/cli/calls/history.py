@@ -1,4 +1,4 @@
-"""``pgvow history``: what was run, when, and how it ended."""
+"""``pgvow history``: the runs, with their outcomes."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     count = arguments.last or (len(history.runs) if report.as_json else _SHOWN)
     shown = history.runs[:count]
     report.print(
-        lambda: [plain(one) for one in shown],
+        lambda: [plain(run) for run in shown],
         lambda: _text(shown, len(history.runs), history.broken, directory),
     )
     return 0
 
 
 def _text(runs: Sequence[Run], total: int, broken: int, directory: Path) -> RenderableType:
-    """Render a table, newest first."""
+    """Return a table, newest first."""
     if not runs:
         return Text(f"No runs are recorded in {printable(str(directory))}")
     table = Table(box=None, pad_edge=False, header_style="bold")

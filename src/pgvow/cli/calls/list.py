@@ -57,17 +57,17 @@ def listing_text(
     directories: Sequence[Path],
     selection_of: Callable[[str | None], tuple[str, ...]] = no_selection,
 ) -> RenderableType:
-    """Render a table, newest first; ``selection_of`` an environment is as the settings have it."""
+    """Return a table, newest first; ``selection_of`` an environment is as the settings have it."""
     if not backups:
         return none_in(directories)
-    partial = [is_partial(one.selection, selection_of(one.environment)) for one in backups]
+    partial = [is_partial(each.selection, selection_of(each.environment)) for each in backups]
     name_of = namer([backup.path for backup in backups])
     return _Listing(
         [
-            {**_cells(one), "Status": _status(one, part=part), "File": name_of(one.path)}
-            for one, part in zip(backups, partial, strict=True)
+            {**_cells(each), "Status": _status(each, part=part), "File": name_of(each.path)}
+            for each, part in zip(backups, partial, strict=True)
         ],
-        [_style(one, part=part) for one, part in zip(backups, partial, strict=True)],
+        [_style(each, part=part) for each, part in zip(backups, partial, strict=True)],
     )
 
 
@@ -81,7 +81,7 @@ def _cells(backup: Backup) -> dict[str, str]:
 
 
 class _Listing:
-    """A table that leaves out, on a narrow terminal, what the file's name says as well.
+    """A table that leaves out, on a narrow terminal, the columns that the file's name repeats.
 
     A name that is broken in two can neither be read nor copied. Laid out here, for 10,000 rows
     took rich's own table three seconds.
@@ -138,7 +138,7 @@ def _style(backup: Backup, *, part: bool) -> str:
 
 
 def _status(backup: Backup, *, part: bool) -> str:
-    """Name the level reached, the time a restore took where it was measured, and a failure."""
+    """Name the level reached, the time of a restore if it was measured, and a failure."""
     if backup.status is not BackupStatus.OK:
         return f"✗ {backup.status.value}"
     proof, level = backup.proof, backup.level
@@ -156,7 +156,7 @@ def _object(
     backups: Sequence[Backup],
     selection_of: Callable[[str | None], tuple[str, ...]] = no_selection,
 ) -> list[dict[str, Any]]:
-    """Return what ``--json`` prints: an array, newest first.
+    """Return the array of ``--json``, newest first.
 
     ``partial``: neither the whole database nor the selection that the settings name.
     """

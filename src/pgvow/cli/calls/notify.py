@@ -1,4 +1,4 @@
-"""``pgvow notify test``: see whether messages arrive."""
+"""``pgvow notify test``: send a message to every URL."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     good = all(delivery.reason is None for delivery in deliveries)
     report.print(
         lambda: [
-            {"url": one.url, "delivered": not one.reason, "reason": one.reason}
-            for one in deliveries
+            {"url": each.url, "delivered": not each.reason, "reason": each.reason}
+            for each in deliveries
         ],
         lambda: Group(*map(_line, deliveries)),
         good=good,

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
             )
         current.note_backup(result.path, result.metadata, result.level)
         if not result.proven:
-            current.fail(VerificationFailed, [str(one) for one in result.evidence.differences])
+            current.fail(VerificationFailed, [str(each) for each in result.evidence.differences])
         report.print(lambda: _object(result), lambda: _text(result), good=result.proven)
     return current.exit_code
 
@@ -62,7 +62,7 @@ def _file(call: Call) -> Path:
 
 
 def _text(result: ProofResult) -> Text:
-    """Render the outcome, what was compared, and the first differences."""
+    """Return the outcome, the facts of the comparison, and the first differences."""
     text = (
         Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")
         if result.proven
@@ -82,7 +82,7 @@ def _text(result: ProofResult) -> Text:
 
 
 def _refusal(result: ProofResult) -> str:
-    if all(one.kind is DifferenceKind.RESTORE for one in result.evidence.differences):
+    if all(each.kind is DifferenceKind.RESTORE for each in result.evidence.differences):
         return "the restore cannot be finished"
     return "what comes back is not what was there"
 
@@ -113,7 +113,7 @@ def _compared(proof: Evidence) -> str:
 
 
 def _object(result: ProofResult) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
+    """Return the object of ``--json``."""
     return {
         "ok": result.proven,
         "path": str(result.path),

@@ -81,7 +81,7 @@ def _rules(call: Call) -> Callable[[str], Rules]:
 
 
 def _object(result: PruneResult, *, dry_run: bool) -> dict[str, Any]:
-    """What was decided of each backup, why, and what came of it."""
+    """Return the object of ``--json``: each backup with the reasons of its verdict, and totals."""
     return {
         "dry_run": dry_run,
         "backups": [_verdict(verdict) for verdict in result.verdicts],
@@ -108,7 +108,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _text(result: PruneResult, directories: Sequence[Path], *, dry_run: bool) -> RenderableType:
-    """Render a table of all backups, newest first, and a last line of what was done."""
+    """Return a table of all backups, newest first, and a last line with the totals."""
     if not result.verdicts and not result.finished:
         return none_in(directories)
     name_of = namer([verdict.backup.path for verdict in result.verdicts])

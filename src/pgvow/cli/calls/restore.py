@@ -1,4 +1,4 @@
-"""``pgvow restore``: a backup becomes a database again."""
+"""``pgvow restore``: restore a backup into a new database."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _is_typed(settings: Settings, options: RestoreOptions) -> bool:
 
 
 def _text(result: RestoreResult) -> Text:
-    """Say what was restored, how long it took, and what the comparison found."""
+    """Return the report: the backup, the new database, durations, and the comparison."""
     good = result.not_compared is None
     text = (
         Text.assemble(styled("✓", GOOD), " Backup restored\n\n")
@@ -120,18 +120,18 @@ def _rows(result: RestoreResult) -> list[tuple[str, str]]:
 
 
 def _compared(result: RestoreResult) -> str:
-    found = result.comparison
-    if found is None:
+    comparison = result.comparison
+    if comparison is None:
         return printable(f"Not possible here: {result.not_compared}")
-    what = f"{found.tables:,} tables, {found.rows:,} rows: nothing differs"
-    if not found.reordered:
-        return what
-    return f"{what} (in another order: {printable(', '.join(found.reordered))})"
+    text = f"{comparison.tables:,} tables, {comparison.rows:,} rows: nothing differs"
+    if not comparison.reordered:
+        return text
+    return f"{text} (in another order: {printable(', '.join(comparison.reordered))})"
 
 
 def _object(result: RestoreResult) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
-    found = result.comparison
+    """Return the object of ``--json``."""
+    comparison = result.comparison
     return {
         "ok": result.not_compared is None,
         "file": str(result.file),
@@ -141,7 +141,9 @@ def _object(result: RestoreResult) -> dict[str, Any]:
         "postgresql_version": result.server.version,
         "pg_restore_version": result.pg_restore,
         "entries": result.entries,
-        "comparison": None if found is None else {**plain(found), "equal": found.equal},
+        "comparison": None
+        if comparison is None
+        else {**plain(comparison), "equal": comparison.equal},
         "not_compared": result.not_compared,
         "kept_as": result.kept_as,
         "sessions": plain(result.sessions),

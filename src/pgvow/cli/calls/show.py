@@ -1,4 +1,4 @@
-"""``pgvow show``: what is in a backup, or the code in it."""
+"""``pgvow show``: the contents of a backup, or the code in it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 
 def _text(result: Shown) -> RenderableType:
-    """Render what there is, the tables, the objects, and how to restore it."""
+    """Return the facts, the tables, the objects, and the commands that restore it."""
     return Group(_summary(result), *_tables(result.tables), _objects(result), _restore(result))
 
 
@@ -90,7 +90,7 @@ def _lines(result: Shown) -> list[tuple[str, str]]:
 
 
 def compression(header: Header) -> str:
-    """Say how the rows are compressed; from format 1.15 on the level is not recorded."""
+    """Write how the rows are compressed; from format 1.15 on the level is not recorded."""
     if not header.level:
         return "not compressed" if header.compression == "none" else header.compression
     level = "default" if header.level == _DEFAULT_LEVEL else str(header.level)
@@ -98,7 +98,7 @@ def compression(header: Header) -> str:
 
 
 def _level(result: Shown) -> str:
-    """Name the level reached, and when and where, unless that was when it was made."""
+    """Name the level reached, with time and server, unless that was at its making."""
     proof, level = result.proof, result.level
     text = level.value if level else "listed"
     if proof and proof.passed and proof.level is level:
@@ -111,9 +111,12 @@ def _level(result: Shown) -> str:
 
 
 def _sequences(result: Shown) -> str:
-    found = result.facts.sequences
-    shown = [f"{table_key(one.schema, one.name)} {one.last_value}" for one in found]
-    return _names(shown)
+    return _names(
+        [
+            f"{table_key(sequence.schema, sequence.name)} {sequence.last_value}"
+            for sequence in result.facts.sequences
+        ]
+    )
 
 
 def _names(names: Sequence[str]) -> str:
@@ -141,8 +144,8 @@ def _tables(tables: Sequence[TableRows]) -> list[RenderableType]:
             _size(table.bytes),
             _size(table.size_bytes),
         )
-    more = len(tables) - _TABLES_SHOWN
-    rest = [Text(f"  and {more} more (all of them with --json)")] if more > 0 else []
+    left = len(tables) - _TABLES_SHOWN
+    rest = [Text(f"  and {left} more (all of them with --json)")] if left > 0 else []
     return [heading, Padding(grid, (0, 0, 0, 2), expand=False), *rest]
 
 
@@ -172,7 +175,7 @@ def _restore(result: Shown) -> Text:
 
 
 def _object(result: Shown) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
+    """Return the object of ``--json``."""
     facts, header = result.facts, result.facts.toc.header
     return {
         "path": str(facts.path),
@@ -207,15 +210,15 @@ def _object(result: Shown) -> dict[str, Any]:
 
 
 def _code_text(code: Sequence[Code]) -> Text:
-    """Render the objects by owner, and mark those that only a superuser can restore."""
+    """Return the objects by owner, marked if only a superuser can restore them."""
     if not code:
         return Text("There is no code in it: no function, trigger, rule, check or extension.")
     text = Text()
-    for owner, objects in groupby(code, key=lambda one: one.owner):
+    for owner, objects in groupby(code, key=lambda each: each.owner):
         text.append(f"{printable(owner) or 'no owner of its own'}\n", "bold")
-        for one in objects:
-            text.append(f"  {one.kind:<17} {printable(one.name)}")
-            if one.needs_superuser:
+        for each in objects:
+            text.append(f"  {each.kind:<17} {printable(each.name)}")
+            if each.needs_superuser:
                 text.append(styled("  restored by a superuser", FAINT))
             text.append("\n")
     text.rstrip()

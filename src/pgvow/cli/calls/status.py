@@ -1,4 +1,4 @@
-"""``pgvow status``: how the backups stand."""
+"""``pgvow status``: the state of the backups."""
 
 from __future__ import annotations
 
@@ -83,38 +83,38 @@ def _status(arguments: argparse.Namespace) -> StatusReport:
 
 
 def _object(report: StatusReport) -> dict[str, Any]:
-    """Everything that was found, times in seconds, changes as shares."""
+    """Return the object of ``--json``: times in seconds, changes as shares."""
     return {
         "at": plain(report.at),
         "status": _WORDS[report.exit_code].lower(),
         "exit_code": report.exit_code,
-        "databases": [_series_object(one) for one in report.series],
+        "databases": [_series_object(series) for series in report.series],
     }
 
 
-def _series_object(one: SeriesStatus) -> dict[str, Any]:
-    newest = one.newest
+def _series_object(series: SeriesStatus) -> dict[str, Any]:
+    newest = series.newest
     return {
-        "environment": one.environment,
-        "database": one.database,
-        "directory": str(one.directory),
-        "status": _WORDS[one.exit_code].lower(),
+        "environment": series.environment,
+        "database": series.database,
+        "directory": str(series.directory),
+        "status": _WORDS[series.exit_code].lower(),
         "newest": str(newest.path) if newest else None,
         "timestamp": plain(newest.timestamp) if newest else None,
-        "age_seconds": round(one.age.total_seconds()) if one.age is not None else None,
+        "age_seconds": round(series.age.total_seconds()) if series.age is not None else None,
         "level": newest.trusted if newest else None,
         "size_bytes": newest.size_bytes if newest else None,
-        "size_change": one.size_change,
-        "rows_change": one.rows_change,
-        "proven_at": plain(one.proven_at),
-        "last_success": plain(one.last_success.started) if one.last_success else None,
-        "last_failure": plain(one.last_failure.started) if one.last_failure else None,
-        "next_run": one.next_run.isoformat() if one.next_run else None,
-        "free_bytes": one.free_bytes,
-        "days_left": round(one.days_left, 1) if one.days_left is not None else None,
-        "alarms": [_alarm_object(alarm) for alarm in one.alarms],
+        "size_change": series.size_change,
+        "rows_change": series.rows_change,
+        "proven_at": plain(series.proven_at),
+        "last_success": plain(series.last_success.started) if series.last_success else None,
+        "last_failure": plain(series.last_failure.started) if series.last_failure else None,
+        "next_run": series.next_run.isoformat() if series.next_run else None,
+        "free_bytes": series.free_bytes,
+        "days_left": round(series.days_left, 1) if series.days_left is not None else None,
+        "alarms": [_alarm_object(alarm) for alarm in series.alarms],
         "selection": list(newest.selection) if newest else [],
-        "parts": [_part_object(part) for part in one.parts],
+        "parts": [_part_object(part) for part in series.parts],
     }
 
 
@@ -139,7 +139,7 @@ def _alarm_object(alarm: Alarm) -> dict[str, Any]:
 
 
 def _text(report: StatusReport) -> RenderableType:
-    """Render one line for each database, and under them what is wrong and what to type."""
+    """Return one line for each database, and under them the alarms with a command each."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     for heading in ("Environment", "Database", "Newest", "Level"):
@@ -148,49 +148,51 @@ def _text(report: StatusReport) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Next run", no_wrap=True)
     table.add_column("Free", overflow="fold")
-    for one in report.series:
-        table.add_row(*_cells(one))
-    lines = [line for one in report.series for line in (*_alarm_lines(one), *_part_lines(one))]
+    for series in report.series:
+        table.add_row(*_cells(series))
+    lines = [
+        line for series in report.series for line in (*_alarm_lines(series), *_part_lines(series))
+    ]
     return Group(table, *lines)
 
 
-def _cells(one: SeriesStatus) -> Iterator[Text]:
-    mark, style = {0: ("✓", GOOD), 11: ("!", WARNING), 12: ("✗", BAD)}[one.exit_code]
+def _cells(series: SeriesStatus) -> Iterator[Text]:
+    mark, style = {0: ("✓", GOOD), 11: ("!", WARNING), 12: ("✗", BAD)}[series.exit_code]
     yield Text(mark, style=style)
-    yield Text(one.environment or "-")
-    yield Text(printable(one.database or "-"))
-    newest = one.newest
+    yield Text(series.environment or "-")
+    yield Text(printable(series.database or "-"))
+    newest = series.newest
     if newest is None:
         yield from (Text("-") for _ in range(4))
     else:
-        yield Text(f"{rounded(one.age)} ago" if one.age is not None else "?")
+        yield Text(f"{rounded(series.age)} ago" if series.age is not None else "?")
         yield Text(newest.trusted or "listed")
         yield Text(size(newest.size_bytes or 0))
-        yield Text(f"{one.size_change:+.1%}" if one.size_change is not None else "first")
-    yield Text(moment(one.next_run.astimezone(UTC)) if one.next_run else "-")
-    yield Text(_space(one))
+        yield Text(f"{series.size_change:+.1%}" if series.size_change is not None else "first")
+    yield Text(moment(series.next_run.astimezone(UTC)) if series.next_run else "-")
+    yield Text(_space(series))
 
 
-def _space(one: SeriesStatus) -> str:
-    if one.free_bytes is None:
+def _space(series: SeriesStatus) -> str:
+    if series.free_bytes is None:
         return "-"
-    days = f", full in {one.days_left:,.0f} days" if one.days_left is not None else ""
-    return size(one.free_bytes) + days
+    days = f", full in {series.days_left:,.0f} days" if series.days_left is not None else ""
+    return size(series.free_bytes) + days
 
 
-def _alarm_lines(one: SeriesStatus) -> Iterator[Text]:
-    for alarm in one.alarms:
+def _alarm_lines(series: SeriesStatus) -> Iterator[Text]:
+    for alarm in series.alarms:
         mark, style = ("✗", BAD) if alarm.is_critical else ("!", WARNING)
-        where = " ".join(part for part in (one.environment, one.database) if part)
+        where = " ".join(part for part in (series.environment, series.database) if part)
         hint = f"  → {_HINTS[alarm.kind]}"
         message = f"{where}: {alarm.message}" if where else alarm.message
         yield Text.assemble((mark, style), f" {printable(message)}", (hint, "dim"))
 
 
-def _part_lines(one: SeriesStatus) -> Iterator[Text]:
+def _part_lines(series: SeriesStatus) -> Iterator[Text]:
     """Name the backups of parts, which count for nothing above."""
-    where = " ".join(part for part in (one.environment, one.database) if part)
-    for part in one.parts:
+    where = " ".join(part for part in (series.environment, series.database) if part)
+    for part in series.parts:
         newest = part.newest.timestamp
         when = f", the newest of {moment(newest)}" if newest else ""
         count = f"{part.count} backup{'' if part.count == 1 else 's'}"
@@ -199,22 +201,28 @@ def _part_lines(one: SeriesStatus) -> Iterator[Text]:
 
 
 def _nagios_line(report: StatusReport) -> str:
-    """One line as monitoring plug-ins print it, with performance data behind the bar."""
-    alarms = [alarm.message for alarm in sorted(report.alarms, key=lambda one: not one.is_critical)]
-    fine = [f"{_label(one)} {rounded(one.age)} old" for one in report.series if one.age is not None]
+    """Return one line as monitoring plug-ins print it, with performance data behind the bar."""
+    alarms = [
+        alarm.message for alarm in sorted(report.alarms, key=lambda alarm: not alarm.is_critical)
+    ]
+    fine = [
+        f"{_label(series)} {rounded(series.age)} old"
+        for series in report.series
+        if series.age is not None
+    ]
     text = printable("; ".join(alarms or fine)).replace("|", "/").replace("\n", " ")
-    data = " ".join(item for one in report.series for item in _performance(one))
+    data = " ".join(item for series in report.series for item in _performance(series))
     return f"PGVOW {_WORDS[report.exit_code]} - {text} | {data}".rstrip(" |")
 
 
-def _label(one: SeriesStatus) -> str:
-    return "/".join(part for part in (one.environment, one.database) if part) or "backup"
+def _label(series: SeriesStatus) -> str:
+    return "/".join(part for part in (series.environment, series.database) if part) or "backup"
 
 
-def _performance(one: SeriesStatus) -> Iterator[str]:
-    label = re.sub(r"[='|\s]", "_", printable(_label(one)))
-    if one.age is not None and one.newest is not None:
-        yield f"'{label} age'={round(one.age.total_seconds())}s"
-        yield f"'{label} size'={one.newest.size_bytes or 0}B"
-    if one.free_bytes is not None:
-        yield f"'{label} free'={one.free_bytes}B"
+def _performance(series: SeriesStatus) -> Iterator[str]:
+    label = re.sub(r"[='|\s]", "_", printable(_label(series)))
+    if series.age is not None and series.newest is not None:
+        yield f"'{label} age'={round(series.age.total_seconds())}s"
+        yield f"'{label} size'={series.newest.size_bytes or 0}B"
+    if series.free_bytes is not None:
+        yield f"'{label} free'={series.free_bytes}B"

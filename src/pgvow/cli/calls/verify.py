@@ -77,7 +77,7 @@ def _verify_all(call: Call, current: RecordedRun, report: Report) -> None:
 
 
 def verification_text(result: Verification) -> Text:
-    """Render every check with its facts, and the overall result above."""
+    """Return every check with its facts, and the overall result above."""
     return _passed(result) if result.passed else _failed(result)
 
 
@@ -125,10 +125,10 @@ def _line(check: Check) -> str:
         return f"{label}: {printable(check.found)}"
     lines = [printable(line) for line in check.found.splitlines()]
     if len(lines) > _LINES_SHOWN:
-        more = len(lines) - _LINES_SHOWN
-        lines[_LINES_SHOWN:] = [f"and {more} more (all of them with --json)"]
-    found = "\n              ".join(lines)
-    return f"{label}\n    expected: {printable(check.expected)}\n    found:    {found}"
+        left = len(lines) - _LINES_SHOWN
+        lines[_LINES_SHOWN:] = [f"and {left} more (all of them with --json)"]
+    actual = "\n              ".join(lines)
+    return f"{label}\n    expected: {printable(check.expected)}\n    found:    {actual}"
 
 
 def _steps(result: Verification) -> list[str]:
@@ -149,7 +149,7 @@ def _steps(result: Verification) -> list[str]:
 
 
 def _all_text(results: Sequence[Verification], directories: Sequence[Path]) -> Text:
-    """Render a line a backup, and below it what is wrong with it."""
+    """Return a line a backup, and below it the checks that failed."""
     if not results:
         return none_in(directories)
     name_of = namer([result.path for result in results])
@@ -169,7 +169,7 @@ def _part(result: Verification) -> str:
 
 
 def _object(result: Verification) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
+    """Return the object of ``--json``."""
     return {
         "ok": result.passed,
         "path": str(result.path),

@@ -1,4 +1,4 @@
-"""``pgvow config``: what is in force, where it comes from, and whether it is right."""
+"""``pgvow config``: the settings in force with their origins, and whether they are valid."""
 
 from __future__ import annotations
 

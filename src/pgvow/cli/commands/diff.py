@@ -1,4 +1,4 @@
-"""``pgvow diff``: what changed between two backups."""
+"""``pgvow diff``: the changes between two backups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pgvow schedule``: have cron, systemd or ourselves run what must be run."""
+"""``pgvow schedule``: have cron, systemd or ourselves run jobs."""
 
 from __future__ import annotations
 

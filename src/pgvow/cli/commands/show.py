@@ -1,4 +1,4 @@
-"""``pgvow show``: what is in a backup."""
+"""``pgvow show``: the contents of a backup, or the code in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pgvow status`` and ``pgvow history``: how the backups stand, and what was done."""
+"""``pgvow status`` and ``pgvow history``: the state of the backups, and the runs."""
 
 from __future__ import annotations
 
