@@ -107,7 +107,7 @@ class Reporter:
         self.warnings: list[str] = []
 
     def update(self, step: Step) -> None:
-        """Show a step; one of another phase ends the phase before. Raises what the check raises."""
+        """Show a step, and time its phase; raises Stalled if the run was ended."""
         if self._check is not None:
             self._check()
         if step.phase != self._phase:

@@ -13,8 +13,7 @@ import pytest
 
 from pgvow.errors import BackupFailed
 from pgvow.operations.notify import NAME, State, decide, deliver, masked, notify
-from pgvow.operations.notify.hooks import run_after, run_before
-from pgvow.operations.notify.ping import ping_ended
+from pgvow.operations.notify.hooks import ping_ended, run_after, run_before
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
 from pgvow.settings.configuration import Event, HooksSection, NotificationsSection
 from tests.support.waiting import wait_until

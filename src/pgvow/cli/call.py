@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from pgvow import settings
 from pgvow.cli.configured import filled_in
-from pgvow.cli.console import print_warning
-from pgvow.cli.progress import TerminalProgress
+from pgvow.cli.console import TerminalProgress, print_warning
 from pgvow.errors import PgvowError
 from pgvow.operations.context import Context
 from pgvow.progress import Reporter

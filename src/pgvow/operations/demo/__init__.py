@@ -1,4 +1,4 @@
-"""Show what pgvow does on a server of its own that is gone afterwards."""
+"""The demo: a backup, its verification and its damage, on a throw-away server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OURS = ("PG", "DB_", "DEV_", "ENV_MODE", "DATABASE_URL")
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A copy of a backup with one byte changed, and what its verification said."""
+    """A copy of a backup with one byte changed, and its verification."""
 
     offset: int
     verification: Verification
@@ -44,7 +44,7 @@ class Damaged:
 def demo_server(
     installation: Installation, environ: Mapping[str, str]
 ) -> Iterator[ThrowawayServer]:
-    """Run a server with an empty database for the demo, and vectors where they can be had."""
+    """Run a server with an empty database for the demo, and vectors if they are available."""
     with ThrowawayServer(installation.bin, settings=lent_vectors(installation, environ)) as server:
         server.create_database(DATABASE)
         yield server

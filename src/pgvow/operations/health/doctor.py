@@ -42,7 +42,7 @@ class _Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything that was looked at, in the order in which a backup needs it."""
+    """The findings, in the order in which a backup needs the things that they are about."""
 
     findings: tuple[Finding, ...]
 
@@ -91,7 +91,7 @@ def diagnose(
 
 
 def _looked(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """Look at one thing; what would have ended a backup is what was found."""
+    """Return the findings of one look; an error that would have ended a backup is a finding."""
     try:
         return list(look())
     except PgvowError as error:
@@ -116,7 +116,7 @@ def _settings(findings: list[Finding], read: Callable[[], Settings]) -> Settings
 
 
 def _in_force(settings: Settings) -> Iterator[Finding]:
-    """Say which settings are in force, and where each comes from; a password is not shown."""
+    """Yield the settings in force with their origins; a password is not shown."""
     connection = settings.connection
     values = {
         "host": connection.host,
@@ -145,7 +145,7 @@ def _configuration_problems(error: PgvowError) -> Iterator[Finding]:
 
 
 def _files(context: Context) -> Iterator[Finding]:
-    """Look at what ``.env.local`` and ``.env`` hold, and at who may read it."""
+    """Yield findings about ``.env.local`` and ``.env``: their variables, and who may read them."""
     environments = context.configuration.environments
     try:
         sources = Sources.read(environ=context.environ, directory=context.directory)
@@ -193,7 +193,7 @@ def _tools(
     findings: list[Finding], settings: Settings | None, context: Context
 ) -> tuple[Installation, ...]:
     try:
-        # Where other settings are wrong, the folder of the tools may still be right.
+        # If other settings are wrong, the folder of the tools may still be right.
         pg_bin = (
             settings.pg_bin
             if settings
@@ -207,15 +207,15 @@ def _tools(
         return ()
     named = " (PGVOW_PG_BIN)" if pg_bin else ""
     findings.extend(
-        Finding(Severity.GOOD, "tools", f"pg_dump {one.version} in {one.bin}{named}")
-        for one in installations
+        Finding(Severity.GOOD, "tools", f"pg_dump {each.version} in {each.bin}{named}")
+        for each in installations
     )
     return installations
 
 
 def _directory(output_dir: Path, database_size: int | None, factor: float) -> Iterator[Finding]:
     existing = output_dir.absolute()
-    # Not Path.exists, which raises where a folder above may not be entered.
+    # Not Path.exists, which raises if a folder above may not be entered.
     while not os.path.lexists(existing):
         existing = existing.parent
     if not existing.is_dir():

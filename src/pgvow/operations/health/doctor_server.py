@@ -1,4 +1,4 @@
-"""The part of an examination that asks the server."""
+"""The doctor's findings about the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 @dataclass(frozen=True, slots=True)
 class ServerFindings:
-    """What was found out about the server; ``database_size`` is None where it was not reached."""
+    """Findings about the server; ``database_size`` is None if it was not reached."""
 
     findings: tuple[Finding, ...]
     database_size: int | None
@@ -48,7 +48,7 @@ def examine_server(
             refuse_transaction_pooler(target, session)
             prepare(session)
             server = server_facts(session)
-            found = (
+            findings = (
                 *_connection(server, target),
                 *_pooler(pooled=pooled),
                 *_versions(server, installations),
@@ -62,7 +62,7 @@ def examine_server(
         return ServerFindings((refused,), None)
     except PgvowError as error:
         return ServerFindings((Finding.from_error("connection", error),), None)
-    return ServerFindings(found, server.database_size)
+    return ServerFindings(findings, server.database_size)
 
 
 def _connection(server: ServerFacts, target: Target) -> Iterator[Finding]:
@@ -147,14 +147,14 @@ def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Fi
 
 
 def _extensions(session: Session) -> Iterator[Finding]:
-    found = [f"{name} {version}" for name, version in session.execute(query("extensions"))]
-    if found:
-        text = f"{', '.join(found)}: a restore needs them installed"
+    extensions = [f"{name} {version}" for name, version in session.execute(query("extensions"))]
+    if extensions:
+        text = f"{', '.join(extensions)}: a restore needs them installed"
         yield Finding(Severity.GOOD, "extensions", text)
 
 
 def _refused_later(session: Session, server: ServerFacts) -> Iterator[Finding]:
-    """Look for what the next major refuses, of which the source is the last chance to be mended."""
+    """Yield findings about things that the next major refuses: they can only be mended before."""
     since = majors.STANDARD_STRINGS_ONLY_SINCE
     row = session.execute(query("refused_by_19")).fetchone()
     if row is None or server.major >= since:
@@ -177,10 +177,10 @@ def _tables(session: Session, name: str) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    left = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {left} more" if left > 0 else "")
 
 
 def _sql_name(role: str) -> str:
-    """Write a role as SQL wants it, quoted only where it has to be: hints are to be copied."""
+    """Write a role as an SQL identifier, quoted only if it must be: hints are to be copied."""
     return role if _PLAIN.fullmatch(role) else '"' + role.replace('"', '""') + '"'

@@ -20,7 +20,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact; ``origin`` says which variable of which file made it so, where one did."""
+    """One fact; ``origin`` is the variable and the file that it comes from, if there is one."""
 
     level: Severity
     name: str

@@ -1,4 +1,4 @@
-"""How the backups stand: of each database the newest, what is wrong, and what comes next."""
+"""The state of the backups: of each database the newest one, the alarms, and the next run."""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ class SeriesStatus:
     """One database in one environment. Changes are shares: -0.4 is 40 % less than before.
 
     ``newest`` is the newest good backup of the whole, or of the selection that is configured;
-    ``parts`` are those of anything less, which count for nothing else here. ``directory`` is where
-    it is, ``free_bytes`` what is free there, and ``days_left`` for how many days, None where it is
-    not filling up.
+    ``parts`` are those of anything less, which count for nothing else here. ``free_bytes`` are
+    free in ``directory``, and ``days_left`` until it is full, None if it is not filling up.
     """
 
     environment: str | None
@@ -77,20 +76,20 @@ class SeriesStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that was asked for, and when."""
+    """The state of every database that was asked for, at a time."""
 
     at: datetime
     series: tuple[SeriesStatus, ...]
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
-        """Those of every database."""
-        return tuple(alarm for one in self.series for alarm in one.alarms)
+        """The alarms of every database."""
+        return tuple(alarm for series in self.series for alarm in series.alarms)
 
     @property
     def exit_code(self) -> int:
-        """That of the worst."""
-        return max((one.exit_code for one in self.series), default=CRITICAL)
+        """The exit code of the worst."""
+        return max((series.exit_code for series in self.series), default=CRITICAL)
 
 
 def current_status(
@@ -102,20 +101,20 @@ def current_status(
     installed: Sequence[ScheduleEntry] = (),
     just_ended: Run | None = None,
 ) -> StatusReport:
-    """Look at a directory, and without ``environment`` at all others that the settings name.
+    """Return the state of a directory, and without ``environment`` of all others in the settings.
 
-    ``installed`` is what cron and systemd have of ours, for the time of the next backup;
+    ``installed`` are our jobs in cron and systemd, for the time of the next backup;
     ``just_ended`` a run in ``directory`` that counts though its history may have no room for it.
 
-    Raises AccessDenied or PgvowError where one cannot be read.
+    Raises AccessDenied or PgvowError if a directory cannot be read.
     """
     configuration, now = context.configuration, context.clock()
     places = directories(configuration, directory) if environment is None else [directory]
     series: list[SeriesStatus] = []
     for place in places:
-        more = just_ended if place == directory else None
-        looked = _Directory(place, configuration, now, max_age, installed, more)
-        series += looked.series(environment)
+        ended = just_ended if place == directory else None
+        read = _Directory(place, configuration, now, max_age, installed, ended)
+        series += read.series(environment)
     return StatusReport(now, tuple(series))
 
 
@@ -148,7 +147,7 @@ class _Directory:
         self._days = look.days_left(self._runs, self._free, now)
 
     def _history(self) -> Sequence[Run]:
-        """Read the runs; without them the backups alone are judged, and an alarm tells of it."""
+        """Read the runs; without them the backups alone are judged, and an alarm is raised."""
         try:
             return History(self._path).read().runs
         except PgvowError as error:
@@ -156,13 +155,13 @@ class _Directory:
             return ()
 
     def series(self, environment: str | None) -> Iterator[SeriesStatus]:
-        """Look at every database that has a backup, and every environment that should have one."""
-        found = {
+        """Yield every database that has a backup, and every environment that should have one."""
+        databases = {
             (backup.environment or "", backup.database or "")
             for backup in self._backups
             if backup.metadata is not None
         }
-        keys: dict[_Key, None] = dict.fromkeys(sorted(found))
+        keys: dict[_Key, None] = dict.fromkeys(sorted(databases))
         expected = [environment] if environment else self._expected()
         seen = {name for name, _ in keys}
         for missing in expected:
@@ -175,7 +174,7 @@ class _Directory:
                 yield self._one(name, database)
 
     def _expected(self) -> list[str]:
-        """The environments whose backups are to be here, by the schedule or by a run's failure."""
+        """Return the environments whose backups are to be here, by the schedule or by a run."""
         scheduled = [
             job.env
             for job in self._configuration.schedule.jobs
@@ -204,7 +203,7 @@ class _Directory:
         fit = look.good_backups(backups, self._now)
         good = [backup for backup in fit if not is_partial(backup.selection, configured)]
         partial = [backup for backup in fit if is_partial(backup.selection, configured)]
-        found = [
+        alarms = [
             *look.age_alarms(good, section, self._now, partial),
             *look.damage_alarms(backups, self._now),
             *look.run_alarms(self._runs_of(environment, database), environment, configured),
@@ -220,7 +219,7 @@ class _Directory:
         ]
         newest = good[0] if good else None
         size_change, rows_change = _changes(good)
-        proofs = [moment for one in good if (moment := look.proven_at(one)) is not None]
+        proofs = [moment for backup in good if (moment := look.proven_at(backup)) is not None]
         return SeriesStatus(
             environment=environment,
             database=database,
@@ -236,7 +235,7 @@ class _Directory:
             free_bytes=self._free,
             days_left=self._days,
             alarms=tuple(
-                replace(alarm, environment=environment, database=database) for alarm in found
+                replace(alarm, environment=environment, database=database) for alarm in alarms
             ),
             parts=tuple(_parts(partial)),
         )
@@ -269,7 +268,7 @@ class _Directory:
     ) -> Run | None:
         """Find the last run that made the whole of a database, or failed to."""
         configured = self._configuration.selection_of(environment)
-        found = [
+        matching = [
             run
             for run in self._runs_of(environment, database)
             if run.operation is Operation.BACKUP
@@ -278,23 +277,23 @@ class _Directory:
             and run.outcome in outcomes
             and run.gave_a_verdict
         ]
-        return max(found, key=look.ended_at, default=None)
+        return max(matching, key=look.ended_at, default=None)
 
 
 def _parts(partial: Sequence[Backup]) -> Iterator[PartStatus]:
-    """Group partial backups, newest first, by what they hold."""
-    found: dict[tuple[str, ...], list[Backup]] = {}
+    """Group partial backups, newest first, by their selection."""
+    by_selection: dict[tuple[str, ...], list[Backup]] = {}
     for backup in partial:
-        found.setdefault(backup.selection, []).append(backup)
-    for selection, backups in found.items():
+        by_selection.setdefault(backup.selection, []).append(backup)
+    for selection, backups in by_selection.items():
         yield PartStatus(selection, backups[0], len(backups))
 
 
-def with_run(runs: Sequence[Run], more: Run | None) -> Sequence[Run]:
+def with_run(runs: Sequence[Run], added: Run | None) -> Sequence[Run]:
     """Add a run that a full disk may have kept out of the history."""
-    if more is None or any(run.id == more.id and run.ended for run in runs):
+    if added is None or any(run.id == added.id and run.ended for run in runs):
         return runs
-    return [*(run for run in runs if run.id != more.id), more]
+    return [*(run for run in runs if run.id != added.id), added]
 
 
 def _free(path: Path) -> int | None:
@@ -305,12 +304,12 @@ def _free(path: Path) -> int | None:
 
 
 def _changes(good: Sequence[Backup]) -> tuple[float | None, float | None]:
-    """By which share size and rows of the newest differ from the one before."""
+    """Return the shares by which size and rows of the newest differ from the one before."""
     pair = look.comparable(good)
     if pair is None:
         return None, None
     newest, before = pair
-    rows = [sum(one.metadata.table_counts.values()) if one.metadata else 0 for one in pair]
+    rows = [sum(each.metadata.table_counts.values()) if each.metadata else 0 for each in pair]
     return _change(before.size_bytes, newest.size_bytes), _change(rows[1], rows[0])
 
 

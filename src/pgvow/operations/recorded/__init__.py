@@ -1,7 +1,7 @@
 """Recorded runs: an operation with its history line, log, hooks, notifications, ping and metrics.
 
 ``recorded`` wraps the operation, wherever it was asked for: on a command line, by a scheduler, on a
-page. Nothing around it makes a finished operation fail: what cannot be recorded or sent is a
+page. Nothing around it makes a finished operation fail: an error in recording or sending is a
 warning.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One run to record: of which operation, and where.
+    """One run to record: the operation, and the places of the record.
 
     ``directory`` is that of the backups, whose history gets the line. ``environment`` is the one
     that was named, if any: known even if the settings are wrong. ``is_quiet``: warnings of the
@@ -50,7 +50,7 @@ class Recording:
 
 @contextmanager
 def recorded(context: Context, recording: Recording) -> Iterator[RecordedRun]:
-    """Record the run that the block is; yields it, so that the block can add what it learns.
+    """Record the block as a run; yields the run, so that the block can add fields as it learns.
 
     The run ends with ``exit_code``, 0 unless the block sets another, or with the error that it
     raises. Its facts are complete then: hooks, metrics and notifications come after the block.
@@ -101,7 +101,7 @@ def _why(title: str, causes: Sequence[str]) -> dict[str, str]:
 class RecordedRun:
     """A run under way: its fields as they become known, its warnings and the times of its phases.
 
-    ``directory`` is where it is recorded.
+    ``directory`` is that of the record.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class RecordedRun:
         self._run = replace(self._run, **fields)
 
     def begin_work(self) -> None:
-        """Run what comes before the work, now that it is known on what: the ping and the hook.
+        """Ping, and run the hook before the work, now that the database is known.
 
         Raises BackupFailed if the hook forbids the work.
         """
@@ -176,7 +176,7 @@ class RecordedRun:
         if not parts and self._about is not None:
             parts = [(self._about, {})]
         if len(parts) == 1 and parts[0][0].resolve() == self._directory.resolve():
-            self.note(**parts[0][1])  # it is about one database, and recorded where that is
+            self.note(**parts[0][1])  # it is about one database, of this directory
             return self.run()
         self.note(parts=len(parts) or None)
         run = self.run()

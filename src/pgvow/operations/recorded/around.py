@@ -14,8 +14,7 @@ from pgvow.file_errors import refusals
 from pgvow.operations.health.metrics import metrics_text, write_metrics
 from pgvow.operations.health.status import current_status, with_run
 from pgvow.operations.notify import notify
-from pgvow.operations.notify.hooks import run_after, run_before
-from pgvow.operations.notify.ping import ping_ended, ping_started
+from pgvow.operations.notify.hooks import ping_ended, ping_started, run_after, run_before
 from pgvow.runs import Operation
 from pgvow.store import LocalStore
 from pgvow.store.history import History
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Around:
-    """Does what is to be done before and after one run; whatever fails of it is a warning."""
+    """Records, pings, runs hooks and notifies around one run; any failure of it is a warning."""
 
     def __init__(self, context: Context, recording: Recording) -> None:
         self._context = context

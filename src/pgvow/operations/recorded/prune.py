@@ -1,4 +1,4 @@
-"""A recorded pruning of several directories, with an outcome for each database."""
+"""Recorded pruning: of several directories, or after a backup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
-from pgvow.operations.prune import prune, together
+from pgvow.operations.prune import PruneOptions, prune, together
 from pgvow.operations.recorded import fields_of_end
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.operations.context import Context
-    from pgvow.operations.prune import Left, PruneOptions, PruneResult
+    from pgvow.operations.prune import Left, PruneResult
     from pgvow.operations.recorded import RecordedRun
 
 
@@ -37,6 +37,29 @@ def prune_directories(
     if whole.refused:
         run.fail(PgvowError, _reasons(whole.refused))
     return whole
+
+
+def prune_after(
+    context: Context, run: RecordedRun, directory: Path, environment: str
+) -> PruneResult | None:
+    """Prune an environment after a backup, if the settings say so; errors are warnings."""
+    section = context.configuration.retention_of(environment)
+    if not section.prune_after_backup:
+        return None
+    warn = context.reporter.insist
+    if not section.rules:
+        warn("prune_after_backup without any keep_… in [retention] prunes nothing")
+        return None
+    wanted = PruneOptions(directory, lambda _: section.rules, environment)
+    try:
+        result = prune(wanted, now=context.clock())
+    except PgvowError as error:
+        warn(f"nothing was pruned: {error.cause}")
+        return None
+    for reason in _reasons(result.left):
+        warn(f"not pruned: {reason}")
+    run.note(removed=len(result.removed), freed=result.freed_bytes)
+    return result
 
 
 def _add_parts(run: RecordedRun, directory: Path, result: PruneResult) -> None:

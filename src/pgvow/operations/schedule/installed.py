@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEntry:
-    """One job that is scheduled: ``at`` is a cron expression, or what somebody made of it.
+    """One job that is scheduled: ``at`` is a cron expression, unless it was edited.
 
     ``timezone`` is None for that of the machine; ``where`` is for people.
     """
@@ -37,32 +37,32 @@ class ScheduleEntry:
     command: str
 
     def next_times(self, now: datetime, count: int) -> list[datetime]:
-        """List when it is due next; nothing where its expression cannot be read."""
+        """List when it is due next; nothing if its expression cannot be read."""
         try:
             if self.timezone is not None:
                 return next_times(self.at, self.timezone, now, count)
             local = now.astimezone().replace(tzinfo=None)  # by this machine's clock, as cron has it
             return [moment.astimezone() for moment in islice(CronSim(self.at, local), count)]
         except (CronSimError, ValueError, KeyError, OSError):
-            return []  # somebody has edited it
+            return []  # it was edited
 
 
 def installed(environ: Mapping[str, str]) -> Iterator[ScheduleEntry]:
-    """Yield what ``schedule install`` has put into the crontab and among systemd's units."""
+    """Yield the jobs that ``schedule install`` has put into the crontab and systemd's units."""
     try:
         table = crontab.read_crontab()
     except PgvowError:
         table = b""  # no cron here
-    for one in crontab.installed_in(table):
-        yield ScheduleEntry("crontab", one.identity, one.at, None, one.command)
+    for job in crontab.installed_in(table):
+        yield ScheduleEntry("crontab", job.identity, job.at, None, job.command)
     for system in (False, True):
         directory = systemd_units.unit_directory(environ, system=system)
-        for one in systemd_units.installed_units(directory):
-            yield ScheduleEntry(str(directory), one.identity, one.at, one.timezone, one.command)
+        for job in systemd_units.installed_units(directory):
+            yield ScheduleEntry(str(directory), job.identity, job.at, job.timezone, job.command)
 
 
 def configured(configuration: Configuration) -> Iterator[ScheduleEntry]:
-    """Yield what ``schedule run`` does by pgvow.toml."""
+    """Yield the jobs of pgvow.toml, which ``schedule run`` runs."""
     schedule = configuration.schedule
     for job in schedule.jobs:
         name = f"{job.job} {job.env or ''}".strip()
@@ -78,10 +78,10 @@ def next_installed_backup(
     here: Path,
     output_dir: Path | None,
 ) -> datetime | None:
-    """Say when cron or systemd makes the next backup of an environment.
+    """Return when cron or systemd makes the next backup of an environment.
 
-    ``here`` is the working directory, by which, among others, an entry is told from the rest.
-    ``output_dir`` is None for what the settings say, and else what was typed.
+    ``here`` is the working directory, which is a part of an entry's identity. ``output_dir`` is the
+    directory that was typed, None for that of the settings.
     """
     meant = {
         Scheduled(
@@ -100,7 +100,7 @@ def next_installed_backup(
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
-    """Where a job was installed, whether anything changed, and a note if it does not run yet."""
+    """The place of a job, whether anything changed there, and a note if it does not run yet."""
 
     where: str
     changed: bool

@@ -1,4 +1,4 @@
-"""One scheduled job: how it is called, and its command line."""
+"""One job to schedule: its identity, and its command line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Scheduled:
 
     @property
     def identity(self) -> str:
-        """What tells it from others, whenever it is due: installing it again replaces it."""
+        """The name of the job, whenever it is due: installing it again replaces it."""
         parts = [self.job, self.env or "", str(self.directory), str(self.output_dir or "")]
         if self.config is not None:
             parts.append(str(self.config))
@@ -49,14 +49,14 @@ class Scheduled:
         return [sys.executable, "-m", "pgvow", *arguments_of(self)]
 
     def check(self) -> None:
-        """Raise ConfigurationError where something of it cannot stand in one line."""
+        """Raise ConfigurationError if it cannot be written in one line."""
         for text in (*self.command, str(self.directory), str(self.log), *map(str, self.variables)):
             if any(character in text for character in "\n\r\0"):
                 raise ConfigurationError(f"a line break cannot be scheduled: {text!r}")
 
 
 def arguments_of(scheduled: Scheduled) -> list[str]:
-    """The words behind ``pgvow``."""
+    """Return the arguments of ``pgvow`` for a job."""
     words = {Job.PROVE: ["prove", "--latest"], Job.VERIFY: ["schedule", "verify"]}.get(
         scheduled.job, [str(scheduled.job)]
     )

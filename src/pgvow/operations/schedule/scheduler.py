@@ -35,13 +35,13 @@ _LONGEST_PAUSE = timedelta(seconds=30)
 
 
 def key_of(job: ScheduledJob) -> str:
-    """What tells a job from others, in the state that outlives us."""
+    """Return the key of a job in the state that outlives us."""
     return f"{job.job} {job.env or ''} {job.at}"
 
 
 @dataclass
 class Scheduler:
-    """When each job was last due. A job that was due several times while nobody looked is due once.
+    """When each job was last due. A job that was due several times while we slept is due once.
 
     ``last`` maps ``key_of`` a job to a moment; a job that is not in it counts from ``now`` on.
     """
@@ -51,22 +51,22 @@ class Scheduler:
     last: dict[str, datetime] = field(default_factory=dict)
 
     def due(self, now: datetime) -> list[ScheduledJob]:
-        """The jobs that are due, in their order, until each is said to be ``begun``."""
-        found = []
+        """Return the jobs that are due, in their order, until ``begun`` is called for each."""
+        due = []
         for job in self.jobs:
             before = self.last.setdefault(key_of(job), now)
-            if before > now:  # the clock was set back: what has been run stays run
+            if before > now:  # the clock was set back: a job that was run stays run
                 self.last[key_of(job)] = before = now
             if any(moment <= now for moment in next_times(job.at, self.timezone, before, 1)):
-                found.append(job)
-        return found
+                due.append(job)
+        return due
 
     def begun(self, job: ScheduledJob, now: datetime) -> None:
         """Count a job as run: it was due, whenever since, at ``now``."""
         self.last[key_of(job)] = now
 
     def pause(self, now: datetime) -> timedelta:
-        """How long to wait before looking again."""
+        """Return how long to wait before looking again."""
         due = [
             moment
             for job in self.jobs
@@ -77,20 +77,20 @@ class Scheduler:
 
 
 class Runner(Protocol):
-    """Whoever runs a job to its end, and says when to stop."""
+    """Runs jobs to their ends, and decides when to stop."""
 
     def run(self, job: ScheduledJob) -> None:
-        """Run it; what goes wrong is its own affair."""
+        """Run a job to its end, whatever its outcome."""
 
     def wait(self, pause: timedelta) -> bool:
-        """Wait, and say whether to go on."""
+        """Wait; returns whether to go on."""
 
     def now(self) -> datetime:
-        """What time it is; aware."""
+        """Return the time, aware."""
 
 
 def run_schedule(scheduler: Scheduler, runner: Runner, state: Path) -> None:
-    """Run what is due, one after the other, until the runner says to stop.
+    """Run the jobs that are due, one after the other, until the runner stops.
 
     Each is kept in ``state`` just before it is run: a job that kills the machine is not run for
     ever, and one that had to wait for another when we were stopped is caught up.
@@ -112,12 +112,12 @@ def run_schedule(scheduler: Scheduler, runner: Runner, state: Path) -> None:
 
 
 def read_state(path: Path) -> dict[str, datetime]:
-    """Read when each job was last due; what cannot be read is forgotten."""
+    """Read when each job was last due; a file that cannot be read counts as none."""
     try:
-        found = json.loads(read_small(path))
+        stored = json.loads(read_small(path))
         return {
             str(key): datetime.fromisoformat(moment).astimezone(UTC)
-            for key, moment in found.items()
+            for key, moment in stored.items()
         }
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
@@ -125,8 +125,8 @@ def read_state(path: Path) -> dict[str, datetime]:
 
 def write_state(path: Path, last: Mapping[str, datetime]) -> None:
     """Keep when each job was last due; raises AccessDenied, NoSpace or PgvowError."""
-    found = {key: moment.astimezone(UTC).isoformat() for key, moment in last.items()}
-    write_whole(path, json.dumps(found, indent=1).encode() + b"\n")
+    stored = {key: moment.astimezone(UTC).isoformat() for key, moment in last.items()}
+    write_whole(path, json.dumps(stored, indent=1).encode() + b"\n")
 
 
 def run_in_foreground(

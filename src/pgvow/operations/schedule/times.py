@@ -1,4 +1,4 @@
-"""When a cron expression is due, in a time zone, and what falls into a gap of the clock.
+"""When a cron expression is due, in a time zone, with or without the gaps of the clock.
 
 In spring a clock leaves out an hour: cron makes up the jobs in it, systemd does not.
 """
@@ -28,24 +28,24 @@ _LOCALTIME = Path("/etc/localtime")
 
 
 def times(at: str, timezone: str, after: datetime) -> Iterator[datetime]:
-    """Yield when ``at`` is due, after a moment, in order; aware, in the zone.
+    """Yield when ``at`` is due, after a timestamp, in order; aware, in the zone.
 
     ``at`` is a valid expression of five fields. As in Debian's cron, a job at a fixed time runs
-    once on a day whose clock is changed: what falls into the gap runs when it ends, what falls
-    into the doubled hour runs in its first half.
+    once on a day whose clock is changed: one in the gap runs when the gap ends, one in the doubled
+    hour runs in its first half.
     """
     yield from CronSim(at, after.astimezone(ZoneInfo(timezone)))
 
 
 def next_times(at: str, timezone: str, now: datetime, count: int) -> list[datetime]:
-    """List the next ``count`` of them; fewer where there are no more within 50 years."""
+    """List the next ``count`` of them; fewer if there are no more within 50 years."""
     return list(islice(times(at, timezone, now), count))
 
 
 def next_backup(
     configuration: Configuration, environment: str | None, now: datetime
 ) -> datetime | None:
-    """Say when pgvow.toml's schedule makes the next backup of an environment; None: it does not."""
+    """Return when pgvow.toml's schedule makes the next backup of an environment, or None."""
     schedule = configuration.schedule
     due = [
         moment
@@ -57,10 +57,9 @@ def next_backup(
 
 
 def made_up(at: str, timezone: str | None, year: int) -> list[datetime]:
-    """List when a cron expression is due for what a gap has left out, in ``YEARS`` from ``year``.
+    """List when cron makes up runs that a gap left out: at its end, in ``YEARS`` from ``year``.
 
-    As cron has it: at the end of the gap. Moments are of the wall's clock in the zone, that of this
-    machine where ``timezone`` is None.
+    Times are naive, of the clock in the zone; ``timezone`` None is that of this machine.
     """
     zone = _zone(timezone)
     return [
@@ -80,14 +79,14 @@ def _zone(timezone: str | None) -> ZoneInfo:
 
 
 def _changes(zone: ZoneInfo, year: int) -> list[datetime]:
-    """The moments at which the clock is put forward."""
+    """Return the times at which the clock is put forward."""
     day, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + YEARS, 1, 1, tzinfo=UTC)
-    found = []
+    changes = []
     while day < end:
         if _offset(day + _DAY, zone) > _offset(day, zone):
-            found.append(_change_within(day, zone))
+            changes.append(_change_within(day, zone))
         day += _DAY
-    return found
+    return changes
 
 
 def _change_within(day: datetime, zone: ZoneInfo) -> datetime:
@@ -106,7 +105,7 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def _is_left_out(at: str, change: datetime, zone: ZoneInfo) -> bool:
-    """Whether cron is due when the gap ends, and not because its expression names that time."""
+    """Return whether cron is due when the gap ends, though its expression names another time."""
     wall = change.astimezone(zone)
     due = next(CronSim(at, (change - _MINUTE).astimezone(zone)), None)
     named = next(CronSim(at, wall.replace(tzinfo=None) - _MINUTE), None)
