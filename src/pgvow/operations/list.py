@@ -1,10 +1,13 @@
-"""The backups of several directories."""
+"""Lists: the backups of several directories, and the runs of one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgvow.errors import ConfigurationError
+from pgvow.runs import Operation
 from pgvow.store import LocalStore
+from pgvow.store.history import History, Read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,3 +32,21 @@ def list_backups(directories: Sequence[Path], environment: str | None) -> list[B
 
 def _made_at(backup: Backup) -> float:
     return backup.timestamp.timestamp() if backup.timestamp else float("-inf")
+
+
+def list_runs(directory: Path, *, operation: str | None, environment: str | None) -> Read:
+    """List the runs of a directory, newest first; only those of an operation or environment named.
+
+    Raises ConfigurationError for an unknown operation, AccessDenied or PgvowError if the history
+    cannot be read.
+    """
+    if operation is not None and operation not in list(Operation):
+        known = ", ".join(Operation)
+        raise ConfigurationError(f"{operation!r} is no operation", steps=[f"One of: {known}"])
+    history = History(directory).read()
+    runs = [
+        run
+        for run in reversed(history.runs)
+        if environment in (None, run.environment) and operation in (None, run.operation)
+    ]
+    return Read(tuple(runs), history.broken)

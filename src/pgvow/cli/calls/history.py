@@ -12,7 +12,7 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, selected, size
-from pgvow.operations.history import read_history
+from pgvow.operations.list import list_runs
 from pgvow.outside import printable
 from pgvow.runs import Outcome
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     """Show the runs; returns the exit code."""
     call = call_of(arguments)
     directory = call.output_dir
-    history = read_history(directory, operation=arguments.operation, environment=call.environment)
+    history = list_runs(directory, operation=arguments.operation, environment=call.environment)
     count = arguments.last or (len(history.runs) if report.as_json else _SHOWN)
     shown = history.runs[:count]
     report.print(

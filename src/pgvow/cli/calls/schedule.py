@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
-    from pgvow.operations.schedule.crontab import Installed
-    from pgvow.operations.schedule.installed import InstallResult, ScheduleEntry
+    from pgvow.operations.schedule.installed import InstallResult
+    from pgvow.operations.schedule.scheduled import ScheduleEntry
 
 _EVERY = {
     "hour": "{minute} * * * *",
@@ -77,7 +77,7 @@ def _install(call: Call, report: Report) -> None:
     scheduled = _scheduled(call)
     LocalStore(call.output_dir).prepare()  # the log is there, from the first time on
     if call.arguments.with_ == "systemd":
-        result = install_units(scheduled, call.context.environ, system=_is_for_system(call))
+        result = install_units(scheduled, call.context, system=_is_for_system(call))
     else:
         result = install_in_crontab(scheduled)
     report.print(
@@ -181,7 +181,7 @@ def _at(arguments: argparse.Namespace) -> str:
 
 def _show(call: Call, report: Report) -> None:
     now = call.context.clock()
-    entries = [*installed(call.context.environ), *configured(call.context.configuration)]
+    entries = [*installed(call.context), *configured(call.context.configuration)]
     rows = [_object(entry, now) for entry in entries]
     report.print(lambda: rows, lambda: _table(rows))
 
@@ -215,7 +215,7 @@ def _remove(call: Call, report: Report) -> None:
         raise ConfigurationError("say which: --env, --job, or --all")
     here = str(Path.cwd())
 
-    def is_meant(entry: Installed) -> bool:
+    def is_meant(entry: ScheduleEntry) -> bool:
         job, _, rest = entry.identity.partition("-")
         name = rest.rpartition("-")[0]
         is_ours = arguments.remove_all or entry.directory == here  # not those of other projects
@@ -224,7 +224,7 @@ def _remove(call: Call, report: Report) -> None:
     if arguments.with_ == "cron":
         removed = remove_from_crontab(is_meant)
     else:
-        removed = remove_units(is_meant, call.context.environ, system=_is_for_system(call))
+        removed = remove_units(is_meant, call.context, system=_is_for_system(call))
     lines = [f"removed {printable(identity)}" for identity in removed]
     lines = lines or ["nothing of ours was installed here"]
     report.print(lambda: removed, lambda: Text("\n".join(lines)))

@@ -78,7 +78,7 @@ def _status(arguments: argparse.Namespace) -> StatusReport:
         call.output_dir,
         environment=call.environment,
         max_age=arguments.max_age,
-        installed=tuple(installed(call.context.environ)),
+        installed=tuple(installed(call.context)),
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup
     from pgvow.operations.context import Context
-    from pgvow.operations.schedule.installed import ScheduleEntry
+    from pgvow.operations.schedule.scheduled import ScheduleEntry
     from pgvow.runs import Run
     from pgvow.settings import Configuration
 

@@ -162,23 +162,22 @@ def _body(run: Run) -> str:
 
 
 def notify(
+    context: Context,
     run: Run,
     *,
-    died: Sequence[Run],
-    parts: Sequence[Run] = (),
-    alarms: Sequence[Alarm],
-    section: NotificationsSection,
     directory: Path,
-    now: datetime,
+    alarms: Sequence[Alarm],
     warn: Callable[[str], None],
+    died: Sequence[Run] = (),
+    parts: Sequence[Run] = (),
 ) -> None:
     """Send the messages about a run, and those that still wait; one that fails is a warning.
 
     ``died`` are runs that were found dead just now, ``parts`` as ``decide`` has them.
     Raises AccessDenied or PgvowError if the state cannot be kept.
     """
-    path = directory / NAME
-    with _locked(path) as fd:
+    section, now = context.configuration.notifications, context.clock()
+    with _locked(directory / NAME) as fd:
         state = _read(fd, warn)
         state.waiting += decide(state, run, alarms, section, now, died=died, parts=parts)
         _keep(fd, state, warn)  # a message is not lost by our death while it is sent

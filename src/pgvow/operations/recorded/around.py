@@ -108,9 +108,9 @@ class Around:
         if configuration.notifications.urls:
             with self._harmless("nobody was notified"):
                 notify(
+                    self._context,
                     run,
-                    died=self._died,
-                    parts=parts,
+                    directory=directory,
                     # The alarms of other directories are sent by the runs there.
                     alarms=[
                         alarm
@@ -118,10 +118,9 @@ class Around:
                         if series.directory.resolve() == directory.resolve()
                         for alarm in series.alarms
                     ],
-                    section=configuration.notifications,
-                    directory=directory,
-                    now=now,
                     warn=self._warn,
+                    died=self._died,
+                    parts=parts,
                 )
 
     @contextmanager

@@ -9,10 +9,10 @@ import os
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError, ToolUnsuitable
+from pgvow.operations.schedule.scheduled import ScheduleEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,17 +25,6 @@ _MARKED = re.compile(rb"# pgvow: (?P<id>[a-z]+-[a-z0-9-]+-[0-9a-f]{8})")
 _OURS = re.compile(rb" -m pgvow (?P<job>backup|prune|prove|schedule verify) ")
 _SECONDS = 30
 _FIELDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """One entry of ours: identity, five fields, command, working directory, zone if it has one."""
-
-    identity: str
-    at: str
-    command: str
-    directory: str
-    timezone: str | None = None
 
 
 def lines_for(scheduled: Scheduled) -> bytes:
@@ -74,7 +63,7 @@ def without_entries(table: bytes, identities: frozenset[str]) -> bytes:
     return b"".join(part for identity, part in _parts(table) if identity not in identities)
 
 
-def installed_in(table: bytes) -> list[Installed]:
+def installed_in(table: bytes) -> list[ScheduleEntry]:
     """Return our jobs in a table."""
     entries = []
     for identity, part in _parts(table):
@@ -82,7 +71,7 @@ def installed_in(table: bytes) -> list[Installed]:
             line = os.fsdecode(part.split(b"\n")[1])
             fields = line.split(None, _FIELDS)
             at, command = " ".join(fields[:_FIELDS]), fields[_FIELDS]
-            entries.append(Installed(identity, at, command, _directory(command)))
+            entries.append(ScheduleEntry("crontab", identity, at, command, _directory(command)))
     return entries
 
 

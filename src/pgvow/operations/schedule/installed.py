@@ -3,62 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
-
-from cronsim import CronSim, CronSimError
 
 from pgvow.errors import PgvowError
 from pgvow.operations.schedule import crontab, systemd_units
-from pgvow.operations.schedule.scheduled import Scheduled
-from pgvow.operations.schedule.times import next_times
+from pgvow.operations.schedule.scheduled import Scheduled, ScheduleEntry
 from pgvow.settings.configuration import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from pgvow.operations.schedule.crontab import Installed
+    from pgvow.operations.context import Context
     from pgvow.settings import Configuration
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleEntry:
-    """One job that is scheduled: ``at`` is a cron expression, unless it was edited.
-
-    ``timezone`` is None for that of the machine; ``where`` is for people.
-    """
-
-    where: str
-    identity: str
-    at: str
-    timezone: str | None
-    command: str
-
-    def next_times(self, now: datetime, count: int) -> list[datetime]:
-        """List when it is due next; nothing if its expression cannot be read."""
-        try:
-            if self.timezone is not None:
-                return next_times(self.at, self.timezone, now, count)
-            local = now.astimezone().replace(tzinfo=None)  # by this machine's clock, as cron has it
-            return [moment.astimezone() for moment in islice(CronSim(self.at, local), count)]
-        except (CronSimError, ValueError, KeyError, OSError):
-            return []  # it was edited
-
-
-def installed(environ: Mapping[str, str]) -> Iterator[ScheduleEntry]:
+def installed(context: Context) -> Iterator[ScheduleEntry]:
     """Yield the jobs that ``schedule install`` has put into the crontab and systemd's units."""
     try:
         table = crontab.read_crontab()
     except PgvowError:
         table = b""  # no cron here
-    for job in crontab.installed_in(table):
-        yield ScheduleEntry("crontab", job.identity, job.at, None, job.command)
+    yield from crontab.installed_in(table)
     for system in (False, True):
-        directory = systemd_units.unit_directory(environ, system=system)
-        for job in systemd_units.installed_units(directory):
-            yield ScheduleEntry(str(directory), job.identity, job.at, job.timezone, job.command)
+        directory = systemd_units.unit_directory(context.environ, system=system)
+        yield from systemd_units.installed_units(directory)
 
 
 def configured(configuration: Configuration) -> Iterator[ScheduleEntry]:
@@ -67,7 +37,8 @@ def configured(configuration: Configuration) -> Iterator[ScheduleEntry]:
     for job in schedule.jobs:
         name = f"{job.job} {job.env or ''}".strip()
         where = f"pgvow.toml ({schedule.timezone})"
-        yield ScheduleEntry(where, name, job.at, schedule.timezone, "pgvow schedule run")
+        command = "pgvow schedule run"
+        yield ScheduleEntry(where, name, job.at, command, timezone=schedule.timezone)
 
 
 def next_installed_backup(
@@ -116,11 +87,9 @@ def install_in_crontab(scheduled: Scheduled) -> InstallResult:
     return InstallResult("the crontab", after != before)
 
 
-def install_units(
-    scheduled: Scheduled, environ: Mapping[str, str], *, system: bool
-) -> InstallResult:
+def install_units(scheduled: Scheduled, context: Context, *, system: bool) -> InstallResult:
     """Write a service and a timer of systemd's, and enable the timer; raises PgvowError."""
-    directory = systemd_units.unit_directory(environ, system=system)
+    directory = systemd_units.unit_directory(context.environ, system=system)
     changed = systemd_units.write_units(directory, systemd_units.units_for(scheduled))
     timer = f"pgvow-{scheduled.identity}.timer"
     complaint = systemd_units.systemctl(["daemon-reload"], system=system)
@@ -135,7 +104,7 @@ def install_units(
     return InstallResult(str(directory / timer), changed, note)
 
 
-def remove_from_crontab(is_meant: Callable[[Installed], bool]) -> list[str]:
+def remove_from_crontab(is_meant: Callable[[ScheduleEntry], bool]) -> list[str]:
     """Remove jobs from this user's crontab; returns their identities."""
     before = crontab.read_crontab()
     meant = [entry.identity for entry in crontab.installed_in(before) if is_meant(entry)]
@@ -145,10 +114,10 @@ def remove_from_crontab(is_meant: Callable[[Installed], bool]) -> list[str]:
 
 
 def remove_units(
-    is_meant: Callable[[Installed], bool], environ: Mapping[str, str], *, system: bool
+    is_meant: Callable[[ScheduleEntry], bool], context: Context, *, system: bool
 ) -> list[str]:
     """Disable and remove the timers and services of jobs; returns their identities."""
-    directory = systemd_units.unit_directory(environ, system=system)
+    directory = systemd_units.unit_directory(context.environ, system=system)
     entries = systemd_units.installed_units(directory)
     meant = [entry.identity for entry in entries if is_meant(entry)]
     for identity in meant:

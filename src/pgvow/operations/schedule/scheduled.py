@@ -1,16 +1,21 @@
-"""One job to schedule: its identity, and its command line."""
+"""Jobs to schedule, with identity and command line, and jobs that are scheduled."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from cronsim import CronSim, CronSimError
+
 from pgvow.errors import ConfigurationError
+from pgvow.operations.schedule.times import next_times
 from pgvow.settings.configuration import Job
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 _DIGITS = 8
@@ -67,3 +72,29 @@ def arguments_of(scheduled: Scheduled) -> list[str]:
     if scheduled.config is not None:
         words += ["--config", str(scheduled.config)]
     return [*words, "--quiet"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEntry:
+    """One job that is scheduled: ``at`` is a cron expression, unless it was edited.
+
+    ``where`` names the crontab, a directory of units or pgvow.toml, for people. ``timezone`` is
+    None for that of the machine. ``directory`` is the working directory, empty if it is not known.
+    """
+
+    where: str
+    identity: str
+    at: str
+    command: str
+    directory: str = ""
+    timezone: str | None = None
+
+    def next_times(self, now: datetime, count: int) -> list[datetime]:
+        """List when it is due next; nothing if its expression cannot be read."""
+        try:
+            if self.timezone is not None:
+                return next_times(self.at, self.timezone, now, count)
+            local = now.astimezone().replace(tzinfo=None)  # by this machine's clock, as cron has it
+            return [moment.astimezone() for moment in islice(CronSim(self.at, local), count)]
+        except (CronSimError, ValueError, KeyError, OSError):
+            return []  # it was edited

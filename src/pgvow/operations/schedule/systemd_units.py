@@ -15,7 +15,7 @@ from cronsim import CronSim
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import refusals
-from pgvow.operations.schedule.crontab import Installed
+from pgvow.operations.schedule.scheduled import ScheduleEntry
 from pgvow.operations.schedule.times import made_up
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def write_units(directory: Path, units: Mapping[str, str]) -> bool:
     return changed
 
 
-def installed_units(directory: Path) -> list[Installed]:
+def installed_units(directory: Path) -> list[ScheduleEntry]:
     """Return our timers in a directory."""
     entries = []
     for path in sorted(directory.glob(f"{_PREFIX}*.timer")):
@@ -158,7 +158,8 @@ def installed_units(directory: Path) -> list[Installed]:
             where = re.search(r"^WorkingDirectory=(.*)$", _read(service), re.MULTILINE)
             identity = path.stem.removeprefix(_PREFIX)
             entries.append(
-                Installed(
+                ScheduleEntry(
+                    str(directory),
                     identity,
                     at[1] if at else "?",
                     command[1] if command else "?",
