@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from pgvow.operations.prune import PruneResult
     from pgvow.retention import Verdict
 
-_RULES = ("last", "hourly", "daily", "weekly", "monthly", "yearly", "within")
-
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Prune the directories; returns the exit code."""
@@ -60,9 +59,9 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 def _rules(call: Call) -> Callable[[str], Rules]:
     """Return the rules typed, or those of the settings; raises ConfigurationError without any."""
     typed: dict[str, Any] = {
-        name: getattr(call.arguments, f"keep_{name}")
-        for name in _RULES
-        if f"keep_{name}" in call.arguments
+        rule.name: getattr(call.arguments, f"keep_{rule.name}")
+        for rule in fields(Rules)
+        if f"keep_{rule.name}" in call.arguments
     }
     if typed:
         rules = Rules(**typed)

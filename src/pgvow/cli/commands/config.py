@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from pgvow.cli.arguments import Parser
 
-_SECRETS = frozenset({"urls", "ping"})
-
 
 def add_config(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""

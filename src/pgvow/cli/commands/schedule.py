@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
@@ -17,16 +16,7 @@ install: write a line into the crontab, or a timer of systemd's, for one job. sh
 installed, and the next five times. remove: take away what install wrote. run: run the jobs of
 pgvow.toml in the foreground, for containers. verify: verify the backup whose last check is oldest.
 """
-_EVERY = {
-    "hour": "{minute} * * * *",
-    "day": "{minute} {hour} * * *",
-    "week": "{minute} {hour} * * {weekday}",
-    "month": "{minute} {hour} {day} * *",
-}
-_WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-_TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
-_LAST_SAFE_DAY = 28
-_SHOWN = 5
+_EVERY = ("hour", "day", "week", "month")
 
 
 def add_schedule(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -34,7 +24,7 @@ def add_schedule(commands: argparse._SubParsersAction[Parser]) -> None:
     schedule = commands.add_parser("schedule", description=_TEXT)
     schedule.add_argument("what", choices=("install", "show", "remove", "run", "verify"))
     schedule.add_argument("--at", metavar="CRON", help='five fields, as cron has it: "0 2 * * *"')
-    schedule.add_argument("--every", choices=tuple(_EVERY), help="instead of --at, with --time")
+    schedule.add_argument("--every", choices=_EVERY, help="instead of --at, with --time")
     schedule.add_argument("--time", metavar="HH:MM", default="02:00", help="default: 02:00")
     schedule.add_argument(
         "--on", metavar="DAY", help="with --every week: monday …; with --every month: 1 to 28"

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 
     from pgvow.cli.arguments import Parser
 
-_UNKNOWN = 3
-"""What a monitoring plug-in ends with when it cannot tell."""
-_NAGIOS = {0: 0, 11: 1, 12: 2}
-
 
 def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
