@@ -17,14 +17,8 @@ from pgvow.cli.parser import parse_pgvow
 from pgvow.errors import ConfigurationError, VerificationFailed
 from pgvow.operations.health.alarms import longest_unchecked
 from pgvow.operations.list import list_backups
-from pgvow.operations.schedule.installed import (
-    configured,
-    install_in_crontab,
-    install_units,
-    installed,
-    remove_from_crontab,
-    remove_units,
-)
+from pgvow.operations.schedule import crontab, systemd_units
+from pgvow.operations.schedule.installed import configured, installed
 from pgvow.operations.schedule.scheduled import Scheduled
 from pgvow.operations.schedule.scheduler import run_in_foreground
 from pgvow.outside import printable
@@ -41,8 +35,7 @@ if TYPE_CHECKING:
 
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
-    from pgvow.operations.schedule.installed import InstallResult
-    from pgvow.operations.schedule.scheduled import ScheduleEntry
+    from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
 
 _EVERY = {
     "hour": "{minute} * * * *",
@@ -77,9 +70,9 @@ def _install(call: Call, report: Report) -> None:
     scheduled = _scheduled(call)
     LocalStore(call.output_dir).prepare()  # the log is there, from the first time on
     if call.arguments.with_ == "systemd":
-        result = install_units(scheduled, call.context, system=_is_for_system(call))
+        result = systemd_units.install(scheduled, call.context, system=_is_for_system(call))
     else:
-        result = install_in_crontab(scheduled)
+        result = crontab.install(scheduled)
     report.print(
         lambda: {
             "id": scheduled.identity,
@@ -222,9 +215,9 @@ def _remove(call: Call, report: Report) -> None:
         return is_ours and arguments.job in (None, job) and environment in (None, name)
 
     if arguments.with_ == "cron":
-        removed = remove_from_crontab(is_meant)
+        removed = crontab.remove(is_meant)
     else:
-        removed = remove_units(is_meant, call.context, system=_is_for_system(call))
+        removed = systemd_units.remove(is_meant, call.context, system=_is_for_system(call))
     lines = [f"removed {printable(identity)}" for identity in removed]
     lines = lines or ["nothing of ours was installed here"]
     report.print(lambda: removed, lambda: Text("\n".join(lines)))

@@ -50,7 +50,9 @@ def fill(
     ]
     _copy(session, "conversations", _conversations(chance, conversations))
     _copy(
-        session, "messages", _told(_messages(chance, conversations, messages), messages, progress)
+        session,
+        "messages",
+        _reported(_messages(chance, conversations, messages), messages, progress),
     )
     _copy(session, "project_knowledge", _documents(chance))
     _copy(session, "conversation_index", _summaries(chance, conversations))
@@ -82,8 +84,8 @@ def _copy(session: psycopg.Connection[Any], table: str, rows: Iterable[Row]) -> 
             copy.write_row(row)
 
 
-def _told(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
-    """Hand the rows on, and tell how many there have been."""
+def _reported(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
+    """Yield the rows, and report their number."""
     for number, row in enumerate(rows):
         if number % _TELL_EVERY == 0:
             progress.update(Step(Phase.FILL, detail=f"{number:,} of {total:,} messages"))

@@ -12,10 +12,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError, ToolUnsuitable
-from pgvow.operations.schedule.scheduled import ScheduleEntry
+from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pgvow.operations.schedule.scheduled import Scheduled
 
@@ -162,3 +162,21 @@ def _crontab(words: list[str], given: bytes = b"") -> subprocess.CompletedProces
 def _refused(done: subprocess.CompletedProcess[bytes]) -> PgvowError:
     reason = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
     return PgvowError(f"crontab refused: {reason}", steps=["See what it says itself: crontab -l"])
+
+
+def install(scheduled: Scheduled) -> InstallResult:
+    """Put a job into this user's crontab; raises ToolUnsuitable, PgvowError."""
+    before = read_crontab()
+    after = with_entry(before, scheduled)
+    if after != before:
+        write_crontab(after)
+    return InstallResult("the crontab", after != before)
+
+
+def remove(is_meant: Callable[[ScheduleEntry], bool]) -> list[str]:
+    """Remove jobs from this user's crontab; returns their identities."""
+    before = read_crontab()
+    meant = [entry.identity for entry in installed_in(before) if is_meant(entry)]
+    if meant:
+        write_crontab(without_entries(before, frozenset(meant)))
+    return meant

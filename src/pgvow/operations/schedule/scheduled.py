@@ -98,3 +98,12 @@ class ScheduleEntry:
             return [moment.astimezone() for moment in islice(CronSim(self.at, local), count)]
         except (CronSimError, ValueError, KeyError, OSError):
             return []  # it was edited
+
+
+@dataclass(frozen=True, slots=True)
+class InstallResult:
+    """The place of a job, whether anything changed there, and a note if it does not run yet."""
+
+    where: str
+    changed: bool
+    note: str | None = None

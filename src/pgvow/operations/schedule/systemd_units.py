@@ -15,12 +15,13 @@ from cronsim import CronSim
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import refusals
-from pgvow.operations.schedule.scheduled import ScheduleEntry
+from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
 from pgvow.operations.schedule.times import made_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from pgvow.operations.context import Context
     from pgvow.operations.schedule.scheduled import Scheduled
 
 _PREFIX = "pgvow-"
@@ -177,7 +178,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def remove_units(directory: Path, identities: Iterable[str]) -> None:
+def _remove_files(directory: Path, identities: Iterable[str]) -> None:
     """Remove the files of these jobs, if we wrote them; raises AccessDenied, PgvowError."""
     for identity in identities:
         for suffix in (".timer", ".service"):
@@ -212,3 +213,34 @@ def systemctl(words: list[str], *, system: bool) -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PgvowError(f"systemctl did not answer: {error}") from error
     return done.stderr.decode("utf-8", "replace").strip() or None if done.returncode else None
+
+
+def install(scheduled: Scheduled, context: Context, *, system: bool) -> InstallResult:
+    """Write a service and a timer of systemd's, and enable the timer; raises PgvowError."""
+    directory = unit_directory(context.environ, system=system)
+    changed = write_units(directory, units_for(scheduled))
+    timer = f"pgvow-{scheduled.identity}.timer"
+    complaint = systemctl(["daemon-reload"], system=system)
+    complaint = complaint or systemctl(["enable", "--now", timer], system=system)
+    scope = "--system" if system else "--user"
+    again = f"systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
+    reason = " ".join((complaint or "").split())
+    note = f"{reason}; where systemd runs, type: {again}" if reason else None
+    if not system and not lingers():
+        linger = "it runs only while you are logged in, until you type: loginctl enable-linger"
+        note = f"{note}; {linger}" if note else linger
+    return InstallResult(str(directory / timer), changed, note)
+
+
+def remove(
+    is_meant: Callable[[ScheduleEntry], bool], context: Context, *, system: bool
+) -> list[str]:
+    """Disable and remove the timers and services of jobs; returns their identities."""
+    directory = unit_directory(context.environ, system=system)
+    entries = installed_units(directory)
+    meant = [entry.identity for entry in entries if is_meant(entry)]
+    for identity in meant:
+        systemctl(["disable", "--now", f"pgvow-{identity}.timer"], system=system)
+    _remove_files(directory, meant)
+    systemctl(["daemon-reload"], system=system)
+    return meant
