@@ -69,7 +69,9 @@ def _show_all(call: Call) -> tuple[bool, bool]:
         result = demo.back_up(call.context, call.output_dir)
     _show(backup_text(result))
     _head("pgvow list")
-    _show(listing_text(list_backups([call.output_dir], None), [call.output_dir]))
+    selection_of = call.context.configuration.selection_of
+    backups, directories = list_backups([call.output_dir], None), [call.output_dir]
+    _show(listing_text(backups, directories, selection_of))
     _head(f"pgvow verify {result.backup.path}")
     with call.terminal.drawing():
         sound = demo.verify(call.context, result.backup.path)

@@ -47,15 +47,10 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     return 0
 
 
-def no_selection(_environment: str | None) -> tuple[str, ...]:
-    """Return the configured selection if there are no settings: the whole database."""
-    return ()
-
-
 def listing_text(
     backups: Sequence[Backup],
     directories: Sequence[Path],
-    selection_of: Callable[[str | None], tuple[str, ...]] = no_selection,
+    selection_of: Callable[[str | None], tuple[str, ...]],
 ) -> RenderableType:
     """Return a table, newest first; ``selection_of`` an environment is as the settings have it."""
     if not backups:
@@ -154,7 +149,7 @@ def _status(backup: Backup, *, part: bool) -> str:
 
 def _object(
     backups: Sequence[Backup],
-    selection_of: Callable[[str | None], tuple[str, ...]] = no_selection,
+    selection_of: Callable[[str | None], tuple[str, ...]],
 ) -> list[dict[str, Any]]:
     """Return the array of ``--json``, newest first.
 
