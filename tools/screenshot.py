@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import tempfile
@@ -11,8 +10,9 @@ from unittest import mock
 
 from rich.console import Console
 
-from pgvow import DEFAULT_DIRECTORY
-from pgvow.cli import demo
+from pgvow.cli.calls import demo
+from pgvow.cli.parser import parse_pgvow
+from pgvow.cli.report import Report
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "demo.svg"
 WIDTH = 118
@@ -29,11 +29,11 @@ def main() -> None:
         highlight=False,
         emoji=False,
     )
-    arguments = argparse.Namespace(messages=100_000, output_dir=DEFAULT_DIRECTORY)
+    arguments = parse_pgvow(["demo"])
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         with mock.patch.object(demo, "output", return_value=console):
-            demo.run_demo(arguments)
+            demo.run(arguments, Report(as_json=False, quiet=False))
         os.chdir(TARGET.parent)
     TARGET.write_text(console.export_svg(title="make demo"), encoding="utf-8")
 

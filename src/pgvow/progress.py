@@ -1,50 +1,157 @@
-"""What long work says of its progress, and to whom: a protocol and its silence."""
+"""Progress of long work, and its warnings: the phases, a protocol, and the reporter of a run."""
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from pgvow.outside import quotable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+
+class Phase(StrEnum):
+    """A phase by the name that histories and metrics have, with ``words`` for a progress bar."""
+
+    FILL = "fill", "Making it up"
+    LOCK = "lock", "Locking tables"
+    DUMP = "dump", "Dumping"
+    CHECKSUM = "checksum", "Checksum"
+    READ = "reading the archive", "Reading back"
+    INTEGRITY = "integrity", "Checking"
+    CREATE = "creating", "Creating"
+    CREATED = "created", "Created"
+    RESTORE = "restoring", "Restoring"
+    INDEXES = "indexes", "Indexes"
+    ANALYZE = "analyzing", "Analyzing"
+    COMPARE = "comparing", "Comparing"
+    COMPARE_SCHEMAS = "comparing schemas", "Schema"
+    SETTINGS = "settings", "Settings"
+    NAMING = "naming", "Naming"
+    NAMED = "named", "Named"
+    EXTRACT = "extracting", "Extracting"
+
+    words: str
+
+    def __new__(cls, name: str, words: str) -> Self:
+        """Make a member whose value is the name alone."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.words = words
+        return member
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far one phase has come; sizes are bytes, ``total`` is 0 where it is unknown."""
+    """How far one phase has come; sizes are bytes, ``total`` is 0 if it is unknown."""
 
-    phase: str
+    phase: Phase
     done: int = 0
     total: int = 0
     detail: str = ""
 
 
 class Progress(Protocol):
-    """Whoever wants to know. Called often and from one thread: must be quick.
+    """Receives steps and warnings. Called often and from one thread: must be quick.
 
     Raises nothing but Stalled, if the run was ended.
     """
 
     def update(self, step: Step) -> None:
-        """Take note of how far the work has come."""
+        """Receive how far the work has come."""
 
     def warn(self, message: str) -> None:
-        """Take note of something the user should know that stops nothing."""
+        """Receive a warning: something that the user should know and that stops nothing."""
 
 
 class Silent:
-    """Nobody wants to know; warnings are kept for the result."""
+    """A progress that shows nothing; warnings are kept for the result."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     def update(self, step: Step) -> None:
-        """Say nothing."""
+        """Ignore the step."""
 
     def warn(self, message: str) -> None:
         """Keep the warning."""
         self.warnings.append(message)
 
 
+class Reporter:
+    """The progress of one run: times its phases, keeps its warnings, and shows both on a display.
+
+    ``insist`` shows a warning that is recorded nowhere else, whatever the display leaves out.
+    ``now`` is a clock of seconds.
+    """
+
+    def __init__(
+        self,
+        display: Progress | None = None,
+        *,
+        insist: Callable[[str], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._display = display or Silent()
+        self._insist = insist or self._display.warn
+        self._now = now
+        self._check: Callable[[], None] | None = None
+        self._phase: Phase | None = None
+        self._since = 0.0
+        self._seconds: dict[str, float] = {}
+        self.warnings: list[str] = []
+
+    def update(self, step: Step) -> None:
+        """Show a step, and time its phase; raises Stalled if the run was ended."""
+        if self._check is not None:
+            self._check()
+        if step.phase != self._phase:
+            self._turn(step.phase)
+        self._display.update(step)
+
+    def warn(self, message: str) -> None:
+        """Keep a warning, and show it."""
+        self._display.warn(self.keep(message))
+
+    def insist(self, message: str) -> None:
+        """Keep a warning, and show it even if the user asked for silence."""
+        self._insist(self.keep(message))
+
+    def keep(self, message: str) -> str:
+        """Keep a warning that is shown elsewhere; returns its text without secrets."""
+        message = quotable(message)
+        self.warnings.append(message)
+        return message
+
+    @contextmanager
+    def checking(self, check: Callable[[], None]) -> Iterator[None]:
+        """Call ``check`` at each step of the block: hashing and decoding wait for no server."""
+        before, self._check = self._check, check
+        try:
+            yield
+        finally:
+            self._check = before
+
+    def seconds(self) -> dict[str, float]:
+        """Return how long each phase took so far, in the order in which they began."""
+        self._turn(None)
+        return {phase: round(seconds, 3) for phase, seconds in self._seconds.items()}
+
+    def _turn(self, phase: Phase | None) -> None:
+        now = self._now()
+        if self._phase is not None:
+            before = self._seconds.get(self._phase.value, 0.0)
+            self._seconds[self._phase.value] = before + now - self._since
+        self._phase, self._since = phase, now
+
+
 class KeptWarnings:
-    """Pass progress on, and keep the warnings for the result."""
+    """Passes progress on, and keeps the warnings for the result."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress

@@ -1,4 +1,4 @@
-"""A run: one operation that a person or cron started, from its beginning to its end."""
+"""Runs: an operation that a person or cron started, from its beginning to its end; and alarms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Operation(StrEnum):
-    """What is recorded. Commands that only look (list, show, diff, status …) are not."""
+    """An operation that is recorded; commands that only read (list, show, diff …) are not."""
 
     BACKUP = "backup"
     VERIFY = "verify"
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
     """Ctrl-C or SIGTERM."""
     DIED = "died"
-    """It said nothing any more: killed, or the machine went down."""
+    """It left no record of its end: killed, or the machine went down."""
     RUNNING = "running"
     """It lives. Never in the history, only in what is read beside it."""
 
@@ -45,10 +45,10 @@ _USAGE = ConfigurationError.exit_code
 class Run:
     """One run. ``id`` is unique; times are aware; sizes are bytes; ``seconds`` are by phase.
 
-    ``environment`` and ``database`` are None where a run failed before they were known, or where it
+    ``environment`` and ``database`` are None if a run failed before they were known, or if it
     concerned several. ``cause`` and ``title`` are those of the error, without any secret.
     ``removed`` is how many backups were, and ``freed`` their bytes.
-    ``selection`` are pg_dump's options of what to dump, for a part of a database. ``parts`` is how
+    ``selection`` are pg_dump's options that choose a part of a database. ``parts`` is how
     many runs follow it in a history, each with the outcome for one database of several.
     ``ended`` and ``exit_code`` are None of a run that lives, and ``exit_code`` of one that died.
     """
@@ -101,12 +101,12 @@ class Run:
 
     @property
     def subject(self) -> tuple[str, str | None, str | None, tuple[str, ...]]:
-        """Name the thing that succeeded or failed: a later success of the same mends it."""
+        """The thing that succeeded or failed: a later success of the same mends it."""
         return (self.operation, self.environment, self.database, tuple(sorted(self.selection)))
 
     def facts(self) -> dict[str, object]:
-        """What others are told of it, by name; what is not known, or not yet, is left out."""
-        found = {
+        """Return the facts for hooks, pings and logs, by name; unknown ones are left out."""
+        facts = {
             "operation": str(self.operation),
             "outcome": str(self.outcome) if self.exit_code is not None else None,
             "exit_code": self.exit_code,
@@ -121,11 +121,11 @@ class Run:
             "selection": " ".join(self.selection) or None,
             "cause": self.cause,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 class AlarmKind(StrEnum):
-    """What can be wrong although nothing failed, or because something did."""
+    """A kind of alarm: some need no failure."""
 
     NO_BACKUP = "no backup"
     TOO_OLD = "too old"
@@ -142,7 +142,7 @@ class AlarmKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing that a person should look at, of one database in one environment."""
+    """A problem for a person to look at, of one database in one environment."""
 
     kind: AlarmKind
     message: str
@@ -150,9 +150,9 @@ class Alarm:
     environment: str | None = None
     database: str | None = None
     name: str | None = None
-    """The table that it is about, where it is about one."""
+    """The table that it is about, if it is about one."""
 
     @property
     def key(self) -> tuple[str, str | None, str | None, str | None]:
-        """What makes it the same alarm as one of another time, whatever the numbers in it."""
+        """The identity of the alarm, whatever the numbers in its message."""
         return (self.kind, self.environment, self.database, self.name)

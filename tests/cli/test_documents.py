@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.cli.help import EXIT_CODES
+from pgvow.cli.arguments import EXIT_CODES
 from tests.support.commands import ROOT, clean_environment, settings_for
 
 if TYPE_CHECKING:

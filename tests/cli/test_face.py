@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow import __version__
+from pgvow.cli.arguments import EXIT_CODES
 from pgvow.cli.contract import parse_contract
-from pgvow.cli.help import EXIT_CODES
 from pgvow.cli.parser import build_parser, parse_pgvow
 from tests.support import backups
 from tests.support.commands import ROOT, Commands, clean_environment, settings_for
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.majors(18)
 
 _FACES = {"pgvow": ["-m", "pgvow"], "backup_db.py": [str(ROOT / "backup_db.py")]}
 _FILE = "NAME.dump"
+_NEEDLESS = "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults|outside)"
 _CONTRACT_MODE = {"backup": [], "verify": ["--verify", _FILE], "list": ["--list"]}
 _PGVOW_MODE = {"backup": ["backup"], "verify": ["verify", _FILE], "list": ["list"]}
 _VALUES = {
@@ -95,17 +96,17 @@ _NOT_FOR_HELP = (
     [
         (
             ["--help"],
-            "psycopg|dotenv|asyncio|rich.table|rich.progress|" + _NOT_FOR_HELP,
+            _NEEDLESS + r"|rich.table|pgvow\.cli\.(calls|commands\.)",
         ),
         (
             ["backup", "--help"],
-            "psycopg|dotenv|asyncio|rich.progress|" + _NOT_FOR_HELP,
+            _NEEDLESS + r"|pgvow\.cli\.(calls|commands\.(?!backup))",
         ),
+        (["--version"], _NEEDLESS),
         (
-            ["--version"],
-            "psycopg|dotenv|asyncio|rich.progress|" + _NOT_FOR_HELP,
+            ["list"],
+            "psycopg|asyncio|pgvow.(archive|engine|operations.(?!list|context)|postgres)",
         ),
-        (["list"], "psycopg|asyncio|pgvow.(archive|engine|operations|postgres)"),
     ],
 )
 def test_what_is_not_needed_is_not_loaded(words: list[str], needless: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pgvow.errors import CannotBeProven
 from pgvow.operations.health.doctor_server import examine_server
-from pgvow.operations.health.findings import Level
+from pgvow.operations.health.findings import Severity
 from pgvow.postgres.connection import Target
 from pgvow.postgres.copy_out import RestoredTable, copy_rows
 from pgvow.postgres.planned_code import planned_code
@@ -136,7 +136,7 @@ def test_doctor_names_it(server: TestServer, tenants: str, tmp_path: Path) -> No
     settings = load(env="dev", environ=environ, directory=tmp_path)
     found = examine_server(settings, (), environ).findings
     (code,) = [one for one in found if one.name == "code of others"]
-    assert Level.ATTENTION is code.level
+    assert Severity.ATTENTION is code.level
     assert "predicate_a_idx calls public.f(integer) of role tenant" in code.text
     assert "no superuser" in (code.hint or "")
     assert "0" == server.psql(tenants, "SELECT count(*) FROM ran").strip()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pgvow.engine import DumpOptions
 from pgvow.operations.backup import BackupOptions, make_backup
-from pgvow.progress import Silent
-from pgvow.settings import load
+from pgvow.operations.context import Context
+from pgvow.progress import Reporter
+from pgvow.settings import Configuration, load
 from tests.support.commands import clean_environment, settings_for
 
 if TYPE_CHECKING:
@@ -35,4 +36,5 @@ def back_up(
         space_factor=0,
         dump=DumpOptions(parallel=jobs > 1, jobs=jobs),
     )
-    return make_backup(settings, options, environ=environ, progress=progress or Silent())
+    context = Context(Configuration(), environ, directory, reporter=Reporter(progress))
+    return make_backup(settings, options, context)

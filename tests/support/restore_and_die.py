@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-import pgvow.cli.progress
+import pgvow.cli.console
 from pgvow.cli import main
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def on_phase(name: str, signum: int) -> None:
             seen.add(name)
             os.kill(os.getpid(), signum)
 
-    pgvow.cli.progress.TerminalProgress.update = update  # type: ignore[method-assign]
+    pgvow.cli.console.TerminalProgress.update = update  # type: ignore[method-assign]
 
 
 def on_statement(pattern: str, signum: int, *, after: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow import errors
-from pgvow.cli.help import EXIT_CODES
+from pgvow.cli.arguments import EXIT_CODES
 from pgvow.errors import ConfigurationError, Interrupted, PgvowError, Problem
 from tests.support.commands import ROOT
 

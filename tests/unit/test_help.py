@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.cli.commands import COMMANDS
 from pgvow.cli.contract import build_parser as build_contract_parser
 from pgvow.cli.parser import build_parser
 from tests.support.commands import ROOT
@@ -53,6 +55,25 @@ def test_help_takes_nothing_for_markup() -> None:
     assert [] == [
         word for word in ("[red]", "[/x]", "[bold]", "[A]", "[status]") if word not in shown
     ]
+
+
+def test_every_command_can_be_run_and_has_options() -> None:
+    """The table of commands names no module that is missing, and none is missing in the table."""
+    calls = [import_module(f"pgvow.cli.calls.{name}") for name in COMMANDS]
+    assert [] == [call.__name__ for call in calls if not callable(getattr(call, "run", None))]
+    runnable = [path.stem for path in (ROOT / "src/pgvow/cli/calls").glob("*.py")]
+    assert {"__init__", "recording", *COMMANDS} == set(runnable)
+    (commands,) = (one for one in build_parser()._actions if one.dest == "command")
+    assert isinstance(commands.choices, dict)
+    assert list(COMMANDS) == list(commands.choices)
+
+
+def test_the_help_of_all_needs_the_options_of_none() -> None:
+    """A command that was not chosen is listed, with its line and without its options."""
+    chosen, every = build_parser(["prove"]), build_parser()
+    assert every.format_help() == chosen.format_help()
+    unchosen = next(one for one in _parsers(chosen) if one.prog == "pgvow backup")
+    assert "--jobs" not in unchosen.format_help()
 
 
 def test_yes_is_explained_as_it_works() -> None:

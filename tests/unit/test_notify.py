@@ -12,11 +12,16 @@ import psutil
 import pytest
 
 from pgvow.errors import BackupFailed
+from pgvow.operations.context import Context
 from pgvow.operations.notify import NAME, State, decide, deliver, masked, notify
-from pgvow.operations.notify.hooks import run_after, run_before
-from pgvow.operations.notify.ping import ping_ended
+from pgvow.operations.notify.hooks import ping_ended, run_after, run_before
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
-from pgvow.settings import Event, HooksSection, NotificationsSection
+from pgvow.settings import (
+    Configuration,
+    Event,
+    HooksSection,
+    NotificationsSection,
+)
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -30,6 +35,11 @@ _ALL = frozenset(Event)
 def run(outcome: Outcome, environment: str | None = "prod", database: str | None = "shop") -> Run:
     """A backup that ended."""
     return Run("1", Operation.BACKUP, _NOW, outcome, _NOW, None, environment, database)
+
+
+def at(moment: datetime, section: NotificationsSection) -> Context:
+    """A context with these notifications, at a moment."""
+    return Context(Configuration(notifications=section), {}, clock=lambda: moment)
 
 
 def told(
@@ -116,10 +126,12 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
     for number in range(60):
         moment = _NOW + timedelta(minutes=number)
         notify(
-            replace(run(Outcome.FAILED), started=moment), died=(), alarms=(),
-            section=replace(section, urls=("nonsense://x",)), directory=tmp_path, now=moment,
+            at(moment, replace(section, urls=("nonsense://x",))),
+            replace(run(Outcome.FAILED), started=moment),
+            directory=tmp_path,
+            alarms=(),
             warn=warnings.append,
-        )  # fmt: skip
+        )
     text = (tmp_path / NAME).read_text()
     assert 50 == text.count('"title"')
     assert 0o600 == (tmp_path / NAME).stat().st_mode & 0o777
@@ -128,9 +140,12 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
     warnings.clear()
     late = _NOW + timedelta(days=30)
     notify(
-        run(Outcome.SUCCEEDED), died=(), alarms=(), section=section, directory=tmp_path,
-        now=late, warn=warnings.append,
-    )  # fmt: skip
+        at(late, section),
+        run(Outcome.SUCCEEDED),
+        directory=tmp_path,
+        alarms=(),
+        warn=warnings.append,
+    )
     assert "what was told before is forgotten" in warnings[0]
 
 
@@ -249,10 +264,7 @@ def test_a_url_that_is_dead_repeats_nothing(
 
     def night(outcome: Outcome) -> None:
         asked.clear()
-        notify(
-            run(outcome), died=[], alarms=[], section=section, directory=tmp_path, now=_NOW,
-            warn=warnings.append,
-        )  # fmt: skip
+        notify(at(_NOW, section), run(outcome), directory=tmp_path, alarms=[], warn=warnings.append)
 
     for _ in range(3):
         night(Outcome.FAILED)

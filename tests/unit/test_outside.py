@@ -8,12 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
-from pgvow.cli.render.failure import failure_object
-from pgvow.cli.watch import PhaseClock, Watch
 from pgvow.errors import BackupFailed
 from pgvow.outside import masked
 from pgvow.postgres.process import run_quietly
-from pgvow.progress import Silent
+from pgvow.progress import Reporter, Silent
 from pgvow.settings import Connection
 
 _SECRET = "s'3\"cret\\Übel@:/?#"
@@ -48,16 +46,17 @@ def test_facts_and_steps() -> None:
     error.with_facts({"Left behind": f"x: {_SECRET}", "Tool": "another"})
     assert {"Tool": "psql ***", "Left behind": "x: ***"} == error.facts
     assert ("echo ***",) == error.steps
-    assert "cret" not in str(failure_object(error))
+    assert "cret" not in str(json.dumps([dict(error.facts), error.steps, error.cause]))
 
 
 def test_warnings() -> None:
     """A warning is for the terminal, the history and the log: masked before it gets there."""
-    clock, watch = PhaseClock(Silent()), Watch()
-    clock.warn(f"NOTICE: {_SECRET}")
-    watch.warn(f"NOTICE: {_SECRET}")
-    assert ["NOTICE: ***"] == clock.warnings
-    assert ["NOTICE: ***"] == watch.warnings
+    shown = Silent()
+    reporter = Reporter(shown)
+    for warn in (reporter.warn, reporter.insist, reporter.keep):
+        warn(f"NOTICE: {_SECRET}")
+    assert ["NOTICE: ***"] * 3 == reporter.warnings
+    assert ["NOTICE: ***"] * 2 == shown.warnings
 
 
 def test_a_short_one() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgvow.model import Level, in_one_order, is_partial
+from pgvow.operations.context import Context
 from pgvow.operations.health.alarms import run_alarms
 from pgvow.operations.health.metrics import metrics_text
 from pgvow.operations.health.status import StatusReport, current_status
@@ -46,7 +47,8 @@ def place(directory: Path, age: timedelta, selection: tuple[str, ...] = ()) -> P
 
 def look(directory: Path, section: BackupSection | None = None) -> StatusReport:
     """Return the status of a directory at noon."""
-    return current_status(Configuration(backup=section or BackupSection()), directory, _NOW)
+    configuration = Configuration(backup=section or BackupSection())
+    return current_status(Context(configuration, {}, clock=lambda: _NOW), directory)
 
 
 def kinds(report: StatusReport) -> list[str]:

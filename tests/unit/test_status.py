@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
+from pgvow.operations.context import Context
 from pgvow.operations.health.alarms import days_left, longest_unchecked
 from pgvow.operations.health.metrics import metrics_text, write_metrics
 from pgvow.operations.health.status import StatusReport, current_status
@@ -59,10 +60,15 @@ def recorded(directory: Path, outcome: Outcome, age: timedelta, **more: Any) -> 
     return run
 
 
+def status(configuration: Configuration, directory: Path, **more: Any) -> StatusReport:
+    """The status of a directory by some settings, at noon."""
+    return current_status(Context(configuration, {}, clock=lambda: _NOW), directory, **more)
+
+
 def look(directory: Path, section: StatusSection | None = None, **more: Any) -> StatusReport:
     """The status of a directory at noon."""
     configuration = Configuration(status=section or StatusSection())
-    return current_status(configuration, directory, _NOW, **more)
+    return status(configuration, directory, **more)
 
 
 def kinds(report: StatusReport) -> list[str]:
@@ -95,7 +101,7 @@ def test_an_environment_that_is_scheduled(tmp_path: Path) -> None:
     place(tmp_path, timedelta())
     jobs = (ScheduledJob(Job.BACKUP, "0 14 * * *", "staging"),)
     configuration = Configuration(schedule=ScheduleSection(jobs=jobs))
-    report = current_status(configuration, tmp_path, _NOW)
+    report = status(configuration, tmp_path)
     assert [("prod", None), ("staging", _NOW + timedelta(hours=2))] == [
         (one.environment, one.next_run) for one in report.series
     ]
@@ -144,7 +150,7 @@ def test_one_directory_by_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     place(tmp_path / "b", timedelta())
     monkeypatch.chdir(tmp_path)
     configuration = Configuration(output_dir=Path("b"))
-    report = current_status(configuration, tmp_path / "b", _NOW)
+    report = status(configuration, tmp_path / "b")
     assert 1 == len(report.series)
     doubled = StatusReport(_NOW, (*report.series, *report.series))
     samples = [line for line in metrics_text(doubled, [], _NOW).splitlines() if line[0] != "#"]
@@ -267,7 +273,7 @@ def test_other_directories(tmp_path: Path) -> None:
     place(tmp_path / "a", timedelta())
     section = Source("staging", VariableNames("S_DB", "S_URL"), output_dir=tmp_path / "b")
     configuration = Configuration(environments={"staging": section})
-    report = current_status(configuration, tmp_path / "a", _NOW)
+    report = status(configuration, tmp_path / "a")
     assert [tmp_path / "a", tmp_path / "b"] == [one.directory for one in report.series]
 
 
@@ -282,10 +288,10 @@ def test_the_default_directory_of_the_others(
     section = Source("staging", VariableNames("S_DB", "S_URL"), output_dir=tmp_path / "b")
     configuration = Configuration(environments={"staging": section})
     place(tmp_path / "b", timedelta())
-    report = current_status(configuration, tmp_path / "b", _NOW)
+    report = status(configuration, tmp_path / "b")
     assert [tmp_path / "b"] == [one.directory for one in report.series]
     place(default, timedelta())
-    report = current_status(configuration, tmp_path / "b", _NOW)
+    report = status(configuration, tmp_path / "b")
     assert [tmp_path / "b", default] == [one.directory for one in report.series]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pgvow.archive.header import Header
-    from pgvow.archive.primitives import Source
+    from pgvow.archive.primitives import ArchiveFile
     from pgvow.archive.toc import TableOfContents, TocEntry
 
 _MODULUS = 1 << 128
@@ -133,7 +133,9 @@ class BlockReader(ByteReader):
     ``watch`` is called with the number of bytes of every read; its error ends the reading.
     """
 
-    def __init__(self, source: Source, header: Header, start: int, end: int, watch: Watch) -> None:
+    def __init__(
+        self, source: ArchiveFile, header: Header, start: int, end: int, watch: Watch
+    ) -> None:
         super().__init__(source.window(start, end), start=start)
         self.int_size = header.int_size
         self.offset_size = header.offset_size
@@ -214,7 +216,9 @@ class BlockReader(ByteReader):
         raise ArchiveError("the data runs into the next block", offset=self.position)
 
 
-def open_block(source: Source, toc: TableOfContents, block: DataBlock, watch: Watch) -> BlockReader:
+def open_block(
+    source: ArchiveFile, toc: TableOfContents, block: DataBlock, watch: Watch
+) -> BlockReader:
     """Return a reader behind the block's head; raises ArchiveError if that is another entry's."""
     reader = BlockReader(source, toc.header, block.start, block.end, watch)
     kind, dump_id = reader.head()
@@ -229,7 +233,7 @@ def kind_of(entry: TocEntry) -> BlockKind:
 
 
 def find_blocks(
-    source: Source, toc: TableOfContents, watch: Watch = unwatched
+    source: ArchiveFile, toc: TableOfContents, watch: Watch = unwatched
 ) -> Iterator[DataBlock]:
     """Yield the block of every entry that has one.
 
@@ -246,7 +250,7 @@ def find_blocks(
 
 
 def _by_offset(
-    source: Source, toc: TableOfContents, entries: tuple[TocEntry, ...]
+    source: ArchiveFile, toc: TableOfContents, entries: tuple[TocEntry, ...]
 ) -> list[DataBlock]:
     placed = sorted(((entry.data_offset or 0, entry) for entry in entries), key=lambda p: p[0])
     starts = [start for start, _ in placed]
@@ -263,7 +267,7 @@ def _by_offset(
     return sorted(blocks, key=lambda block: block.size, reverse=True)
 
 
-def _scan(source: Source, toc: TableOfContents, watch: Watch) -> Iterator[DataBlock]:
+def _scan(source: ArchiveFile, toc: TableOfContents, watch: Watch) -> Iterator[DataBlock]:
     reader = BlockReader(source, toc.header, toc.end, source.size, watch)
     missing = {entry.dump_id: entry for entry in toc.with_data}
     starts: dict[int, int] = {}
@@ -302,7 +306,7 @@ def _skip(reader: BlockReader, entry: TocEntry) -> None:
 
 
 def _check_second_toc(
-    source: Source, toc: TableOfContents, start: int, starts: dict[int, int]
+    source: ArchiveFile, toc: TableOfContents, start: int, starts: dict[int, int]
 ) -> None:
     """Raise ArchiveError unless the last block is followed by the table of contents once more.
 

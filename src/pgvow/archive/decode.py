@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive.blocks import BlockReader, DataBlock, Watch
     from pgvow.archive.compression import BeforeFrame
-    from pgvow.archive.primitives import Source
+    from pgvow.archive.primitives import ArchiveFile
     from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.model import Compression
 
@@ -84,7 +84,7 @@ class Ahead(Generic[T]):
 
 
 def read_table(
-    source: Source,
+    source: ArchiveFile,
     toc: TableOfContents,
     block: DataBlock,
     watch: Watch,
@@ -115,7 +115,7 @@ def read_table(
     )
 
 
-def read_rows(source: Source, toc: TableOfContents, block: DataBlock) -> Iterator[bytes]:
+def read_rows(source: ArchiveFile, toc: TableOfContents, block: DataBlock) -> Iterator[bytes]:
     """Yield the COPY text of a table, without terminator, in pieces of bounded size."""
     with _opened(source, toc, block, unwatched) as reader:
         yield from _rows(block.entry, _text(reader, toc.header.compression))
@@ -123,7 +123,11 @@ def read_rows(source: Source, toc: TableOfContents, block: DataBlock) -> Iterato
 
 
 def read_large_objects(
-    source: Source, toc: TableOfContents, block: DataBlock, watch: Watch, before_frame: BeforeFrame
+    source: ArchiveFile,
+    toc: TableOfContents,
+    block: DataBlock,
+    watch: Watch,
+    before_frame: BeforeFrame,
 ) -> LargeObjectContents:
     """Read the large objects of an entry."""
     with _opened(source, toc, block, watch) as reader:
@@ -175,7 +179,7 @@ def _stored(reader: BlockReader, block: DataBlock) -> Stored:
 
 @contextmanager
 def _opened(
-    source: Source, toc: TableOfContents, block: DataBlock, watch: Watch
+    source: ArchiveFile, toc: TableOfContents, block: DataBlock, watch: Watch
 ) -> Iterator[BlockReader]:
     with named(block.entry):
         reader = open_block(source, toc, block, watch)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-class Source:
+class ArchiveFile:
     """Reads at any offset of a seekable binary file, from any thread.
 
     It moves the file's own position: the caller must not use the file meanwhile.
@@ -63,7 +63,7 @@ def _positioned(file: BinaryIO) -> Callable[[int, int], bytes] | None:
 class Window:
     """A range of a source as a stream of its own."""
 
-    def __init__(self, source: Source, start: int, end: int) -> None:
+    def __init__(self, source: ArchiveFile, start: int, end: int) -> None:
         self._source = source
         self._position = start
         self._end = end

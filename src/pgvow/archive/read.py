@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pgvow.archive.blocks import Contents, LargeObjectContents, TableContents, find_blocks
 from pgvow.archive.decode import read_large_objects, read_rows, read_table
 from pgvow.archive.errors import ArchiveError
-from pgvow.archive.primitives import Source
+from pgvow.archive.primitives import ArchiveFile
 from pgvow.archive.toc import read_toc
-from pgvow.progress import Silent, Step
+from pgvow.progress import Phase, Silent, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pgvow.archive.toc import TableOfContents, TocEntry
     from pgvow.progress import Progress
 
-PHASE = "reading the archive"
 # Each thread holds a megabyte or two.
 MOST_THREADS = 9
 TICK_SECONDS = 0.1
@@ -113,7 +112,7 @@ def examine_archive(
 
     Raises ArchiveError only if the table of contents cannot be read.
     """
-    source = Source(file)
+    source = ArchiveFile(file)
     toc = read_toc(_at_start(file))
     reader = _ArchiveReader(source, toc, threads or _default_threads())
     reader.run(progress or Silent())
@@ -126,7 +125,7 @@ def copy_text(file: BinaryIO, toc: TableOfContents, entry: TocEntry) -> Iterator
     The pieces are cut anywhere; an entry without data has none. Raises ArchiveError, at the latest
     behind the last piece.
     """
-    source = Source(file)
+    source = ArchiveFile(file)
     for block in find_blocks(source, toc):
         if block.entry is entry:
             yield from read_rows(source, toc, block)
@@ -150,7 +149,7 @@ class _ReadingStopped(Exception):
 class _ArchiveReader:
     """Reads an archive once with several threads, and collects contents, damage and progress."""
 
-    def __init__(self, source: Source, toc: TableOfContents, threads: int) -> None:
+    def __init__(self, source: ArchiveFile, toc: TableOfContents, threads: int) -> None:
         self._threads = threads
         self._source = source
         self._toc = toc
@@ -193,7 +192,7 @@ class _ArchiveReader:
             done, workers = wait(workers, timeout=TICK_SECONDS, return_when=FIRST_EXCEPTION)
             for worker in done:
                 worker.result()
-            progress.update(Step(PHASE, done=self._read, total=self._source.size))
+            progress.update(Step(Phase.READ, done=self._read, total=self._source.size))
 
     def _work(self) -> None:
         with contextlib.suppress(_ReadingStopped):

@@ -25,7 +25,7 @@ from pgvow.archive.compression import ADLER_OF_NOTHING, closing, combined_adler3
 from pgvow.archive.decode import large_objects_of, located, named
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.header import read_header
-from pgvow.archive.primitives import ByteReader, OffsetState, Source, integer_field
+from pgvow.archive.primitives import ArchiveFile, ByteReader, OffsetState, integer_field
 from pgvow.archive.rows import TERMINATOR, CopyDigest
 from pgvow.archive.toc import read_toc
 
@@ -73,7 +73,7 @@ def _start(archive: BinaryIO, entry: TocEntry) -> int:
         return entry.data_offset
     archive.seek(0)
     toc = read_toc(archive)
-    for block in find_blocks(Source(archive), toc):
+    for block in find_blocks(ArchiveFile(archive), toc):
         if block.entry.dump_id == entry.dump_id:
             return block.start
     raise ArchiveError("there is no data of this entry", offset=toc.end)
@@ -85,7 +85,7 @@ class _CopyingReader(BlockReader):
     def __init__(
         self, archive: BinaryIO, header: Header, start: int, write: Callable[[bytes], None]
     ) -> None:
-        source = Source(archive)
+        source = ArchiveFile(archive)
         super().__init__(source, header, start, source.size, unwatched)
         self._write = write
         self._copied = 0

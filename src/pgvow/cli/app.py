@@ -7,40 +7,26 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pgvow.cli.console import send_nowhere
+from rich.text import Text
+
+from pgvow.cli.commands import COMMANDS
+from pgvow.cli.console import BAD, discard, errors, print_warning, styled
+from pgvow.cli.report import Report, dumps
 from pgvow.errors import Interrupted, PgvowError, lack_of_resources
-from pgvow.outside import masked
+from pgvow.outside import masked, printable
 from pgvow.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-_VERBS = {
-    "backup": "Backup failed",
-    "verify": "Verification failed",
-    "list": "Listing failed",
-    "restore": "Restore failed",
-    "prove": "Proof failed",
-    "prune": "Pruning failed",
-    "status": "Status failed",
-    "history": "History failed",
-    "notify": "Notifying failed",
-    "config": "Settings",
-    "schedule": "Scheduling failed",
-    "show": "Show failed",
-    "extract": "Extract failed",
-    "diff": "Diff failed",
-    "doctor": "Doctor failed",
-    "demo": "Demo failed",
-}
-
 
 def run(parse: Callable[[], argparse.Namespace]) -> int:
-    """Parse, run and tell; returns the exit code. No error leaves it as a traceback."""
+    """Parse and run; returns the exit code. No error leaves it as a traceback."""
     arguments: argparse.Namespace | None = None
     signals = StopSignals()
     try:
@@ -54,42 +40,24 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
         return _left(leaving)
     except (Stopped, Exception) as error:  # noqa: BLE001 - no traceback reaches users
         signals.heeded()
-        # Where a library was being loaded, what it made of our signal may be any exception.
+        # While a library is being loaded, it may turn our signal into any exception.
         if signals.received is not None:
-            return _tell(Interrupted(signals.received), arguments)
-        return _tell(error if isinstance(error, PgvowError) else _unexpected(error), arguments)
+            return _fail(Interrupted(signals.received), arguments)
+        return _fail(error if isinstance(error, PgvowError) else _unexpected(error), arguments)
 
 
 def dispatch(arguments: argparse.Namespace) -> int:
-    """Run the command of parsed arguments; returns the exit code, raises what it raises."""
-    from pgvow.cli import commands  # noqa: PLC0415 - --help must not load libraries
-    from pgvow.cli.configured import configure  # noqa: PLC0415
-    from pgvow.cli.observed import observed  # noqa: PLC0415
-
-    try:
-        configure(arguments)
-    except PgvowError as error:
-        if not getattr(arguments, "nagios", False):
-            raise
-        from pgvow.cli.commands.status import unknown  # noqa: PLC0415
-
-        return unknown(error)
-    code = observed(arguments, commands.COMMANDS[arguments.command])
-    if arguments.watch.unwritten is not None:
-        _tell_unwritten(arguments.watch.unwritten)
-        return code or 1
-    sys.stdout.flush()  # here a reader that has left is met, and not after us
-    return code
-
-
-def _tell_unwritten(error: OSError) -> None:
-    """Say that nobody got the report; a reader that has left did not want it."""
-    if isinstance(error, BrokenPipeError):
-        return
-    from pgvow.cli.console import WARNING, errors, styled  # noqa: PLC0415
-
-    what = f"the result stands, but its report could not be written: {error.strerror or error}"
-    errors().print(styled("!", WARNING), what)
+    """Run the command of parsed arguments; returns the exit code. Raises the command's errors."""
+    report = Report(as_json=arguments.json, quiet=arguments.quiet)
+    call = import_module(f"pgvow.cli.calls.{arguments.command}")
+    code: int = call.run(arguments, report)
+    if report.lost is None:
+        sys.stdout.flush()  # a reader that has left is noticed here, and not after us
+        return code
+    if not isinstance(report.lost, BrokenPipeError):  # a reader that has left did not want it
+        reason = report.lost.strerror or report.lost
+        print_warning(f"the result stands, but its report could not be written: {reason}")
+    return code or 1
 
 
 def _left(leaving: SystemExit) -> int:
@@ -101,9 +69,9 @@ def _left(leaving: SystemExit) -> int:
 
 
 def _prepare_streams() -> None:
-    """Let no report of finished work fail for want of a stream, or of a letter in its encoding."""
+    """Keep reports from failing for want of a stream, or of a letter in its encoding."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
+        if getattr(sys, name) is None:  # closed by the program that started us
             sink = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
             setattr(sys, name, sink)
         stream = getattr(sys, name)
@@ -111,31 +79,61 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _tell(error: PgvowError, arguments: argparse.Namespace | None) -> int:
-    """Print an error; whether or not anybody can be told, its exit status stands."""
-    with suppress(OSError, SystemExit):  # rich makes the latter of a reader that left
+def _fail(error: PgvowError, arguments: argparse.Namespace | None) -> int:
+    """Print an error; returns its exit code, even if it cannot be printed."""
+    with suppress(OSError, SystemExit):  # rich raises the latter if the reader has left
         _print_failure(error, arguments)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            send_nowhere(stream)
+            discard(stream)
     return error.status
 
 
 def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> None:
-    from pgvow.cli.console import errors, printable  # noqa: PLC0415
-    from pgvow.cli.render.as_json import dumps  # noqa: PLC0415
-    from pgvow.cli.render.failure import failure_object, failure_text  # noqa: PLC0415
-
     if _debugging():
         for line in masked("".join(traceback.format_exception(error))).splitlines():
             print(printable(line), file=sys.stderr)
-    verb = _VERBS[arguments.command] if arguments else "Nothing done"
-    errors().print(failure_text(verb, error))
-    wants_json = arguments.json if arguments and "json" in arguments else "--json" in sys.argv
+    failure = COMMANDS[arguments.command].failure if arguments else "Nothing done"
+    errors().print(_failure_text(failure, error))
+    wants_json = arguments.json if arguments else "--json" in sys.argv
     if wants_json:
-        print(dumps(failure_object(error)), flush=True)
+        print(dumps(_failure_object(error)), flush=True)
+
+
+def _failure_text(failure: str, error: PgvowError) -> Text:
+    """Render an error; ``failure`` is such as ``Backup failed``."""
+    text = Text.assemble(styled("✗", BAD), f" {failure}: {error.title}\n\n")
+    cause = "\n       ".join(
+        printable(line.strip()) for line in error.cause.splitlines() if line.strip()
+    )
+    text.append(f"Error: {cause}\n")
+    if error.facts:
+        width = max(len(name) for name in error.facts) + 1
+        text.append("\n")
+        for name, value in error.facts.items():
+            text.append(f"{name + ':':<{width}} {printable(value)}\n")
+    if error.steps:
+        text.append("\nTroubleshooting:\n")
+        for number, step in enumerate(error.steps, 1):
+            text.append(f"  {number}. {printable(step)}\n")
+    text.rstrip()
+    return text
+
+
+def _failure_object(error: PgvowError) -> dict[str, Any]:
+    """Return an error as the object of ``--json``."""
+    return {
+        "ok": False,
+        "error": {
+            "title": error.title,
+            "cause": error.cause,
+            "exit_code": error.status,
+            "facts": dict(error.facts),
+            "steps": list(error.steps),
+        },
+    }
 
 
 def _unexpected(error: BaseException) -> PgvowError:
@@ -158,6 +156,6 @@ def _debugging() -> bool:
 
 
 def _reader_left() -> int:
-    """``| head`` closed the pipe: that is no failure of ours, but nothing more can be said."""
-    send_nowhere(sys.stdout)
+    """End after ``| head`` has closed the pipe: no failure, but no more can be written."""
+    discard(sys.stdout)
     return 1

@@ -1,4 +1,4 @@
-"""How a bar looks: rich's own, with a phase's words where it has no bytes to count."""
+"""The progress bar of rich, with a phase's words if it has no bytes to count."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WIDEST_DETAIL = 30
 
 
 class _Amount(DownloadColumn):
-    """Bytes where a phase counts them, and its own words, if it has any, as far as they fit."""
+    """Bytes if a phase counts them, and its own words, if it has any, as far as they fit."""
 
     def __init__(self, room: int) -> None:
         super().__init__(binary_units=True)
@@ -44,14 +44,14 @@ class _Amount(DownloadColumn):
 
 
 class _Rate(TransferSpeedColumn):
-    """Bytes a second where a phase counts bytes."""
+    """Bytes a second if a phase counts bytes."""
 
     def render(self, task: Task) -> Text:
         return super().render(task) if task.total else Text()
 
 
 def make_bar(console: Console) -> Progress:
-    """Make a bar that is gone once it is stopped."""
+    """Make a bar that disappears when it is stopped."""
     detail = max(0, min(_WIDEST_DETAIL, console.width - _AROUND - _NARROWEST_BAR))
     bar = min(_WIDEST_BAR, max(_NARROWEST_BAR, console.width - _AROUND - detail))
     return Progress(

@@ -1,19 +1,28 @@
-"""Where text goes and how it looks: results to standard output, everything else to stderr."""
+"""The consoles: results on standard output; warnings, errors and progress on standard error."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pgvow.outside import printable as printable  # noqa: PLC0414 - shown from here
+from rich.console import Console
+from rich.segment import Segment
+from rich.text import Text
+
+from pgvow.outside import printable, quotable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import TextIO
 
-    from rich.console import Console
-    from rich.text import Text
+    from rich.console import ConsoleOptions, RenderableType
+    from rich.progress import Progress, TaskID
+
+    from pgvow.progress import Phase, Step
 
 GOOD = "green"
 BAD = "red"
@@ -21,25 +30,48 @@ WARNING = "yellow"
 FAINT = "dim"
 
 _PIPE_WIDTH = 10_000
-"""A pipe has no edge: whoever reads it greps whole lines."""
+"""A pipe has no edge: its readers search whole lines."""
+_LAID_OUT = re.compile(r"([\n\t]+)")
+
+
+class EscapingConsole(Console):
+    """A console that escapes control characters and changes of direction in every text.
+
+    A renderer makes names ``printable`` itself, so that tables keep their shape. This is for the
+    text that one forgets. The codes of rich itself, to move the cursor or to colour, are no text.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render, and escape."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(_escaped(segment.text), segment.style)
+
+
+def _escaped(text: str) -> str:
+    parts = _LAID_OUT.split(text)
+    parts[::2] = map(printable, parts[::2])
+    return "".join(parts)
 
 
 @cache
 def output() -> Console:
-    """The console on standard output."""
+    """Return the console on standard output."""
     return _console(sys.stdout)
 
 
 @cache
 def errors() -> Console:
-    """The console on standard error."""
+    """Return the console on standard error."""
     return _console(sys.stderr)
 
 
 def _console(stream: TextIO) -> Console:
-    from pgvow.cli.bordered import BorderedConsole  # noqa: PLC0415 - rich is slow to load
-
-    return BorderedConsole(
+    return EscapingConsole(
         file=stream,
         width=None if stream.isatty() else _PIPE_WIDTH,
         # A table may be called "[red]": nothing that comes from a database is markup.
@@ -51,17 +83,71 @@ def _console(stream: TextIO) -> Console:
 
 
 def styled(text: str, style: str) -> Text:
-    """Text in one style."""
-    from rich.text import Text  # noqa: PLC0415 - see _console
-
+    """Return a text in one style."""
     return Text(text, style=style)
 
 
 def mark(*, good: bool) -> Text:
-    """✓ or ✗ in its colour."""
+    """Return ✓ or ✗ in its colour."""
     return styled("✓", GOOD) if good else styled("✗", BAD)
 
 
-def send_nowhere(stream: TextIO) -> None:
-    """Let what is still to be written go nowhere: Python's own last try would end us with 120."""
+def print_warning(message: str) -> None:
+    """Print a warning in a line of its own on standard error."""
+    errors().print(styled("!", WARNING), printable(message))
+
+
+def discard(stream: TextIO) -> None:
+    """Discard all output that is still to be written: the flush at exit would end us with 120."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class TerminalProgress:
+    """Draws a bar on standard error if that is a terminal; prints warnings there in any case."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._phase: Phase | None = None
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Draw a bar while the block runs; a bar that is still drawn would garble a report."""
+        self._task, self._phase = None, None
+        self._bar = None if self._quiet else _bar_on_terminal()
+        if self._bar is None:
+            yield
+            return
+        try:
+            with self._bar:
+                yield
+        finally:
+            self._bar = None
+
+    def update(self, step: Step) -> None:
+        """Move the bar; a new phase begins a new one."""
+        if self._bar is None:
+            return
+        if self._task is None or step.phase != self._phase:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._phase = step.phase
+            self._task = self._bar.add_task(step.phase.words, total=None)
+        self._bar.update(
+            self._task, completed=step.done, total=step.total or None, detail=printable(step.detail)
+        )
+
+    def warn(self, message: str) -> None:
+        """Print a warning line above the bar."""
+        if not self._quiet:
+            print_warning(quotable(message))
+
+
+def _bar_on_terminal() -> Progress | None:
+    console = errors()
+    if not console.is_terminal:
+        return None
+    from pgvow.cli.bar import make_bar  # noqa: PLC0415 - slow to load, and cron sees none
+
+    return make_bar(console)

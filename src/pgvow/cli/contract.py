@@ -6,13 +6,21 @@ import argparse
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
-from pgvow.cli.help import CONTRACT_EXAMPLES, EXIT_CODES
+from pgvow.cli.arguments import EXIT_CODES, Parser, path
 from pgvow.settings.options import flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_EXAMPLES = """\
+examples:
+  python3 backup_db.py                            back up what .env.local and .env describe
+  python3 backup_db.py --env prod                 back up the production database
+  python3 backup_db.py --output-dir /mnt/backups  put it elsewhere
+  python3 backup_db.py --list                     list what there is
+  python3 backup_db.py --verify db/backups/NAME.dump
+
+"""
 _EVERYWHERE = ("report", "record")
 _MODE_OPTION = {"verify": "--verify", "verify_all": "--all", "list": "--list"}
 
@@ -54,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="backup_db.py",
         description="Back up the development or production database that .env files describe;\n"
         "verify a backup, or list them. With no option: detect the environment, make a backup.",
-        epilog=CONTRACT_EXAMPLES + EXIT_CODES,
+        epilog=_EXAMPLES + EXIT_CODES,
     )
     options.add(parser, "env", "output_dir")
     mode = parser.add_mutually_exclusive_group()

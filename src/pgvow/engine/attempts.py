@@ -24,7 +24,7 @@ from pgvow.postgres.snapshot import (
     lock_steps,
     lock_table_steps,
 )
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ class Dumping:
         deadline = Deadline.after(self.lock_wait_timeout)
         parallel = self.options.parallel and self._can_be_parallel()
         while True:
-            self.progress.update(Step("lock"))
+            self.progress.update(Step(Phase.LOCK))
             try:
                 return self._dump(self._engine(parallel=parallel), archive, deadline)
             except LockTableFullError as full:

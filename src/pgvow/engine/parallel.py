@@ -36,7 +36,7 @@ from pgvow.postgres.snapshot import (
     watchable,
 )
 from pgvow.postgres.wide_rows import RowTooWideError, row_too_wide
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -236,7 +236,7 @@ class SegmentProgress:
         self._update("large objects")
 
     def _update(self, detail: str) -> None:
-        self._progress.update(Step("dump", self._done, self._total, detail))
+        self._progress.update(Step(Phase.DUMP, self._done, self._total, detail))
 
 
 def _facts(held: HeldSnapshot, table: Table, relation: Relation, rows: int) -> TableFacts:

@@ -17,7 +17,7 @@ from pgvow.postgres.process import Tool
 from pgvow.postgres.snapshot import LockTableFullError, hold_snapshot, lock_table_steps
 from pgvow.postgres.sql import query
 from pgvow.postgres.witness import Witness
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ class _CopyProgress:
         if oid in self._before:
             done = self._before[oid] + min(copied, self._sizes.get(oid, 0))
             self._done = max(self._done, done)
-        self._progress.update(Step("dump", self._done, self._total))
+        self._progress.update(Step(Phase.DUMP, self._done, self._total))
 
     def _sizes_before(self) -> dict[int, int]:
         """Map each table to the bytes of those before it; empty while pg_dump still plans."""

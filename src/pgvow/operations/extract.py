@@ -21,7 +21,7 @@ from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import translated
 from pgvow.operations.archived_tables import TableNames
 from pgvow.operations.show.contents import opened
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
-PHASE = "extracting"
 # Encodings in which the second byte of a character can be a backslash: no server stores text so,
 # but pg_dump --encoding writes it.
 _WITH_BACKSLASHES = frozenset({"BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"})
@@ -97,7 +96,7 @@ def _size(backup: StoredBackup, entry: TocEntry) -> int:
 def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
     done = 0
     for piece in text:
-        progress.update(Step(PHASE, min(done, total or done), total))
+        progress.update(Step(Phase.EXTRACT, min(done, total or done), total))
         yield piece
         done += len(piece)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
@@ -17,7 +15,6 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     prove = commands.add_parser(
         "prove",
-        help="restore a backup on a throw-away server, and compare",
         description="Restore a backup into a throw-away server and compare every table's rows and"
         " fingerprint, the sequences, the large objects and the schema with what was there. The"
         " outcome is kept beside the backup, with the time that the restore took. Exit code 0:"
@@ -46,50 +43,3 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         help="how many workers restore, 2 at least (default: one for each processor, 8 at most)",
     )
     options.add(prove, "env", "output_dir", "patience", "report", "record")
-
-
-def prove(arguments: argparse.Namespace) -> int:
-    """Prove a backup."""
-    from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
-    from pgvow.cli.configured import directories_of, environment_of  # noqa: PLC0415
-    from pgvow.cli.patience import patient  # noqa: PLC0415
-    from pgvow.cli.printing import print_result  # noqa: PLC0415
-    from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
-    from pgvow.cli.render.prove import proof_object, proof_text  # noqa: PLC0415
-    from pgvow.errors import PgvowError, VerificationFailed  # noqa: PLC0415
-    from pgvow.operations.prove import (  # noqa: PLC0415
-        ProveOptions,
-        newest_backup,
-        prove_backup,
-    )
-
-    pg_bin = settings.load_pg_bin(environ=os.environ, directory=Path())
-    chosen = environment_of(arguments)
-    path: Path = arguments.file
-    if arguments.latest:
-        selection_of = arguments.configuration.selection_of
-        path = newest_backup(directories_of(arguments), chosen, selection_of)
-    arguments.watch.begins(path)
-    with (
-        TerminalProgress(quiet=arguments.quiet) as progress,
-        patient(arguments, progress, PgvowError) as timed,
-    ):
-        result = prove_backup(
-            path,
-            ProveOptions(on=arguments.on, jobs=arguments.jobs),
-            pg_bin=pg_bin,
-            environ=os.environ,
-            progress=timed,
-        )
-    arguments.watch.about(result.path, result.metadata, result.level)
-    if not result.proven:
-        arguments.watch.differs(
-            VerificationFailed.title, [str(one) for one in result.evidence.differences]
-        )
-    print_result(
-        arguments,
-        lambda: proof_object(result),
-        lambda: proof_text(result),
-        good=result.proven,
-    )
-    return 0 if result.proven else VerificationFailed.exit_code

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.cli import options
@@ -14,8 +10,6 @@ from pgvow.cli.arguments import Parser, path
 if TYPE_CHECKING:
     import argparse
 
-    from pgvow.operations.restore import RestoreOptions
-    from pgvow.settings import Settings
 
 _TEXT = """\
 Verify a backup, restore it into a database that does not exist yet, and compare every row of it
@@ -32,7 +26,7 @@ first: pgvow show FILE --code.
 
 def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
-    restore = commands.add_parser("restore", help="restore a backup", description=_TEXT)
+    restore = commands.add_parser("restore", description=_TEXT)
     restore.add_argument("file", metavar="FILE", type=path, help="the .dump file")
     restore.add_argument(
         "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
@@ -109,64 +103,3 @@ def _add_swap(restore: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not ask for the database's name before a swap (development never asks)",
     )
-
-
-def restore(arguments: argparse.Namespace) -> int:
-    """Restore a backup."""
-    from pgvow import settings  # noqa: PLC0415 - --help loads no libraries
-    from pgvow.cli.patience import patient  # noqa: PLC0415
-    from pgvow.cli.printing import print_result  # noqa: PLC0415
-    from pgvow.cli.progress import TerminalProgress  # noqa: PLC0415
-    from pgvow.cli.render.restore import restored_object, restored_text  # noqa: PLC0415
-    from pgvow.errors import CannotBeProven, RestoreFailed  # noqa: PLC0415
-    from pgvow.operations.core.fill import default_jobs  # noqa: PLC0415
-    from pgvow.operations.restore import RestoreOptions, restore_backup  # noqa: PLC0415
-    from pgvow.operations.restore.selection import read_owner_map  # noqa: PLC0415
-
-    chosen = settings.load(
-        env=arguments.env,
-        environ=os.environ,
-        directory=Path(),
-        environments=arguments.configuration.environments,
-    )
-    wanted = RestoreOptions(
-        file=arguments.file,
-        database=arguments.to,
-        jobs=arguments.jobs or default_jobs(),
-        tables=tuple(arguments.table),
-        schema_only=arguments.schema_only,
-        no_owner=arguments.no_owner,
-        owner_map=read_owner_map(arguments.owner_map) if arguments.owner_map else {},
-        with_globals=arguments.globals,
-        no_tablespaces=arguments.no_tablespaces,
-        swap=arguments.swap,
-        terminate=arguments.terminate,
-    )
-    wanted = replace(wanted, confirmed=arguments.yes or _is_typed(chosen, wanted))
-    arguments.watch.found(
-        environment=chosen.environment, database=arguments.to, file=arguments.file.name
-    )
-    with (
-        TerminalProgress(quiet=arguments.quiet) as progress,
-        patient(arguments, progress, RestoreFailed) as timed,
-    ):
-        result = restore_backup(chosen, wanted, environ=os.environ, progress=timed)
-    print_result(arguments, lambda: restored_object(result), lambda: restored_text(result))
-    return 0 if result.not_compared is None else CannotBeProven.exit_code
-
-
-def _is_typed(chosen: Settings, wanted: RestoreOptions) -> bool:
-    """Let the database's name be typed before one is replaced that is not for development."""
-    from pgvow.cli.console import errors, printable  # noqa: PLC0415
-    from pgvow.operations.restore.checks import is_asked_for  # noqa: PLC0415
-
-    if not is_asked_for(chosen, wanted) or not sys.stdin.isatty():
-        return False
-    server = f"{chosen.connection.host}:{chosen.connection.ports}"
-    where = printable(f"{server} ({chosen.environment})")
-    errors().print(
-        f"This replaces the database {printable(wanted.database)} on {where}.\n"
-        "Type its name to go on: ",
-        end="",
-    )
-    return bool(sys.stdin.readline().rstrip("\n") == wanted.database)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -41,21 +40,21 @@ from pgvow.postgres.listing import complaint_of, start_listing
 from pgvow.postgres.majors import STATISTICS_SINCE
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
 from pgvow.postgres.silence import settle
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 from pgvow.settings import BackupSection
 from pgvow.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pgvow.engine import FilledArchive
     from pgvow.model import Backup, TableFacts
+    from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
     from pgvow.postgres.process import Tool
     from pgvow.postgres.server import ServerFacts
-    from pgvow.progress import Progress
     from pgvow.settings import Settings
     from pgvow.spool import Draft, Recovered
 
@@ -93,8 +92,7 @@ class _Run:
 
     settings: Settings
     options: BackupOptions
-    environ: Mapping[str, str]
-    progress: Progress
+    context: Context
     target: Target
     session: Session
     server: ServerFacts
@@ -107,27 +105,21 @@ class _Run:
         if message in self.warnings:
             return
         self.warnings.append(message)
-        self.progress.warn(message)
+        self.context.reporter.warn(message)
 
     def update(self, step: Step) -> None:
         """Hand on how far the work is: a run is the progress of its engine, and keeps warnings."""
-        self.progress.update(step)
+        self.context.reporter.update(step)
 
 
-def make_backup(
-    settings: Settings,
-    options: BackupOptions,
-    *,
-    environ: Mapping[str, str],
-    progress: Progress,
-) -> BackupResult:
+def make_backup(settings: Settings, options: BackupOptions, context: Context) -> BackupResult:
     """Back up the database that the settings describe into a directory.
 
     Raises the errors of ``pgvow.errors``; whatever it raises, nothing half made is published.
     """
     started = time.monotonic()
-    installations = find_installations(pg_bin=settings.pg_bin, environ=environ)
-    target = Target(settings.connection, settings.libpq_variables, environ)
+    installations = find_installations(pg_bin=settings.pg_bin, environ=context.environ)
+    target = Target(settings.connection, settings.libpq_variables, context.environ)
     with ExitStack() as stack:
         stack.enter_context(_lack_fails_the_backup())
         session = stack.enter_context(target.open("backup"))
@@ -138,7 +130,7 @@ def make_backup(
         store = Spool(options.output_dir)
         store.prepare()
         run = _Run(
-            settings, options, environ, progress,
+            settings, options, context,
             target, session, server, installation, store,
         )  # fmt: skip
         _warn_of_versions(run)
@@ -150,7 +142,7 @@ def make_backup(
                 run.warn(f"what a dead run left of {left.stem}: {left.action}, {left.complaint}")
         check_space(store, server, options)
         draft = stack.enter_context(
-            store.begin(server.database, settings.environment, datetime.now(UTC))
+            store.begin(server.database, settings.environment, context.clock())
         )
         try:
             return _fill_and_publish(run, draft, started, recovered)
@@ -236,7 +228,7 @@ def _fill_and_publish(
     written = draft.dump.size
     # Both work while we read the file; before, pg_dump might have met a limit of connections.
     with (
-        start_listing(run.installation, draft.dump.fd, run.environ) as listing,
+        start_listing(run.installation, draft.dump.fd, run.context.environ) as listing,
         dumping_globals(run.target, run.installation, run, passwords=passwords) as roles,
     ):
         found = _read_back(run, draft, filled, written)
@@ -367,7 +359,7 @@ def _statistics(run: _Run) -> bool:
 
 
 def _check_integrity(run: _Run, listing: Tool) -> None:
-    run.update(Step("integrity"))
+    run.update(Step(Phase.INTEGRITY))
     complaint = complaint_of(listing)
     if complaint is not None:
         raise VerificationFailed(

@@ -38,7 +38,7 @@ from pgvow.postgres.copy_out import (
     restored_tables,
     sequence_position,
 )
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from pgvow.postgres.copy_out import RestoredTable
     from pgvow.progress import Progress
 
-PHASE = "comparing"
 _TICK = 0.1
 
 
@@ -251,7 +250,7 @@ class _DatabaseComparison:
         total = sum(table.bytes or 0 for table in self.metadata.tables)
         while jobs:
             ended, jobs = wait(jobs, timeout=_TICK, return_when=FIRST_EXCEPTION)
-            self.progress.update(Step(PHASE, done=min(self.done, total), total=total))
+            self.progress.update(Step(Phase.COMPARE, done=min(self.done, total), total=total))
             for job in ended:
                 job.result()
 

@@ -1,4 +1,4 @@
-"""Show what pgvow does on a server of its own that is gone afterwards."""
+"""The demo: a backup, its verification and its damage, on a throw-away server."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pgvow.operations.backup import BackupResult
+    from pgvow.operations.context import Context
     from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
@@ -33,7 +34,7 @@ _OURS = ("PG", "DB_", "DEV_", "ENV_MODE", "DATABASE_URL")
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A copy of a backup with one byte changed, and what its verification said."""
+    """A copy of a backup with one byte changed, and its verification."""
 
     offset: int
     verification: Verification
@@ -43,7 +44,7 @@ class Damaged:
 def demo_server(
     installation: Installation, environ: Mapping[str, str]
 ) -> Iterator[ThrowawayServer]:
-    """Run a server with an empty database for the demo, and vectors where they can be had."""
+    """Run a server with an empty database for the demo, and vectors if they are available."""
     vectors = lent_vectors(installation, environ)
     with ThrowawayServer(installation.bin, vectors=vectors) as server:
         server.create_database(DATABASE)
@@ -72,23 +73,23 @@ def user_environment(
     }
 
 
-def back_up(environ: Mapping[str, str], output_dir: Path, progress: Progress) -> BackupResult:
+def back_up(context: Context, output_dir: Path) -> BackupResult:
     """Make the backup, by the same code as every other."""
     with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as elsewhere:
         # A directory without .env files: the demo must never reach for the user's own database.
-        settings = load(env="dev", environ=environ, directory=Path(elsewhere))
-    return make_backup(
-        settings, BackupOptions(output_dir=output_dir), environ=environ, progress=progress
+        settings = load(env="dev", environ=context.environ, directory=Path(elsewhere))
+    return make_backup(settings, BackupOptions(output_dir=output_dir), context)
+
+
+def verify(context: Context, dump: Path) -> Verification:
+    """Verify a backup of the demo."""
+    pg_bin = Path(context.environ["PGVOW_PG_BIN"])
+    return verify_backup(
+        StoredBackup.at(dump), pg_bin=pg_bin, environ=context.environ, progress=context.reporter
     )
 
 
-def verify(environ: Mapping[str, str], dump: Path, progress: Progress) -> Verification:
-    """Verify a backup of the demo."""
-    pg_bin = Path(environ["PGVOW_PG_BIN"])
-    return verify_backup(StoredBackup.at(dump), pg_bin=pg_bin, environ=environ, progress=progress)
-
-
-def damage_a_copy(environ: Mapping[str, str], result: BackupResult, progress: Progress) -> Damaged:
+def damage_a_copy(context: Context, result: BackupResult) -> Damaged:
     """Copy the backup, flip one byte in its middle, and verify the copy."""
     dump = result.backup.path
     with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as folder:
@@ -103,4 +104,4 @@ def damage_a_copy(environ: Mapping[str, str], result: BackupResult, progress: Pr
             byte = file.read(1)[0]
             file.seek(offset)
             file.write(bytes([byte ^ 1]))
-        return Damaged(offset, verify(environ, copy, progress))
+        return Damaged(offset, verify(context, copy))

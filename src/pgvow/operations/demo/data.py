@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ _DOCUMENTS = 200
 _ATTACHED_EVERY = 50
 _TELL_EVERY = 500
 _BEGINNING = datetime(2025, 1, 27, 14, 30, tzinfo=UTC)
-# Words, and what breaks careless tools: quotes, backslashes, what is not ASCII.
+# Words, and characters that break careless tools: quotes, backslashes, non-ASCII letters.
 _WORDS = [
     *("the", "a", "to", "of", "and", "is", "it", "we", "you", "in", "on", "for", "with", "not"),
     *("this", "how", "do", "when", "backup", "restore", "snapshot", "table", "index", "query"),
@@ -41,7 +41,7 @@ _WORDS = [
 def fill(
     session: psycopg.Connection[Any], *, messages: int, progress: Progress, seed: int = 20250127
 ) -> None:
-    """Make the tables of the demo and fill them; vectors where the server has pgvector."""
+    """Make the tables of the demo and fill them; vectors if the server has pgvector."""
     session.execute(_script("schema.sql"))
     chance = random.Random(seed)  # noqa: S311 - made-up chat, not a secret
     conversations = [
@@ -50,7 +50,9 @@ def fill(
     ]
     _copy(session, "conversations", _conversations(chance, conversations))
     _copy(
-        session, "messages", _told(_messages(chance, conversations, messages), messages, progress)
+        session,
+        "messages",
+        _reported(_messages(chance, conversations, messages), messages, progress),
     )
     _copy(session, "project_knowledge", _documents(chance))
     _copy(session, "conversation_index", _summaries(chance, conversations))
@@ -63,8 +65,8 @@ def _script(name: str) -> bytes:
 
 
 def _use_vectors(session: psycopg.Connection[Any]) -> None:
-    found = session.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone()
-    if found is None:
+    query = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
+    if session.execute(query).fetchone() is None:
         return
     session.execute("CREATE EXTENSION vector")
     for table in ("project_knowledge", "conversation_index"):
@@ -82,11 +84,11 @@ def _copy(session: psycopg.Connection[Any], table: str, rows: Iterable[Row]) -> 
             copy.write_row(row)
 
 
-def _told(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
-    """Hand the rows on, and tell how many there have been."""
+def _reported(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
+    """Yield the rows, and report their number."""
     for number, row in enumerate(rows):
         if number % _TELL_EVERY == 0:
-            progress.update(Step("fill", detail=f"{number:,} of {total:,} messages"))
+            progress.update(Step(Phase.FILL, detail=f"{number:,} of {total:,} messages"))
         yield row
 
 

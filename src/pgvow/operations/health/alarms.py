@@ -1,4 +1,4 @@
-"""What a person should look at: pure, from backups, runs and free space."""
+"""Alarms about backups, runs and free space: pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DAY = timedelta(days=1)
 
 
 def good_backups(backups: Sequence[Backup], now: datetime) -> list[Backup]:
-    """Those that retention would count, in the order given."""
+    """Return the backups that retention would count, in the order given."""
     return [backup for backup in backups if unfit(backup, now) is None]
 
 
@@ -36,9 +36,9 @@ def is_known(backup: Backup) -> bool:
 
 
 def proven_at(backup: Backup) -> datetime | None:
-    """When it was last shown to come back."""
+    """Return the time of a backup's last proof, or None."""
     passed = backup.proof.passed if backup.proof else ()
-    return max((one.at for one in passed if one.level is Level.PROVEN), default=None)
+    return max((each.at for each in passed if each.level is Level.PROVEN), default=None)
 
 
 def last_runs(
@@ -51,16 +51,16 @@ def last_runs(
     One that gave no verdict (another was running, it cannot be proven here) is passed over. The
     part is empty for a whole database, and for the selection that is configured.
     """
-    found = {}
+    last = {}
     for run in sorted(runs, key=ended_at):
         if run.concerns(environment) and run.gave_a_verdict:
             is_part = is_partial(run.selection, configured)
-            found[run.operation, in_one_order(run.selection) if is_part else ()] = run
-    return found
+            last[run.operation, in_one_order(run.selection) if is_part else ()] = run
+    return last
 
 
 def ended_at(run: Run) -> datetime:
-    """When it ended; of one that died, when it began."""
+    """Return when a run ended; if it died, when it began."""
     return run.ended or run.started
 
 
@@ -84,7 +84,9 @@ def age_alarms(
         return
     age = now - (good[0].timestamp or now)
     if age > section.max_age:
-        message = f"the newest good backup is {told(age)} old, more than {told(section.max_age)}"
+        message = (
+            f"the newest good backup is {rounded(age)} old, more than {rounded(section.max_age)}"
+        )
         yield Alarm(AlarmKind.TOO_OLD, message, is_critical=True)
     if section.max_proof_age is None:
         return
@@ -93,14 +95,14 @@ def age_alarms(
         yield Alarm(AlarmKind.NO_PROOF, "no backup has been proven yet", is_critical=False)
     elif now - max(proofs) > section.max_proof_age:
         message = (
-            f"the newest proof is {told(now - max(proofs))} old,"
-            f" more than {told(section.max_proof_age)}"
+            f"the newest proof is {rounded(now - max(proofs))} old,"
+            f" more than {rounded(section.max_proof_age)}"
         )
         yield Alarm(AlarmKind.NO_PROOF, message, is_critical=False)
 
 
 def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
-    """Backups of ours that are damaged, or whose last check failed."""
+    """Yield backups of ours that are damaged, or whose last check failed."""
     for backup in backups:
         reason = unfit(backup, now)
         is_ours = is_known(backup) and (not backup.metadata or backup.metadata.pgvow_version)
@@ -119,7 +121,7 @@ def run_alarms(
 ) -> Iterator[Alarm]:
     """Yield operations that cron runs, whose last run failed; that of a whole backup is critical.
 
-    Of what a person does at the keyboard, that person has seen how it ended.
+    A person at the keyboard has seen how the other operations ended.
     """
     for (operation, part), run in last_runs(runs, environment, configured).items():
         if operation in _BY_ITSELF and run.outcome in _BAD:
@@ -137,9 +139,9 @@ def stuck_alarms(
     next_due: Callable[[datetime], datetime | None],
     now: datetime,
 ) -> Iterator[Alarm]:
-    """A backup that runs for longer than the schedule's period: each later one meets its lock.
+    """Yield a backup that runs for longer than the schedule's period: the next ones meet its lock.
 
-    ``next_due`` returns when the schedule makes the first backup after a moment, or None without
+    ``next_due`` returns when the schedule makes the first backup after a timestamp, or None without
     a schedule: then the period is a day.
     """
     for run in runs:
@@ -150,13 +152,13 @@ def stuck_alarms(
             since = run.started.strftime("%Y-%m-%d %H:%M UTC")
             message = (
                 f"a backup has been running since {since} (process {run.pid or 'unknown'}),"
-                f" for {told(now - run.started)}: no other can be made meanwhile"
+                f" for {rounded(now - run.started)}: no other can be made meanwhile"
             )
             yield Alarm(AlarmKind.STUCK, message, is_critical=True, name=str(run.pid or ""))
 
 
 def _period(started: datetime, next_due: Callable[[datetime], datetime | None]) -> timedelta:
-    """The time between the schedule's next two backups after a moment."""
+    """Return the time between the schedule's next two backups after a timestamp."""
     first = next_due(started)
     second = None if first is None else next_due(first)
     return _DAY if first is None or second is None else second - first
@@ -167,7 +169,7 @@ def _first_line(run: Run) -> str:
 
 
 def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
-    """What is smaller by ``share`` or more than in the backup before, or gone."""
+    """Yield a size or a table that shrank by ``share`` or more since the last backup."""
     pair = comparable(good)
     if pair is None:
         return
@@ -187,7 +189,7 @@ def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
 
 
 def comparable(good: Sequence[Backup]) -> tuple[Backup, Backup] | None:
-    """The newest, and the last before it that is of the same selection."""
+    """Return the newest backup, and the last one before it that is of the same selection."""
     if not good or good[0].metadata is None:
         return None
     for backup in good[1:]:
@@ -199,7 +201,7 @@ def comparable(good: Sequence[Backup]) -> tuple[Backup, Backup] | None:
 def disk_alarms(
     good: Sequence[Backup], free: int | None, days: float | None, section: StatusSection
 ) -> Iterator[Alarm]:
-    """A disk on which the next backup has no room, or that fills up within the days set."""
+    """Yield a disk on which the next backup has no room, or that fills up within the days set."""
     if free is None:
         return
     largest = max((backup.size_bytes or 0 for backup in good[:1]), default=0)
@@ -219,9 +221,9 @@ def history_alarms(complaint: str | None) -> Iterator[Alarm]:
 
 
 def days_left(runs: Sequence[Run], free: int | None, now: datetime) -> float | None:
-    """In how many days the disk is full, by what backups wrote and prunes freed in two weeks.
+    """Return in how many days the disk is full, by the bytes written and freed in two weeks.
 
-    None where it is not filling up, or where there is less than a day to go by.
+    None if it is not filling up, or if the runs cover less than a day.
     """
     recent = [run for run in runs if now - _WINDOW <= run.started <= now and not run.parts]
     if free is None or not recent:
@@ -245,8 +247,8 @@ def _shrunk(before: int | None, now: int, share: float) -> bool:
     return bool(before) and before is not None and now <= before * (1 - share)
 
 
-def told(length: timedelta) -> str:
-    """Write a length of time for people: two units at most."""
+def rounded(length: timedelta) -> str:
+    """Write a duration for people: two units at most."""
     seconds = max(length, timedelta())
     if seconds >= timedelta(days=2):
         seconds -= seconds % timedelta(hours=1)
@@ -256,22 +258,22 @@ def told(length: timedelta) -> str:
 
 
 def longest_unchecked(backups: Sequence[Backup], environment: str | None) -> Backup | None:
-    """The backup whose last check is oldest; its making was its first.
+    """Return the backup whose last check is oldest; its making was its first check.
 
-    Of those that can be checked: one whose dump is gone would be the oldest for ever.
+    Only backups that can be checked count: one whose dump is gone would be the oldest for ever.
     """
-    found = [
+    intact = [
         backup
         for backup in backups
         if backup.status is BackupStatus.OK and environment in (None, backup.environment)
     ]
-    return min(found, key=_checked_at, default=None)
+    return min(intact, key=_checked_at, default=None)
 
 
 def _checked_at(backup: Backup) -> tuple[float, str]:
     proof = backup.proof
     checks = [*proof.passed, proof.failed] if proof else []
-    moments = [one.at for one in checks if one is not None]
+    moments = [check.at for check in checks if check is not None]
     if backup.timestamp is not None:
         moments.append(backup.timestamp)
     return max((moment.timestamp() for moment in moments), default=0.0), backup.path.name

@@ -1,4 +1,4 @@
-"""The part of an examination that asks the server."""
+"""The doctor's findings about the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow.errors import PgvowError
-from pgvow.operations.health.findings import Finding, Level
+from pgvow.operations.health.findings import Finding, Severity
 from pgvow.postgres import majors
 from pgvow.postgres.binaries import choose_for_server
 from pgvow.postgres.connection import Target, prepare, readable, translate
@@ -32,8 +32,8 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 @dataclass(frozen=True, slots=True)
-class ServerExamination:
-    """What was found out about the server; ``database_size`` is None where it was not reached."""
+class ServerFindings:
+    """Findings about the server; ``database_size`` is None if it was not reached."""
 
     findings: tuple[Finding, ...]
     database_size: int | None
@@ -41,7 +41,7 @@ class ServerExamination:
 
 def examine_server(
     settings: Settings, installations: Sequence[Installation], environ: Mapping[str, str]
-) -> ServerExamination:
+) -> ServerFindings:
     """Connect and look at versions, TLS, poolers, rights, roles and extensions."""
     target = Target(settings.connection, settings.libpq_variables, environ)
     try:
@@ -50,7 +50,7 @@ def examine_server(
             refuse_transaction_pooler(target, session)
             prepare(session)
             server = server_facts(session)
-            found = (
+            findings = (
                 *_connection(server, target),
                 *_pooler(pooled=pooled),
                 *_versions(server, installations),
@@ -62,23 +62,23 @@ def examine_server(
             )
     except psycopg.Error as error:
         refused = Finding.from_error("connection", translate(error, target.facts))
-        return ServerExamination((refused,), None)
+        return ServerFindings((refused,), None)
     except PgvowError as error:
-        return ServerExamination((Finding.from_error("connection", error),), None)
-    return ServerExamination(found, server.database_size)
+        return ServerFindings((Finding.from_error("connection", error),), None)
+    return ServerFindings(findings, server.database_size)
 
 
 def _connection(server: ServerFacts, target: Target) -> Iterator[Finding]:
     text = f"{server.user} on {server.database}, PostgreSQL {server.version}"
     standby = ", a standby" if server.in_recovery else ""
-    yield Finding(Level.GOOD, "connection", text + standby)
+    yield Finding(Severity.GOOD, "connection", text + standby)
     if server.tls:
-        yield Finding(Level.GOOD, "TLS", "encrypted")
+        yield Finding(Severity.GOOD, "TLS", "encrypted")
     elif target.connection.is_local:
-        yield Finding(Level.GOOD, "TLS", "none, the server is on this machine")
+        yield Finding(Severity.GOOD, "TLS", "none, the server is on this machine")
     else:
         yield Finding(
-            Level.ATTENTION,
+            Severity.ATTENTION,
             "TLS",
             "the connection crosses a network unencrypted",
             "Set PGSSLMODE=verify-full and PGSSLROOTCERT",
@@ -88,7 +88,7 @@ def _connection(server: ServerFacts, target: Target) -> Iterator[Finding]:
 def _pooler(*, pooled: bool) -> Iterator[Finding]:
     if pooled:
         yield Finding(
-            Level.ATTENTION,
+            Severity.ATTENTION,
             "pooler",
             "a pooler in session mode answers in the server's place",
             "Connect to PostgreSQL itself: a pooler adds only a way to fail",
@@ -97,7 +97,7 @@ def _pooler(*, pooled: bool) -> Iterator[Finding]:
 
 def _versions(server: ServerFacts, installations: Sequence[Installation]) -> Iterator[Finding]:
     if (text := majors.untested(server.major, server.version)) is not None:
-        yield Finding(Level.ATTENTION, "versions", text)
+        yield Finding(Severity.ATTENTION, "versions", text)
     if not installations:
         return
     try:
@@ -109,9 +109,9 @@ def _versions(server: ServerFacts, installations: Sequence[Installation]) -> Ite
     text = f"pg_dump {chosen.version} for PostgreSQL {server.version}"
     if chosen.major > server.major:
         hint = f"Its archives need a pg_restore of {chosen.major}: install the server's own major"
-        yield Finding(Level.ATTENTION, "versions", text, hint)
+        yield Finding(Severity.ATTENTION, "versions", text, hint)
     else:
-        yield Finding(Level.GOOD, "versions", text)
+        yield Finding(Severity.GOOD, "versions", text)
 
 
 def _rights(session: Session, server: ServerFacts) -> Iterator[Finding]:
@@ -119,20 +119,20 @@ def _rights(session: Session, server: ServerFacts) -> Iterator[Finding]:
     unreadable = _tables(session, "unreadable_tables")
     if unreadable:
         hint = f"GRANT pg_read_all_data TO {role}"
-        yield Finding(Level.BAD, "rights", f"cannot read {_some(unreadable)}", hint)
+        yield Finding(Severity.BAD, "rights", f"cannot read {_some(unreadable)}", hint)
     else:
-        yield Finding(Level.GOOD, "rights", "every table is readable")
+        yield Finding(Severity.GOOD, "rights", "every table is readable")
     row = session.execute(query("unreadable_large_objects")).fetchone()
     if row and row[0]:
         hint = f"pg_read_all_data does not cover them: GRANT SELECT ON LARGE OBJECT … TO {role}"
-        yield Finding(Level.BAD, "rights", f"large objects that it may not read: {row[0]}", hint)
+        yield Finding(Severity.BAD, "rights", f"large objects that it may not read: {row[0]}", hint)
     hidden = _tables(session, "row_security")
     if hidden:
         hint = f"ALTER ROLE {role} BYPASSRLS"
         text = f"would hide rows of {_some(hidden)}"
-        yield Finding(Level.BAD, "row security", text, hint)
+        yield Finding(Severity.BAD, "row security", text, hint)
     else:
-        yield Finding(Level.GOOD, "row security", "hides no row from this role")
+        yield Finding(Severity.GOOD, "row security", "hides no row from this role")
 
 
 def _code(session: Session, server: ServerFacts) -> Iterator[Finding]:
@@ -146,9 +146,9 @@ def _code(session: Session, server: ServerFacts) -> Iterator[Finding]:
     text = f"tables that --jobs copies by one worker: {_some(named)}"
     if session.info.parameter_status("is_superuser") == "on":
         hint = f"Back up by a role that is no superuser, not by {server.user}: docs/operations.md"
-        yield Finding(Level.ATTENTION, "code of others", text, hint)
+        yield Finding(Severity.ATTENTION, "code of others", text, hint)
     else:
-        yield Finding(Level.GOOD, "code of others", text)
+        yield Finding(Severity.GOOD, "code of others", text)
 
 
 def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Finding]:
@@ -158,22 +158,22 @@ def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Fi
         text += f" ({_some(owners)})"
     text += ", the globals beside it hold them"
     if may_read_role_passwords(target, session):
-        yield Finding(Level.GOOD, "roles", text)
+        yield Finding(Severity.GOOD, "roles", text)
     else:
         # An ordinary role will never read it, so that is no warning: nothing is to be mended.
         hint = f"{server.user} may not read pg_authid: roles are kept without their passwords"
-        yield Finding(Level.GOOD, "roles", text, hint)
+        yield Finding(Severity.GOOD, "roles", text, hint)
 
 
 def _extensions(session: Session) -> Iterator[Finding]:
-    found = [f"{name} {version}" for name, version in session.execute(query("extensions"))]
-    if found:
-        text = f"{', '.join(found)}: a restore needs them installed"
-        yield Finding(Level.GOOD, "extensions", text)
+    extensions = [f"{name} {version}" for name, version in session.execute(query("extensions"))]
+    if extensions:
+        text = f"{', '.join(extensions)}: a restore needs them installed"
+        yield Finding(Severity.GOOD, "extensions", text)
 
 
 def _refused_later(session: Session, server: ServerFacts) -> Iterator[Finding]:
-    """Look for what the next major refuses, of which the source is the last chance to be mended."""
+    """Yield findings about things that the next major refuses: they can only be mended before."""
     since = majors.STANDARD_STRINGS_ONLY_SINCE
     row = session.execute(query("refused_by_19")).fetchone()
     if row is None or server.major >= since:
@@ -181,11 +181,11 @@ def _refused_later(session: Session, server: ServerFacts) -> Iterator[Finding]:
     if row[0]:
         text = f"standard_conforming_strings is off, which PostgreSQL {since} refuses"
         hint = "Turn it on, and write E'…' for texts with backslash escapes"
-        yield Finding(Level.ATTENTION, "strings", text, hint)
+        yield Finding(Severity.ATTENTION, "strings", text, hint)
     if row[1]:
         text = f"roles and databases with a line break in their names: {row[1]}"
         hint = f"Rename them: PostgreSQL {majors.NO_LINE_BREAKS_SINCE} refuses such names"
-        yield Finding(Level.ATTENTION, "names", text, hint)
+        yield Finding(Severity.ATTENTION, "names", text, hint)
 
 
 def _tables(session: Session, name: str) -> list[str]:
@@ -196,10 +196,10 @@ def _tables(session: Session, name: str) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    left = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {left} more" if left > 0 else "")
 
 
 def _sql_name(role: str) -> str:
-    """Write a role as SQL wants it, quoted only where it has to be: hints are to be copied."""
+    """Write a role as an SQL identifier, quoted only if it must be: hints are to be copied."""
     return role if _PLAIN.fullmatch(role) else '"' + role.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""What an examination finds: one fact, how grave it is, and what would mend it."""
+"""A finding of the doctor: one fact, how grave it is, and a step that mends it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pgvow.errors import PgvowError
 
 
-class Level(IntEnum):
+class Severity(IntEnum):
     """How grave a finding is; the worst decides."""
 
     GOOD = 0
@@ -20,9 +20,9 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact; ``origin`` says which variable of which file made it so, where one did."""
+    """One fact; ``origin`` is the variable and the file that it comes from, if there is one."""
 
-    level: Level
+    level: Severity
     name: str
     text: str
     hint: str | None = None
@@ -31,4 +31,4 @@ class Finding:
     @classmethod
     def from_error(cls, name: str, error: PgvowError) -> Finding:
         """Turn an error that would have ended a backup into a finding."""
-        return cls(Level.BAD, name, error.cause, error.steps[0] if error.steps else None)
+        return cls(Severity.BAD, name, error.cause, error.steps[0] if error.steps else None)

@@ -35,7 +35,7 @@ class _Gauge:
     samples: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict)
 
     def add(self, value: float | None, **labels: str) -> None:
-        """Add a sample; what is not known is left out, and of the same labels the first stays."""
+        """Add a sample, unless it is None or there is one with the same labels."""
         if value is not None:
             self.samples.setdefault(tuple(labels.items()), value)
 
@@ -69,10 +69,10 @@ def metrics_text(report: StatusReport, history: Sequence[Run], now: datetime) ->
             ("alarms", "Alarms of pgvow status, by kind."),
         )
     }
-    for one in report.series:
-        _add_series(gauges, one)
+    for series in report.series:
+        _add_series(gauges, series)
     phases = _Gauge("pgvow_run_duration_seconds", "How long each phase of the last run took.")
-    whole = {in_one_order(one.newest.selection) for one in report.series if one.newest}
+    whole = {in_one_order(each.newest.selection) for each in report.series if each.newest}
     _add_phases(phases, history, {(), *whole})
     about = _Gauge("pgvow_info", "Version, and when this was written.")
     about.add(1, version=__version__)
@@ -82,30 +82,30 @@ def metrics_text(report: StatusReport, history: Sequence[Run], now: datetime) ->
     return "".join(f"{line}\n" for gauge in every for line in gauge.lines())
 
 
-def _add_series(gauges: dict[str, _Gauge], one: SeriesStatus) -> None:
-    labels = {"environment": one.environment or "", "database": one.database or ""}
-    success = one.last_success.started.timestamp() if one.last_success else None
-    failure = one.last_failure.started.timestamp() if one.last_failure else None
-    if success is None and one.newest is not None and one.newest.timestamp is not None:
-        success = one.newest.timestamp.timestamp()  # made before there was a history
+def _add_series(gauges: dict[str, _Gauge], series: SeriesStatus) -> None:
+    labels = {"environment": series.environment or "", "database": series.database or ""}
+    success = series.last_success.started.timestamp() if series.last_success else None
+    failure = series.last_failure.started.timestamp() if series.last_failure else None
+    if success is None and series.newest is not None and series.newest.timestamp is not None:
+        success = series.newest.timestamp.timestamp()  # made before there was a history
     values: dict[str, float | None] = {
         "last_success_timestamp_seconds": success,
         "last_failure_timestamp_seconds": failure,
-        "last_run_failed": float(_last_failed(one)),
-        "last_proof_timestamp_seconds": one.proven_at.timestamp() if one.proven_at else None,
-        "free_bytes": one.free_bytes,
+        "last_run_failed": float(_last_failed(series)),
+        "last_proof_timestamp_seconds": series.proven_at.timestamp() if series.proven_at else None,
+        "free_bytes": series.free_bytes,
     }
-    if one.newest is not None and one.newest.metadata is not None:
-        level, moment = one.newest.trusted, one.newest.timestamp
+    if series.newest is not None and series.newest.metadata is not None:
+        level, moment = series.newest.trusted, series.newest.timestamp
         values |= {
             "backup_timestamp_seconds": moment.timestamp() if moment else None,
-            "backup_size_bytes": one.newest.size_bytes,
-            "backup_rows": sum(one.newest.metadata.table_counts.values()),
+            "backup_size_bytes": series.newest.size_bytes,
+            "backup_rows": sum(series.newest.metadata.table_counts.values()),
             "backup_level": level.rank if level else 0,
         }
     for name, value in values.items():
         gauges[name].add(value, **labels)
-    for part in one.parts:
+    for part in series.parts:
         # Under names of their own: a query over the others must not take a part for the whole.
         of_part = {**labels, "selection": " ".join(part.selection)}
         made = part.newest.timestamp
@@ -114,19 +114,19 @@ def _add_series(gauges: dict[str, _Gauge], one: SeriesStatus) -> None:
         )
         gauges["partial_backup_size_bytes"].add(part.newest.size_bytes, **of_part)
         gauges["partial_backups"].add(part.count, **of_part)
-    for kind in sorted({alarm.kind for alarm in one.alarms}):
-        count = sum(alarm.kind == kind for alarm in one.alarms)
+    for kind in sorted({alarm.kind for alarm in series.alarms}):
+        count = sum(alarm.kind == kind for alarm in series.alarms)
         gauges["alarms"].add(count, **labels, kind=str(kind))
 
 
-def _last_failed(one: SeriesStatus) -> bool:
-    """Whether the backup that ended last failed, whichever began first."""
-    if one.last_failure is None:
+def _last_failed(series: SeriesStatus) -> bool:
+    """Return whether the backup that ended last failed, whichever began first."""
+    if series.last_failure is None:
         return False
-    if one.last_success is not None:
-        return ended_at(one.last_failure) > ended_at(one.last_success)
-    made = one.newest.timestamp if one.newest else None  # before there was a history
-    return made is None or ended_at(one.last_failure) > made
+    if series.last_success is not None:
+        return ended_at(series.last_failure) > ended_at(series.last_success)
+    made = series.newest.timestamp if series.newest else None  # before there was a history
+    return made is None or ended_at(series.last_failure) > made
 
 
 def _add_phases(gauge: _Gauge, history: Sequence[Run], whole: Collection[tuple[str, ...]]) -> None:

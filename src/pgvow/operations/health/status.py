@@ -1,4 +1,4 @@
-"""The state of the backups: of each database the newest, the alarms, and the next run."""
+"""The state of the backups: of each database the newest one, the alarms, and the next run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from pgvow.model import Backup
-    from pgvow.operations.schedule.installed import Entry
+    from pgvow.operations.context import Context
+    from pgvow.operations.schedule.scheduled import ScheduleEntry
     from pgvow.runs import Run
     from pgvow.settings import Configuration
 
@@ -46,9 +47,8 @@ class SeriesStatus:
     """One database in one environment. Changes are shares: -0.4 is 40 % less than before.
 
     ``newest`` is the newest good backup of the whole, or of the selection that is configured;
-    ``parts`` are those of anything less, which count for nothing else here. ``directory`` is
-    its place, ``free_bytes`` the free space there, and ``days_left`` for how many days, None if it
-    is not filling up.
+    ``parts`` are those of anything less, which count for nothing else here. ``free_bytes`` are
+    free in ``directory``, and ``days_left`` until it is full, None if it is not filling up.
     """
 
     environment: str | None
@@ -77,45 +77,45 @@ class SeriesStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that was asked for, and when."""
+    """The state of every database that was asked for, at a time."""
 
     at: datetime
     series: tuple[SeriesStatus, ...]
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
-        """Those of every database."""
+        """The alarms of every database."""
         return tuple(alarm for series in self.series for alarm in series.alarms)
 
     @property
     def exit_code(self) -> int:
-        """That of the worst."""
+        """The exit code of the worst."""
         return max((series.exit_code for series in self.series), default=CRITICAL)
 
 
 def current_status(
-    configuration: Configuration,
+    context: Context,
     directory: Path,
-    now: datetime,
     *,
     environment: str | None = None,
     max_age: timedelta | None = None,
-    installed: Sequence[Entry] = (),
+    installed: Sequence[ScheduleEntry] = (),
     just_ended: Run | None = None,
 ) -> StatusReport:
-    """Look at a directory, and without ``environment`` at all others that the settings name.
+    """Return the state of a directory, and without ``environment`` of all others in the settings.
 
-    ``installed`` are our entries in cron and systemd, for the time of the next backup;
+    ``installed`` are our jobs in cron and systemd, for the time of the next backup;
     ``just_ended`` a run in ``directory`` that counts though its history may have no room for it.
 
-    Raises AccessDenied or PgvowError if one cannot be read.
+    Raises AccessDenied or PgvowError if a directory cannot be read.
     """
+    configuration, now = context.configuration, context.clock()
     places = directories(configuration, directory) if environment is None else [directory]
     series: list[SeriesStatus] = []
     for place in places:
-        run = just_ended if place == directory else None
-        looked = _Directory(place, configuration, now, max_age, installed, run)
-        series += looked.series(environment)
+        ended = just_ended if place == directory else None
+        read = _Directory(place, configuration, now, max_age, installed, ended)
+        series += read.series(environment)
     return StatusReport(now, tuple(series))
 
 
@@ -128,7 +128,7 @@ class _Directory:
         configuration: Configuration,
         now: datetime,
         max_age: timedelta | None,
-        installed: Sequence[Entry],
+        installed: Sequence[ScheduleEntry],
         just_ended: Run | None,
     ) -> None:
         self._path = path
@@ -148,7 +148,7 @@ class _Directory:
         self._days = look.days_left(self._runs, self._free, now)
 
     def _history(self) -> Sequence[Run]:
-        """Read the runs; without them the backups alone are judged, and an alarm is added."""
+        """Read the runs; without them the backups alone are judged, and an alarm is raised."""
         try:
             return History(self._path).read().runs
         except PgvowError as error:
@@ -156,13 +156,13 @@ class _Directory:
             return ()
 
     def series(self, environment: str | None) -> Iterator[SeriesStatus]:
-        """Look at every database that has a backup, and every environment that should have one."""
-        present = {
+        """Yield every database that has a backup, and every environment that should have one."""
+        databases = {
             (backup.environment or "", backup.database or "")
             for backup in self._backups
             if look.is_known(backup)
         }
-        keys: dict[_Key, None] = dict.fromkeys(sorted(present))
+        keys: dict[_Key, None] = dict.fromkeys(sorted(databases))
         expected = [environment] if environment else self._expected()
         seen = {name for name, _ in keys}
         for missing in expected:
@@ -175,7 +175,7 @@ class _Directory:
                 yield self._one(name, database)
 
     def _expected(self) -> list[str]:
-        """The environments whose backups are to be here, by the schedule or by a run's failure."""
+        """Return the environments whose backups are to be here, by the schedule or by a run."""
         scheduled = [
             job.env
             for job in self._configuration.schedule.jobs
@@ -269,7 +269,7 @@ class _Directory:
     ) -> Run | None:
         """Find the last run that made the whole of a database, or failed to."""
         configured = self._configuration.selection_of(environment)
-        runs = [
+        matching = [
             run
             for run in self._runs_of(environment, database)
             if run.operation is Operation.BACKUP
@@ -278,23 +278,23 @@ class _Directory:
             and run.outcome in outcomes
             and run.gave_a_verdict
         ]
-        return max(runs, key=look.ended_at, default=None)
+        return max(matching, key=look.ended_at, default=None)
 
 
 def _parts(partial: Sequence[Backup]) -> Iterator[PartStatus]:
-    """Group partial backups, newest first, by what they hold."""
-    parts: dict[tuple[str, ...], list[Backup]] = {}
+    """Group partial backups, newest first, by their selection."""
+    by_selection: dict[tuple[str, ...], list[Backup]] = {}
     for backup in partial:
-        parts.setdefault(backup.selection, []).append(backup)
-    for selection, backups in parts.items():
+        by_selection.setdefault(backup.selection, []).append(backup)
+    for selection, backups in by_selection.items():
         yield PartStatus(selection, backups[0], len(backups))
 
 
-def with_run(runs: Sequence[Run], more: Run | None) -> Sequence[Run]:
+def with_run(runs: Sequence[Run], added: Run | None) -> Sequence[Run]:
     """Add a run that a full disk may have kept out of the history."""
-    if more is None or any(run.id == more.id and run.ended for run in runs):
+    if added is None or any(run.id == added.id and run.ended for run in runs):
         return runs
-    return [*(run for run in runs if run.id != more.id), more]
+    return [*(run for run in runs if run.id != added.id), added]
 
 
 def _free(path: Path) -> int | None:
@@ -305,12 +305,12 @@ def _free(path: Path) -> int | None:
 
 
 def _changes(good: Sequence[Backup]) -> tuple[float | None, float | None]:
-    """By which share size and rows of the newest differ from the one before."""
+    """Return the shares by which size and rows of the newest differ from the one before."""
     pair = look.comparable(good)
     if pair is None:
         return None, None
     newest, before = pair
-    rows = [sum(backup.metadata.table_counts.values()) if backup.metadata else 0 for backup in pair]
+    rows = [sum(each.metadata.table_counts.values()) if each.metadata else 0 for each in pair]
     return _change(before.size_bytes, newest.size_bytes), _change(rows[1], rows[0])
 
 

@@ -1,7 +1,7 @@
-"""Tell a person what changed: a failure, its end, an alarm; once, and until it is delivered.
+"""Notify people of changes: a failure, its end, an alarm; once, and until it is delivered.
 
-What was told last is kept beside the backups, with what could not be delivered yet. A notification
-that fails is a warning, and is tried again by the next run.
+The state as last reported is kept beside the backups, with the messages that could not be delivered
+yet. A notification that fails is a warning, and the next run tries again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import threading
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pgvow.errors import ConfigurationError
 from pgvow.file_errors import refusals
-from pgvow.operations.health.alarms import told
+from pgvow.operations.health.alarms import rounded
 from pgvow.outside import printable
 from pgvow.runs import Outcome
 from pgvow.settings import Event
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from pgvow.operations.context import Context
     from pgvow.runs import Alarm, Run
     from pgvow.settings import NotificationsSection
 
@@ -39,9 +42,9 @@ _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell; ``at`` is when it happened.
+    """A message; ``at`` is when its event happened.
 
-    ``lacking`` are digests of the URLs that have not taken it yet; None: all of them.
+    ``lacking`` are digests of the URLs that it has not been delivered to yet; None: all of them.
     """
 
     event: Event
@@ -53,7 +56,7 @@ class Message:
 
 @dataclass
 class State:
-    """What was told last: what has failed, which alarms there were, and what is still unsent."""
+    """The state as last reported: failures, alarms, and the messages that are still unsent."""
 
     failed: set[str] = field(default_factory=set)
     alarms: dict[str, str] = field(default_factory=dict)
@@ -70,21 +73,21 @@ def decide(
     died: Sequence[Run] = (),
     parts: Sequence[Run] = (),
 ) -> list[Message]:
-    """Say what there is to tell of a run and of the alarms after it, and bring the state up to it.
+    """Return the messages about a run and the alarms after it, and update the state.
 
     Pure but for ``state``. An interrupted run is neither a failure nor the end of one. A failure
     before the database was known ends with the next success of the same operation. ``parts`` have
     the outcome for each database, if the run concerned several.
     """
     messages: list[Message] = []
-    for one in (*died, *(parts or (run,))):
-        messages.extend(_of_run(state, one, section))
+    for each in (*died, *(parts or (run,))):
+        messages.extend(_of_run(state, each, section))
     messages.extend(_of_alarms(state, alarms, section, now))
     return [message for message in messages if message.event in section.on]
 
 
 def _subject(run: Run) -> str:
-    """Name what failed, in the state's words: three, and one more for a part of a database."""
+    """Return the subject of a run as the state has it: three words, and a fourth for a part."""
     part = [" ".join(sorted(run.selection))] if run.selection else []
     return json.dumps([run.operation, run.environment, run.database, *part])
 
@@ -100,7 +103,7 @@ def _of_run(state: State, run: Run, section: NotificationsSection) -> Iterator[M
         if is_news or section.every_time:
             yield Message(Event.FAILURE, f"pgvow: {name} {run.outcome}", _body(run), run.started)
     elif run.outcome is Outcome.SUCCEEDED:
-        mended = {one for one in state.failed if _is_mended_by(one, run)}
+        mended = {subject for subject in state.failed if _is_mended_by(subject, run)}
         state.failed -= mended
         if mended:
             text = f"It works again.\n\n{_body(run)}"
@@ -123,7 +126,7 @@ def _is_mended_by(subject: str, run: Run) -> bool:
 def _of_alarms(
     state: State, alarms: Sequence[Alarm], section: NotificationsSection, now: datetime
 ) -> Iterator[Message]:
-    """Alarms that are new, and those that are over; a failed run has been told of already."""
+    """Yield alarms that are new or over; a failed run has a message already."""
     current = {json.dumps(alarm.key): alarm for alarm in alarms if alarm.kind != "last run failed"}
     news = [
         alarm for key, alarm in current.items() if section.every_time or key not in state.alarms
@@ -159,35 +162,35 @@ def _body(run: Run) -> str:
 
 
 def notify(
+    context: Context,
     run: Run,
     *,
-    died: Sequence[Run],
-    parts: Sequence[Run] = (),
-    alarms: Sequence[Alarm],
-    section: NotificationsSection,
     directory: Path,
-    now: datetime,
+    alarms: Sequence[Alarm],
     warn: Callable[[str], None],
+    died: Sequence[Run] = (),
+    parts: Sequence[Run] = (),
 ) -> None:
-    """Tell what there is to tell, and what is still waiting; what fails is a warning.
+    """Send the messages about a run, and those that still wait; one that fails is a warning.
 
     ``died`` are runs that were found dead just now, ``parts`` as ``decide`` has them.
-    Raises AccessDenied or PgvowError where the state cannot be kept.
+    Raises AccessDenied or PgvowError if the state cannot be kept.
     """
-    path = directory / NAME
-    with _locked(path) as fd:
+    section, now = context.configuration.notifications, context.clock()
+    with _locked(directory / NAME) as fd:
         state = _read(fd, warn)
         state.waiting += decide(state, run, alarms, section, now, died=died, parts=parts)
         _keep(fd, state, warn)  # a message is not lost by our death while it is sent
         post = _Post(section, now, warn)
-        recent = [one for one in state.waiting[-_MOST_WAITING:] if now - one.at < _LONGEST_WAIT]
+        latest = state.waiting[-_MOST_WAITING:]
+        recent = [message for message in latest if now - message.at < _LONGEST_WAIT]
         sent = [(message, post.send(message)) for message in recent]
         state.waiting = [replace(message, lacking=lacking) for message, lacking in sent if lacking]
         _keep(fd, state, warn)
 
 
 def _keep(fd: int, state: State, warn: Callable[[str], None]) -> None:
-    """Write the state down; a disk that is full is just what a person has to be told of."""
+    """Write the state; a full disk is a warning, for the messages must go out."""
     try:
         _write(fd, state)
     except OSError as error:
@@ -206,11 +209,11 @@ class _Post:
         self._failed: set[str] = set()
 
     def send(self, message: Message) -> tuple[str, ...]:
-        """Send to every URL that lacks it; returns the digests of those that still do."""
+        """Send to every URL that lacks the message; returns the digests of those that still do."""
         late = self._now - message.at
         body = message.body
         if late > timedelta(hours=1):
-            body = f"(This is {told(late)} late: it could not be delivered before.)\n\n{body}"
+            body = f"(This is {rounded(late)} late: it could not be delivered before.)\n\n{body}"
         lacking = (
             url
             for url in self._section.urls
@@ -234,7 +237,7 @@ def _digest(url: str) -> str:
 
 
 def deliver(url: str, title: str, body: str, seconds: float) -> str | None:
-    """Send to one URL; None where it was taken, else why not."""
+    """Send a message to one URL; returns None if it was taken, else the reason."""
     outcome: list[str | None] = []
 
     def work() -> None:
@@ -251,9 +254,7 @@ def deliver(url: str, title: str, body: str, seconds: float) -> str | None:
 
 
 def _deliver(url: str, title: str, body: str) -> str | None:
-    import logging  # noqa: PLC0415 - with apprise, which is slow to load, and logs to stderr
-
-    import apprise  # noqa: PLC0415
+    import apprise  # noqa: PLC0415 - slow to load, and few runs have anything to send
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     service = apprise.Apprise()
@@ -263,8 +264,30 @@ def _deliver(url: str, title: str, body: str) -> str | None:
     return None if taken else "it was not taken"
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message to one URL, which is masked; ``reason`` is None if it was taken."""
+
+    url: str
+    reason: str | None
+
+
+def send_test(context: Context) -> list[Delivery]:
+    """Send a test message to every URL; raises ConfigurationError if there is none."""
+    section = context.configuration.notifications
+    if not section.urls:
+        raise ConfigurationError(
+            "there is nobody to notify",
+            steps=['In pgvow.toml:  [notifications]  urls = ["${PGVOW_NOTIFY_URL}"]'],
+        )
+    title, body = "pgvow: a test", "This is how pgvow will tell you when something is wrong."
+    return [
+        Delivery(masked(url), deliver(url, title, body, section.timeout)) for url in section.urls
+    ]
+
+
 def masked(url: str) -> str:
-    """A URL of which only the kind of service is left."""
+    """Return a URL of which only the kind of service is left."""
     return f"{urlsplit(url).scheme or '…'}://…"
 
 
@@ -291,22 +314,22 @@ def _read(fd: int, warn: Callable[[str], None]) -> State:
         return State()
 
 
-def _decoded(found: dict[str, Any]) -> State:
-    for subject in found["failed"]:
+def _decoded(stored: dict[str, Any]) -> State:
+    for subject in stored["failed"]:
         if len(json.loads(subject)) not in (_SUBJECT, _SUBJECT + 1):
             raise ValueError("not a subject")
     return State(
-        failed=set(found["failed"]),
-        alarms={str(key): str(text) for key, text in found["alarms"].items()},
+        failed=set(stored["failed"]),
+        alarms={str(key): str(text) for key, text in stored["alarms"].items()},
         waiting=[
             Message(
-                Event(one["event"]),
-                str(one["title"]),
-                str(one["body"]),
-                _moment(one["at"]),
-                None if one.get("lacking") is None else tuple(map(str, one["lacking"])),
+                Event(each["event"]),
+                str(each["title"]),
+                str(each["body"]),
+                _moment(each["at"]),
+                None if each.get("lacking") is None else tuple(map(str, each["lacking"])),
             )
-            for one in found["waiting"]
+            for each in stored["waiting"]
         ],
     )
 
@@ -319,7 +342,7 @@ def _moment(text: str) -> datetime:
 
 
 def _write(fd: int, state: State) -> None:
-    found = {
+    stored = {
         "failed": sorted(state.failed),
         "alarms": state.alarms,
         "waiting": [
@@ -333,7 +356,7 @@ def _write(fd: int, state: State) -> None:
             for message in state.waiting
         ],
     }
-    data = json.dumps(found, indent=1).encode("utf-8", "backslashreplace") + b"\n"
+    data = json.dumps(stored, indent=1).encode("utf-8", "backslashreplace") + b"\n"
     os.pwrite(fd, data, 0)
     os.ftruncate(fd, len(data))
     os.fsync(fd)

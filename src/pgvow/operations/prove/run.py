@@ -29,7 +29,7 @@ from pgvow.postgres.proof_databases import ProofSite
 from pgvow.postgres.restore_order import event_triggers
 from pgvow.postgres.restorer import is_superuser
 from pgvow.postgres.sql import query
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -194,7 +194,7 @@ class _Proving:
                 compare()
             schema = aside.submit(schema_of, self.backup.tools, restored)
             comparison = running[0].result()
-            self.request.report.update(Step("comparing schemas"))
+            self.request.report.update(Step(Phase.COMPARE_SCHEMAS))
             expected = reference.result()
             if isinstance(expected, tuple):
                 differences = self._refused(expected, self.site.databases[-1])
@@ -207,7 +207,7 @@ class _Proving:
 
         def tick() -> None:
             taken = f"{time.monotonic() - started:.0f} s"
-            self.request.report.update(Step("restoring", detail=taken))
+            self.request.report.update(Step(Phase.RESTORE, detail=taken))
 
         manner = Manner(jobs=self.request.options.workers, tick=tick)
         filling = Filling(self.backup, dbname, manner, self.helpers[0])

@@ -49,7 +49,7 @@ from pgvow.postgres.outcomes import end_of_session
 from pgvow.postgres.pg_restore import Manner
 from pgvow.postgres.restore_order import event_triggers, has_statistics
 from pgvow.postgres.statements import quoted
-from pgvow.progress import KeptWarnings, Step
+from pgvow.progress import KeptWarnings, Phase, Step
 from pgvow.store import being_read
 
 if TYPE_CHECKING:
@@ -192,9 +192,9 @@ def _fill(plan: RestorePlan, helper: Helper | None) -> FilledDatabase:
     """Make the database and restore into it all but the event triggers."""
     started = time.monotonic()
     options, name, report = plan.options, plan.names.temporary, plan.report
-    report.update(Step("creating"))
+    report.update(Step(Phase.CREATE))
     plan.databases.create(name, plan.definition.create)
-    report.update(Step("created"))
+    report.update(Step(Phase.CREATED))
     plan.databases.say(name, plan.names.comment)
     with refused(plan.target):
         with open_restored(plan.tools, name) as session:
@@ -210,7 +210,7 @@ def _fill(plan: RestorePlan, helper: Helper | None) -> FilledDatabase:
                 warn=report.warn,
             )
             if options.schema_only or not has_statistics(plan.backup.entries):
-                report.update(Step("analyzing"))
+                report.update(Step(Phase.ANALYZE))
                 analyze(session, report.warn)
         # Not before: with --no-owner, indexes by a function would be analyzed with our own rights.
         filling.release()
@@ -275,7 +275,7 @@ def _compare(plan: RestorePlan, filled: FilledDatabase) -> ComparedDatabase:
 
     If the server makes that impossible, a plain restore goes on without, and a swap does not.
     """
-    plan.report.update(Step("comparing"))
+    plan.report.update(Step(Phase.COMPARE))
     with open_restored(plan.tools, plan.names.temporary) as session:
         try:
             comparison = compare_database(
@@ -337,12 +337,12 @@ def _name(plan: RestorePlan, compared: ComparedDatabase) -> NamedDatabase:
     else keeps them quiet.
     """
     options, definition, name = plan.options, plan.definition, plan.names.temporary
-    plan.report.update(Step("settings"))
+    plan.report.update(Step(Phase.SETTINGS))
     with refused(plan.target), open_restored(plan.tools, name) as session:
         # In this order, and in this session: a setting may forbid to write, a trigger to connect.
         _succeed(plan, compared.filled.filling.event_triggers())
         apply_definition(session, definition, name, no_owner=options.no_owner, keep=True)
-    plan.report.update(Step("naming"))
+    plan.report.update(Step(Phase.NAMING))
     replaces = plan.replaced is not None
     ended = put_in_place(
         plan.databases,
@@ -351,5 +351,5 @@ def _name(plan: RestorePlan, compared: ComparedDatabase) -> NamedDatabase:
         swap=replaces,
         terminate=options.terminate,
     )
-    plan.report.update(Step("named"))
+    plan.report.update(Step(Phase.NAMED))
     return NamedDatabase(compared, plan.names.before if replaces else None, ended)

@@ -14,7 +14,7 @@ import psycopg
 
 from pgvow.postgres.connection import carried
 from pgvow.postgres.sql import query
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.progress import Progress
 
-PHASE = "restoring"
+PHASE = Phase.RESTORE
 # The phase after the last row; there is no way to know how long it takes.
-AFTER_ROWS = "indexes"
+AFTER_ROWS = Phase.INDEXES
 _LOOK_SECONDS = 0.5
 
 

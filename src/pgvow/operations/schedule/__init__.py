@@ -1,1 +1,1 @@
-"""When jobs are due, and who starts them: cron, systemd, or we in the foreground."""
+"""When jobs are due, and how they are started: by cron, by systemd, or in the foreground."""

@@ -1,6 +1,6 @@
 """Our lines in a crontab: found by the comment above each, and nothing else is touched.
 
-A crontab is bytes here: what stands in it besides may be in any encoding.
+A crontab is bytes here: the other lines may be in any encoding.
 """
 
 from __future__ import annotations
@@ -9,39 +9,28 @@ import os
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError, ToolUnsuitable
+from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pgvow.operations.schedule.scheduled import Scheduled
 
 _MARK = b"# pgvow: "
 _MARKED = re.compile(rb"# pgvow: (?P<id>[a-z]+-[a-z0-9-]+-[0-9a-f]{8})")
-# What our line runs, whatever times somebody has since given it.
+# The command of our line, whatever times it has been given since.
 _OURS = re.compile(rb" -m pgvow (?P<job>backup|prune|prove|schedule verify) ")
 _SECONDS = 30
 _FIELDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """One entry of ours: identity, five fields, command, working directory, zone if it has one."""
-
-    identity: str
-    at: str
-    command: str
-    directory: str
-    timezone: str | None = None
-
-
 def lines_for(scheduled: Scheduled) -> bytes:
-    """The two lines of a job, the comment by which it is found and the job itself.
+    """Return the two lines of a job: the comment by which it is found, and the job itself.
 
-    In cron ``%`` ends the command, and it is /bin/sh that runs it.
+    In cron ``%`` ends the command, and /bin/sh runs it.
     """
     scheduled.check()
     variables = [f"{name}={shlex.quote(value)}" for name, value in scheduled.variables]
@@ -53,7 +42,7 @@ def lines_for(scheduled: Scheduled) -> bytes:
 
 
 def with_entry(table: bytes, scheduled: Scheduled) -> bytes:
-    """The table with a job in it: in the place where it stood, else at the end.
+    """Return the table with a job in it: in the place of its old lines, else at the end.
 
     The same job without our comment above it is replaced as well: it would run twice.
     """
@@ -70,31 +59,31 @@ def with_entry(table: bytes, scheduled: Scheduled) -> bytes:
 
 
 def without_entries(table: bytes, identities: frozenset[str]) -> bytes:
-    """The table without these jobs."""
+    """Return the table without some jobs."""
     return b"".join(part for identity, part in _parts(table) if identity not in identities)
 
 
-def installed_in(table: bytes) -> list[Installed]:
-    """Our jobs in a table."""
-    found = []
+def installed_in(table: bytes) -> list[ScheduleEntry]:
+    """Return our jobs in a table."""
+    entries = []
     for identity, part in _parts(table):
         if identity is not None:
             line = os.fsdecode(part.split(b"\n")[1])
             fields = line.split(None, _FIELDS)
             at, command = " ".join(fields[:_FIELDS]), fields[_FIELDS]
-            found.append(Installed(identity, at, command, _directory(command)))
-    return found
+            entries.append(ScheduleEntry("crontab", identity, at, command, _directory(command)))
+    return entries
 
 
 def _command(line: bytes) -> bytes | None:
-    """What a line runs, if it may be ours."""
+    """Return the command of a line, if it may be ours."""
     fields = line.rstrip(b"\n").split(None, _FIELDS)
     is_ours = len(fields) > _FIELDS and not line.startswith(b"#") and _OURS.search(line)
     return fields[_FIELDS] if is_ours else None
 
 
 def _directory(command: str) -> str:
-    """Where it runs; nothing where somebody has made something else of it."""
+    """Return the directory in which a command runs; empty if the line was edited."""
     try:
         words = shlex.split(command.replace("\\%", "%"))
     except ValueError:
@@ -103,15 +92,15 @@ def _directory(command: str) -> str:
 
 
 def _parts(table: bytes) -> Iterator[tuple[str | None, bytes]]:
-    """Cut a table into our entries, of two lines each, and what stands around them."""
+    """Cut a table into our entries, of two lines each, and the text around them."""
     lines = table.splitlines(keepends=True) if b"\r" not in table else _by_newline(table)
     others: list[bytes] = []
     position = 0
     while position < len(lines):
         match = _MARKED.fullmatch(lines[position].removesuffix(b"\n"))
         follows = lines[position + 1] if position + 1 < len(lines) else b""
-        # A mark whose job somebody has deleted, or commented out, is no entry of ours any more:
-        # what follows it then is somebody else's.
+        # A mark whose job was deleted, or commented out, is no entry of ours any more: the line
+        # that follows it then is not ours.
         ours = _OURS.search(follows) if match and _command(follows) else None
         if match and ours and match["id"].startswith(ours["job"].split()[-1] + b"-"):
             if others:
@@ -131,7 +120,7 @@ def _by_newline(table: bytes) -> list[bytes]:
 
 
 def read_crontab() -> bytes:
-    """Read this user's table; empty where there is none. Raises ToolUnsuitable, PgvowError."""
+    """Read this user's table; empty if there is none. Raises ToolUnsuitable, PgvowError."""
     done = _crontab(["-l"])
     if done.returncode == 0:
         return done.stdout
@@ -171,5 +160,23 @@ def _crontab(words: list[str], given: bytes = b"") -> subprocess.CompletedProces
 
 
 def _refused(done: subprocess.CompletedProcess[bytes]) -> PgvowError:
-    said = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
-    return PgvowError(f"crontab refused: {said}", steps=["See what it says itself: crontab -l"])
+    reason = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+    return PgvowError(f"crontab refused: {reason}", steps=["See what it says itself: crontab -l"])
+
+
+def install(scheduled: Scheduled) -> InstallResult:
+    """Put a job into this user's crontab; raises ToolUnsuitable, PgvowError."""
+    before = read_crontab()
+    after = with_entry(before, scheduled)
+    if after != before:
+        write_crontab(after)
+    return InstallResult("the crontab", after != before)
+
+
+def remove(is_meant: Callable[[ScheduleEntry], bool]) -> list[str]:
+    """Remove jobs from this user's crontab; returns their identities."""
+    before = read_crontab()
+    meant = [entry.identity for entry in installed_in(before) if is_meant(entry)]
+    if meant:
+        write_crontab(without_entries(before, frozenset(meant)))
+    return meant

@@ -1,4 +1,4 @@
-"""A timer and a service of systemd's for each job: systemd.timer(5), systemd.time(7)."""
+"""A timer and a service of systemd for each job: systemd.timer(5), systemd.time(7)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from cronsim import CronSim
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import refusals
-from pgvow.operations.schedule.crontab import Installed
-from pgvow.operations.schedule.gaps import made_up
+from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
+from pgvow.operations.schedule.times import made_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from pgvow.operations.context import Context
     from pgvow.operations.schedule.scheduled import Scheduled
 
 _PREFIX = "pgvow-"
@@ -35,7 +36,7 @@ _SECONDS = 60
 
 
 def unit_directory(environ: Mapping[str, str], *, system: bool) -> Path:
-    """Where a user's or the system's units are."""
+    """Return the directory of a user's or the system's units."""
     if system:
         return Path("/etc/systemd/system")
     home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")) / ".config")
@@ -43,26 +44,26 @@ def unit_directory(environ: Mapping[str, str], *, system: bool) -> Path:
 
 
 def calendar_lines(at: str, timezone: str | None) -> list[str]:
-    """Write a cron expression as OnCalendar expressions, two where cron means "or".
+    """Write a cron expression as OnCalendar expressions, two if cron means "or".
 
-    Raises ConfigurationError for what only cron knows, such as the last day of a month.
+    Raises ConfigurationError for expressions that only cron has: the last day of a month.
     """
     parsed = CronSim(at, datetime.now(UTC))
     days, weekdays = set(parsed.days), set(parsed.weekdays)
-    strange = [one for one in (*days, *weekdays) if not isinstance(one, int) or one < 0]
+    strange = [day for day in (*days, *weekdays) if not isinstance(day, int) or day < 0]
     if strange:
         raise ConfigurationError(
             f"systemd has nothing for {at!r}", steps=["Use cron, or days by their numbers"]
         )
-    names = {int(str(one)) % _SUNDAY_TOO for one in weekdays}
-    weekday = "" if names >= _EVERY_DAY else ",".join(_DAYS[one] for one in sorted(names)) + " "
+    names = {int(str(day)) % _SUNDAY_TOO for day in weekdays}
+    weekday = "" if names >= _EVERY_DAY else ",".join(_DAYS[day] for day in sorted(names)) + " "
     hours, minutes = _list(parsed.hours, range(24)), _list(parsed.minutes, range(60))
     months, day = _list(parsed.months, range(1, 13)), _list(days, range(1, 32))
     end = f"{hours}:{minutes}:00" + (f" {timezone}" if timezone else "")
     if parsed.day_and:
         return [f"{weekday}*-{months}-{day} {end}"]
     if not weekday or day == "*":
-        # One that names every day names them all, where it is neither's turn to narrow the other.
+        # A field that names every day does not narrow the other one, unless cron takes both.
         is_free = not (_is_any(at, _DAY_FIELD) or _is_any(at, _WEEKDAY_FIELD))
         return [f"{'' if is_free else weekday}*-{months}-{'*' if is_free else day} {end}"]
     return [f"*-{months}-{day} {end}", f"{weekday}*-{months}-* {end}"]
@@ -75,19 +76,19 @@ def gap_lines(at: str, timezone: str | None, year: int) -> list[str]:
 
 
 def _is_any(at: str, field: int) -> bool:
-    """Whether a field begins with ``*``: cron then takes both days together, not either."""
+    """Return whether a field begins with ``*``: cron then takes both days together, not either."""
     return at.split()[field].startswith("*")
 
 
-def _list(found: Iterable[int], every: range) -> str:
-    values = sorted(found)
+def _list(chosen: Iterable[int], every: range) -> str:
+    values = sorted(chosen)
     if len(values) == len(every):
         return "*"
     return ",".join(f"{value:02}" for value in values)
 
 
 def units_for(scheduled: Scheduled) -> dict[str, str]:
-    """The two files of a job: name and contents."""
+    """Return the two files of a job: names and contents."""
     scheduled.check()
     name = _PREFIX + scheduled.identity
     command = " ".join(map(_word, scheduled.command))
@@ -121,18 +122,18 @@ def _percent(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """One word of a command line, in which ``$`` would begin a variable."""
+    """Quote one word of a command line, in which ``$`` would begin a variable."""
     return _quoted(text.replace("$", "$$"))
 
 
 def _quoted(text: str) -> str:
-    """One word or assignment, quoted as systemd.syntax(7) has it."""
+    """Quote one word or assignment as systemd.syntax(7) has it."""
     escaped = _percent(text).replace("\\", "\\\\").replace('"', '\\"')
     return escaped if re.fullmatch(r"[\w@%+=:,./$-]+", escaped) else f'"{escaped}"'
 
 
 def write_units(directory: Path, units: Mapping[str, str]) -> bool:
-    """Write the files that are not there, or differ; whether any was. Raises PgvowError."""
+    """Write the files that are missing or differ; returns whether any was. Raises PgvowError."""
     changed = False
     with refusals("write", directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -145,9 +146,9 @@ def write_units(directory: Path, units: Mapping[str, str]) -> bool:
     return changed
 
 
-def installed_units(directory: Path) -> list[Installed]:
-    """Our timers in a directory."""
-    found = []
+def installed_units(directory: Path) -> list[ScheduleEntry]:
+    """Return our timers in a directory."""
+    entries = []
     for path in sorted(directory.glob(f"{_PREFIX}*.timer")):
         text = path.read_text(encoding="utf-8", errors="replace")
         if text.startswith(_FIRST_LINE):
@@ -157,8 +158,9 @@ def installed_units(directory: Path) -> list[Installed]:
             command = re.search(r"^ExecStart=(.*)$", _read(service), re.MULTILINE)
             where = re.search(r"^WorkingDirectory=(.*)$", _read(service), re.MULTILINE)
             identity = path.stem.removeprefix(_PREFIX)
-            found.append(
-                Installed(
+            entries.append(
+                ScheduleEntry(
+                    str(directory),
                     identity,
                     at[1] if at else "?",
                     command[1] if command else "?",
@@ -166,7 +168,7 @@ def installed_units(directory: Path) -> list[Installed]:
                     zone[1] if zone else None,
                 )
             )
-    return found
+    return entries
 
 
 def _read(path: Path) -> str:
@@ -176,7 +178,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def remove_units(directory: Path, identities: Iterable[str]) -> None:
+def _remove_files(directory: Path, identities: Iterable[str]) -> None:
     """Remove the files of these jobs, if we wrote them; raises AccessDenied, PgvowError."""
     for identity in identities:
         for suffix in (".timer", ".service"):
@@ -187,16 +189,16 @@ def remove_units(directory: Path, identities: Iterable[str]) -> None:
 
 
 def lingers() -> bool:
-    """Whether this user's timers run while he is not logged in: loginctl(1), enable-linger."""
+    """Return whether this user's timers run without a login: loginctl(1), enable-linger."""
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # in a container there may be no entry for who runs it
+    except KeyError:  # in a container the user may have no entry
         return False
     return (Path("/var/lib/systemd/linger") / user).exists()
 
 
 def systemctl(words: list[str], *, system: bool) -> str | None:
-    """Run systemctl; None where that was well, else what it said, or that there is none."""
+    """Run systemctl; returns None if it succeeded, else its complaint, or that it is missing."""
     if shutil.which("systemctl") is None:
         return "there is no systemctl here"
     scope = ["--system"] if system else ["--user"]
@@ -211,3 +213,34 @@ def systemctl(words: list[str], *, system: bool) -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PgvowError(f"systemctl did not answer: {error}") from error
     return done.stderr.decode("utf-8", "replace").strip() or None if done.returncode else None
+
+
+def install(scheduled: Scheduled, context: Context, *, system: bool) -> InstallResult:
+    """Write a service and a timer of systemd's, and enable the timer; raises PgvowError."""
+    directory = unit_directory(context.environ, system=system)
+    changed = write_units(directory, units_for(scheduled))
+    timer = f"pgvow-{scheduled.identity}.timer"
+    complaint = systemctl(["daemon-reload"], system=system)
+    complaint = complaint or systemctl(["enable", "--now", timer], system=system)
+    scope = "--system" if system else "--user"
+    again = f"systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
+    reason = " ".join((complaint or "").split())
+    note = f"{reason}; where systemd runs, type: {again}" if reason else None
+    if not system and not lingers():
+        linger = "it runs only while you are logged in, until you type: loginctl enable-linger"
+        note = f"{note}; {linger}" if note else linger
+    return InstallResult(str(directory / timer), changed, note)
+
+
+def remove(
+    is_meant: Callable[[ScheduleEntry], bool], context: Context, *, system: bool
+) -> list[str]:
+    """Disable and remove the timers and services of jobs; returns their identities."""
+    directory = unit_directory(context.environ, system=system)
+    entries = installed_units(directory)
+    meant = [entry.identity for entry in entries if is_meant(entry)]
+    for identity in meant:
+        systemctl(["disable", "--now", f"pgvow-{identity}.timer"], system=system)
+    _remove_files(directory, meant)
+    systemctl(["daemon-reload"], system=system)
+    return meant

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.file_errors import refusals
 from pgvow.finished_file import sha256_of
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 from pgvow.store import rewound
 
 if TYPE_CHECKING:
@@ -44,6 +44,6 @@ def hash_file(
         if unwanted():
             raise _UnwantedError
         done += count
-        progress.update(Step("checksum", done, total))
+        progress.update(Step(Phase.CHECKSUM, done, total))
 
     return sha256_of(file, on_bytes=read)

@@ -15,7 +15,7 @@ from pgvow.file_errors import refusals
 from pgvow.finished_file import Positioned, sha256_of
 from pgvow.model import LargeObjectFacts, SequenceFacts, TocFacts
 from pgvow.operations.archived_tables import with_tables
-from pgvow.progress import Step
+from pgvow.progress import Phase, Step
 
 _READ_BYTES = 1 << 20
 # glibc gives memory back to the kernel in steps of the size it has seen freed: after every piece,
@@ -76,7 +76,7 @@ def read_what_was_written(file: BinaryIO, filled: FilledArchive, progress: Progr
         sha256.update(block)
         body.update(block)
         size += len(block)
-        progress.update(Step("checksum", size, contents.size))
+        progress.update(Step(Phase.CHECKSUM, size, contents.size))
     read = (xxhash.xxh3_128_hexdigest(head), body.hexdigest(), size)
     if read != (contents.toc.digest, filled.body_digest, contents.size):
         raise ArchiveError("the file is not what was written to it", offset=0)

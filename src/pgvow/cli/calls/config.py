@@ -1,0 +1,54 @@
+"""``pgvow config``: the settings in force with their origins, and whether they are valid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from pgvow.cli.call import call_of
+from pgvow.operations.config import settings_in_force
+from pgvow.outside import printable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from pgvow.cli.call import Call
+    from pgvow.cli.report import Report
+
+
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Show or check the settings, whose problems were raised when they were read."""
+    call = call_of(arguments)
+    if arguments.what == "check":
+        _check(call, report)
+        return 0
+    settings = list(settings_in_force(call.context, call.origins))
+    report.print(
+        lambda: [
+            {"setting": name, "value": value, "from": origin} for name, value, origin in settings
+        ],
+        lambda: _table(settings),
+    )
+    return 0
+
+
+def _check(call: Call, report: Report) -> None:
+    path = call.context.configuration.path
+    text = f"{path} can be used" if path else "there is no pgvow.toml: the defaults hold"
+    report.print(
+        lambda: {"path": str(path) if path else None, "usable": True},
+        lambda: Text(printable(text)),
+    )
+
+
+def _table(settings: Sequence[tuple[str, str, str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Setting", "Value", "From"):
+        table.add_column(heading, overflow="fold")
+    for row in settings:
+        style = "dim" if row[2] == "default" else ""
+        table.add_row(*(Text(printable(text), style=style) for text in row))
+    return table

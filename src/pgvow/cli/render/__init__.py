@@ -1,1 +1,0 @@
-"""From result objects to text and JSON."""

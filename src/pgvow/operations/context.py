@@ -1,0 +1,36 @@
+"""The context of an operation: all that it needs and was not asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow.progress import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pgvow.settings import Configuration
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Made once, at the top of a command, a page or a scheduler, and handed down.
+
+    ``environ`` are the environment variables. ``directory`` is where .env files are, and against
+    which relative paths count. ``clock`` returns the time, aware. ``reporter`` receives progress
+    and warnings of one run: another run has another.
+    """
+
+    configuration: Configuration
+    environ: Mapping[str, str]
+    directory: Path = Path()
+    clock: Callable[[], datetime] = utc_now
+    reporter: Reporter = field(default_factory=Reporter)
