@@ -19,7 +19,7 @@ import psutil
 import pytest
 from psycopg import sql
 
-from pgvow.operations.demo.data import fill
+from pgvow.operations.demo import fill
 from pgvow.postgres.embedded import embedded_bin
 from pgvow.postgres.private_directories import server_account
 from pgvow.progress import Silent

@@ -13,8 +13,7 @@ import pytest
 
 from pgvow import __version__
 from pgvow.cli.arguments import EXIT_CODES
-from pgvow.cli.contract import parse_contract
-from pgvow.cli.parser import build_parser, parse_pgvow
+from pgvow.cli.parser import build_parser, parse_contract, parse_pgvow
 from tests.support import backups
 from tests.support.commands import ROOT, Commands, clean_environment, settings_for
 from tests.support.servers import programs

@@ -16,9 +16,12 @@ from pgvow.operations.context import Context
 from pgvow.operations.prune import PruneOptions
 from pgvow.operations.recorded import Recording, recorded
 from pgvow.operations.recorded.around import LogFile
-from pgvow.operations.recorded.backup import back_up
-from pgvow.operations.recorded.prune import prune_directories
-from pgvow.operations.recorded.verify import verify_directories, verify_file
+from pgvow.operations.recorded.verbs import (
+    back_up,
+    prune_directories,
+    verify_directories,
+    verify_file,
+)
 from pgvow.postgres.silence import Patience
 from pgvow.retention import Rules
 from pgvow.runs import Operation, Outcome
@@ -30,7 +33,7 @@ from tests.support.commands import clean_environment, settings_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgvow.operations.recorded.backup import BackedUp
+    from pgvow.operations.recorded.verbs import BackedUp
     from pgvow.runs import Run
     from tests.support.servers import TestServer
 
@@ -135,8 +138,8 @@ def test_checks_and_pruning(server: TestServer, database: str, tmp_path: Path) -
 def test_without_a_command_line() -> None:
     """Whoever imports recorded runs gets no parser, and nothing that draws on a terminal."""
     code = (
-        "import sys, pgvow.operations.recorded.backup, pgvow.operations.recorded.prune,"
-        " pgvow.operations.recorded.verify;"
+        "import sys, pgvow.operations.recorded.verbs, pgvow.operations.recorded.verbs,"
+        " pgvow.operations.recorded.verbs;"
         "print([m for m in sys.modules if m.split('.')[0] in ('argparse', 'rich')"
         " or m.startswith('pgvow.cli')])"
     )

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.cli.commands import COMMANDS
-from pgvow.cli.contract import build_parser as build_contract_parser
-from pgvow.cli.parser import build_parser
+from pgvow.cli.parser import build_contract_parser, build_parser
 from tests.support.commands import ROOT
 
 if TYPE_CHECKING:

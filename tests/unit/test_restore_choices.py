@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pgvow.errors import RestoreFailed, ToolUnsuitable
 from pgvow.operations.core.tools import choose_pg_restore, major_of
-from pgvow.operations.restore.globals import Known, wanted
+from pgvow.operations.restore.database import Known, wanted
 from pgvow.operations.restore.swap import Names
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.databases import dropdb, psql, shortened

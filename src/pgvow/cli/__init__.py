@@ -6,8 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pgvow.cli.app import run
-from pgvow.cli.contract import parse_contract
-from pgvow.cli.parser import parse_pgvow
+from pgvow.cli.parser import parse_contract, parse_pgvow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

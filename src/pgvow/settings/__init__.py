@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from pgvow.settings.configuration import Configuration, Source
     from pgvow.settings.connection import Connection, SettingOrigin
     from pgvow.settings.env_files import FILES, Variables, VariableValue, readable_by_others
-    from pgvow.settings.loading import Settings, load, load_pg_bin
+    from pgvow.settings.loading import (
+        Settings,
+        detected_environment,
+        load,
+        load_pg_bin,
+        named_environment,
+        password_variables,
+        variables_of,
+    )
     from pgvow.settings.sections import (
         BackupSection,
         Event,
@@ -23,12 +31,6 @@ if TYPE_CHECKING:
         ScheduledJob,
         ScheduleSection,
         StatusSection,
-    )
-    from pgvow.settings.source_choice import (
-        detected_environment,
-        named_environment,
-        password_variables,
-        variables_of,
     )
     from pgvow.settings.toml_file import LoadedConfiguration, load_configuration
     from pgvow.settings.values import format_duration, parse_duration
@@ -76,7 +78,6 @@ _MODULES = (
     "connection",
     "env_files",
     "loading",
-    "source_choice",
     "toml_file",
 )
 

@@ -16,7 +16,7 @@ from pgvow.engine import DumpOptions
 from pgvow.model import Compress
 from pgvow.operations.backup import BackupOptions
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.backup import back_up
+from pgvow.operations.recorded.verbs import back_up
 from pgvow.outside import printable
 from pgvow.runs import Operation
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pgvow.cli.report import Report
     from pgvow.operations.backup import BackupResult
-    from pgvow.operations.recorded.backup import BackedUp
+    from pgvow.operations.recorded.verbs import BackedUp
 
 _TABLES_SHOWN = 8
 

@@ -17,7 +17,7 @@ from pgvow.cli.words import namer, none_in, size
 from pgvow.errors import ConfigurationError
 from pgvow.operations.prune import PruneOptions
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.prune import prune_directories
+from pgvow.operations.recorded.verbs import prune_directories
 from pgvow.outside import printable
 from pgvow.retention import Rules
 from pgvow.runs import Operation

@@ -12,7 +12,7 @@ from pgvow.cli.console import BAD, GOOD, mark, styled
 from pgvow.cli.report import plain
 from pgvow.cli.words import moment, namer, none_in, part_rows, selected, short_digest, size
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.verify import verify_directories, verify_file
+from pgvow.operations.recorded.verbs import verify_directories, verify_file
 from pgvow.outside import printable
 from pgvow.runs import Operation
 

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import random
 import shutil
 import tempfile
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 
 from pgvow.operations.backup import BackupOptions, make_backup
-from pgvow.operations.demo.data import fill
 from pgvow.operations.server_programs import lent_vectors
 from pgvow.operations.verify import verify_backup
 from pgvow.postgres.throwaway import ThrowawayServer
+from pgvow.progress import Phase, Step
 from pgvow.settings import load
 from pgvow.store import StoredBackup, metadata_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pgvow.operations.backup import BackupResult
     from pgvow.operations.context import Context
     from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
+
+    Row = tuple[Any, ...]
 
 DATABASE = "project_chat_dev"
 _OURS = ("PG", "DB_", "DEV_", "ENV_MODE", "DATABASE_URL")
@@ -105,3 +113,119 @@ def damage_a_copy(context: Context, result: BackupResult) -> Damaged:
             file.seek(offset)
             file.write(bytes([byte ^ 1]))
         return Damaged(offset, verify(context, copy))
+
+
+_DIMENSIONS = 64
+_MESSAGES_PER_CONVERSATION = 25
+_DOCUMENTS = 200
+_ATTACHED_EVERY = 50
+_TELL_EVERY = 500
+_BEGINNING = datetime(2025, 1, 27, 14, 30, tzinfo=UTC)
+# Words, and characters that break careless tools: quotes, backslashes, non-ASCII letters.
+_WORDS = [
+    *("the", "a", "to", "of", "and", "is", "it", "we", "you", "in", "on", "for", "with", "not"),
+    *("this", "how", "do", "when", "backup", "restore", "snapshot", "table", "index", "query"),
+    *("rows", "write", "read", "plan", "cache", "latency", "schema", "migration", "worker"),
+    *("token", "prompt", "answer", "question", "model", "vector", "search", "deploy", "error"),
+    *("naïve", "façade", "Straße", "数据库", "💾", "'quoted'", '"double"', "back\\slash"),
+]
+
+
+def fill(
+    session: psycopg.Connection[Any], *, messages: int, progress: Progress, seed: int = 20250127
+) -> None:
+    """Make the tables of the demo and fill them; vectors if the server has pgvector."""
+    session.execute(_script("schema.sql"))
+    chance = random.Random(seed)  # noqa: S311 - made-up chat, not a secret
+    conversations = [
+        uuid.UUID(int=chance.getrandbits(128), version=4)
+        for _ in range(max(1, messages // _MESSAGES_PER_CONVERSATION))
+    ]
+    _copy(session, "conversations", _conversations(chance, conversations))
+    _copy(
+        session,
+        "messages",
+        _reported(_messages(chance, conversations, messages), messages, progress),
+    )
+    _copy(session, "project_knowledge", _documents(chance))
+    _copy(session, "conversation_index", _summaries(chance, conversations))
+    _use_vectors(session)
+    session.execute(_script("indexes.sql"))
+
+
+def _script(name: str) -> bytes:
+    return files(__package__).joinpath(name).read_bytes()
+
+
+def _use_vectors(session: psycopg.Connection[Any]) -> None:
+    query = "SELECT FROM pg_available_extensions WHERE name = 'vector'"
+    if session.execute(query).fetchone() is None:
+        return
+    session.execute("CREATE EXTENSION vector")
+    for table in ("project_knowledge", "conversation_index"):
+        session.execute(
+            sql.SQL("ALTER TABLE {} ALTER COLUMN embedding TYPE vector({})").format(
+                sql.Identifier(table), sql.Literal(_DIMENSIONS)
+            )
+        )
+
+
+def _copy(session: psycopg.Connection[Any], table: str, rows: Iterable[Row]) -> None:
+    statement = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))
+    with session.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _reported(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
+    """Yield the rows, and report their number."""
+    for number, row in enumerate(rows):
+        if number % _TELL_EVERY == 0:
+            progress.update(Step(Phase.FILL, detail=f"{number:,} of {total:,} messages"))
+        yield row
+
+
+def _sentence(chance: random.Random, least: int, most: int) -> str:
+    return " ".join(chance.choices(_WORDS, k=chance.randint(least, most)))
+
+
+def _embedding(chance: random.Random) -> list[float]:
+    return [round(chance.gauss(0, 0.1), 5) for _ in range(_DIMENSIONS)]
+
+
+def _conversations(chance: random.Random, ids: Iterable[uuid.UUID]) -> Iterator[Row]:
+    for number, each in enumerate(ids):
+        settings = {"temperature": round(chance.random(), 2), "model": f"m{chance.randint(1, 4)}"}
+        started = _BEGINNING + timedelta(minutes=7 * number)
+        yield (each, _sentence(chance, 3, 8), json.dumps(settings), started)
+
+
+def _messages(chance: random.Random, ids: list[uuid.UUID], count: int) -> Iterator[Row]:
+    for number in range(count):
+        payload = {"tokens": chance.randint(5, 900), "tags": chance.sample(_WORDS, 2)}
+        attached = number % _ATTACHED_EVERY == 0
+        yield (
+            number + 1,
+            chance.choice(ids),
+            ("user", "assistant")[number % 2],
+            _sentence(chance, 8, 40),
+            json.dumps(payload, ensure_ascii=False),
+            chance.randbytes(chance.randint(100, 2000)) if attached else None,
+            _BEGINNING + timedelta(seconds=11 * number),
+        )
+
+
+def _documents(chance: random.Random) -> Iterator[Row]:
+    for number in range(_DOCUMENTS):
+        yield (
+            number + 1,
+            _sentence(chance, 2, 6),
+            _sentence(chance, 200, 600),
+            chance.sample(_WORDS, 3),
+            _embedding(chance),
+        )
+
+
+def _summaries(chance: random.Random, ids: Iterable[uuid.UUID]) -> Iterator[Row]:
+    for each in ids:
+        yield (each, _sentence(chance, 10, 20), _embedding(chance))

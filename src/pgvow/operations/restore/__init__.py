@@ -37,10 +37,10 @@ from pgvow.operations.restore.database import (
     apply_definition,
     apply_left_out,
     dropped_on_failure,
+    restored_globals,
     restoring_role,
 )
 from pgvow.operations.restore.failure import restore_failure
-from pgvow.operations.restore.globals import restored_globals
 from pgvow.operations.restore.progress import RowsWatch
 from pgvow.operations.restore.swap import put_in_place, set_aside
 from pgvow.postgres.connection import Target

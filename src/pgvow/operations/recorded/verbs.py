@@ -1,10 +1,13 @@
-"""Recorded verifications, with an outcome for each database."""
+"""Backup, verification and pruning as recorded runs, with an outcome for each database."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pgvow.errors import NoVerdict, PgvowError, VerificationFailed
+from pgvow.errors import BackupFailed, NoVerdict, PgvowError, VerificationFailed
+from pgvow.operations.backup import make_backup
+from pgvow.operations.prune import PruneOptions, prune, together
 from pgvow.operations.recorded import fields_of_end, patient
 from pgvow.operations.verify import verify_all, verify_and_record
 from pgvow.operations.verify.verification import exit_code
@@ -12,13 +15,44 @@ from pgvow.store import DirectoryStore, StoredBackup
 from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from pgvow.operations.backup import BackupOptions, BackupResult
     from pgvow.operations.context import Context
+    from pgvow.operations.prune import Left, PruneResult
     from pgvow.operations.recorded import RecordedRun
     from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.silence import Patience
+    from pgvow.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """A backup that was made; ``pruned`` is None unless the settings prune after it."""
+
+    result: BackupResult
+    pruned: PruneResult | None
+
+
+def back_up(
+    context: Context,
+    run: RecordedRun,
+    settings: Settings,
+    options: BackupOptions,
+    patience: Patience,
+) -> BackedUp:
+    """Make a backup between its hooks, and prune after it; raises the errors of a backup."""
+    run.note(
+        environment=settings.environment,
+        database=settings.connection.dbname,
+        selection=options.dump.selection,
+    )
+    run.begin_work()
+    with patient(context, patience, BackupFailed):
+        result = make_backup(settings, options, context)
+    run.note_backup(result.backup.path, result.metadata, result.backup.level)
+    return BackedUp(result, prune_after(context, run, options.output_dir, settings.environment))
 
 
 def verify_file(
@@ -111,3 +145,66 @@ def _names(result: Verification) -> tuple[str | None, str | None]:
         return result.metadata.environment, result.metadata.database_name
     stem = parse_stem(result.path.name.removesuffix(DUMP))
     return (stem.environment, stem.database) if stem else (None, None)
+
+
+def prune_directories(
+    context: Context, run: RecordedRun, options: PruneOptions, directories: Sequence[Path]
+) -> PruneResult:
+    """Prune each directory by the same options, and return the results as one.
+
+    The run fails if a backup could not be removed; one that is in use is a warning.
+    """
+    results = []
+    for directory in directories:
+        result = prune(replace(options, output_dir=directory), now=context.clock())
+        _add_pruned(run, directory, result)
+        results.append(result)
+    whole = together(results)
+    run.note(environment=options.environment, removed=len(whole.removed), freed=whole.freed_bytes)
+    for reason in _reasons(left for left in whole.left if left.is_busy):
+        context.reporter.keep(reason)  # the result shows it
+    if whole.refused:
+        run.fail(PgvowError, _reasons(whole.refused))
+    return whole
+
+
+def prune_after(
+    context: Context, run: RecordedRun, directory: Path, environment: str
+) -> PruneResult | None:
+    """Prune an environment after a backup, if the settings say so; errors are warnings."""
+    section = context.configuration.retention_of(environment)
+    if not section.prune_after_backup:
+        return None
+    warn = context.reporter.insist
+    if not section.rules:
+        warn("prune_after_backup without any keep_… in [retention] prunes nothing")
+        return None
+    wanted = PruneOptions(directory, lambda _: section.rules, environment)
+    try:
+        result = prune(wanted, now=context.clock())
+    except PgvowError as error:
+        warn(f"nothing was pruned: {error.cause}")
+        return None
+    for reason in _reasons(result.left):
+        warn(f"not pruned: {reason}")
+    run.note(removed=len(result.removed), freed=result.freed_bytes)
+    return result
+
+
+def _add_pruned(run: RecordedRun, directory: Path, result: PruneResult) -> None:
+    """Add an outcome for each database: a backup that could not be removed is its alarm alone."""
+    for group in result.groups:
+        removed, refused = result.of(group)
+        database, environment = group
+        run.add_part(
+            directory,
+            **fields_of_end(PgvowError, _reasons(refused) if refused else None),
+            environment=environment or None,
+            database=database or None,
+            removed=len(removed),
+            freed=result.freed_of.get(group, 0),
+        )
+
+
+def _reasons(all_left: Iterable[Left]) -> list[str]:
+    return [f"{left.path.name}: {left.reason}" for left in all_left]
