@@ -30,7 +30,11 @@ pytestmark = pytest.mark.majors(18)
 
 _FACES = {"pgvow": ["-m", "pgvow"], "backup_db.py": [str(ROOT / "backup_db.py")]}
 _FILE = "NAME.dump"
-_NEEDLESS = "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|defaults|outside)"
+# The declarations of options are for --help: the rest of the settings loads libraries.
+_NEEDLESS = (
+    "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|settings|model|outside)"
+    "|pgvow.settings.(?!configuration|options|sections|values|variables)"
+)
 _CONTRACT_MODE = {"backup": [], "verify": ["--verify", _FILE], "list": ["--list"]}
 _PGVOW_MODE = {"backup": ["backup"], "verify": ["verify", _FILE], "list": ["list"]}
 _VALUES = {
@@ -81,13 +85,6 @@ def test_help_is_there_at_once(name: str) -> None:
     argv = [sys.executable, *_FACES[name], "--help"]
     cpu_seconds(argv)  # compiled by now
     assert min(cpu_seconds(argv) for _ in range(5)) < 0.3
-
-
-# The declarations of options are for --help: the rest of the settings loads libraries.
-_NOT_FOR_HELP = (
-    "pgvow.(?!cli|errors|signals|settings|model|outside)"
-    "|pgvow.settings.(?!configuration|options|sections|values|variables)"
-)
 
 
 @pytest.mark.parametrize(

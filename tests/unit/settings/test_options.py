@@ -112,7 +112,7 @@ def test_declarations_load_no_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "pgvow.settings.sections" in loaded
-    needless = {"dotenv", "psycopg", "rich", "cronsim", "pgvow.settings.toml_file"}
+    needless = {"dotenv", "psycopg", "cronsim", "pgvow.settings.toml_file"}
     assert set() == needless.intersection(loaded)
 
 

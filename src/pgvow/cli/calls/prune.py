@@ -61,7 +61,7 @@ def _rules(call: Call) -> Callable[[str], Rules]:
     typed: dict[str, Any] = {
         rule.name: getattr(call.arguments, f"keep_{rule.name}")
         for rule in fields(Rules)
-        if f"keep_{rule.name}" in call.arguments
+        if getattr(call.arguments, f"keep_{rule.name}") is not None
     }
     if typed:
         rules = Rules(**typed)
