@@ -22,7 +22,9 @@ _BLOCK = re.compile(
     r"(?P<comment><!-- not run: .+ -->\n\s*)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL
 )
 _LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#]+)\)")
-_DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+_DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests/support/README.md"]
+)
 
 
 def blocks(document: str, kind: str) -> list[str]:
