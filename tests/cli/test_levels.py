@@ -13,6 +13,7 @@ from pgvow.progress import Silent
 from pgvow.spool import being_removed
 from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, settings_for
+from tests.support.contexts import a_context
 from tests.support.privileges import bound_by_permissions
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def test_what_is_verified_is_not_removed(commands: Commands, pg18: TestServer) -
     """While it is read nobody gets the right to remove it; afterwards anybody does."""
     remover = _Remover(_dump(commands))
     result = verify_and_record(
-        StoredBackup.at(remover.dump), pg_bin=pg18.bin, environ={}, progress=remover, deep=True
+        StoredBackup.at(remover.dump), a_context({}, remover), pg_bin=pg18.bin, deep=True
     )
     assert result.passed
     assert {False} == remover.found

@@ -10,9 +10,9 @@ import pytest
 
 from pgvow.errors import NoResources, NoVerdict, lack_of_resources
 from pgvow.operations.verify import verify_and_record
-from pgvow.progress import Silent
 from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment, settings_for
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def test_a_listing_that_did_not_come_to_its_end(
     with pytest.raises(kind):
         verify_and_record(
             StoredBackup.at(dump),
+            a_context({**clean_environment(), "PATH": os.environ["PATH"]}),
             pg_bin=_programs(server, tmp_path, before),
-            environ={**clean_environment(), "PATH": os.environ["PATH"]},
-            progress=Silent(),
         )
     assert recorded == proof_path(dump).exists()

@@ -16,9 +16,9 @@ from pgvow.operations.core.schema import schema_of
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.postgres.binaries import examine
 from pgvow.postgres.pg_restore import Tools
-from pgvow.progress import Silent
-from pgvow.store import proof_path
+from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment
+from tests.support.contexts import a_context
 from tests.support.disks import mounted, needs_root
 from tests.support.hostile_moments import MOMENTS, PAUSE, at
 from tests.support.inprocess import back_up
@@ -57,11 +57,10 @@ def _prove(dump: Path, server: TestServer, on: str | None = None) -> int:
     environ = {**clean_environment(), "PGVOW_PG_BIN": str(server.bin)}
     try:
         result = prove_backup(
-            dump,
+            StoredBackup.at(dump),
             ProveOptions(on=on, jobs=2),
+            a_context(environ),
             pg_bin=server.bin,
-            environ=environ,
-            progress=Silent(),
         )
     except PgvowError as error:
         return error.status

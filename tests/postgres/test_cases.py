@@ -12,9 +12,9 @@ from pgvow.archive import read_toc
 from pgvow.errors import PgvowError, RestoreFailed
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.postgres.sqlstates import sqlstate_again
-from pgvow.progress import Silent
+from pgvow.store import StoredBackup
 from tests.support.cases import load_case
-from tests.support.commands import clean_environment
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.restored import rows_by_key
 from tests.support.restoring import databases, restore
@@ -85,11 +85,10 @@ def case(server: TestServer, request: pytest.FixtureRequest, tmp_path: Path) -> 
 def prove(case: Case, *, on: bool = False, jobs: int = 2) -> ProofResult:
     """Prove a case on a throw-away server, or on its own."""
     return prove_backup(
-        case.dump,
+        StoredBackup.at(case.dump),
         ProveOptions(on=case.server.conninfo("postgres") if on else None, jobs=jobs),
+        a_context(),
         pg_bin=case.server.bin,
-        environ=clean_environment(),
-        progress=Silent(),
     )
 
 

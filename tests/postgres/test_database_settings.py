@@ -10,8 +10,8 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import CannotBeProven
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.progress import Silent
-from tests.support.commands import clean_environment
+from pgvow.store import StoredBackup
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.restoring import restore
 from tests.support.scenarios import SCENARIOS, load
@@ -119,12 +119,7 @@ def test_a_proof_has_them(pg15: TestServer, tmp_path: Path) -> None:
     finally:
         pg15.drop_database(source)
     result = prove_backup(
-        dump,
-        ProveOptions(jobs=2),
-        pg_bin=programs(18),
-        environ=clean_environment(),
-        progress=Silent(),
-        between=look,
+        StoredBackup.at(dump), ProveOptions(jobs=2), a_context(), pg_bin=programs(18), between=look
     )
     assert () == result.warnings
     assert result.proven
@@ -153,9 +148,7 @@ def test_what_a_server_refuses_is_no_verdict(
     def prove() -> tuple[str, ...]:
         dump = back_up(pg18, source, tmp_path).backup.path
         options = ProveOptions(on=prover, jobs=2)
-        result = prove_backup(
-            dump, options, pg_bin=pg18.bin, environ=clean_environment(), progress=Silent()
-        )
+        result = prove_backup(StoredBackup.at(dump), options, a_context(), pg_bin=pg18.bin)
         assert result.proven
         return result.warnings
 

@@ -9,8 +9,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.progress import Silent
-from tests.support.commands import clean_environment
+from pgvow.store import StoredBackup
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.restoring import restore
 
@@ -64,11 +64,10 @@ _NOT_FIRING = "-c event_triggers=off"
 
 def _prove(dump: Path, server: TestServer, *, on: bool) -> ProofResult:
     return prove_backup(
-        dump,
+        StoredBackup.at(dump),
         ProveOptions(on=server.conninfo("postgres") if on else None, jobs=2),
+        a_context(),
         pg_bin=server.bin,
-        environ=clean_environment(),
-        progress=Silent(),
     )
 
 

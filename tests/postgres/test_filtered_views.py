@@ -13,7 +13,7 @@ from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.show import show_backup
 from pgvow.progress import Silent
 from pgvow.store import StoredBackup
-from tests.support.commands import clean_environment
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.restoring import restore
 
@@ -83,11 +83,10 @@ def test_they_are_proven(server: TestServer, dump: Path) -> None:
     """On a throw-away server they have the rows that their owners see."""
     seen: list[tuple[int, ...]] = []
     result = prove_backup(
-        dump,
+        StoredBackup.at(dump),
         ProveOptions(jobs=2),
+        a_context(),
         pg_bin=server.bin,
-        environ=clean_environment(),
-        progress=Silent(),
         between=lambda conninfo: seen.extend(rows(conninfo)),
     )
     assert () == result.evidence.differences

@@ -9,9 +9,9 @@ import pytest
 
 from pgvow.errors import CannotBeProven
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.progress import Silent
-from pgvow.store import metadata_name
-from tests.support.commands import Commands, clean_environment, settings_for
+from pgvow.store import StoredBackup, metadata_name
+from tests.support.commands import Commands, settings_for
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.restoring import databases
 
@@ -108,9 +108,8 @@ def test_other_text_is_no_verdict(server: TestServer, database: str, tmp_path: P
     change(path)
     with pytest.raises(CannotBeProven, match="TimeZone"):
         prove_backup(
-            path,
+            StoredBackup.at(path),
             ProveOptions(on=server.conninfo("postgres"), jobs=2),
+            a_context(),
             pg_bin=server.bin,
-            environ=clean_environment(),
-            progress=Silent(),
         )

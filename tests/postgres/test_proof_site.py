@@ -24,10 +24,10 @@ from pgvow.postgres.databases import Databases
 from pgvow.postgres.pg_restore import TargetTools
 from pgvow.postgres.proof_databases import ProofSite
 from pgvow.postgres.proof_server import GivenServer, open_session
-from pgvow.progress import Silent
 from pgvow.settings import load
-from pgvow.store import proof_path
+from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import clean_environment, settings_for
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 
 if TYPE_CHECKING:
@@ -73,16 +73,18 @@ def plain_dump(pg18: TestServer, make_database: MakeDatabase, tmp_path: Path) ->
 _DIE = """
 import os, signal, sys
 from pathlib import Path
+from pgvow.operations.context import Context
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.progress import Silent
+from pgvow.settings import Configuration
+from pgvow.store import StoredBackup
 
 def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 dump, on, programs = sys.argv[1:]
 options = ProveOptions(on=on, jobs=2)
-prove_backup(Path(dump), options, pg_bin=Path(programs), environ=dict(os.environ),
-             progress=Silent(), between=die)
+context = Context(Configuration(), dict(os.environ))
+prove_backup(StoredBackup.at(Path(dump)), options, context, pg_bin=Path(programs), between=die)
 """
 
 
@@ -95,9 +97,7 @@ def test_what_a_killed_proof_left_is_cleared(pg18: TestServer, dump: Path) -> No
     assert -signal.SIGKILL == done.returncode
     assert _left(pg18) > before
     options = ProveOptions(on=on, jobs=2)
-    result = prove_backup(
-        dump, options, pg_bin=pg18.bin, environ=clean_environment(), progress=Silent()
-    )
+    result = prove_backup(StoredBackup.at(dump), options, a_context(), pg_bin=pg18.bin)
     assert result.proven
     assert "cleared away what a proof left" in "".join(result.warnings)
     assert before == _left(pg18)
@@ -153,9 +153,7 @@ def creator(pg18: TestServer) -> Iterator[str]:
 
 def _prove_as(conninfo: str, pg18: TestServer, dump: Path) -> bool:
     options = ProveOptions(on=conninfo, jobs=2)
-    return prove_backup(
-        dump, options, pg_bin=pg18.bin, environ=clean_environment(), progress=Silent()
-    ).proven
+    return prove_backup(StoredBackup.at(dump), options, a_context(), pg_bin=pg18.bin).proven
 
 
 def test_roles_that_may_not_be_made_are_no_verdict(
@@ -262,11 +260,7 @@ def test_a_disk_that_is_too_small(
 
     def prove() -> tuple[str, ...]:
         result = prove_backup(
-            plain_dump,
-            ProveOptions(jobs=2),
-            pg_bin=pg18.bin,
-            environ=clean_environment(),
-            progress=Silent(),
+            StoredBackup.at(plain_dump), ProveOptions(jobs=2), a_context(), pg_bin=pg18.bin
         )
         assert result.proven
         return result.warnings

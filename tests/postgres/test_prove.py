@@ -21,8 +21,15 @@ from pgvow.errors import (
 from pgvow.model import DifferenceKind, Level
 from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
 from pgvow.progress import Silent
-from pgvow.store import DirectoryStore, backups_in, decode_proof, metadata_name, proof_path
-from tests.support.commands import clean_environment
+from pgvow.store import (
+    DirectoryStore,
+    StoredBackup,
+    backups_in,
+    decode_proof,
+    metadata_name,
+    proof_path,
+)
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.scenarios import SCENARIOS, Scenario, jobs_by_turns, load, pairs
 from tests.support.servers import programs
@@ -136,11 +143,10 @@ def _prove(
     """Prove on a test server, or on a throw-away one of these programs."""
     options = ProveOptions(on=on.conninfo("postgres") if on else None, jobs=2)
     return prove_backup(
-        dump,
+        StoredBackup.at(dump),
         options,
+        a_context(),
         pg_bin=on.bin if on else bin_dir,
-        environ=clean_environment(),
-        progress=Silent(),
         between=between,
     )
 
@@ -420,11 +426,7 @@ def test_an_interruption_ends_the_comparison(
     options = ProveOptions(on=pg18.conninfo("postgres"), jobs=2)
     with pytest.raises(KeyboardInterrupt):
         prove_backup(
-            dump,
-            options,
-            pg_bin=pg18.bin,
-            environ=clean_environment(),
-            progress=_Interrupted(pg18),
+            StoredBackup.at(dump), options, a_context(progress=_Interrupted(pg18)), pg_bin=pg18.bin
         )
     assert before == _databases(pg18)
 

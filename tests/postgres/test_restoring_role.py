@@ -13,9 +13,9 @@ from pgvow.errors import RestoreFailed
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.restore.swap import Names
 from pgvow.postgres.restorer import change_grants
-from pgvow.progress import Silent
+from pgvow.store import StoredBackup
 from tests.support.cases import load_case
-from tests.support.commands import clean_environment
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.restoring import restore
 from tests.support.scenarios import SCENARIOS, load
@@ -102,11 +102,10 @@ def test_without_a_way_to_log_in_it_is_told(
     assert result.comparison is not None
     assert result.comparison.equal
     proof = prove_backup(
-        dump,
+        StoredBackup.at(dump),
         ProveOptions(on=alone.conninfo("postgres"), jobs=2),
+        a_context(),
         pg_bin=alone.bin,
-        environ=clean_environment(),
-        progress=Silent(),
     )
     assert proof.proven
     assert 1 == sum(_WARNED in one for one in proof.warnings)
@@ -155,11 +154,10 @@ def test_one_that_a_killed_proof_left_is_cleared(server: TestServer, tmp_path: P
     finally:
         server.drop_database(source)
     proof = prove_backup(
-        dump,
+        StoredBackup.at(dump),
         ProveOptions(on=server.conninfo("postgres"), jobs=2),
+        a_context(),
         pg_bin=server.bin,
-        environ=clean_environment(),
-        progress=Silent(),
     )
     assert proof.proven
     assert (f"cleared away what a proof left that was killed: {left}",) == proof.warnings
@@ -181,11 +179,10 @@ def test_each_database_of_a_proof_has_its_own(
         roles.extend(server.psql("postgres", _ROLES).split())
 
     proof = prove_backup(
-        dump,
+        StoredBackup.at(dump),
         ProveOptions(on=server.conninfo("postgres"), jobs=2),
+        a_context(),
         pg_bin=server.bin,
-        environ=clean_environment(),
-        progress=Silent(),
         between=look,
     )
     assert proof.proven

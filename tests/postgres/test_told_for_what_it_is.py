@@ -10,9 +10,9 @@ import pytest
 
 from pgvow.model import DifferenceKind
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.progress import Silent
-from pgvow.store import proof_path
+from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment, settings_for
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def _prove(server: TestServer, database: str, folder: Path, on: str | None) -> P
     dump = back_up(server, database, folder).backup.path
     environ = {**clean_environment(), "PGVOW_PG_BIN": str(server.bin)}
     return prove_backup(
-        dump,
-        ProveOptions(on=on, jobs=2),
-        pg_bin=server.bin,
-        environ=environ,
-        progress=Silent(),
+        StoredBackup.at(dump), ProveOptions(on=on, jobs=2), a_context(environ), pg_bin=server.bin
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgvow.operations.restore import RestoreOptions, restore_backup
-from pgvow.progress import Silent
 from pgvow.settings import load
+from pgvow.store import StoredBackup
 from tests.support.commands import clean_environment, settings_for
+from tests.support.contexts import a_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +39,9 @@ def restore(
     settings = load(env=environment, environ=environ, directory=dump.parent)
     return restore_backup(
         settings,
-        RestoreOptions(file=dump, database=to, **options),
-        environ=environ,
-        progress=progress or Silent(),
+        StoredBackup.at(dump),
+        RestoreOptions(database=to, **options),
+        a_context(environ, progress),
     )
 
 

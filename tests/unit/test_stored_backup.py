@@ -21,6 +21,7 @@ from pgvow.progress import Silent
 from pgvow.store import StoredBackup, backups_in, encode, metadata_name
 from pgvow.store.memory import MemoryStore
 from tests.support.archives import Table
+from tests.support.contexts import a_context
 from tests.support.servers import programs
 from tests.unit.test_inspecting import describe, write
 
@@ -58,7 +59,7 @@ def stored(dump: Path) -> StoredBackup:
 
 
 def _verify(backup: StoredBackup, *, deep: bool = False) -> Verification:
-    return verify_and_record(backup, pg_bin=_BIN, environ={}, progress=Silent(), deep=deep)
+    return verify_and_record(backup, a_context({}), pg_bin=_BIN, deep=deep)
 
 
 def _extract(backup: StoredBackup) -> bytes:
@@ -113,7 +114,7 @@ def test_verify_refutes_changed_roles_and_missing_ones(stored: StoredBackup) -> 
 def test_verify_finds_no_dump(stored: StoredBackup) -> None:
     """A dump that is not there fails the first check, under the name that the store gives it."""
     stored.store.delete(stored.name)
-    result = verify_backup(stored, pg_bin=_BIN, environ={}, progress=Silent())
+    result = verify_backup(stored, a_context({}), pg_bin=_BIN)
     (check,) = result.checks
     assert (False, "no such file") == (check.passed, check.found)
     assert f"memory:/{stored.name}" == str(result.path)
@@ -121,7 +122,7 @@ def test_verify_finds_no_dump(stored: StoredBackup) -> None:
 
 def test_verify_all_takes_every_backup_of_a_store(stored: StoredBackup) -> None:
     """The backups of a store are listed and verified as those of a directory are."""
-    results = verify_all([stored.store], pg_bin=_BIN, environ={}, progress=Silent())
+    results = verify_all([stored.store], a_context({}), pg_bin=_BIN)
     assert [(stored.path, True)] == [(result.path, result.passed) for result in results]
     (listed,) = backups_in(stored.store)
     assert (BackupStatus.OK, results[0].proof) == (listed.status, listed.proof)

@@ -17,6 +17,7 @@ from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
 from pgvow.operations.recorded import patient, recorded
 from pgvow.outside import printable
 from pgvow.runs import Operation
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -39,11 +40,10 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         current.note_file(path)
         with call.terminal.drawing(), patient(call.context, patience, PgvowError):
             result = prove_backup(
-                path,
+                StoredBackup.at(path),
                 ProveOptions(on=arguments.on, jobs=arguments.jobs),
+                call.context,
                 pg_bin=pg_bin,
-                environ=call.context.environ,
-                progress=call.context.reporter,
             )
         current.note_backup(result.path, result.metadata, result.level)
         if not result.proven:

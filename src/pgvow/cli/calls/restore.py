@@ -22,6 +22,7 @@ from pgvow.operations.restore.selection import read_owner_map
 from pgvow.outside import printable
 from pgvow.postgres.databases import dropdb
 from pgvow.runs import Operation
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
         settings = call.load_settings()
+        backup = StoredBackup.at(arguments.file)
         options = _options(arguments)
         if not options.confirmed:
             options = replace(options, confirmed=_is_typed(settings, options))
@@ -43,12 +45,10 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         current.note(
             environment=settings.environment,
             database=options.database,
-            file=options.file.name,
+            file=backup.name,
         )
         with call.terminal.drawing(), patient(call.context, patience, RestoreFailed):
-            result = restore_backup(
-                settings, options, environ=call.context.environ, progress=call.context.reporter
-            )
+            result = restore_backup(settings, backup, options, call.context)
         report.print(lambda: _object(result), lambda: _text(result))
         current.exit_code = 0 if result.not_compared is None else CannotBeProven.exit_code
     return current.exit_code
@@ -56,7 +56,6 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 def _options(arguments: argparse.Namespace) -> RestoreOptions:
     return RestoreOptions(
-        file=arguments.file,
         database=arguments.to,
         jobs=arguments.jobs or default_jobs(),
         tables=tuple(arguments.table),

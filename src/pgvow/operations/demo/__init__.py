@@ -92,9 +92,7 @@ def back_up(context: Context, output_dir: Path) -> BackupResult:
 def verify(context: Context, dump: Path) -> Verification:
     """Verify a backup of the demo."""
     pg_bin = Path(context.environ["PGVOW_PG_BIN"])
-    return verify_backup(
-        StoredBackup.at(dump), pg_bin=pg_bin, environ=context.environ, progress=context.reporter
-    )
+    return verify_backup(StoredBackup.at(dump), context, pg_bin=pg_bin)
 
 
 def damage_a_copy(context: Context, result: BackupResult) -> Damaged:

@@ -27,7 +27,6 @@ from pgvow.errors import (
     UnreadableFile,
     VerificationFailed,
 )
-from pgvow.finished_file import open_finished, size_of
 from pgvow.model import (
     BackupStatus,
     Difference,
@@ -47,8 +46,6 @@ from pgvow.store import (
     DirectoryStore,
     StoredBackup,
     backups_in,
-    being_read,
-    load_metadata,
     proof_path,
 )
 
@@ -58,6 +55,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents
     from pgvow.model import Backup, Metadata, Proof
+    from pgvow.operations.context import Context
     from pgvow.operations.core.compare import ComparedDatabase
     from pgvow.operations.prove.server import ProofServer
     from pgvow.progress import Progress
@@ -135,12 +133,11 @@ def _made_at(backup: Backup) -> float:
 
 
 def prove_backup(
-    path: Path,
+    backup: StoredBackup,
     options: ProveOptions,
+    context: Context,
     *,
     pg_bin: Path | None,
-    environ: Mapping[str, str],
-    progress: Progress,
     between: Callable[[str], None] | None = None,
 ) -> ProofResult:
     """Verify, restore and compare one backup, and write the proof beside it.
@@ -150,32 +147,33 @@ def prove_backup(
     Raises VerificationFailed if the file is not the one that its metadata describe, CannotBeProven,
     and the errors of servers and tools.
     """
-    with being_read(path):
-        metadata = described(path, progress)
+    report = KeptWarnings(context.reporter)
+    with backup.held():
+        metadata = described(backup, context.reporter)
         try:
-            toc = contents(path, metadata, progress)
-            report = KeptWarnings(progress)
-            request = ProofRequest(path, metadata, toc, options, report, between)
-            evidence = _shown(request, pg_bin, environ)
+            toc = contents(backup, metadata, context.reporter)
+            with backup.local_path() as dump:
+                request = ProofRequest(backup, dump, metadata, toc, options, report, between)
+                evidence = _shown(request, pg_bin, context.environ)
         except (UnreadableFile, AccessDenied) as error:
-            if error.facts.get("File") == str(path):  # and not a file on another disk
-                record_unreadable(StoredBackup.at(path), metadata, error.cause, warn=progress.warn)
+            if error.facts.get("File") == str(backup.path):  # and not a file on another disk
+                record_unreadable(backup, metadata, error.cause, warn=context.reporter.warn)
             raise
-        proof = record(StoredBackup.at(path), metadata, evidence, warn=report.warn)
-    return ProofResult(path, metadata, evidence, proof, tuple(report.warnings))
+        proof = record(backup, metadata, evidence, warn=report.warn)
+    return ProofResult(backup.path, metadata, evidence, proof, tuple(report.warnings))
 
 
 def _shown(request: ProofRequest, pg_bin: Path | None, environ: Mapping[str, str]) -> Evidence:
     started = time.monotonic()
     with ExitStack() as stack:
         check = stack.enter_context(
-            checked_aside(request.path, request.metadata, request.report.progress)
+            checked_aside(request.backup, request.metadata, request.report.progress)
         )
         server = stack.enter_context(
             proof_server(request.toc, request.options, pg_bin=pg_bin, environ=environ)
         )
         check()
-        facts = {"Backup": str(request.path), "Server": server.description}
+        facts = {"Backup": str(request.backup.path), "Server": server.description}
         try:
             compared = restore_and_compare(request, server)
         except psycopg.Error as error:
@@ -200,24 +198,22 @@ def _evidence(server: ProofServer, compared: ComparedDatabase, seconds: float) -
     )
 
 
-def described(path: Path, progress: Progress) -> Metadata:
+def described(backup: StoredBackup, progress: Progress) -> Metadata:
     """Read the metadata of a dump; raises VerificationFailed if either is missing."""
     try:
-        size_of(path)
+        backup.size()
     except FileNotFoundError:
-        raise VerificationFailed("no such file", facts={"File": str(path)}) from None
+        raise VerificationFailed("no such file", facts={"File": str(backup.path)}) from None
     except AccessDenied as error:
         with suppress(PgvowError):
-            record_unreadable(
-                StoredBackup.at(path), load_metadata(path), error.cause, warn=progress.warn
-            )
+            record_unreadable(backup, backup.metadata(), error.cause, warn=progress.warn)
         raise
-    return load_metadata(path)
+    return backup.metadata()
 
 
 @contextmanager
 def checked_aside(
-    path: Path, metadata: Metadata, progress: Progress
+    backup: StoredBackup, metadata: Metadata, progress: Progress
 ) -> Iterator[Callable[[], None]]:
     """Take the file's checksum in a thread while the block does something else.
 
@@ -228,13 +224,11 @@ def checked_aside(
     unwanted = Event()
     started = time.monotonic()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        reading = pool.submit(
-            hash_backup, StoredBackup.at(path), progress, unwanted=unwanted.is_set
-        )
+        reading = pool.submit(hash_backup, backup, progress, unwanted=unwanted.is_set)
 
         def check() -> None:
             checksum, size = reading.result()
-            actual = f"{size:,} bytes, {checksum}, as {path.name}"
+            actual = f"{size:,} bytes, {checksum}, as {backup.name}"
             expected = (
                 f"{metadata.backup_size_bytes:,} bytes, {metadata.checksum_sha256},"
                 f" as {metadata.backup_file}"
@@ -242,7 +236,7 @@ def checked_aside(
             if actual != expected:
                 difference = Difference(DifferenceKind.FILE, "checksum", expected, actual)
                 cause = "the file is not the one that its metadata describe"
-                raise _refuted(path, metadata, difference, cause, started, progress)
+                raise _refuted(backup, metadata, difference, cause, started, progress)
 
         try:
             yield check
@@ -250,14 +244,14 @@ def checked_aside(
             unwanted.set()
 
 
-def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfContents:
+def contents(backup: StoredBackup, metadata: Metadata, progress: Progress) -> TableOfContents:
     """Read the table of contents; raises VerificationFailed if it is damaged.
 
     Raises ArchiveTooNew if only a newer pgvow reads it; nothing is recorded then.
     """
     started = time.monotonic()
     try:
-        with open_finished(path) as file:
+        with backup.open_dump() as file:
             return read_toc(file)
     except ArchiveTooNew:
         raise  # that we cannot read it is no evidence about the file
@@ -265,11 +259,11 @@ def contents(path: Path, metadata: Metadata, progress: Progress) -> TableOfConte
         difference = Difference(
             DifferenceKind.CONTENTS, "the table of contents", "readable", str(error)
         )
-        raise _refuted(path, metadata, difference, str(error), started, progress) from error
+        raise _refuted(backup, metadata, difference, str(error), started, progress) from error
 
 
 def _refuted(
-    path: Path,
+    backup: StoredBackup,
     metadata: Metadata,
     difference: Difference,
     cause: str,
@@ -284,11 +278,15 @@ def _refuted(
         differences=(difference,),
         pgvow_version=__version__,
     )
-    record(StoredBackup.at(path), metadata, evidence, warn=progress.warn)
+    record(backup, metadata, evidence, warn=progress.warn)
     return VerificationFailed(
         cause,
-        facts={"File": str(path), "Expected": difference.expected, "Found": difference.found},
-        steps=[f"See what is wrong with it: pgvow verify --deep {path}"],
+        facts={
+            "File": str(backup.path),
+            "Expected": difference.expected,
+            "Found": difference.found,
+        },
+        steps=[f"See what is wrong with it: pgvow verify --deep {backup.path}"],
     )
 
 

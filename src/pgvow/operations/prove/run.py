@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pgvow.operations.prove.server import ProofServer, ProveOptions
     from pgvow.postgres.connection import Session
     from pgvow.progress import KeptWarnings, Progress
+    from pgvow.store import StoredBackup
 
 _Failures = tuple[FailedEntry, ...]
 
@@ -50,7 +51,8 @@ _Failures = tuple[FailedEntry, ...]
 class ProofRequest:
     """The backup to prove, and how; ``between`` is ``prove_backup``'s."""
 
-    path: Path
+    backup: StoredBackup
+    dump: Path
     metadata: Metadata
     toc: TableOfContents
     options: ProveOptions
@@ -86,7 +88,7 @@ def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedD
         for name, complaint in site.refused_settings.items():
             warn(f"the database's own setting {name} is not to be had here: {complaint}")
         tools = _undisturbed(server.tools, entries, session)
-        backup = CheckedBackup(request.path, request.metadata, toc, entries, tools)
+        backup = CheckedBackup(request.dump, request.metadata, toc, entries, tools)
         proving = _Proving(request, server, backup, lacking, site, helpers)
         if server.is_throwaway:
             return proving.run(restored, make)

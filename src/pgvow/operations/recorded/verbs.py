@@ -67,13 +67,7 @@ def verify_file(
     """Verify one backup; the run fails if a check does."""
     run.note_file(path)
     with patient(context, patience, PgvowError):
-        result = verify_and_record(
-            StoredBackup.at(path),
-            pg_bin=pg_bin,
-            environ=context.environ,
-            progress=context.reporter,
-            deep=deep,
-        )
+        result = verify_and_record(StoredBackup.at(path), context, pg_bin=pg_bin, deep=deep)
     level = result.proof.level if result.proof is not None else None
     run.note_backup(result.path, result.metadata, level)
     if not result.passed:
@@ -95,10 +89,9 @@ def verify_directories(
     with patient(context, patience, PgvowError):
         results = verify_all(
             [DirectoryStore(directory) for directory in directories],
+            context,
             environment=environment,
             pg_bin=pg_bin,
-            environ=context.environ,
-            progress=context.reporter,
             deep=deep,
         )
     if code := exit_code(results):

@@ -50,35 +50,34 @@ from pgvow.postgres.pg_restore import Manner
 from pgvow.postgres.restore_order import event_triggers, has_statistics
 from pgvow.postgres.statements import quoted
 from pgvow.progress import KeptWarnings, Phase, Step
-from pgvow.store import being_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pgvow.model import Difference, Metadata
+    from pgvow.operations.context import Context
     from pgvow.operations.core.compare import Comparison
     from pgvow.operations.core.fill import FailedEntry
     from pgvow.operations.restore.checks import RestorePlan
     from pgvow.postgres.connection import Session
     from pgvow.postgres.databases import ConnectedSession
     from pgvow.postgres.server import ServerFacts
-    from pgvow.progress import Progress
     from pgvow.settings import Settings
+    from pgvow.store import StoredBackup
 
 _DIFFERENCES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """The file, the database to make, and how.
+    """The database to make, and how.
 
     ``owner_map`` maps roles of the archive to those that take their place. ``no_tablespaces`` puts
     everything into the server's default one. ``confirmed``: the user knows that ``swap`` replaces
     a production database.
     """
 
-    file: Path
     database: str
     jobs: int = field(default_factory=default_jobs)
     tables: tuple[str, ...] = ()
@@ -133,10 +132,9 @@ class NamedDatabase:
 
 def restore_backup(
     settings: Settings,
+    backup: StoredBackup,
     options: RestoreOptions,
-    *,
-    environ: Mapping[str, str],
-    progress: Progress,
+    context: Context,
 ) -> RestoreResult:
     """Restore a backup into a database that does not exist, or with ``swap`` in place of one.
 
@@ -145,24 +143,25 @@ def restore_backup(
     """
     started = time.monotonic()
     require_name(options)
-    require_whole(options)
+    require_whole(backup, options)
     require_confirmation(settings, options)
-    with being_read(options.file):
-        return _restore(settings, options, environ, progress, started)
+    with backup.held(), backup.local_path() as dump:
+        return _restore(settings, backup, dump, options, context, started)
 
 
 def _restore(
     settings: Settings,
+    backup: StoredBackup,
+    dump: Path,
     options: RestoreOptions,
-    environ: Mapping[str, str],
-    progress: Progress,
+    context: Context,
     started: float,
 ) -> RestoreResult:
-    metadata = verified(settings, options, environ, progress)
-    target = Target(settings.connection, settings.libpq_variables, environ)
+    metadata = verified(settings, backup, options, context)
+    target = Target(settings.connection, settings.libpq_variables, context.environ)
     with Databases.connect(target, avoiding=options.database) as databases:
-        report = KeptWarnings(progress)
-        plan = planned(settings, options, environ, report, databases, metadata)
+        report = KeptWarnings(context.reporter)
+        plan = planned(settings, backup, dump, options, context, report, databases, metadata)
         with restored_globals(plan):
             plan = with_known_roles(plan)
             require_tablespaces(plan)
@@ -171,7 +170,7 @@ def _restore(
                 compared = _compare(plan, filled)
                 named = _name(plan, compared)
         return RestoreResult(
-            file=options.file,
+            file=backup.path,
             database=options.database,
             metadata=metadata,
             server=plan.server,
@@ -279,7 +278,7 @@ def _compare(plan: RestorePlan, filled: FilledDatabase) -> ComparedDatabase:
     with open_restored(plan.tools, plan.names.temporary) as session:
         try:
             comparison = compare_database(
-                session, _expected(plan), plan.options.file, progress=plan.report
+                session, _expected(plan), plan.backup.dump, progress=plan.report
             )
         except PgvowError as error:
             lost = error.__cause__

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds, read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
-from pgvow.finished_file import open_finished
 from pgvow.model import DEV
 from pgvow.operations.core.fill import CheckedBackup, is_given_away
 from pgvow.operations.core.tools import choose_pg_restore, major_of
@@ -29,20 +28,22 @@ from pgvow.postgres.databases import LONGEST_NAME, refused
 from pgvow.postgres.pg_restore import TargetTools
 from pgvow.postgres.server import server_facts
 from pgvow.postgres.statements import role_set, roles_in
-from pgvow.store import StoredBackup, load_metadata
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from pgvow.archive import TocEntry
     from pgvow.model import Metadata
+    from pgvow.operations.context import Context
     from pgvow.operations.restore import RestoreOptions
     from pgvow.operations.restore.selection import DatabaseDefinition
     from pgvow.postgres.connection import Target
     from pgvow.postgres.databases import ConnectedSession, Databases
     from pgvow.postgres.server import ServerFacts
-    from pgvow.progress import KeptWarnings, Progress
+    from pgvow.progress import KeptWarnings
     from pgvow.settings import Settings
+    from pgvow.store import StoredBackup
 
 _TEMPLATES = frozenset({"template0", "template1"})
 
@@ -59,6 +60,7 @@ class RestorePlan:
     databases: Databases
     server: ServerFacts
     tools: TargetTools
+    stored: StoredBackup
     backup: CheckedBackup
     left_out: tuple[TocEntry, ...]
     definition: DatabaseDefinition
@@ -93,7 +95,7 @@ def require_name(options: RestoreOptions) -> None:
         )
 
 
-def require_whole(options: RestoreOptions) -> None:
+def require_whole(backup: StoredBackup, options: RestoreOptions) -> None:
     """Raise ConfigurationError if a part of a backup would take the place of a database."""
     part = "--table" if options.tables else "--schema-only" if options.schema_only else None
     if options.swap and part is not None:
@@ -103,20 +105,20 @@ def require_whole(options: RestoreOptions) -> None:
         )
     if options.swap:
         try:
-            metadata = load_metadata(options.file)
+            metadata = backup.metadata()
         except (VerificationFailed, AccessDenied, OSError):
             return  # the verification reports it in full
-        _refuse_part(options, metadata)
+        _refuse_part(backup, options, metadata)
 
 
-def _refuse_part(options: RestoreOptions, metadata: Metadata) -> None:
+def _refuse_part(backup: StoredBackup, options: RestoreOptions, metadata: Metadata) -> None:
     """Raise ConfigurationError if a backup of a part would take the place of a database."""
     if not options.swap or not metadata.selection:
         return
     raise ConfigurationError(
         "--swap puts a whole database in the place of another, and this backup is only of a part:"
         f" {' '.join(metadata.selection)}",
-        facts={"File": str(options.file)},
+        facts={"File": str(backup.path)},
         steps=[
             "Restore it under a name of its own, without --swap, and take what you need: --to NAME",
             "Or restore a whole backup: pgvow list",
@@ -142,14 +144,12 @@ def require_confirmation(settings: Settings, options: RestoreOptions) -> None:
 
 
 def verified(
-    settings: Settings, options: RestoreOptions, environ: Mapping[str, str], progress: Progress
+    settings: Settings, backup: StoredBackup, options: RestoreOptions, context: Context
 ) -> Metadata:
     """Verify the file and return its metadata; raises VerificationFailed if they differ."""
-    result = verify_backup(
-        StoredBackup.at(options.file), pg_bin=settings.pg_bin, environ=environ, progress=progress
-    )
+    result = verify_backup(backup, context, pg_bin=settings.pg_bin)
     if result.passed and result.metadata is not None:
-        _refuse_part(options, result.metadata)  # of the very metadata that were verified
+        _refuse_part(backup, options, result.metadata)  # of the very metadata that were verified
         return result.metadata
     raise VerificationFailed(
         "\n".join(
@@ -157,7 +157,7 @@ def verified(
             for check in result.checks
             if not check.passed
         ),
-        facts={"File": str(options.file)},
+        facts={"File": str(backup.path)},
         steps=[
             "Nothing was restored, and nothing on the server was touched",
             "Restore from another backup: pgvow list",
@@ -168,8 +168,10 @@ def verified(
 
 def planned(
     settings: Settings,
+    stored: StoredBackup,
+    dump: Path,
     options: RestoreOptions,
-    environ: Mapping[str, str],
+    context: Context,
     report: KeptWarnings,
     databases: Databases,
     metadata: Metadata,
@@ -181,11 +183,11 @@ def planned(
     with refused(databases.target):
         server = server_facts(databases.session)
     installation = choose_pg_restore(
-        find_installations(pg_bin=settings.pg_bin, environ=environ),
+        find_installations(pg_bin=settings.pg_bin, environ=context.environ),
         server_major=server.major,
         made_by=major_of(metadata.pg_dump_version),
     )
-    with open_finished(options.file) as file:
+    with stored.open_dump() as file:
         toc = mapped(read_toc(file), options.owner_map)
     definition = database_definition(toc)
     selection = select(toc, options.tables, superuser=server.is_superuser)
@@ -199,8 +201,9 @@ def planned(
         databases=databases,
         server=server,
         tools=tools,
+        stored=stored,
         backup=CheckedBackup(
-            options.file, metadata, toc, selection.entries, tools, bool(options.owner_map)
+            dump, metadata, toc, selection.entries, tools, bool(options.owner_map)
         ),
         left_out=selection.left_out,
         definition=definition.without_tablespace() if options.no_tablespaces else definition,

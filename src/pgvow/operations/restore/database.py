@@ -12,7 +12,6 @@ from psycopg import sql
 
 from pgvow.archive import kinds
 from pgvow.errors import ConfigurationError, PgvowError, RestoreFailed, VerificationFailed
-from pgvow.finished_file import read_finished
 from pgvow.postgres.database_settings import needed_by_restore
 from pgvow.postgres.databases import Databases, on_database, refused
 from pgvow.postgres.restorer import create_restorer, drop_restorer, runs_as_superuser
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session, Target
     from pgvow.postgres.restorer import Restorer
     from pgvow.postgres.statements import Statement, Token
+    from pgvow.store import StoredBackup
 
 
 @contextmanager
@@ -206,9 +206,10 @@ def restored_globals(plan: RestorePlan) -> Iterator[None]:
     made: tuple[str, ...] = ()
     try:
         if plan.options.with_globals:
-            path = _path(plan)
+            name = _name_of_globals(plan)
+            path = plan.stored.path.with_name(name)
             known = Known(plan.databases.role_names(), plan.databases.tablespace_names())
-            script = tuple(wanted(_script(path), known))
+            script = tuple(wanted(_script(plan.stored, name), known))
             made = _make_roles(plan, known, script, path)
             if not plan.options.no_tablespaces:
                 # Not in a transaction: CREATE TABLESPACE refuses to run in one.
@@ -220,15 +221,15 @@ def restored_globals(plan: RestorePlan) -> Iterator[None]:
         raise
 
 
-def _path(plan: RestorePlan) -> Path:
-    dump, facts = plan.options.file, plan.backup.metadata.globals
+def _name_of_globals(plan: RestorePlan) -> str:
+    facts = plan.backup.metadata.globals
     if facts is None:
         raise ConfigurationError(
             "there are no roles and tablespaces beside this backup: it was made with --no-globals",
-            facts={"File": str(dump)},
+            facts={"File": str(plan.stored.path)},
             steps=["Create the roles yourself, or let everything belong to one: --no-owner"],
         )
-    return dump.with_name(facts.file)
+    return facts.file
 
 
 def _make_roles(
@@ -244,18 +245,20 @@ def _make_roles(
     return made
 
 
-def _script(path: Path) -> str:
-    """Read the script; raises what ``open_finished`` raises, and VerificationFailed."""
+def _script(backup: StoredBackup, name: str) -> str:
+    """Read the script; raises VerificationFailed, and the errors of the store."""
+    path = backup.path.with_name(name)
     steps = ["Create the roles yourself, or let everything belong to one: --no-owner"]
     try:
-        data = read_finished(path, largest=_LARGEST)
+        with backup.store.open(name) as file:
+            data = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise VerificationFailed(
             f"there is no {path.name}, in which the roles were kept",
             facts={"Globals": str(path)},
             steps=steps,
         ) from None
-    if data is None:
+    if len(data) > _LARGEST:
         raise VerificationFailed(
             f"{path.name} has more than {_LARGEST:,} bytes",
             facts={"Globals": str(path)},

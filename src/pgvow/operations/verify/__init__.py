@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.model import Metadata
+    from pgvow.operations.context import Context
     from pgvow.operations.verify.inspect import DeepCheck
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
@@ -49,12 +50,7 @@ if TYPE_CHECKING:
 
 
 def verify_backup(
-    backup: StoredBackup,
-    *,
-    pg_bin: Path | None,
-    environ: Mapping[str, str],
-    progress: Progress,
-    deep: bool = False,
+    backup: StoredBackup, context: Context, *, pg_bin: Path | None, deep: bool = False
 ) -> Verification:
     """Check that the file is there, complete, unchanged and readable by pg_restore.
 
@@ -63,7 +59,7 @@ def verify_backup(
     A check that fails is part of the result; raises ToolUnsuitable if there is no pg_restore
     that could read such an archive, AccessDenied if a file may not be read.
     """
-    result = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep).verify(backup)
+    result = _Verifier(_pg_restore(pg_bin, context.environ), context, deep=deep).verify(backup)
     if isinstance(result.refusal, AccessDenied):
         raise result.refusal
     return result
@@ -80,14 +76,13 @@ class _Verifier:
     """Verifies backups by one pg_restore."""
 
     installation: Installation
-    environ: Mapping[str, str]
-    progress: Progress
+    context: Context
     deep: bool
 
     def verify(self, backup: StoredBackup) -> Verification:
         """Check one backup; a file that cannot be read is part of the result."""
         try:
-            return _checked(backup, self.installation, self.environ, self.progress, deep=self.deep)
+            return _checked(backup, self.installation, self.context, deep=self.deep)
         except (UnreadableFile, AccessDenied) as error:
             return _refused(
                 backup, Check("file", passed=False, expected="readable", found=error.cause), error
@@ -108,7 +103,7 @@ class _Verifier:
                 return _with_proof(result, error)
             result = _recorded(backup, result, time.monotonic() - started)
         for warning in result.warnings:
-            self.progress.warn(warning)
+            self.context.reporter.warn(warning)
         return result
 
 
@@ -133,12 +128,11 @@ def _with_proof(result: Verification, error: UnreadableFile | AccessDenied) -> V
 def _checked(
     backup: StoredBackup,
     installation: Installation,
-    environ: Mapping[str, str],
-    progress: Progress,
+    context: Context,
     *,
     deep: bool,
 ) -> Verification:
-    path = backup.path
+    path, environ = backup.path, context.environ
     try:
         size = backup.size()
     except FileNotFoundError:
@@ -158,7 +152,7 @@ def _checked(
         backup.local_path() as local,
         start_listing(installation, local, environ) as listing,
     ):
-        read = _read(backup, metadata, progress, deep=deep)
+        read = _read(backup, metadata, context.reporter, deep=deep)
         listed = complaint_of(listing)
     unchanged = all(check.passed for check in _bytes(metadata, read))
     complaint = _complaint(backup, listed, unchanged=unchanged)
@@ -308,12 +302,7 @@ def _globals(metadata: Metadata, backup: StoredBackup) -> tuple[Check, ...]:
 
 
 def verify_and_record(
-    backup: StoredBackup,
-    *,
-    pg_bin: Path | None,
-    environ: Mapping[str, str],
-    progress: Progress,
-    deep: bool = False,
+    backup: StoredBackup, context: Context, *, pg_bin: Path | None, deep: bool = False
 ) -> Verification:
     """Verify a backup and keep the level that it reached, or missed, beside it.
 
@@ -321,7 +310,7 @@ def verify_and_record(
     read gives a warning. Raises as ``verify_backup`` does,
     AccessDenied after it was recorded that the file cannot be read.
     """
-    verifier = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep)
+    verifier = _Verifier(_pg_restore(pg_bin, context.environ), context, deep=deep)
     result = verifier.verify_and_record(backup)
     if isinstance(result.refusal, AccessDenied):
         raise result.refusal
@@ -346,11 +335,10 @@ def _recorded(backup: StoredBackup, result: Verification, seconds: float) -> Ver
 
 def verify_all(
     stores: Sequence[Store],
+    context: Context,
     *,
     environment: str | None = None,
     pg_bin: Path | None,
-    environ: Mapping[str, str],
-    progress: Progress,
     deep: bool = False,
 ) -> tuple[Verification, ...]:
     """Verify every backup of some stores, newest first, and keep the level each has reached.
@@ -358,7 +346,7 @@ def verify_all(
     With ``environment`` only its own. One that cannot be read, or whose check ends in no verdict,
     stops no other.
     """
-    verifier = _Verifier(_pg_restore(pg_bin, environ), environ, progress, deep=deep)
+    verifier = _Verifier(_pg_restore(pg_bin, context.environ), context, deep=deep)
     return tuple(
         _verified_alone(verifier, StoredBackup(store, backup.path.name))
         for store in stores

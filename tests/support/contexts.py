@@ -1,0 +1,23 @@
+"""The context of an operation that a test calls by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgvow.operations.context import Context
+from pgvow.progress import Reporter
+from pgvow.settings import Configuration
+from tests.support.commands import clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pgvow.progress import Progress
+
+
+def a_context(
+    environ: Mapping[str, str] | None = None, progress: Progress | None = None
+) -> Context:
+    """Return a context without settings; by default with a user's bare environment, silent."""
+    environ = clean_environment() if environ is None else environ
+    return Context(Configuration(), environ, reporter=Reporter(progress))
