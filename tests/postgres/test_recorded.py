@@ -67,7 +67,7 @@ def test_a_backup(server: TestServer, database: str, tmp_path: Path) -> None:
     hook = ("/bin/sh", "-c", f"cat >> {heard}")
     configuration = Configuration(
         hooks=HooksSection(before=hook, after=hook),
-        retention=RetentionSection(Rules(last=1), prune_after_backup=True),
+        retention=RetentionSection(keep_last=1, prune_after_backup=True),
     )
     recording = Recording(
         Operation.BACKUP,

@@ -41,7 +41,8 @@ _LONGEST_PAUSE = 0.25
 class Table:
     """A table as the catalog has it; ``filter`` is an extension's own WHERE clause, or empty.
 
-    ``narrowest`` is the column that costs least to be copied, empty if COPY has none of it.
+    ``narrowest`` is the column that costs least to be copied, empty if COPY has none of it;
+    ``narrowest_varies`` if even that is of no fixed length.
     """
 
     oid: int
@@ -51,6 +52,7 @@ class Table:
     filter: str
     size_bytes: int
     narrowest: str = ""
+    narrowest_varies: bool = False
 
     @property
     def identity(self) -> tuple[int, str, str, bool, str]:

@@ -14,6 +14,7 @@ from pgvow.model import TableFacts
 from pgvow.postgres.connection import readable, translate
 from pgvow.postgres.counting import count_by_copy
 from pgvow.postgres.filters import counted
+from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched import doing
@@ -46,16 +47,27 @@ def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
     """Count the rows of each of these tables by one message, as ``count_rows`` does.
 
     Without a plan, unless a table has the filter of an extension's configuration table: that is SQL
-    text from the catalog, and pg_dump has it planned likewise. Planning, and reading from TOAST,
-    locks indexes: the savepoint gives those locks back at once, for the server's lock table is
-    everybody's.
+    text from the catalog, and pg_dump has it planned likewise. Or all its columns vary in length,
+    and a plan would run no code of others: a column of 100 MB would be as much memory here.
+    Planning, and reading from TOAST, locks indexes: the savepoint gives those locks back at once,
+    for the server's lock table is everybody's.
     """
     others = f" and {len(tables) - 1} others" if tables[1:] else ""
     doing(session, f"while counting table {readable(session, tables[0].name)}{others}")
     with session.transaction(force_rollback=True):
-        if not any(table.filter for table in tables):
-            return _copied(session, tables)
-        return [_filtered(session, table) for table in tables]
+        planned = _to_plan(session, tables)
+        copied = [table for table in tables if table not in planned]
+        counts = dict(zip(copied, _copied(session, copied), strict=True)) if copied else {}
+        if planned:
+            counts |= zip(planned, _planned(session, planned), strict=True)
+        return [counts[table] for table in tables]
+
+
+def _to_plan(session: Session, tables: Sequence[Table]) -> list[Table]:
+    """Choose the tables that are counted by a query."""
+    varying = {table.oid for table in tables if table.narrowest_varies and not table.filter}
+    harmless = varying - {code.oid for code in planned_code(session, varying)} if varying else ()
+    return [table for table in tables if table.filter or table.oid in harmless]
 
 
 def _copied(session: Session, tables: Sequence[Table]) -> list[int]:
@@ -68,9 +80,15 @@ def _copied(session: Session, tables: Sequence[Table]) -> list[int]:
         raise
 
 
-def _filtered(session: Session, table: Table) -> int:
-    row = session.execute(counted(table.identifier, table.filter)).fetchone()
-    return int(row[0]) if row else 0
+def _planned(session: Session, tables: Sequence[Table]) -> list[int]:
+    counts = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}, ({})").format(
+            sql.Literal(position), counted(table.identifier, table.filter)
+        )
+        for position, table in enumerate(tables)
+    )
+    by_position: dict[int, int] = dict(session.execute(counts).fetchall())
+    return [int(by_position[position]) for position in range(len(tables))]
 
 
 def _batches(tables: Iterable[Table]) -> Iterator[list[Table]]:

@@ -2,7 +2,8 @@
 -- whether its rows are dumped, the filter of an extension's configuration table (else ''), the bytes
 -- of its heap as the last VACUUM or ANALYZE had them: asking for the true size (pg_table_size)
 -- would take a lock, and wait for whoever holds the table; and the column that costs least to be
--- copied, '' if COPY has no column of it: of fixed length, for then nothing is read from TOAST.
+-- copied, '' if COPY has no column of it: of fixed length, for then nothing is read from TOAST; and
+-- whether even that one is of no fixed length.
 -- Tables of an extension belong to it and are left out, but for those it registered as configuration
 -- (pg_extension.extconfig), which pg_dump filters by extcondition. Partitioned parents hold no rows.
 -- On a standby unlogged tables have none to read, and pg_dump passes them over.
@@ -15,7 +16,8 @@ SELECT
   COALESCE(config.condition, '') AS filter,
   GREATEST(class.relpages, 0)::bigint
     * pg_catalog.current_setting('block_size')::bigint AS size_bytes,
-  COALESCE(narrowest.name, '') AS narrowest
+  COALESCE(narrowest.name, '') AS narrowest,
+  COALESCE(narrowest.length < 0, false) AS narrowest_varies
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
 LEFT JOIN pg_catalog.pg_depend AS membership
@@ -32,7 +34,7 @@ LEFT JOIN LATERAL (
   WHERE extension.oid = membership.refobjid AND extension.extconfig[position] = class.oid
 ) AS config ON true
 LEFT JOIN LATERAL (
-  SELECT attribute.attname AS name
+  SELECT attribute.attname AS name, attribute.attlen AS length
   FROM pg_catalog.pg_attribute AS attribute
   WHERE attribute.attrelid = class.oid
     AND attribute.attnum > 0
