@@ -17,7 +17,7 @@ from pgvow.postgres.snapshot import Deadline, hold_snapshot
 from pgvow.postgres.witness import count_rows
 from pgvow.progress import Silent
 from pgvow.settings import load
-from pgvow.spool.opened import OpenedDirectory
+from pgvow.spool.draft_files import OpenedDirectory
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.engines import programs_of, target_of
 from tests.support.held import workers_stopped_midway

@@ -15,7 +15,7 @@ from pgvow.postgres.connection import Target
 from pgvow.postgres.snapshot import Deadline
 from pgvow.progress import Silent
 from pgvow.settings import Connection
-from pgvow.spool.opened import OpenedDirectory
+from pgvow.spool.draft_files import OpenedDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path

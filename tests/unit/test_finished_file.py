@@ -40,7 +40,7 @@ _OTHERS = {
     "durable.py": "new files, and directories",
     "store/history.py": "the history",
     "spool/lock.py": "locks",
-    "spool/opened.py": "a draft, by descriptor",
+    "spool/draft_files.py": "a draft, by descriptor",
     "store/directory.py": "the lock on a dump, and new files, for writing",
     "store/port.py": "a private copy, for writing",
 }

@@ -23,6 +23,7 @@ from pgvow.errors import (
     PgvowError,
 )
 from pgvow.outside import keep_secret
+from pgvow.postgres.failure_classes import lack_of_system
 from pgvow.postgres.next_steps import (
     NO_CONNECT_RIGHT,
     client_encoding_steps,
@@ -32,7 +33,6 @@ from pgvow.postgres.next_steps import (
     query_steps,
     unreadable_steps,
 )
-from pgvow.postgres.outcomes import lack_of_system
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched import WatchedConnection
 

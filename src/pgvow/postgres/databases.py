@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 
 from pgvow.errors import AccessDenied, ConnectionFailed, PgvowError, RestoreFailed
 from pgvow.postgres.connection import take_your_time, translate, watch_for_our_death
-from pgvow.postgres.outcomes import end_of_session
+from pgvow.postgres.failure_classes import end_of_session
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
 

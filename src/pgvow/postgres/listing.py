@@ -6,7 +6,7 @@ import signal
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
-from pgvow.postgres.outcomes import Meaning, lack_of_system, no_verdict
+from pgvow.postgres.failure_classes import Meaning, lack_of_system, no_verdict
 from pgvow.postgres.process import Tool
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from pgvow.errors import PgvowError
 from pgvow.postgres.connection import NO_TIME_LIMITS, take_your_time, watch_for_our_death
 from pgvow.postgres.database_settings import options_for
 from pgvow.postgres.databases import on_database
+from pgvow.postgres.failure_classes import Meaning, meaning_of, no_verdict
 from pgvow.postgres.majors import IDLE_SESSION_TIMEOUT_SINCE
-from pgvow.postgres.outcomes import Meaning, meaning_of, no_verdict
 from pgvow.postgres.private_directories import temporary_files
 from pgvow.postgres.process import Tool, run_quietly
 from pgvow.postgres.proof_server import open_session, tool_connection

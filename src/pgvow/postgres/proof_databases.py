@@ -17,7 +17,7 @@ from psycopg import errors, pq, sql
 
 from pgvow.errors import CannotBeProven, ConnectionFailed, PgvowError
 from pgvow.postgres.database_settings import setting_name
-from pgvow.postgres.outcomes import Meaning, meaning_of
+from pgvow.postgres.failure_classes import Meaning, meaning_of
 from pgvow.postgres.proof_server import open_session
 from pgvow.postgres.restorer import (
     AsRestorer,

@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.postgres.binaries import Installation, install_steps
 from pgvow.postgres.embedded import lend_vectors
-from pgvow.postgres.outcomes import lack_of_system
+from pgvow.postgres.failure_classes import lack_of_system
 from pgvow.postgres.private_directories import (
     SOCKET_NAME,
     Scratch,

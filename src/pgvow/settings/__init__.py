@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         password_variables,
         variables_of,
     )
-    from pgvow.settings.sections import (
+    from pgvow.settings.section_options import (
         BackupSection,
         Event,
         HooksSection,
@@ -71,7 +71,7 @@ __all__ = [
 
 # The declarations first: they load no library.
 _MODULES = (
-    "sections",
+    "section_options",
     "configuration",
     "values",
     "variables",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.model import DEV, PROD
 from pgvow.settings.options import option, options_of
-from pgvow.settings.sections import (
+from pgvow.settings.section_options import (
     BackupSection,
     HooksSection,
     NotificationsSection,

@@ -24,7 +24,7 @@ from pgvow.settings.configuration import (
 )
 from pgvow.settings.env_files import Variables
 from pgvow.settings.options import CONFIG_VARIABLE
-from pgvow.settings.sections import (
+from pgvow.settings.section_options import (
     BackupSection,
     HooksSection,
     NotificationsSection,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pgvow import durable
 from pgvow.file_errors import refusals
 from pgvow.spool.draft import Draft
+from pgvow.spool.draft_files import OpenedDirectory, OpenedFile
 from pgvow.spool.files import Files
 from pgvow.spool.lock import RunLock, is_running
-from pgvow.spool.opened import OpenedDirectory, OpenedFile
 from pgvow.spool.recovery import Recovered, RecoveryAction, abandoned, recover
 from pgvow.spool.removal import begun, being_removed, remove
 from pgvow.store import names

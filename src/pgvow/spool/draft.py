@@ -12,8 +12,8 @@ from pgvow.errors import BackupFailed
 from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, GlobalsFacts
 from pgvow.spool import publish
+from pgvow.spool.draft_files import OpenedDirectory
 from pgvow.spool.files import Files
-from pgvow.spool.opened import OpenedDirectory
 from pgvow.store import names
 from pgvow.store.metadata import encode
 from pgvow.store.names import partial
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pgvow.model import Metadata
-    from pgvow.spool.opened import OpenedFile
+    from pgvow.spool.draft_files import OpenedFile
 
 
 class Draft:

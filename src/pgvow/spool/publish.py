@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from pgvow.spool.draft_files import OpenedDirectory, OpenedFile
     from pgvow.spool.files import Files
-    from pgvow.spool.opened import OpenedDirectory, OpenedFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from pgvow.errors import AlreadyRunning, PgvowError
 from pgvow.file_errors import translated
 from pgvow.finished_file import sha256_of
 from pgvow.spool import publish
+from pgvow.spool.draft_files import OpenedDirectory
 from pgvow.spool.files import Files, exists
 from pgvow.spool.lock import CLEAN_UP, RunLock, is_running
-from pgvow.spool.opened import OpenedDirectory
 from pgvow.spool.removal import begun, remove
 from pgvow.store import names
 from pgvow.store.directory import DirectoryStore

@@ -111,7 +111,7 @@ def test_declarations_load_no_library() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert "pgvow.settings.sections" in loaded
+    assert "pgvow.settings.section_options" in loaded
     needless = {"dotenv", "psycopg", "cronsim", "pgvow.settings.toml_file"}
     assert set() == needless.intersection(loaded)
 

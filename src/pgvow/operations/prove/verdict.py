@@ -16,7 +16,7 @@ import psycopg
 from pgvow.archive import kinds
 from pgvow.errors import CannotBeProven, ConnectionFailed
 from pgvow.model import Difference, DifferenceKind
-from pgvow.postgres.outcomes import Meaning, failure_of, meaning_of, no_verdict
+from pgvow.postgres.failure_classes import Meaning, failure_of, meaning_of, no_verdict
 from pgvow.postgres.sql import query
 from pgvow.postgres.sqlstates import first_error, sqlstate_again
 from pgvow.postgres.tool_stderr import own_words, without_statement

@@ -45,7 +45,7 @@ from pgvow.operations.restore.progress import RowsWatch
 from pgvow.operations.restore.swap import put_in_place, set_aside
 from pgvow.postgres.connection import Target
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
-from pgvow.postgres.outcomes import end_of_session
+from pgvow.postgres.failure_classes import end_of_session
 from pgvow.postgres.pg_restore import Manner
 from pgvow.postgres.restore_order import event_triggers, has_statistics
 from pgvow.postgres.statements import quoted

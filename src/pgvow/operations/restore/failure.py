@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pgvow.errors import RestoreFailed
-from pgvow.postgres.outcomes import Meaning, end_of_restore, meaning_of
+from pgvow.postgres.failure_classes import Meaning, end_of_restore, meaning_of
 from pgvow.postgres.tool_stderr import own_words
 
 if TYPE_CHECKING:
