@@ -1,9 +1,9 @@
 """``--json`` of every command on a fixed set of backups stays as it is: programs read it.
 
-``tests/golden/backups`` was made by version 0.1; ``tests/golden/NAME.json`` is what each command
-printed of it, with its exit code. Times of the run itself, the machine's paths and its free space
-are left out. A change of meaning is never right; what is new is added by running this file as a
-program, and read in the diff.
+``tests/golden/backups`` and ``tests/golden/NAME.json``, each command's output and exit code, were
+made before the source was rebuilt (decision 0031). Times of the run itself, the machine's paths and
+its free space are left out. A change of meaning is never right; what is new is added by running
+this file as a program, and read in the diff.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _printed(folder: Path, name: str) -> str:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_json_stays(name: str, tmp_path: Path) -> None:
-    """Every key, value and exit code is the one that version 0.1's readers know."""
+    """Every key, value and exit code is the one that today's readers know."""
     expected = (GOLDEN / f"{name}.json").read_text("utf-8")
     assert expected == _printed(tmp_path, name)
 

@@ -20,8 +20,7 @@ from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment
 from tests.support.contexts import a_context
 from tests.support.disks import mounted, needs_root
-from tests.support.hostile_moments import MOMENTS, PAUSE, at
-from tests.support.inprocess import back_up
+from tests.support.hostile_moments import MOMENTS, at, back_up_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,18 +37,7 @@ _DONE, _UNFINISHED, _CONNECTION, _FULL = 0, 1, 3, 5
 @pytest.fixture(scope="module")
 def dumps(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """One sound backup for each moment, shared by all tests of the file."""
-    server = servers.get(_MAJOR)
-    made: dict[str, Path] = {}
-    for moment, schema in MOMENTS.items():
-        database = server.unique_name()
-        server.create_database(database)
-        try:
-            server.psql(database, PAUSE + schema)
-            folder = tmp_path_factory.mktemp("dump")
-            made[moment] = back_up(server, database, folder).backup.path
-        finally:
-            server.drop_database(database)
-    return made
+    return back_up_each(servers.get(_MAJOR), tmp_path_factory.mktemp("dumps"))
 
 
 def _prove(dump: Path, server: TestServer, on: str | None = None) -> int:

@@ -15,7 +15,7 @@ from pgvow.postgres.connection import Target
 from pgvow.postgres.pg_restore import RestoreError, TargetTools
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
-from tests.support.hostile_moments import MOMENTS, PAUSE, at
+from tests.support.hostile_moments import MOMENTS, at, back_up_each
 from tests.support.inprocess import back_up
 from tests.support.restoring import databases, restore
 
@@ -33,17 +33,7 @@ pytestmark = pytest.mark.majors(_MAJOR)
 @pytest.fixture(scope="module")
 def dumps(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """One sound backup for each moment, shared by all tests of the file."""
-    server = servers.get(_MAJOR)
-    made: dict[str, Path] = {}
-    for moment, schema in MOMENTS.items():
-        database = server.unique_name()
-        server.create_database(database)
-        try:
-            server.psql(database, PAUSE + schema)
-            made[moment] = back_up(server, database, tmp_path_factory.mktemp("dump")).backup.path
-        finally:
-            server.drop_database(database)
-    return made
+    return back_up_each(servers.get(_MAJOR), tmp_path_factory.mktemp("dumps"))
 
 
 _ACTIONS = {

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tests.support.inprocess import back_up
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
 
 PAUSE = """
 CREATE FUNCTION pause(i integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
@@ -26,6 +31,20 @@ MOMENTS = {
     "REFRESH MATERIALIZED VIEW": "CREATE MATERIALIZED VIEW v AS SELECT public.pause(n) FROM t",
 }
 """What a server process is busy with, by its title, and what makes it pause there in a proof."""
+
+
+def back_up_each(server: TestServer, folder: Path) -> Mapping[str, Path]:
+    """Make one sound backup for each moment; returns the dumps by moment."""
+    made: dict[str, Path] = {}
+    for moment, schema in MOMENTS.items():
+        database = server.unique_name()
+        server.create_database(database)
+        try:
+            server.psql(database, PAUSE + schema)
+            made[moment] = back_up(server, database, folder / moment).backup.path
+        finally:
+            server.drop_database(database)
+    return made
 
 
 @contextlib.contextmanager
