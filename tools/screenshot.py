@@ -10,7 +10,7 @@ from unittest import mock
 
 from rich.console import Console
 
-from pgvow.cli.calls import demo
+from pgvow.cli.commands import demo
 from pgvow.cli.parser import parse_pgvow
 from pgvow.cli.report import Report
 

@@ -58,10 +58,10 @@ def test_help_takes_nothing_for_markup() -> None:
 
 def test_every_command_can_be_run_and_has_options() -> None:
     """The table of commands names no module that is missing, and none is missing in the table."""
-    calls = [import_module(f"pgvow.cli.calls.{name}") for name in COMMANDS]
+    calls = [import_module(f"pgvow.cli.commands.{name}") for name in COMMANDS]
     assert [] == [call.__name__ for call in calls if not callable(getattr(call, "run", None))]
-    runnable = [path.stem for path in (ROOT / "src/pgvow/cli/calls").glob("*.py")]
-    assert {"__init__", "recording", *COMMANDS} == set(runnable)
+    runnable = [path.stem for path in (ROOT / "src/pgvow/cli/commands").glob("*.py")]
+    assert {"__init__", *COMMANDS} == set(runnable)
     (commands,) = (one for one in build_parser()._actions if one.dest == "command")
     assert isinstance(commands.choices, dict)
     assert list(COMMANDS) == list(commands.choices)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.cli.calls.demo import own_command
+from pgvow.cli.commands.demo import own_command
 from pgvow.cli.parser import parse_pgvow
 from pgvow.errors import ConfigurationError
 

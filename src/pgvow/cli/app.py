@@ -7,13 +7,12 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from pgvow.cli.commands import COMMANDS
+from pgvow.cli.commands import COMMANDS, module_of
 from pgvow.cli.console import BAD, discard, errors, print_warning, styled
 from pgvow.cli.report import Report, dumps
 from pgvow.errors import Interrupted, PgvowError, lack_of_resources
@@ -49,8 +48,7 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
 def dispatch(arguments: argparse.Namespace) -> int:
     """Run the command of parsed arguments; returns the exit code. Raises the command's errors."""
     report = Report(as_json=arguments.json, quiet=arguments.quiet)
-    call = import_module(f"pgvow.cli.calls.{arguments.command}")
-    code: int = call.run(arguments, report)
+    code: int = module_of(arguments.command).run(arguments, report)
     if report.lost is None:
         sys.stdout.flush()  # a reader that has left is noticed here, and not after us
         return code

@@ -1,4 +1,7 @@
-"""The table of commands, and the options of each, in a module that is imported when chosen."""
+"""The table of commands; a module for each has its options, call and report.
+
+It is imported when the command is chosen.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pgvow.cli.parser import Commands
 
 
@@ -34,11 +39,13 @@ COMMANDS = {
     "doctor": Command("check everything a backup needs", "Doctor failed"),
     "demo": Command("show it all on a throw-away server", "Demo failed"),
 }
-_MODULES = {"history": "status"}
-"""The commands whose options stand in the module of another."""
+
+
+def module_of(name: str) -> ModuleType:
+    """Import the module of a command: ``add_NAME`` adds its options, ``run`` runs it."""
+    return import_module(f"{__name__}.{name}")
 
 
 def add_options(name: str, commands: Commands) -> None:
     """Add a command with its options to the parser."""
-    module = import_module(f"{__name__}.{_MODULES.get(name, name)}")
-    getattr(module, f"add_{name}")(commands)
+    getattr(module_of(name), f"add_{name}")(commands)

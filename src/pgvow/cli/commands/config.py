@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+from rich.text import Text
+
 from pgvow.cli import options
+from pgvow.cli.call import call_of
+from pgvow.operations.config import settings_in_force
+from pgvow.outside import printable
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from pgvow.cli.arguments import Parser
+    from pgvow.cli.call import Call
+    from pgvow.cli.report import Report
 
 
 def add_config(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -21,3 +30,38 @@ def add_config(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     config.add_argument("what", choices=("show", "check"))
     options.add(config, "report")
+
+
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Show or check the settings, whose problems were raised when they were read."""
+    call = call_of(arguments)
+    if arguments.what == "check":
+        _check(call, report)
+        return 0
+    settings = list(settings_in_force(call.context, call.origins))
+    report.print(
+        lambda: [
+            {"setting": name, "value": value, "from": origin} for name, value, origin in settings
+        ],
+        lambda: _table(settings),
+    )
+    return 0
+
+
+def _check(call: Call, report: Report) -> None:
+    path = call.context.configuration.path
+    text = f"{path} can be used" if path else "there is no pgvow.toml: the defaults hold"
+    report.print(
+        lambda: {"path": str(path) if path else None, "usable": True},
+        lambda: Text(printable(text)),
+    )
+
+
+def _table(settings: Sequence[tuple[str, str, str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Setting", "Value", "From"):
+        table.add_column(heading, overflow="fold")
+    for row in settings:
+        style = "dim" if row[2] == "default" else ""
+        table.add_row(*(Text(printable(text), style=style) for text in row))
+    return table

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
+from pgvow.cli.call import call_of
+from pgvow.cli.console import BAD, GOOD, styled
+from pgvow.cli.recording import patience_of, recording_of
+from pgvow.cli.report import plain
+from pgvow.cli.words import duration, moment, part_rows
+from pgvow.errors import PgvowError, VerificationFailed
+from pgvow.model import DifferenceKind
+from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
+from pgvow.operations.recorded import patient, recorded
+from pgvow.outside import printable
+from pgvow.runs import Operation
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pgvow.cli.call import Call
+    from pgvow.cli.report import Report
+    from pgvow.model import Evidence
+    from pgvow.operations.prove import ProofResult
+
+_MOST_SHOWN = 10
 
 
 def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -43,3 +66,96 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         help="how many workers restore, 2 at least (default: one for each processor, 8 at most)",
     )
     options.add(prove, "env", "output_dir", "patience", "report", "record")
+
+
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Prove a backup; returns the exit code."""
+    call = call_of(arguments)
+    with recorded(call.context, recording_of(call, Operation.PROVE)) as current:
+        pg_bin, path, patience = call.load_pg_bin(), _file(call), patience_of(call)
+        current.note_file(path)
+        with call.terminal.drawing(), patient(call.context, patience, PgvowError):
+            result = prove_backup(
+                StoredBackup.at(path),
+                ProveOptions(on=arguments.on, jobs=arguments.jobs),
+                call.context,
+                pg_bin=pg_bin,
+            )
+        current.note_backup(result.path, result.metadata, result.level)
+        if not result.proven:
+            current.fail(VerificationFailed, [str(each) for each in result.evidence.differences])
+        report.print(lambda: _object(result), lambda: _text(result), good=result.proven)
+    return current.exit_code
+
+
+def _file(call: Call) -> Path:
+    chosen = call.environment
+    path: Path = call.arguments.file
+    if call.arguments.latest:
+        selection_of = call.context.configuration.selection_of
+        path = newest_backup(call.directories, chosen, selection_of)
+    return path
+
+
+def _text(result: ProofResult) -> Text:
+    """Return the outcome, the facts of the comparison, and the first differences."""
+    text = (
+        Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")
+        if result.proven
+        else Text.assemble(styled("✗", BAD), f" Not proven: {_refusal(result)}\n\n")
+    )
+    for label, value in _facts(result):
+        text.append(f"{label + ':':<13}{value}\n")
+    differences = result.evidence.differences
+    if differences:
+        text.append("\nDifferences:\n")
+    for difference in differences[:_MOST_SHOWN]:
+        text.append(f"  {printable(str(difference))}\n")
+    if len(differences) > _MOST_SHOWN:
+        text.append(f"  and {len(differences) - _MOST_SHOWN} more, in {result.proof_path.name}\n")
+    text.rstrip()
+    return text
+
+
+def _refusal(result: ProofResult) -> str:
+    if all(each.kind is DifferenceKind.RESTORE for each in result.evidence.differences):
+        return "the restore cannot be finished"
+    return "what comes back is not what was there"
+
+
+def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
+    proof = result.evidence
+    yield "File", printable(str(result.path))
+    yield "Backup of", moment(result.metadata.backup_timestamp)
+    yield from ((name, printable(value)) for name, value in part_rows(result.metadata))
+    yield "Server", f"PostgreSQL {printable(proof.server_version or '?')}"
+    yield "Compared", _compared(proof)
+    yield "Restore", f"{duration(proof.restore_seconds or 0)} (a recovery takes that at least)"
+    yield "Took", duration(proof.seconds)
+    if result.proof is not None:
+        yield "Level", result.level.value if result.level else "listed"
+        yield "Proof", printable(str(result.proof_path))
+
+
+def _compared(proof: Evidence) -> str:
+    """Return how much was compared; rows are not if the restore ended before all were there."""
+    kinds = {difference.kind for difference in proof.differences}
+    if DifferenceKind.RESTORE not in kinds:
+        return f"{proof.tables:,} tables, {proof.rows:,} rows"
+    if not proof.tables:
+        return "nothing: the restore ended before all rows were there"
+    equal = " and equal" if kinds == {DifferenceKind.RESTORE} else ""
+    return f"{proof.tables:,} tables, {proof.rows:,} rows: all were there{equal}"
+
+
+def _object(result: ProofResult) -> dict[str, Any]:
+    """Return the object of ``--json``."""
+    return {
+        "ok": result.proven,
+        "path": str(result.path),
+        "level": plain(result.level),
+        "selection": list(result.metadata.selection),
+        "proof_path": str(result.proof_path) if result.proof else None,
+        "proof": plain(result.evidence),
+        "warnings": list(result.warnings),
+    }

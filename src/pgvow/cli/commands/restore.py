@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
+from pgvow.cli.call import call_of
+from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
+from pgvow.cli.recording import patience_of, recording_of
+from pgvow.cli.report import plain
+from pgvow.cli.words import duration, moment, part_rows
+from pgvow.errors import CannotBeProven, RestoreFailed
+from pgvow.operations.core.fill import default_jobs
+from pgvow.operations.recorded import patient, recorded
+from pgvow.operations.restore import RestoreOptions, restore_backup
+from pgvow.operations.restore.checks import is_asked_for
+from pgvow.operations.restore.selection import read_owner_map
+from pgvow.outside import printable
+from pgvow.postgres.databases import dropdb
+from pgvow.runs import Operation
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
 
+    from pgvow.cli.report import Report
+    from pgvow.operations.restore import RestoreResult
+    from pgvow.settings import Settings
 
 _TEXT = """\
 Verify a backup, restore it into a database that does not exist yet, and compare every row of it
@@ -103,3 +125,124 @@ def _add_swap(restore: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not ask for the database's name before a swap (development never asks)",
     )
+
+
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Restore a backup; returns the exit code."""
+    call = call_of(arguments)
+    with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
+        settings = call.load_settings()
+        backup = StoredBackup.at(arguments.file)
+        options = _options(arguments)
+        if not options.confirmed:
+            options = replace(options, confirmed=_is_typed(settings, options))
+        patience = patience_of(call)
+        current.note(
+            environment=settings.environment,
+            database=options.database,
+            file=backup.name,
+        )
+        with call.terminal.drawing(), patient(call.context, patience, RestoreFailed):
+            result = restore_backup(settings, backup, options, call.context)
+        report.print(lambda: _object(result), lambda: _text(result))
+        current.exit_code = 0 if result.not_compared is None else CannotBeProven.exit_code
+    return current.exit_code
+
+
+def _options(arguments: argparse.Namespace) -> RestoreOptions:
+    return RestoreOptions(
+        database=arguments.to,
+        jobs=arguments.jobs or default_jobs(),
+        tables=tuple(arguments.table),
+        schema_only=arguments.schema_only,
+        no_owner=arguments.no_owner,
+        owner_map=read_owner_map(arguments.owner_map) if arguments.owner_map else {},
+        with_globals=arguments.globals,
+        no_tablespaces=arguments.no_tablespaces,
+        swap=arguments.swap,
+        terminate=arguments.terminate,
+        confirmed=arguments.yes,
+    )
+
+
+def _is_typed(settings: Settings, options: RestoreOptions) -> bool:
+    """Ask for the database's name before one is replaced that is not for development."""
+    if not is_asked_for(settings, options) or not sys.stdin.isatty():
+        return False
+    server = f"{settings.connection.host}:{settings.connection.ports}"
+    where = printable(f"{server} ({settings.environment})")
+    errors().print(
+        f"This replaces the database {printable(options.database)} on {where}.\n"
+        "Type its name to go on: ",
+        end="",
+    )
+    return bool(sys.stdin.readline().rstrip("\n") == options.database)
+
+
+def _text(result: RestoreResult) -> Text:
+    """Return the report: the backup, the new database, durations, and the comparison."""
+    good = result.not_compared is None
+    text = (
+        Text.assemble(styled("✓", GOOD), " Backup restored\n\n")
+        if good
+        else Text.assemble(styled("!", WARNING), " Backup restored, but not compared\n\n")
+    )
+    for name, value in _rows(result):
+        text.append(f"{name + ':':<12} {printable(value)}\n")
+    text.append(f"{'Compared:':<12} ").append(mark(good=good)).append(f" {_compared(result)}")
+    if result.kept_as is not None:
+        command = printable(dropdb(result.kept_as))
+        text.append(f"\n\nWhen the old database is no longer needed: {command}")
+    return text
+
+
+def _rows(result: RestoreResult) -> list[tuple[str, str]]:
+    metadata = result.metadata
+    made = f"{metadata.database_name} ({metadata.environment}), {moment(metadata.backup_timestamp)}"
+    rows = [
+        ("Backup", f"{result.file} of {made}"),
+        *part_rows(metadata),
+        ("Database", result.database),
+        ("Server", f"PostgreSQL {result.server.version}, pg_restore {result.pg_restore}"),
+        ("Objects", f"{result.entries:,}"),
+        ("Took", f"{duration(result.seconds)} (restoring {duration(result.restore_seconds)})"),
+    ]
+    if result.kept_as is not None:
+        ended = f", {result.ended} sessions ended" if result.ended else ""
+        rows.append(("Replaced", f"the old one is kept as {result.kept_as}{ended}"))
+    return rows
+
+
+def _compared(result: RestoreResult) -> str:
+    comparison = result.comparison
+    if comparison is None:
+        return printable(f"Not possible here: {result.not_compared}")
+    text = f"{comparison.tables:,} tables, {comparison.rows:,} rows: nothing differs"
+    if not comparison.reordered:
+        return text
+    return f"{text} (in another order: {printable(', '.join(comparison.reordered))})"
+
+
+def _object(result: RestoreResult) -> dict[str, Any]:
+    """Return the object of ``--json``."""
+    comparison = result.comparison
+    return {
+        "ok": result.not_compared is None,
+        "file": str(result.file),
+        "database": result.database,
+        "metadata": plain(result.metadata),
+        "selection": list(result.metadata.selection),
+        "postgresql_version": result.server.version,
+        "pg_restore_version": result.pg_restore,
+        "entries": result.entries,
+        "comparison": None
+        if comparison is None
+        else {**plain(comparison), "equal": comparison.equal},
+        "not_compared": result.not_compared,
+        "kept_as": result.kept_as,
+        "sessions": plain(result.sessions),
+        "sessions_ended": result.ended,
+        "restore_seconds": round(result.restore_seconds, 3),
+        "seconds": round(result.seconds, 3),
+        "warnings": list(result.warnings),
+    }

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
+from pgvow.cli.call import call_of
+from pgvow.cli.console import BAD, FAINT, WARNING, styled
+from pgvow.cli.report import plain
+from pgvow.cli.words import large_objects, moment, part_rows, size
+from pgvow.model import table_key
+from pgvow.operations.show import code_in_backup, show_backup
+from pgvow.outside import printable
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from pgvow.archive import Header
+    from pgvow.cli.report import Report
+    from pgvow.operations.show import Code, Shown
+    from pgvow.operations.show.contents import TableRows
+
+_TABLES_SHOWN = 40
+_NAMES_SHOWN = 8
+_DEFAULT_LEVEL = -1
 
 
 def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -27,3 +53,195 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
         " extensions by owner, instead: what a restore runs",
     )
     options.add(show, "report")
+
+
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Show a backup; returns the exit code."""
+    call = call_of(arguments)
+    path, reporter = arguments.file, call.context.reporter
+    if arguments.code:
+        with call.terminal.drawing():
+            code = code_in_backup(StoredBackup.at(path), progress=reporter)
+        code_object = {"path": str(path), "code": plain(code)}
+        report.print(lambda: code_object, lambda: _code_text(code))
+        return 0
+    with call.terminal.drawing():
+        result = show_backup(StoredBackup.at(path), progress=reporter)
+    report.print(lambda: _object(result), lambda: _text(result))
+    return 0
+
+
+def _text(result: Shown) -> RenderableType:
+    """Return the facts, the tables, the objects, and the commands that restore it."""
+    return Group(_summary(result), *_tables(result.tables), _objects(result), _restore(result))
+
+
+def _summary(result: Shown) -> Text:
+    text = Text()
+    facts = result.facts
+    if facts.complaint:
+        text.append(styled("!", WARNING)).append(f" {printable(facts.complaint)}:")
+        text.append(" rows and sizes are from reading the archive\n\n")
+    for cause in result.unreadable:
+        text.append(styled("✗", BAD)).append(f" unreadable: {printable(cause)}\n\n")
+    for name, value in _lines(result):
+        text.append(f"{name + ':':<15}{printable(value)}\n")
+    return text
+
+
+def _lines(result: Shown) -> list[tuple[str, str]]:
+    facts, header = result.facts, result.facts.toc.header
+    return [
+        ("File", str(facts.path)),
+        ("Database", result.database),
+        *part_rows(facts.metadata),
+        ("Environment", result.environment or "unknown"),
+        ("Moment", moment(result.moment) if result.moment else f"{header.created}, local time"),
+        ("Size", size(facts.size_bytes)),
+        ("Server", f"PostgreSQL {header.server_version}"),
+        ("Made by", f"pg_dump {header.pg_dump_version}"),
+        ("Format", f"{header.version_text}, {compression(header)}, {facts.toc.encoding}"),
+        ("Level", _level(result)),
+        ("Large objects", large_objects(facts.large_objects)),
+        ("Sequences", _sequences(result)),
+        ("Extensions", _names(result.extensions)),
+        ("Roles", _names(result.roles)),
+        ("Globals", result.globals_file.name if result.globals_file else "none beside it"),
+    ]
+
+
+def compression(header: Header) -> str:
+    """Write how the rows are compressed; from format 1.15 on the level is not recorded."""
+    if not header.level:
+        return "not compressed" if header.compression == "none" else header.compression
+    level = "default" if header.level == _DEFAULT_LEVEL else str(header.level)
+    return f"{header.compression}, level {level}"
+
+
+def _level(result: Shown) -> str:
+    """Name the level reached, with time and server, unless that was at its making."""
+    proof, level = result.proof, result.level
+    text = level.value if level else "listed"
+    if proof and proof.passed and proof.level is level:
+        last = proof.passed[-1]
+        on = f", on PostgreSQL {last.server_version}" if last.server_version else ""
+        text += f", {moment(last.at)}{on}"
+    if proof and proof.failed:
+        text += f"; not {proof.failed.level.value} on {moment(proof.failed.at)}"
+    return text
+
+
+def _sequences(result: Shown) -> str:
+    return _names(
+        [
+            f"{table_key(sequence.schema, sequence.name)} {sequence.last_value}"
+            for sequence in result.facts.sequences
+        ]
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
+    shown = list(names[:_NAMES_SHOWN])
+    if len(names) > len(shown):
+        shown.append(f"and {len(names) - len(shown)} more")
+    return f"{len(names)} ({', '.join(shown)})"
+
+
+def _tables(tables: Sequence[TableRows]) -> list[RenderableType]:
+    rows = sum(table.rows or 0 for table in tables)
+    heading = Text(f"Tables with rows of their own in it: {len(tables)}, {rows} rows\n")
+    if not tables:
+        return [heading]
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid.add_column("Table", overflow="fold")
+    for name in ("Rows", "As text", "On the server"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for table in tables[:_TABLES_SHOWN]:
+        grid.add_row(
+            printable(table.key),
+            "?" if table.rows is None else str(table.rows),
+            _size(table.bytes),
+            _size(table.size_bytes),
+        )
+    left = len(tables) - _TABLES_SHOWN
+    rest = [Text(f"  and {left} more (all of them with --json)")] if left > 0 else []
+    return [heading, Padding(grid, (0, 0, 0, 2), expand=False), *rest]
+
+
+def _size(count: int | None) -> str:
+    return "-" if count is None else size(count)
+
+
+def _objects(result: Shown) -> Text:
+    text = Text("\nObjects\n\n")
+    for kind, count in result.objects.items():
+        text.append(f"  {count:>6}  {printable(kind)}\n")
+    return text
+
+
+def _restore(result: Shown) -> Text:
+    needed = result.restore.pg_restore
+    text = Text("To restore it with PostgreSQL's own tools alone")
+    text.append(f", pg_restore {needed} or newer, of the new server's own version:\n\n")
+    for command in result.restore.commands:
+        text.append(f"  {printable(command)}\n")
+    if result.roles and not result.globals_file:
+        text.append(
+            styled("\n  The roles above must exist; or add --no-owner --no-privileges\n", FAINT)
+        )
+    text.rstrip()
+    return text
+
+
+def _object(result: Shown) -> dict[str, Any]:
+    """Return the object of ``--json``."""
+    facts, header = result.facts, result.facts.toc.header
+    return {
+        "path": str(facts.path),
+        "database_name": result.database,
+        "environment": result.environment,
+        "selection": list(facts.metadata.selection) if facts.metadata else None,
+        "backup_timestamp": plain(result.moment),
+        "archive_created": f"{header.created}",
+        "size_bytes": facts.size_bytes,
+        "postgresql_version": header.server_version,
+        "pg_dump_version": header.pg_dump_version,
+        "format_version": header.version_text,
+        "compression": header.compression.value,
+        "compression_level": header.level,
+        "encoding": facts.toc.encoding,
+        "facts_from": facts.origin.value,
+        "complaint": facts.complaint,
+        "unreadable": list(result.unreadable),
+        "level": plain(result.level),
+        "proof": plain(result.proof),
+        "tables": [{"table": table.key, **plain(table)} for table in result.tables],
+        "objects": dict(result.objects),
+        "large_objects": plain(facts.large_objects),
+        "sequences": plain(facts.sequences),
+        "roles": list(result.roles),
+        "extensions": list(result.extensions),
+        "globals_path": plain(result.globals_file),
+        "restore": {
+            "pg_restore_major": result.restore.pg_restore,
+            "commands": list(result.restore.commands),
+        },
+    }
+
+
+def _code_text(code: Sequence[Code]) -> Text:
+    """Return the objects by owner, marked if only a superuser can restore them."""
+    if not code:
+        return Text("There is no code in it: no function, trigger, rule, check or extension.")
+    text = Text()
+    for owner, objects in groupby(code, key=lambda each: each.owner):
+        text.append(f"{printable(owner) or 'no owner of its own'}\n", "bold")
+        for each in objects:
+            text.append(f"  {each.kind:<17} {printable(each.name)}")
+            if each.needs_superuser:
+                text.append(styled("  restored by a superuser", FAINT))
+            text.append("\n")
+    text.rstrip()
+    return text

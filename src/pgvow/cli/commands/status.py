@@ -1,16 +1,54 @@
-"""``pgvow status`` and ``pgvow history``: the state of the backups, and the runs."""
+"""``pgvow status``: the state of the backups."""
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.call import call_of
+from pgvow.cli.console import BAD, GOOD, WARNING
+from pgvow.cli.report import plain
+from pgvow.cli.words import moment, selected, size
+from pgvow.errors import PgvowError
+from pgvow.operations.health.alarms import rounded
+from pgvow.operations.health.status import current_status
+from pgvow.operations.schedule.installed import installed
+from pgvow.outside import printable
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
 
     from pgvow.cli.arguments import Parser
+    from pgvow.cli.report import Report
+    from pgvow.operations.health.status import PartStatus, SeriesStatus, StatusReport
+    from pgvow.runs import Alarm
+
+_UNKNOWN = 3
+"""The exit code of a monitoring plug-in that cannot tell."""
+_NAGIOS = {0: 0, 11: 1, 12: 2}
+_WORDS = {0: "OK", 11: "WARNING", 12: "CRITICAL"}
+_HINTS = {
+    "no backup": "pgvow backup",
+    "too old": "pgvow history",
+    "last run failed": "pgvow history",
+    "damaged": "pgvow verify FILE --deep",
+    "shrunk": "pgvow diff",
+    "table shrunk": "pgvow diff",
+    "table gone": "pgvow diff",
+    "no proof": "pgvow prove --latest",
+    "disk filling": "pgvow prune --dry-run",
+    "stuck": "pgvow history",
+    "no history": "pgvow history",
+}
 
 
 def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -30,11 +68,180 @@ def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
     options.add(status, "env", "output_dir", "report")
 
 
-def add_history(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add the command to the parser."""
-    history = commands.add_parser("history", description="Runs, newest first.")
-    history.add_argument(
-        "--last", metavar="N", type=options.count, help="so many (default: 20; with --json all)"
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Show how the backups stand; returns the exit code."""
+    if arguments.nagios:
+        return _monitor(arguments)
+    status = _status(arguments)
+    good = status.exit_code == 0
+    report.print(lambda: _object(status), lambda: _text(status), good=good)
+    return status.exit_code
+
+
+def _monitor(arguments: argparse.Namespace) -> int:
+    """Print the one line of a monitoring plug-in; returns its exit code."""
+    try:
+        status = _status(arguments)
+    except PgvowError as error:
+        cause = next(iter(error.cause.splitlines()), "")
+        print(f"PGVOW UNKNOWN - {printable(cause).replace('|', '/')}")
+        return _UNKNOWN
+    print(_nagios_line(status))
+    return _NAGIOS[status.exit_code]
+
+
+def _status(arguments: argparse.Namespace) -> StatusReport:
+    call = call_of(arguments)
+    return current_status(
+        call.context,
+        call.output_dir,
+        environment=call.environment,
+        max_age=arguments.max_age,
+        installed=tuple(installed(call.context)),
     )
-    history.add_argument("--operation", metavar="NAME", help="backup, verify, prove, prune …")
-    options.add(history, "env", "output_dir", "report")
+
+
+def _object(report: StatusReport) -> dict[str, Any]:
+    """Return the object of ``--json``: times in seconds, changes as shares."""
+    return {
+        "at": plain(report.at),
+        "status": _WORDS[report.exit_code].lower(),
+        "exit_code": report.exit_code,
+        "databases": [_series_object(series) for series in report.series],
+    }
+
+
+def _series_object(series: SeriesStatus) -> dict[str, Any]:
+    newest = series.newest
+    return {
+        "environment": series.environment,
+        "database": series.database,
+        "directory": str(series.directory),
+        "status": _WORDS[series.exit_code].lower(),
+        "newest": str(newest.path) if newest else None,
+        "timestamp": plain(newest.timestamp) if newest else None,
+        "age_seconds": round(series.age.total_seconds()) if series.age is not None else None,
+        "level": newest.trusted if newest else None,
+        "size_bytes": newest.size_bytes if newest else None,
+        "size_change": series.size_change,
+        "rows_change": series.rows_change,
+        "proven_at": plain(series.proven_at),
+        "last_success": plain(series.last_success.started) if series.last_success else None,
+        "last_failure": plain(series.last_failure.started) if series.last_failure else None,
+        "next_run": series.next_run.isoformat() if series.next_run else None,
+        "free_bytes": series.free_bytes,
+        "days_left": round(series.days_left, 1) if series.days_left is not None else None,
+        "alarms": [_alarm_object(alarm) for alarm in series.alarms],
+        "selection": list(newest.selection) if newest else [],
+        "parts": [_part_object(part) for part in series.parts],
+    }
+
+
+def _part_object(part: PartStatus) -> dict[str, Any]:
+    return {
+        "selection": list(part.selection),
+        "newest": str(part.newest.path),
+        "timestamp": plain(part.newest.timestamp),
+        "level": part.newest.trusted,
+        "size_bytes": part.newest.size_bytes,
+        "count": part.count,
+    }
+
+
+def _alarm_object(alarm: Alarm) -> dict[str, Any]:
+    return {
+        "kind": str(alarm.kind),
+        "critical": alarm.is_critical,
+        "name": alarm.name,
+        "message": alarm.message,
+    }
+
+
+def _text(report: StatusReport) -> RenderableType:
+    """Return one line for each database, and under them the alarms with a command each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for heading in ("Environment", "Database", "Newest", "Level"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("Size", "Change"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Next run", no_wrap=True)
+    table.add_column("Free", overflow="fold")
+    for series in report.series:
+        table.add_row(*_cells(series))
+    lines = [
+        line for series in report.series for line in (*_alarm_lines(series), *_part_lines(series))
+    ]
+    return Group(table, *lines)
+
+
+def _cells(series: SeriesStatus) -> Iterator[Text]:
+    mark, style = {0: ("✓", GOOD), 11: ("!", WARNING), 12: ("✗", BAD)}[series.exit_code]
+    yield Text(mark, style=style)
+    yield Text(series.environment or "-")
+    yield Text(printable(series.database or "-"))
+    newest = series.newest
+    if newest is None:
+        yield from (Text("-") for _ in range(4))
+    else:
+        yield Text(f"{rounded(series.age)} ago" if series.age is not None else "?")
+        yield Text(newest.trusted or "listed")
+        yield Text(size(newest.size_bytes or 0))
+        yield Text(f"{series.size_change:+.1%}" if series.size_change is not None else "first")
+    yield Text(moment(series.next_run.astimezone(UTC)) if series.next_run else "-")
+    yield Text(_space(series))
+
+
+def _space(series: SeriesStatus) -> str:
+    if series.free_bytes is None:
+        return "-"
+    days = f", full in {series.days_left:,.0f} days" if series.days_left is not None else ""
+    return size(series.free_bytes) + days
+
+
+def _alarm_lines(series: SeriesStatus) -> Iterator[Text]:
+    for alarm in series.alarms:
+        mark, style = ("✗", BAD) if alarm.is_critical else ("!", WARNING)
+        where = " ".join(part for part in (series.environment, series.database) if part)
+        hint = f"  → {_HINTS[alarm.kind]}"
+        message = f"{where}: {alarm.message}" if where else alarm.message
+        yield Text.assemble((mark, style), f" {printable(message)}", (hint, "dim"))
+
+
+def _part_lines(series: SeriesStatus) -> Iterator[Text]:
+    """Name the backups of parts, which count for nothing above."""
+    where = " ".join(part for part in (series.environment, series.database) if part)
+    for part in series.parts:
+        newest = part.newest.timestamp
+        when = f", the newest of {moment(newest)}" if newest else ""
+        count = f"{part.count} backup{'' if part.count == 1 else 's'}"
+        text = f"{where}: {count} of only a part, {selected(part.selection)}{when}"
+        yield Text(f"- {printable(text)}", "dim")
+
+
+def _nagios_line(report: StatusReport) -> str:
+    """Return one line as monitoring plug-ins print it, with performance data behind the bar."""
+    alarms = [
+        alarm.message for alarm in sorted(report.alarms, key=lambda alarm: not alarm.is_critical)
+    ]
+    fine = [
+        f"{_label(series)} {rounded(series.age)} old"
+        for series in report.series
+        if series.age is not None
+    ]
+    text = printable("; ".join(alarms or fine)).replace("|", "/").replace("\n", " ")
+    data = " ".join(item for series in report.series for item in _performance(series))
+    return f"PGVOW {_WORDS[report.exit_code]} - {text} | {data}".rstrip(" |")
+
+
+def _label(series: SeriesStatus) -> str:
+    return "/".join(part for part in (series.environment, series.database) if part) or "backup"
+
+
+def _performance(series: SeriesStatus) -> Iterator[str]:
+    label = re.sub(r"[='|\s]", "_", printable(_label(series)))
+    if series.age is not None and series.newest is not None:
+        yield f"'{label} age'={round(series.age.total_seconds())}s"
+        yield f"'{label} size'={series.newest.size_bytes or 0}B"
+    if series.free_bytes is not None:
+        yield f"'{label} free'={series.free_bytes}B"

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, path
+from pgvow.cli.call import call_of
+from pgvow.cli.console import BAD, GOOD, mark, styled
+from pgvow.cli.recording import patience_of, recording_of
+from pgvow.cli.report import plain
+from pgvow.cli.words import moment, namer, none_in, part_rows, selected, short_digest, size
+from pgvow.operations.recorded import recorded
+from pgvow.operations.recorded.verbs import verify_directories, verify_file
+from pgvow.outside import printable
+from pgvow.runs import Operation
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pgvow.cli.call import Call
+    from pgvow.cli.report import Report
+    from pgvow.operations.recorded import RecordedRun
+    from pgvow.operations.verify.inspect import DeepCheck
+    from pgvow.operations.verify.verification import Check, Verification
+
+_LINES_SHOWN = 5
+_LABELS = {
+    "file": "File",
+    "metadata": "Metadata",
+    "backup_file": "Named in metadata",
+    "size": "Size",
+    "checksum": "Checksum",
+    "structure": "Structure",
+    "globals": "Globals",
+    "contents": "Contents",
+    "proof": "Proof",
+    "verdict": "No verdict",
+}
 
 
 def add_verify(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -21,3 +54,152 @@ def add_verify(commands: argparse._SubParsersAction[Parser]) -> None:
         "file", metavar="FILE", type=path, nargs="?", help="the .dump file; or --all"
     )
     options.add(verify, *options.OF_COMMAND["verify"])
+
+
+def run(arguments: argparse.Namespace, report: Report) -> int:
+    """Verify one backup, or all; returns the exit code."""
+    call = call_of(arguments)
+    with recorded(call.context, recording_of(call, Operation.VERIFY)) as current:
+        verify = _verify_all if call.arguments.all else _verify_one
+        verify(call, current, report)
+    return current.exit_code
+
+
+def _verify_one(call: Call, current: RecordedRun, report: Report) -> None:
+    path, deep = call.arguments.file, call.arguments.deep
+    pg_bin, patience = call.load_pg_bin(), patience_of(call)
+    with call.terminal.drawing():
+        result = verify_file(call.context, current, path, patience, pg_bin=pg_bin, deep=deep)
+    report.print(lambda: _object(result), lambda: verification_text(result), good=result.passed)
+
+
+def _verify_all(call: Call, current: RecordedRun, report: Report) -> None:
+    pg_bin, patience, directories = call.load_pg_bin(), patience_of(call), call.directories
+    with call.terminal.drawing():
+        results = verify_directories(
+            call.context,
+            current,
+            directories,
+            patience,
+            environment=call.environment,
+            pg_bin=pg_bin,
+            deep=call.arguments.deep,
+        )
+    report.print(
+        lambda: [_object(result) for result in results],
+        lambda: _all_text(results, directories),
+        good=not current.exit_code,
+    )
+
+
+def verification_text(result: Verification) -> Text:
+    """Return every check with its facts, and the overall result above."""
+    return _passed(result) if result.passed else _failed(result)
+
+
+def _passed(result: Verification) -> Text:
+    text = Text.assemble(styled("✓", GOOD), " Backup verification passed\n\n")
+    text.append(f"{'File:':<12} {printable(str(result.path))}\n")
+    metadata = result.metadata
+    if metadata is not None:
+        good = mark(good=True)
+        digest = short_digest(metadata.checksum_sha256)
+        text.append(f"{'Checksum:':<12} ").append(good).append(f" Match ({digest})\n")
+        text.append(f"{'Structure:':<12} ").append(good)
+        text.append(" Valid (pg_restore --list succeeded)\n")
+        if result.check("globals") is not None:
+            text.append(f"{'Globals:':<12} ").append(good).append(" Match\n")
+        if result.deep is not None:
+            text.append(f"{'Contents:':<12} ").append(good).append(f" {_decoded(result.deep)}\n")
+        for name, value in part_rows(metadata):
+            text.append(f"{name + ':':<12} {printable(value)}\n")
+        text.append(f"{'Size:':<12} {size(metadata.backup_size_bytes)}\n")
+        text.append(f"{'Timestamp:':<12} {moment(metadata.backup_timestamp)}")
+    return text
+
+
+def _decoded(deep: DeepCheck) -> str:
+    known = "as recorded" if deep.complete else "rows as recorded; fingerprints are not recorded"
+    return f"Every byte decodes: {deep.rows} rows in {len(deep.tables)} tables, {known}"
+
+
+def _failed(result: Verification) -> Text:
+    text = Text.assemble(styled("✗", BAD), " Backup verification failed\n\n")
+    text.append(f"File: {printable(str(result.path))}\n\n")
+    for check in result.checks:
+        text.append(mark(good=check.passed)).append(f" {_line(check)}\n")
+    text.append("\nTroubleshooting:\n")
+    for number, step in enumerate(_steps(result), 1):
+        text.append(f"  {number}. {step}\n")
+    text.rstrip()
+    return text
+
+
+def _line(check: Check) -> str:
+    label = _LABELS[check.name]
+    if check.passed:
+        return f"{label}: {printable(check.found)}"
+    lines = [printable(line) for line in check.found.splitlines()]
+    if len(lines) > _LINES_SHOWN:
+        left = len(lines) - _LINES_SHOWN
+        lines[_LINES_SHOWN:] = [f"and {left} more (all of them with --json)"]
+    actual = "\n              ".join(lines)
+    return f"{label}\n    expected: {printable(check.expected)}\n    found:    {actual}"
+
+
+def _steps(result: Verification) -> list[str]:
+    if result.refusal is not None and result.refusal.steps:
+        return list(result.refusal.steps)
+    failed = {check.name for check in result.checks if not check.passed}
+    if "file" in failed:
+        return ["Check the path", "See what there is: python3 backup_db.py --list"]
+    if "metadata" in failed:
+        return [
+            "Look for the metadata where the backup was made; it belongs beside the dump",
+            "Do not rely on this file: make a new backup, python3 backup_db.py",
+        ]
+    return [
+        "Do not restore from this file; keep it until another backup is verified",
+        "Copy it anew from where it came from, if it was copied",
+        "Verify the one before it, and make a new one: python3 backup_db.py",
+        "Check the disk: dmesg | tail, smartctl -a",
+    ]
+
+
+def _all_text(results: Sequence[Verification], directories: Sequence[Path]) -> Text:
+    """Return a line a backup, and below it the checks that failed."""
+    if not results:
+        return none_in(directories)
+    name_of = namer([result.path for result in results])
+    text = Text()
+    for result in results:
+        text.append(mark(good=result.passed)).append(f" {name_of(result.path)}{_part(result)}\n")
+        for check in result.checks:
+            if not check.passed:
+                text.append(f"  {_line(check)}\n")
+    unknown = sum(result.no_verdict is not None for result in results)
+    bad = sum(not result.passed for result in results) - unknown
+    text.append(f"\n{len(results) - unknown} verified, {bad} failed")
+    return text.append(f", {unknown} without a verdict") if unknown else text
+
+
+def _part(result: Verification) -> str:
+    selection = result.metadata.selection if result.metadata else ()
+    return f" (only a part: {printable(selected(selection))})" if selection else ""
+
+
+def _object(result: Verification) -> dict[str, Any]:
+    """Return the object of ``--json``."""
+    return {
+        "ok": result.passed,
+        "path": str(result.path),
+        "size_bytes": result.size_bytes,
+        "checks": plain(result.checks),
+        "level": plain(result.proof.level) if result.proof else None,
+        "unreadable": result.unreadable,
+        "no_verdict": result.no_verdict,
+        "warnings": list(result.warnings),
+        "metadata": plain(result.metadata),
+        "tables": plain(result.deep.tables) if result.deep else None,
+        "differences": list(result.deep.differences) if result.deep else None,
+    }

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pgvow.cli import options
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, errors
 from pgvow.cli.report import plain
@@ -23,11 +24,22 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from pgvow.cli.arguments import Parser
     from pgvow.cli.report import Report
     from pgvow.runs import Run
 
 _SHOWN = 20
 _STYLES = {Outcome.SUCCEEDED: GOOD, Outcome.FAILED: BAD, Outcome.DIED: BAD}
+
+
+def add_history(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the parser."""
+    history = commands.add_parser("history", description="Runs, newest first.")
+    history.add_argument(
+        "--last", metavar="N", type=options.count, help="so many (default: 20; with --json all)"
+    )
+    history.add_argument("--operation", metavar="NAME", help="backup, verify, prove, prune …")
+    options.add(history, "env", "output_dir", "report")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
