@@ -113,6 +113,11 @@ COMMANDS = {
         "Doctor failed",
         ("pgvow doctor", "pgvow doctor --env prod"),
     ),
+    "completion": Command(
+        "print a shell's completion script",
+        "Completion failed",
+        ("pgvow completion bash", "pgvow completion zsh > ~/.zfunc/_pgvow"),
+    ),
     "demo": Command(
         "show it all on a throw-away server",
         "Demo failed",
