@@ -93,7 +93,7 @@ class StoredBackup:
         """Name the file of roles and tablespaces: as the metadata has it, else by its stem."""
         if metadata is not None and metadata.globals is not None:
             return metadata.globals.file
-        return self.name.removesuffix(names.DUMP) + names.GLOBALS
+        return names.globals_name(self.name)
 
     def has(self, name: str) -> bool:
         """Return whether a regular file of this name lies beside the dump."""

@@ -17,6 +17,7 @@ from pgvow.operations.notify import notify
 from pgvow.operations.notify.hooks import ping_ended, ping_started, run_after, run_before
 from pgvow.runs import Operation
 from pgvow.spool import Spool
+from pgvow.store import names
 from pgvow.store.history import History
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Around:
             with self._harmless("no ping was sent"):
                 ping_started(run, configuration.notifications, self._warn)
         if configuration.hooks.before:
-            run_before(configuration.hooks, _facts(run), self._context.environ)
+            run_before(configuration.hooks, self._facts(run), self._context.environ)
 
     def end(self, run: Run, parts: Sequence[tuple[Path, Run]]) -> None:
         """Complete the record, then run the hook, write the metrics, and notify."""
@@ -85,7 +86,20 @@ class Around:
         hooks = self._context.configuration.hooks
         if self._is_backup and hooks.after:
             with self._harmless("the hook after the backup did not run"):
-                run_after(hooks, _facts(run), self._context.environ, self._warn)
+                run_after(hooks, self._facts(run), self._context.environ, self._warn)
+
+    def _facts(self, run: Run) -> dict[str, object]:
+        """Return the facts of a run for a hook, by name, with the paths of its files."""
+        facts = run.facts()
+        if run.file is not None:
+            dump = self._recording.directory.absolute() / run.file
+            files = {
+                "path": dump,
+                "metadata_path": dump.with_name(names.metadata_name(dump.name)),
+                "globals_path": dump.with_name(names.globals_name(dump.name)),
+            }
+            facts |= {name: str(path) for name, path in files.items() if path.exists()}
+        return facts
 
     def _send(self, run: Run, parts: Sequence[Run]) -> None:
         """Write the metrics, send the notifications and the ping, whichever are set up."""
@@ -142,11 +156,6 @@ class Around:
         if log is not None and self._ended is not None:  # before, it is logged at the end
             with suppress(PgvowError):
                 log.warned(self._ended, message)
-
-
-def _facts(run: Run) -> dict[str, str]:
-    """Return the facts of a run for a hook, by name."""
-    return {name: str(value) for name, value in run.facts().items()}
 
 
 @dataclass(frozen=True, slots=True)
