@@ -34,7 +34,6 @@ def add_completion(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     completion = commands.add_parser("completion", description=_TEXT)
     completion.add_argument("what", choices=(*SCRIPTS, "backups", "environments"))
-    completion.set_defaults(json=False, quiet=False, config=None)
 
 
 def run(arguments: argparse.Namespace, _report: Report) -> int:

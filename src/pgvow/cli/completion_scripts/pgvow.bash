@@ -7,12 +7,12 @@
 
 _shtab_pgvow_subparsers=(backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
 
-_shtab_pgvow_backup_option_strings=(-h --help --env --output-dir --space-factor --lock-wait-timeout --statistics --no-inspect --inspect --no-globals --globals -n --schema -N --exclude-schema -t --table -T --exclude-table --exclude-table-data --jobs --engine --compress --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --log-format)
-_shtab_pgvow_verify_option_strings=(-h --help --deep --all --env --output-dir --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --log-format)
+_shtab_pgvow_backup_option_strings=(-h --help --env --output-dir --space-factor --lock-wait-timeout --statistics --no-inspect --inspect --no-globals --globals -n --schema -N --exclude-schema -t --table -T --exclude-table --exclude-table-data --jobs --engine --compress --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --progress --log-format)
+_shtab_pgvow_verify_option_strings=(-h --help --deep --all --env --output-dir --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_list_option_strings=(-h --help --env --output-dir --json --quiet --config)
-_shtab_pgvow_restore_option_strings=(-h --help --to --env --stall-timeout --run-timeout --jobs --table --schema-only --owner-map --no-owner --globals --no-tablespaces --swap --terminate --yes --json --quiet --config --metrics-file --log-file --log-format)
-_shtab_pgvow_prove_option_strings=(-h --help --latest --on --jobs --env --output-dir --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --log-format)
-_shtab_pgvow_prune_option_strings=(-h --help --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --keep-within --database --dry-run --env --output-dir --json --quiet --config --metrics-file --log-file --log-format)
+_shtab_pgvow_restore_option_strings=(-h --help --to --env --stall-timeout --run-timeout --jobs --table --schema-only --owner-map --no-owner --globals --no-tablespaces --swap --terminate --yes --json --quiet --config --metrics-file --log-file --progress --log-format)
+_shtab_pgvow_prove_option_strings=(-h --help --latest --on --jobs --env --output-dir --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --progress --log-format)
+_shtab_pgvow_prune_option_strings=(-h --help --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --keep-within --database --dry-run --env --output-dir --json --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_status_option_strings=(-h --help --max-age --nagios --env --output-dir --json --quiet --config)
 _shtab_pgvow_history_option_strings=(-h --help --last --operation --env --output-dir --json --quiet --config)
 _shtab_pgvow_notify_option_strings=(-h --help --json --quiet --config)
@@ -57,10 +57,15 @@ _shtab_pgvow_doctor___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_demo___output_dir_COMPGEN=_shtab_compgen_dirs
 
 _shtab_pgvow_backup___engine_choices=(parallel pg_dump)
+_shtab_pgvow_backup___progress_choices=(auto json none)
 _shtab_pgvow_backup___log_format_choices=(text json)
+_shtab_pgvow_verify___progress_choices=(auto json none)
 _shtab_pgvow_verify___log_format_choices=(text json)
+_shtab_pgvow_restore___progress_choices=(auto json none)
 _shtab_pgvow_restore___log_format_choices=(text json)
+_shtab_pgvow_prove___progress_choices=(auto json none)
 _shtab_pgvow_prove___log_format_choices=(text json)
+_shtab_pgvow_prune___progress_choices=(auto json none)
 _shtab_pgvow_prune___log_format_choices=(text json)
 _shtab_pgvow_notify_pos_0_choices=(test)
 _shtab_pgvow_config_pos_0_choices=(show check)

@@ -51,7 +51,7 @@ function _shtab_pgvow_using
 end
 
 set -g _shtab_pgvow_commands backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --database --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --run-timeout --schema --space-factor --stall-timeout --table --time --timezone --to --with -N -T -n -t
+set -g _shtab_pgvow_opts_with_value --at --compress --config --database --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --progress --run-timeout --schema --space-factor --stall-timeout --table --time --timezone --to --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -84,6 +84,7 @@ complete -c pgvow -n '_shtab_pgvow_using backup' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using backup' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l metrics-file -x -d 'write metrics there afterwards, for the textfile collector of Prometheus'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l log-file -x -d 'append how it went to this file: for cron'
+complete -c pgvow -n '_shtab_pgvow_using backup' -l progress -xka "auto json none" -d 'on standard error: a bar if it is a terminal (auto), lines of JSON for programs, or none'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l log-format -xka "text json" -d 'lines for people or for programs (default: text)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a verify -d 'Check one backup: size, SHA-256, metadata, and that pg_restore can read it.'
 complete -c pgvow -n '_shtab_pgvow_using verify' -s h -l help -d 'show this help message and exit'
@@ -98,6 +99,7 @@ complete -c pgvow -n '_shtab_pgvow_using verify' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using verify' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using verify' -l metrics-file -x -d 'write metrics there afterwards, for the textfile collector of Prometheus'
 complete -c pgvow -n '_shtab_pgvow_using verify' -l log-file -x -d 'append how it went to this file: for cron'
+complete -c pgvow -n '_shtab_pgvow_using verify' -l progress -xka "auto json none" -d 'on standard error: a bar if it is a terminal (auto), lines of JSON for programs, or none'
 complete -c pgvow -n '_shtab_pgvow_using verify' -l log-format -xka "text json" -d 'lines for people or for programs (default: text)'
 complete -c pgvow -n '_shtab_pgvow_using verify; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'the .dump file; or --all'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a list -d 'List backups, newest first.'
@@ -128,6 +130,7 @@ complete -c pgvow -n '_shtab_pgvow_using restore' -l quiet -d 'print nothing on 
 complete -c pgvow -n '_shtab_pgvow_using restore' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l metrics-file -x -d 'write metrics there afterwards, for the textfile collector of Prometheus'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l log-file -x -d 'append how it went to this file: for cron'
+complete -c pgvow -n '_shtab_pgvow_using restore' -l progress -xka "auto json none" -d 'on standard error: a bar if it is a terminal (auto), lines of JSON for programs, or none'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l log-format -xka "text json" -d 'lines for people or for programs (default: text)'
 complete -c pgvow -n '_shtab_pgvow_using restore; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'the .dump file'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a prove -d 'Restore a backup into a throw-away server and compare every table'"'"'s rows and fingerprint, the sequences, the large objects and the schema with what was there. The outcome is kept beside the backup, with the time that the restore took. Exit code 0: proven; 8: something differs; 13: cannot be proven here, for want of an extension or a collation. Checks, generated columns and functions in the backup are code of the source'"'"'s roles, and a restore runs it: here as a role that is no superuser, may run no programs and has no network. With --on too, if you are a superuser and such a role can log in as you do; else it runs with your rights, and a warning says so. Look first: pgvow show FILE --code.'
@@ -144,6 +147,7 @@ complete -c pgvow -n '_shtab_pgvow_using prove' -l quiet -d 'print nothing on su
 complete -c pgvow -n '_shtab_pgvow_using prove' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using prove' -l metrics-file -x -d 'write metrics there afterwards, for the textfile collector of Prometheus'
 complete -c pgvow -n '_shtab_pgvow_using prove' -l log-file -x -d 'append how it went to this file: for cron'
+complete -c pgvow -n '_shtab_pgvow_using prove' -l progress -xka "auto json none" -d 'on standard error: a bar if it is a terminal (auto), lines of JSON for programs, or none'
 complete -c pgvow -n '_shtab_pgvow_using prove' -l log-format -xka "text json" -d 'lines for people or for programs (default: text)'
 complete -c pgvow -n '_shtab_pgvow_using prove; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'the .dump file'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a prune -d 'Remove the backups that no rule keeps. Rules count good backups alone, for each database apart, and'
@@ -164,6 +168,7 @@ complete -c pgvow -n '_shtab_pgvow_using prune' -l quiet -d 'print nothing on su
 complete -c pgvow -n '_shtab_pgvow_using prune' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using prune' -l metrics-file -x -d 'write metrics there afterwards, for the textfile collector of Prometheus'
 complete -c pgvow -n '_shtab_pgvow_using prune' -l log-file -x -d 'append how it went to this file: for cron'
+complete -c pgvow -n '_shtab_pgvow_using prune' -l progress -xka "auto json none" -d 'on standard error: a bar if it is a terminal (auto), lines of JSON for programs, or none'
 complete -c pgvow -n '_shtab_pgvow_using prune' -l log-format -xka "text json" -d 'lines for people or for programs (default: text)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a status -d 'One line for each database: the newest backup, its level, age and size, what changed, the next run and the space left. Exit code 0: healthy; 11: warning; 12: critical.'
 complete -c pgvow -n '_shtab_pgvow_using status' -s h -l help -d 'show this help message and exit'
