@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,6 +90,18 @@ def test_verify_passes_and_keeps_its_proof_in_the_store(
     assert (Level.DECODED if deep else Level.VERIFIED) is result.proof.level
     assert result.proof == stored.proof()
     assert stored.name.replace(".dump", ".proof.json") in stored.store.list()
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_evidence_has_the_time_of_the_context(stored: StoredBackup, *, is_damaged: bool) -> None:
+    """Whether a check passed or failed, its record is dated by the clock that was handed down."""
+    now = datetime(2040, 1, 1, 12, 30, 15, 999_999, tzinfo=UTC)
+    if is_damaged:
+        _change(stored, -5)
+    proof = verify_and_record(stored, a_context({}, now=now), pg_bin=_BIN).proof
+    assert proof is not None
+    (evidence,) = (*proof.passed, *filter(None, [proof.failed]))
+    assert (is_damaged, now.replace(microsecond=0)) == (not evidence.passed, evidence.at)
 
 
 def test_verify_refutes_a_changed_dump(stored: StoredBackup) -> None:

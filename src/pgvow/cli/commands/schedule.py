@@ -104,7 +104,7 @@ def _install(call: Call, report: Report) -> None:
     if call.arguments.with_ == "systemd":
         result = systemd_units.install(scheduled, call.context, system=_is_for_system(call))
     else:
-        result = crontab.install(scheduled)
+        result = crontab.install(scheduled, call.context)
     report.print(
         lambda: {
             "id": scheduled.identity,
@@ -247,7 +247,7 @@ def _remove(call: Call, report: Report) -> None:
         return is_ours and arguments.job in (None, job) and environment in (None, name)
 
     if arguments.with_ == "cron":
-        removed = crontab.remove(is_meant)
+        removed = crontab.remove(is_meant, call.context)
     else:
         removed = systemd_units.remove(is_meant, call.context, system=_is_for_system(call))
     lines = [f"removed {printable(identity)}" for identity in removed]

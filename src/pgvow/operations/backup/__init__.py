@@ -134,16 +134,15 @@ def make_backup(settings: Settings, options: BackupOptions, context: Context) ->
             target, session, server, installation, store,
         )  # fmt: skip
         _warn_of_versions(run)
-        lock = stack.enter_context(store.lock(server.database, settings.environment))
-        stack.enter_context(store.lock_source(server.identity))
-        recovered = tuple(store.recover(holding=lock))
+        clock = context.clock
+        lock = stack.enter_context(store.lock(server.database, settings.environment, clock))
+        stack.enter_context(store.lock_source(server.identity, clock))
+        recovered = tuple(store.recover(clock, holding=lock))
         for left in recovered:
             if left.complaint:
                 run.warn(f"what a dead run left of {left.stem}: {left.action}, {left.complaint}")
         check_space(store, server, options)
-        draft = stack.enter_context(
-            store.begin(server.database, settings.environment, context.clock())
-        )
+        draft = stack.enter_context(store.begin(server.database, settings.environment, clock()))
         try:
             return _fill_and_publish(run, draft, started, recovered)
         except OSError as error:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pgvow.operations.context import Context
     from pgvow.operations.schedule.scheduled import ScheduleEntry
     from pgvow.runs import Run
-    from pgvow.settings import Configuration
 
 HEALTHY, WARNING, CRITICAL = 0, 11, 12
 _Key = tuple[str | None, str | None]
@@ -114,7 +113,7 @@ def current_status(
     series: list[SeriesStatus] = []
     for place in places:
         ended = just_ended if place == directory else None
-        read = _Directory(place, configuration, now, max_age, installed, ended)
+        read = _Directory(place, context, now, max_age, installed, ended)
         series += read.series(environment)
     return StatusReport(now, tuple(series))
 
@@ -125,14 +124,15 @@ class _Directory:
     def __init__(
         self,
         path: Path,
-        configuration: Configuration,
+        context: Context,
         now: datetime,
         max_age: timedelta | None,
         installed: Sequence[ScheduleEntry],
         just_ended: Run | None,
     ) -> None:
         self._path = path
-        self._configuration = configuration
+        self._configuration = context.configuration
+        self._here = context.directory.absolute()
         self._now = now
         self._max_age = max_age
         self._installed = installed
@@ -243,7 +243,7 @@ class _Directory:
 
     def _next_run(self, environment: str | None) -> datetime | None:
         own = self._configuration.output_dir_of(environment) or Path(DEFAULT_DIRECTORY)
-        here = Path.cwd()
+        here = self._here
         due = (
             next_backup(self._configuration, environment, self._now),
             next_installed_backup(

@@ -12,7 +12,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from pgvow.model import (
     DifferenceKind,
     Evidence,
     Level,
+    Unreadable,
     is_partial,
     level_reached,
 )
@@ -50,7 +50,8 @@ from pgvow.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.archive import TableOfContents
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from pgvow.operations.context import Context
     from pgvow.operations.core.compare import ComparedDatabase
     from pgvow.operations.prove.server import ProofServer
-    from pgvow.progress import Progress
 
 __all__ = ["ProofResult", "ProveOptions", "newest_backup", "prove_backup"]
 
@@ -149,28 +149,27 @@ def prove_backup(
     """
     report = KeptWarnings(context.reporter)
     with backup.held():
-        metadata = described(backup, context.reporter)
+        metadata = described(backup, context)
         try:
-            toc = contents(backup, metadata, context.reporter)
+            toc = contents(backup, metadata, context)
             with backup.local_path() as dump:
                 request = ProofRequest(backup, dump, metadata, toc, options, report, between)
-                evidence = _shown(request, pg_bin, context.environ)
+                evidence = _shown(request, pg_bin, context)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(backup.path):  # and not a file on another disk
-                record_unreadable(backup, metadata, error.cause, warn=context.reporter.warn)
+                unreadable = Unreadable(context.now(), error.cause)
+                record_unreadable(backup, metadata, unreadable, warn=context.reporter.warn)
             raise
         proof = record(backup, metadata, evidence, warn=report.warn)
     return ProofResult(backup.path, metadata, evidence, proof, tuple(report.warnings))
 
 
-def _shown(request: ProofRequest, pg_bin: Path | None, environ: Mapping[str, str]) -> Evidence:
+def _shown(request: ProofRequest, pg_bin: Path | None, context: Context) -> Evidence:
     started = time.monotonic()
     with ExitStack() as stack:
-        check = stack.enter_context(
-            checked_aside(request.backup, request.metadata, request.report.progress)
-        )
+        check = stack.enter_context(checked_aside(request.backup, request.metadata, context))
         server = stack.enter_context(
-            proof_server(request.toc, request.options, pg_bin=pg_bin, environ=environ)
+            proof_server(request.toc, request.options, pg_bin=pg_bin, environ=context.environ)
         )
         check()
         facts = {"Backup": str(request.backup.path), "Server": server.description}
@@ -180,14 +179,16 @@ def _shown(request: ProofRequest, pg_bin: Path | None, environ: Mapping[str, str
             raise translated(error, server).with_facts(facts) from error
         except PgvowError as error:
             raise error.with_facts(facts) from None
-    return _evidence(server, compared, time.monotonic() - started)
+    return _evidence(server, compared, context.now(), time.monotonic() - started)
 
 
-def _evidence(server: ProofServer, compared: ComparedDatabase, seconds: float) -> Evidence:
+def _evidence(
+    server: ProofServer, compared: ComparedDatabase, at: datetime, seconds: float
+) -> Evidence:
     rows = compared.comparison
     return Evidence(
         level=Level.PROVEN,
-        at=now(),
+        at=at,
         seconds=round(seconds, 3),
         tables=rows.tables if rows else 0,
         rows=rows.rows if rows else 0,
@@ -198,7 +199,7 @@ def _evidence(server: ProofServer, compared: ComparedDatabase, seconds: float) -
     )
 
 
-def described(backup: StoredBackup, progress: Progress) -> Metadata:
+def described(backup: StoredBackup, context: Context) -> Metadata:
     """Read the metadata of a dump; raises VerificationFailed if either is missing."""
     try:
         backup.size()
@@ -206,25 +207,26 @@ def described(backup: StoredBackup, progress: Progress) -> Metadata:
         raise VerificationFailed("no such file", facts={"File": str(backup.path)}) from None
     except AccessDenied as error:
         with suppress(PgvowError):
-            record_unreadable(backup, backup.metadata(), error.cause, warn=progress.warn)
+            unreadable = Unreadable(context.now(), error.cause)
+            record_unreadable(backup, backup.metadata(), unreadable, warn=context.reporter.warn)
         raise
     return backup.metadata()
 
 
 @contextmanager
 def checked_aside(
-    backup: StoredBackup, metadata: Metadata, progress: Progress
+    backup: StoredBackup, metadata: Metadata, context: Context
 ) -> Iterator[Callable[[], None]]:
     """Take the file's checksum in a thread while the block does something else.
 
     Yields a function that waits for it, and raises VerificationFailed if the file is not the one
     that was written. Leaving the block ends the reading. Until the function returns, only the
-    thread uses ``progress``.
+    thread uses the context's reporter.
     """
     unwanted = Event()
     started = time.monotonic()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        reading = pool.submit(hash_backup, backup, progress, unwanted=unwanted.is_set)
+        reading = pool.submit(hash_backup, backup, context.reporter, unwanted=unwanted.is_set)
 
         def check() -> None:
             checksum, size = reading.result()
@@ -236,7 +238,7 @@ def checked_aside(
             if actual != expected:
                 difference = Difference(DifferenceKind.FILE, "checksum", expected, actual)
                 cause = "the file is not the one that its metadata describe"
-                raise _refuted(backup, metadata, difference, cause, started, progress)
+                raise _refuted(backup, metadata, difference, cause, started, context)
 
         try:
             yield check
@@ -244,7 +246,7 @@ def checked_aside(
             unwanted.set()
 
 
-def contents(backup: StoredBackup, metadata: Metadata, progress: Progress) -> TableOfContents:
+def contents(backup: StoredBackup, metadata: Metadata, context: Context) -> TableOfContents:
     """Read the table of contents; raises VerificationFailed if it is damaged.
 
     Raises ArchiveTooNew if only a newer pgvow reads it; nothing is recorded then.
@@ -259,7 +261,7 @@ def contents(backup: StoredBackup, metadata: Metadata, progress: Progress) -> Ta
         difference = Difference(
             DifferenceKind.CONTENTS, "the table of contents", "readable", str(error)
         )
-        raise _refuted(backup, metadata, difference, str(error), started, progress) from error
+        raise _refuted(backup, metadata, difference, str(error), started, context) from error
 
 
 def _refuted(
@@ -268,17 +270,17 @@ def _refuted(
     difference: Difference,
     cause: str,
     started: float,
-    progress: Progress,
+    context: Context,
 ) -> VerificationFailed:
     """Record beside the file that it failed, and return the error to raise."""
     evidence = Evidence(
         level=Level.VERIFIED,
-        at=now(),
+        at=context.now(),
         seconds=round(time.monotonic() - started, 3),
         differences=(difference,),
         pgvow_version=__version__,
     )
-    record(backup, metadata, evidence, warn=progress.warn)
+    record(backup, metadata, evidence, warn=context.reporter.warn)
     return VerificationFailed(
         cause,
         facts={
@@ -288,8 +290,3 @@ def _refuted(
         },
         steps=[f"See what is wrong with it: pgvow verify --deep {backup.path}"],
     )
-
-
-def now() -> datetime:
-    """Return the time to the second, as records have it."""
-    return datetime.now(UTC).replace(microsecond=0)

@@ -6,7 +6,6 @@ import json
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
@@ -21,6 +20,7 @@ from pgvow.store.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.operations.context import Context
@@ -44,7 +44,7 @@ class Around:
         log, directory = self._recording.log, self._recording.directory
         if log is not None:
             with self._harmless("nothing is logged"):
-                log.began(run)
+                log.began(run, self._context.clock())
         with self._harmless("the run is not recorded"):
             if self._is_backup:
                 Spool(directory).prepare()
@@ -76,7 +76,7 @@ class Around:
                 History(directory).add([part for place, part in parts if place == directory])
         if self._recording.log is not None:
             with self._harmless("nothing is logged"):
-                self._recording.log.ended(run)
+                self._recording.log.ended(run, self._context.clock())
         self._ended = run
         self._after(run)
         self._send(run, [part for _, part in parts])
@@ -141,7 +141,7 @@ class Around:
         reporter.insist(message)  # once the run is recorded, nothing else has the warning
         if log is not None and self._ended is not None:  # before, it is logged at the end
             with suppress(PgvowError):
-                log.warned(self._ended, message)
+                log.warned(self._ended, message, self._context.clock())
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -159,25 +159,25 @@ class LogFile:
     path: Path
     as_json: bool
 
-    def began(self, run: Run) -> None:
+    def began(self, run: Run, at: datetime) -> None:
         """Append that a run begins."""
-        self._append(run, "began", {})
+        self._append(run, at, "began", {})
 
-    def ended(self, run: Run) -> None:
+    def ended(self, run: Run, at: datetime) -> None:
         """Append how it ended, each warning in a line of its own before."""
         for warning in run.warnings:
-            self.warned(run, warning)
+            self.warned(run, warning, at)
         facts = run.facts()
         for name in ("operation", "outcome"):
             facts.pop(name, None)
-        self._append(run, run.outcome, facts)
+        self._append(run, at, run.outcome, facts)
 
-    def warned(self, run: Run, warning: str) -> None:
+    def warned(self, run: Run, warning: str, at: datetime) -> None:
         """Append a warning."""
-        self._append(run, "warning", {"message": warning})
+        self._append(run, at, "warning", {"message": warning})
 
-    def _append(self, run: Run, event: str, facts: dict[str, object]) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _append(self, run: Run, at: datetime, event: str, facts: dict[str, object]) -> None:
+        now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
         if self.as_json:
             head = {"at": now, "run": run.id, "operation": run.operation, "event": event}
             line = json.dumps({**head, **facts})

@@ -149,7 +149,7 @@ def prune_directories(
     """
     results = []
     for directory in directories:
-        result = prune(replace(options, output_dir=directory), now=context.clock())
+        result = prune(replace(options, output_dir=directory), context)
         _add_pruned(run, directory, result)
         results.append(result)
     whole = together(results)
@@ -174,7 +174,7 @@ def prune_after(
         return None
     wanted = PruneOptions(directory, lambda _: section.rules, environment)
     try:
-        result = prune(wanted, now=context.clock())
+        result = prune(wanted, context)
     except PgvowError as error:
         warn(f"nothing was pruned: {error.cause}")
         return None

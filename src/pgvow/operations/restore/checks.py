@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds, read_toc, roles_named
@@ -207,7 +206,7 @@ def planned(
         ),
         left_out=selection.left_out,
         definition=definition.without_tablespace() if options.no_tablespaces else definition,
-        names=Names.free(databases, options.database, datetime.now(UTC)),
+        names=Names.free(databases, options.database, context.clock()),
         replaced=replaced,
         report=report,
     )

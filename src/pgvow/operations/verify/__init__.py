@@ -22,6 +22,7 @@ from pgvow.errors import (
     lack_of_resources,
 )
 from pgvow.finished_file import sha256_of
+from pgvow.model import Unreadable
 from pgvow.operations.verify.hashing import hash_backup
 from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.operations.verify.recording import record, record_unreadable
@@ -39,6 +40,7 @@ from pgvow.store import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.model import Metadata
@@ -101,7 +103,7 @@ class _Verifier:
                 pass  # it is written anew
             except (UnreadableFile, AccessDenied) as error:
                 return _with_proof(result, error)
-            result = _recorded(backup, result, time.monotonic() - started)
+            result = _recorded(backup, result, self.context.now(), time.monotonic() - started)
         for warning in result.warnings:
             self.context.reporter.warn(warning)
         return result
@@ -317,7 +319,9 @@ def verify_and_record(
     return result
 
 
-def _recorded(backup: StoredBackup, result: Verification, seconds: float) -> Verification:
+def _recorded(
+    backup: StoredBackup, result: Verification, at: datetime, seconds: float
+) -> Verification:
     """Keep the outcome beside the dump: a difference, else that a file cannot be read, or a pass.
 
     A difference is evidence, whatever else cannot be read.
@@ -327,9 +331,10 @@ def _recorded(backup: StoredBackup, result: Verification, seconds: float) -> Ver
     if metadata is None:
         return result
     if result.unreadable is not None and not any(missed(result)):
-        proof = record_unreadable(backup, metadata, result.unreadable, warn=warnings.append)
+        unreadable = Unreadable(at, result.unreadable)
+        proof = record_unreadable(backup, metadata, unreadable, warn=warnings.append)
     else:
-        proof = record(backup, metadata, evidence_of(result, seconds), warn=warnings.append)
+        proof = record(backup, metadata, evidence_of(result, at, seconds), warn=warnings.append)
     return replace(result, proof=proof, warnings=tuple(warnings))
 
 
