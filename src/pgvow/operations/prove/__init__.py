@@ -41,7 +41,6 @@ from pgvow.operations.prove.server import ProveOptions, proof_server
 from pgvow.operations.prove.verdict import translated
 from pgvow.operations.verify.hashing import hash_backup
 from pgvow.operations.verify.recording import record, record_unreadable
-from pgvow.progress import KeptWarnings
 from pgvow.store import (
     DirectoryStore,
     StoredBackup,
@@ -147,21 +146,21 @@ def prove_backup(
     Raises VerificationFailed if the file is not the one that its metadata describe, CannotBeProven,
     and the errors of servers and tools.
     """
-    report = KeptWarnings(context.reporter)
-    with backup.held():
+    reporter = context.reporter
+    with backup.held(), reporter.collecting() as warnings:
         metadata = described(backup, context)
         try:
             toc = contents(backup, metadata, context)
             with backup.local_path() as dump:
-                request = ProofRequest(backup, dump, metadata, toc, options, report, between)
+                request = ProofRequest(backup, dump, metadata, toc, options, reporter, between)
                 evidence = _shown(request, pg_bin, context)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(backup.path):  # and not a file on another disk
                 unreadable = Unreadable(context.now(), error.cause)
-                record_unreadable(backup, metadata, unreadable, warn=context.reporter.warn)
+                record_unreadable(backup, metadata, unreadable, warn=reporter.warn)
             raise
-        proof = record(backup, metadata, evidence, warn=report.warn)
-    return ProofResult(backup.path, metadata, evidence, proof, tuple(report.warnings))
+        proof = record(backup, metadata, evidence, warn=reporter.warn)
+    return ProofResult(backup.path, metadata, evidence, proof, tuple(warnings))
 
 
 def _shown(request: ProofRequest, pg_bin: Path | None, context: Context) -> Evidence:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pgvow.operations.core.compare import Comparison
     from pgvow.operations.prove.server import ProofServer, ProveOptions
     from pgvow.postgres.connection import Session
-    from pgvow.progress import KeptWarnings, Progress
+    from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
 _Failures = tuple[FailedEntry, ...]
@@ -56,7 +56,7 @@ class ProofRequest:
     metadata: Metadata
     toc: TableOfContents
     options: ProveOptions
-    report: KeptWarnings
+    report: Progress
     between: Callable[[str], None] | None
 
 

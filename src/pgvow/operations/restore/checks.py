@@ -30,6 +30,7 @@ from pgvow.postgres.statements import role_set, roles_in
 from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pgvow.archive import TocEntry
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Target
     from pgvow.postgres.databases import ConnectedSession, Databases
     from pgvow.postgres.server import ServerFacts
-    from pgvow.progress import KeptWarnings
+    from pgvow.progress import Reporter
     from pgvow.settings import Settings
     from pgvow.store import StoredBackup
 
@@ -65,7 +66,7 @@ class RestorePlan:
     definition: DatabaseDefinition
     names: Names
     replaced: tuple[ConnectedSession, ...] | None
-    report: KeptWarnings
+    report: Reporter
 
     @property
     def target(self) -> Target:
@@ -171,7 +172,6 @@ def planned(
     dump: Path,
     options: RestoreOptions,
     context: Context,
-    report: KeptWarnings,
     databases: Databases,
     metadata: Metadata,
 ) -> RestorePlan:
@@ -192,8 +192,8 @@ def planned(
     selection = select(toc, options.tables, superuser=server.is_superuser)
     if selection.cut_off:
         names = ", ".join(f"{entry.desc} {entry.name}" for entry in selection.cut_off)
-        report.warn(f"left out, for it needs a table that was not chosen: {names}")
-    replaced = _claim(options, databases, server, report)
+        context.reporter.warn(f"left out, for it needs a table that was not chosen: {names}")
+    replaced = _claim(options, databases, server, context.reporter.warn)
     tools = TargetTools(installation, databases.target)
     return RestorePlan(
         options=options,
@@ -208,18 +208,21 @@ def planned(
         definition=definition.without_tablespace() if options.no_tablespaces else definition,
         names=Names.free(databases, options.database, context.clock()),
         replaced=replaced,
-        report=report,
+        report=context.reporter,
     )
 
 
 def _claim(
-    options: RestoreOptions, databases: Databases, server: ServerFacts, report: KeptWarnings
+    options: RestoreOptions,
+    databases: Databases,
+    server: ServerFacts,
+    warn: Callable[[str], None],
 ) -> tuple[ConnectedSession, ...] | None:
     """Claim the name; returns the sessions of the database to replace, None if there is none."""
     database = options.database
-    claim(databases, database, warn=report.warn)
+    claim(databases, database, warn=warn)
     if server.is_superuser:
-        drop_abandoned_roles(databases, database, warn=report.warn)
+        drop_abandoned_roles(databases, database, warn=warn)
     if not options.swap:
         refuse_existing(databases, database)
         return None
@@ -228,7 +231,7 @@ def _claim(
     refuse_unreplaceable(databases, database, user=server.user)
     sessions = refuse_connected(databases, database, terminate=options.terminate)
     if sessions:
-        report.warn(
+        warn(
             f"{len(sessions)} sessions are connected to {database} and will be ended at"
             f" the moment of the swap: {listed(sessions)}"
         )

@@ -40,7 +40,6 @@ from pgvow.store import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from pgvow.model import Metadata
@@ -103,10 +102,7 @@ class _Verifier:
                 pass  # it is written anew
             except (UnreadableFile, AccessDenied) as error:
                 return _with_proof(result, error)
-            result = _recorded(backup, result, self.context.now(), time.monotonic() - started)
-        for warning in result.warnings:
-            self.context.reporter.warn(warning)
-        return result
+            return _recorded(backup, result, time.monotonic() - started, self.context)
 
 
 def _refused(backup: StoredBackup, check: Check, refusal: PgvowError) -> Verification:
@@ -320,21 +316,21 @@ def verify_and_record(
 
 
 def _recorded(
-    backup: StoredBackup, result: Verification, at: datetime, seconds: float
+    backup: StoredBackup, result: Verification, seconds: float, context: Context
 ) -> Verification:
     """Keep the outcome beside the dump: a difference, else that a file cannot be read, or a pass.
 
     A difference is evidence, whatever else cannot be read.
     """
-    warnings: list[str] = []
-    metadata = result.metadata
+    metadata, now, warn = result.metadata, context.now(), context.reporter.warn
     if metadata is None:
         return result
-    if result.unreadable is not None and not any(missed(result)):
-        unreadable = Unreadable(at, result.unreadable)
-        proof = record_unreadable(backup, metadata, unreadable, warn=warnings.append)
-    else:
-        proof = record(backup, metadata, evidence_of(result, at, seconds), warn=warnings.append)
+    with context.reporter.collecting() as warnings:
+        if result.unreadable is not None and not any(missed(result)):
+            unreadable = Unreadable(now, result.unreadable)
+            proof = record_unreadable(backup, metadata, unreadable, warn=warn)
+        else:
+            proof = record(backup, metadata, evidence_of(result, now, seconds), warn=warn)
     return replace(result, proof=proof, warnings=tuple(warnings))
 
 
