@@ -151,8 +151,8 @@ def prove_backup(
         metadata = described(backup, context)
         try:
             toc = contents(backup, metadata, context)
-            with backup.local_path() as dump:
-                request = ProofRequest(backup, dump, metadata, toc, options, reporter, between)
+            with backup.at_hand() as fetched:
+                request = ProofRequest(fetched, metadata, toc, options, reporter, between)
                 evidence = _shown(request, pg_bin, context)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(backup.path):  # and not a file on another disk

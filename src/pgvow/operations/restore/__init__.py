@@ -145,14 +145,13 @@ def restore_backup(
     require_name(options)
     require_whole(backup, options)
     require_confirmation(settings, options)
-    with backup.held(), backup.local_path() as dump:
-        return _restore(settings, backup, dump, options, context, started)
+    with backup.held(), backup.at_hand() as fetched:
+        return _restore(settings, fetched, options, context, started)
 
 
 def _restore(
     settings: Settings,
     backup: StoredBackup,
-    dump: Path,
     options: RestoreOptions,
     context: Context,
     started: float,
@@ -163,7 +162,7 @@ def _restore(
         context.reporter.collecting() as warnings,
         Databases.connect(target, avoiding=options.database) as databases,
     ):
-        plan = planned(settings, backup, dump, options, context, databases, metadata)
+        plan = planned(settings, backup, options, context, databases, metadata)
         with restored_globals(plan):
             plan = with_known_roles(plan)
             require_tablespaces(plan)
@@ -280,7 +279,7 @@ def _compare(plan: RestorePlan, filled: FilledDatabase) -> ComparedDatabase:
     with open_restored(plan.tools, plan.names.temporary) as session:
         try:
             comparison = compare_database(
-                session, _expected(plan), plan.backup.dump, progress=plan.report
+                session, _expected(plan), plan.backup.stored, progress=plan.report
             )
         except PgvowError as error:
             lost = error.__cause__

@@ -31,7 +31,6 @@ from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pgvow.archive import TocEntry
     from pgvow.model import Metadata
@@ -60,7 +59,6 @@ class RestorePlan:
     databases: Databases
     server: ServerFacts
     tools: TargetTools
-    stored: StoredBackup
     backup: CheckedBackup
     left_out: tuple[TocEntry, ...]
     definition: DatabaseDefinition
@@ -168,8 +166,7 @@ def verified(
 
 def planned(
     settings: Settings,
-    stored: StoredBackup,
-    dump: Path,
+    backup: StoredBackup,
     options: RestoreOptions,
     context: Context,
     databases: Databases,
@@ -186,7 +183,7 @@ def planned(
         server_major=server.major,
         made_by=major_of(metadata.pg_dump_version),
     )
-    with stored.open_dump() as file:
+    with backup.open_dump() as file:
         toc = mapped(read_toc(file), options.owner_map)
     definition = database_definition(toc)
     selection = select(toc, options.tables, superuser=server.is_superuser)
@@ -200,9 +197,8 @@ def planned(
         databases=databases,
         server=server,
         tools=tools,
-        stored=stored,
         backup=CheckedBackup(
-            dump, metadata, toc, selection.entries, tools, bool(options.owner_map)
+            backup, metadata, toc, selection.entries, tools, bool(options.owner_map)
         ),
         left_out=selection.left_out,
         definition=definition.without_tablespace() if options.no_tablespaces else definition,
