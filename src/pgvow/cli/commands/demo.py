@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.commands.backup import backup_text
 from pgvow.cli.commands.list import listing_text
@@ -54,7 +55,7 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Back up, list, verify and damage a believable database on a server of its own"
         " that is gone afterwards.",
     )
-    demo.add_argument(
+    demo.topic(Topic.WHAT).add_argument(
         "--messages",
         metavar="N",
         type=options.count,

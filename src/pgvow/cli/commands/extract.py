@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.recording import recording_of
 from pgvow.errors import PgvowError
@@ -32,13 +32,13 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
         " server. They are all there if, and only if, the exit code is 0.",
     )
     extract.add_argument("file", metavar="FILE", type=path, help="the .dump file")
-    extract.add_argument(
+    extract.topic(Topic.OUTPUT).add_argument(
         "--table",
         metavar="NAME",
         required=True,
         help="as pgvow show names it: messages, or schema.table, parts quoted as in SQL",
     )
-    extract.add_argument(
+    extract.topic(Topic.OUTPUT).add_argument(
         "--format",
         choices=_FORMATS,
         default=_FORMATS[0],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, styled
 from pgvow.cli.recording import patience_of, recording_of
@@ -48,18 +48,18 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         " you do; else it runs with your rights, and a warning says so. Look first: pgvow show FILE"
         " --code.",
     )
-    which = prove.add_mutually_exclusive_group(required=True)
+    which = prove.topic(Topic.WHAT).add_mutually_exclusive_group(required=True)
     which.add_argument("file", metavar="FILE", type=path, nargs="?", help="the .dump file")
     which.add_argument(
         "--latest", action="store_true", help="the newest backup that is no mere part"
     )
-    prove.add_argument(
+    prove.topic(Topic.WHERE).add_argument(
         "--on",
         metavar="DSN",
         help="a server to prove it on, in databases made for it and dropped again, instead of a"
         " throw-away one; keep the password in ~/.pgpass, others see a command line",
     )
-    prove.add_argument(
+    prove.topic(Topic.SPEED).add_argument(
         "--jobs",
         metavar="N",
         type=options.count,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, WARNING, styled
 from pgvow.cli.report import plain
@@ -46,7 +46,7 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
         " from reading it.",
     )
     show.add_argument("file", metavar="FILE", type=path, help="the .dump file")
-    show.add_argument(
+    show.topic(Topic.WHAT).add_argument(
         "--code",
         action="store_true",
         help="list its functions, triggers, event triggers, rules, checks, generated columns and"

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING
 from pgvow.cli.report import plain
@@ -60,7 +61,7 @@ def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
         " critical.",
     )
     options.add(status, "age")
-    status.add_argument(
+    status.topic(Topic.OUTPUT).add_argument(
         "--nagios",
         action="store_true",
         help="one line, and exit code 0, 1, 2 or 3, as monitoring plug-ins have it",
