@@ -276,7 +276,7 @@ def _run(call: Call) -> None:
             print(f"{now} {printable(text)}", file=sys.stderr, flush=True)
 
     is_typed = "output_dir" in call.arguments.typed
-    run_in_foreground(call.context, call.output_dir, say, is_typed=is_typed)
+    run_in_foreground(call.output_dir, call.context, say=say, is_typed=is_typed)
 
 
 def _verify(call: Call, report: Report) -> int:

@@ -91,16 +91,13 @@ class ProofResult:
         return proof_path(self.path)
 
 
-def newest_backup(
-    directories: Sequence[Path],
-    environment: str | None,
-    selection_of: Callable[[str | None], tuple[str, ...]],
-) -> Path:
+def newest_backup(directories: Sequence[Path], environment: str | None, context: Context) -> Path:
     """Find the newest backup in some directories that is of a whole database.
 
-    ``selection_of`` returns the selection that counts as the whole of an environment. Raises
+    The selection that the settings name counts as the whole of an environment. Raises
     ConfigurationError if there is no such backup.
     """
+    selection_of = context.configuration.selection_of
     backups = [
         backup
         for directory in directories
@@ -136,7 +133,6 @@ def prove_backup(
     options: ProveOptions,
     context: Context,
     *,
-    pg_bin: Path | None,
     between: Callable[[str], None] | None = None,
 ) -> ProofResult:
     """Verify, restore and compare one backup, and write the proof beside it.
@@ -153,7 +149,7 @@ def prove_backup(
             toc = contents(backup, metadata, context)
             with backup.at_hand() as fetched:
                 request = ProofRequest(fetched, metadata, toc, options, reporter, between)
-                evidence = _shown(request, pg_bin, context)
+                evidence = _shown(request, context)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(backup.path):  # and not a file on another disk
                 unreadable = Unreadable(context.now(), error.cause)
@@ -163,13 +159,11 @@ def prove_backup(
     return ProofResult(backup.path, metadata, evidence, proof, tuple(warnings))
 
 
-def _shown(request: ProofRequest, pg_bin: Path | None, context: Context) -> Evidence:
+def _shown(request: ProofRequest, context: Context) -> Evidence:
     started = time.monotonic()
     with ExitStack() as stack:
         check = stack.enter_context(checked_aside(request.backup, request.metadata, context))
-        server = stack.enter_context(
-            proof_server(request.toc, request.options, pg_bin=pg_bin, environ=context.environ)
-        )
+        server = stack.enter_context(proof_server(request.toc, request.options, context))
         check()
         facts = {"Backup": str(request.backup.path), "Server": server.description}
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
 from pgvow.operations.health.metrics import metrics_text, write_metrics
-from pgvow.operations.health.status import current_status, with_run
+from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import notify
 from pgvow.operations.notify.hooks import ping_ended, ping_started, run_after, run_before
 from pgvow.runs import Operation
@@ -100,7 +100,7 @@ class Around:
     def _send_state(self, run: Run, parts: Sequence[Run]) -> None:
         configuration, directory = self._context.configuration, self._recording.directory
         history = with_run(self._history.read().runs if self._history else [], run)
-        report = current_status(self._context, directory, just_ended=run)
+        report = current_status(directory, StatusOptions(just_ended=run), self._context)
         now = report.at
         if self._recording.metrics_file is not None:
             with self._harmless("the metrics are not written"):
@@ -108,8 +108,8 @@ class Around:
         if configuration.notifications.urls:
             with self._harmless("nobody was notified"):
                 notify(
-                    self._context,
                     run,
+                    self._context,
                     directory=directory,
                     # The alarms of other directories are sent by the runs there.
                     alarms=[

@@ -21,7 +21,7 @@ from pgvow.operations.restore.swap import (
     refuse_existing,
     refuse_unreplaceable,
 )
-from pgvow.operations.verify import verify_backup
+from pgvow.operations.verify import VerifyOptions, verify_backup
 from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
 from pgvow.postgres.pg_restore import TargetTools
@@ -145,7 +145,7 @@ def verified(
     settings: Settings, backup: StoredBackup, options: RestoreOptions, context: Context
 ) -> Metadata:
     """Verify the file and return its metadata; raises VerificationFailed if they differ."""
-    result = verify_backup(backup, context, pg_bin=settings.pg_bin)
+    result = verify_backup(backup, VerifyOptions(settings.pg_bin), context)
     if result.passed and result.metadata is not None:
         _refuse_part(backup, options, result.metadata)  # of the very metadata that were verified
         return result.metadata

@@ -130,7 +130,7 @@ def write_state(path: Path, last: Mapping[str, datetime]) -> None:
 
 
 def run_in_foreground(
-    context: Context, output_dir: Path, say: Callable[[str], None], *, is_typed: bool
+    output_dir: Path, context: Context, *, say: Callable[[str], None], is_typed: bool
 ) -> None:
     """Run the jobs of pgvow.toml until a signal; a second signal ends the job that is running.
 
