@@ -126,8 +126,8 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
     for number in range(60):
         moment = _NOW + timedelta(minutes=number)
         notify(
-            at(moment, replace(section, urls=("nonsense://x",))),
             replace(run(Outcome.FAILED), started=moment),
+            at(moment, replace(section, urls=("nonsense://x",))),
             directory=tmp_path,
             alarms=(),
             warn=warnings.append,
@@ -140,8 +140,8 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
     warnings.clear()
     late = _NOW + timedelta(days=30)
     notify(
-        at(late, section),
         run(Outcome.SUCCEEDED),
+        at(late, section),
         directory=tmp_path,
         alarms=(),
         warn=warnings.append,
@@ -264,7 +264,7 @@ def test_a_url_that_is_dead_repeats_nothing(
 
     def night(outcome: Outcome) -> None:
         asked.clear()
-        notify(at(_NOW, section), run(outcome), directory=tmp_path, alarms=[], warn=warnings.append)
+        notify(run(outcome), at(_NOW, section), directory=tmp_path, alarms=[], warn=warnings.append)
 
     for _ in range(3):
         night(Outcome.FAILED)

@@ -73,14 +73,10 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.PROVE)) as current:
         pg_bin, path, patience = call.load_pg_bin(), _file(call), patience_of(call)
+        options = ProveOptions(on=arguments.on, jobs=arguments.jobs, pg_bin=pg_bin)
         current.note_file(path)
         with call.terminal.drawing(), patient(call.context, patience, PgvowError):
-            result = prove_backup(
-                StoredBackup.at(path),
-                ProveOptions(on=arguments.on, jobs=arguments.jobs),
-                call.context,
-                pg_bin=pg_bin,
-            )
+            result = prove_backup(StoredBackup.at(path), options, call.context)
         current.note_backup(result.path, result.metadata, result.level)
         if not result.proven:
             current.fail(VerificationFailed, [str(each) for each in result.evidence.differences])
@@ -92,8 +88,7 @@ def _file(call: Call) -> Path:
     chosen = call.environment
     path: Path = call.arguments.file
     if call.arguments.latest:
-        selection_of = call.context.configuration.selection_of
-        path = newest_backup(call.directories, chosen, selection_of)
+        path = newest_backup(call.directories, chosen, call.context)
     return path
 
 

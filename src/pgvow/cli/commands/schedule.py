@@ -118,7 +118,7 @@ def _install(call: Call, report: Report) -> None:
     if call.arguments.with_ == "systemd":
         result = systemd_units.install(scheduled, call.context, system=_is_for_system(call))
     else:
-        result = crontab.install(scheduled)
+        result = crontab.install(scheduled, call.context)
     report.print(
         lambda: {
             "id": scheduled.identity,
@@ -261,7 +261,7 @@ def _remove(call: Call, report: Report) -> None:
         return is_ours and arguments.job in (None, job) and environment in (None, name)
 
     if arguments.with_ == "cron":
-        removed = crontab.remove(is_meant)
+        removed = crontab.remove(is_meant, call.context)
     else:
         removed = systemd_units.remove(is_meant, call.context, system=_is_for_system(call))
     lines = [f"removed {printable(identity)}" for identity in removed]
@@ -276,7 +276,7 @@ def _run(call: Call) -> None:
             print(f"{now} {printable(text)}", file=sys.stderr, flush=True)
 
     is_typed = "output_dir" in call.arguments.typed
-    run_in_foreground(call.context, call.output_dir, say, is_typed=is_typed)
+    run_in_foreground(call.output_dir, call.context, say=say, is_typed=is_typed)
 
 
 def _verify(call: Call, report: Report) -> int:

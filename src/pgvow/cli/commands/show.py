@@ -58,15 +58,15 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Show a backup; returns the exit code."""
     call = call_of(arguments)
-    path, reporter = arguments.file, call.context.reporter
+    path, context = arguments.file, call.context
     if arguments.code:
         with call.terminal.drawing():
-            code = code_in_backup(StoredBackup.at(path), progress=reporter)
+            code = code_in_backup(StoredBackup.at(path), context)
         code_object = {"path": str(path), "code": plain(code)}
         report.print(lambda: code_object, lambda: _code_text(code))
         return 0
     with call.terminal.drawing():
-        result = show_backup(StoredBackup.at(path), progress=reporter)
+        result = show_backup(StoredBackup.at(path), context)
     report.print(lambda: _object(result), lambda: _text(result))
     return 0
 

@@ -18,7 +18,7 @@ from pgvow.cli.report import plain
 from pgvow.cli.words import moment, selected, size
 from pgvow.errors import PgvowError
 from pgvow.operations.health.alarms import rounded
-from pgvow.operations.health.status import current_status
+from pgvow.operations.health.status import StatusOptions, current_status
 from pgvow.operations.schedule.installed import installed
 from pgvow.outside import printable
 
@@ -93,13 +93,9 @@ def _monitor(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> StatusReport:
     call = call_of(arguments)
-    return current_status(
-        call.context,
-        call.output_dir,
-        environment=call.environment,
-        max_age=arguments.max_age,
-        installed=tuple(installed(call.context)),
-    )
+    jobs = tuple(installed(call.context))
+    options = StatusOptions(call.environment, arguments.max_age, installed=jobs)
+    return current_status(call.output_dir, options, call.context)
 
 
 def _object(report: StatusReport) -> dict[str, Any]:

@@ -162,8 +162,8 @@ def _body(run: Run) -> str:
 
 
 def notify(
-    context: Context,
     run: Run,
+    context: Context,
     *,
     directory: Path,
     alarms: Sequence[Alarm],

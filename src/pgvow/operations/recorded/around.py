@@ -6,13 +6,12 @@ import json
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
 from pgvow.operations.health.metrics import metrics_text, write_metrics
-from pgvow.operations.health.status import current_status, with_run
+from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import notify
 from pgvow.operations.notify.hooks import ping_ended, ping_started, run_after, run_before
 from pgvow.runs import Operation
@@ -22,6 +21,7 @@ from pgvow.store.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.operations.context import Context
@@ -45,7 +45,7 @@ class Around:
         log, directory = self._recording.log, self._recording.directory
         if log is not None:
             with self._harmless("nothing is logged"):
-                log.began(run)
+                log.began(run, self._context.clock())
         with self._harmless("the run is not recorded"):
             if self._is_backup:
                 Spool(directory).prepare()
@@ -77,7 +77,7 @@ class Around:
                 History(directory).add([part for place, part in parts if place == directory])
         if self._recording.log is not None:
             with self._harmless("nothing is logged"):
-                self._recording.log.ended(run)
+                self._recording.log.ended(run, self._context.clock())
         self._ended = run
         self._after(run)
         self._send(run, [part for _, part in parts])
@@ -114,7 +114,7 @@ class Around:
     def _send_state(self, run: Run, parts: Sequence[Run]) -> None:
         configuration, directory = self._context.configuration, self._recording.directory
         history = with_run(self._history.read().runs if self._history else [], run)
-        report = current_status(self._context, directory, just_ended=run)
+        report = current_status(directory, StatusOptions(just_ended=run), self._context)
         now = report.at
         if self._recording.metrics_file is not None:
             with self._harmless("the metrics are not written"):
@@ -122,8 +122,8 @@ class Around:
         if configuration.notifications.urls:
             with self._harmless("nobody was notified"):
                 notify(
-                    self._context,
                     run,
+                    self._context,
                     directory=directory,
                     # The alarms of other directories are sent by the runs there.
                     alarms=[
@@ -155,7 +155,7 @@ class Around:
         reporter.insist(message)  # once the run is recorded, nothing else has the warning
         if log is not None and self._ended is not None:  # before, it is logged at the end
             with suppress(PgvowError):
-                log.warned(self._ended, message)
+                log.warned(self._ended, message, self._context.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,25 +168,25 @@ class LogFile:
     path: Path
     as_json: bool
 
-    def began(self, run: Run) -> None:
+    def began(self, run: Run, at: datetime) -> None:
         """Append that a run begins."""
-        self._append(run, "began", {})
+        self._append(run, at, "began", {})
 
-    def ended(self, run: Run) -> None:
+    def ended(self, run: Run, at: datetime) -> None:
         """Append how it ended, each warning in a line of its own before."""
         for warning in run.warnings:
-            self.warned(run, warning)
+            self.warned(run, warning, at)
         facts = run.facts()
         for name in ("operation", "outcome"):
             facts.pop(name, None)
-        self._append(run, run.outcome, facts)
+        self._append(run, at, run.outcome, facts)
 
-    def warned(self, run: Run, warning: str) -> None:
+    def warned(self, run: Run, warning: str, at: datetime) -> None:
         """Append a warning."""
-        self._append(run, "warning", {"message": warning})
+        self._append(run, at, "warning", {"message": warning})
 
-    def _append(self, run: Run, event: str, facts: dict[str, object]) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _append(self, run: Run, at: datetime, event: str, facts: dict[str, object]) -> None:
+        now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
         if self.as_json:
             head = {"at": now, "run": run.id, "operation": run.operation, "event": event}
             line = json.dumps({**head, **facts})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def installed(context: Context) -> Iterator[ScheduleEntry]:
     """Yield the jobs that ``schedule install`` has put into the crontab and systemd's units."""
     try:
-        table = crontab.read_crontab()
+        table = crontab.read_crontab(context.environ)
     except PgvowError:
         table = b""  # no cron here
     yield from crontab.installed_in(table)
