@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         options = ProveOptions(on=arguments.on, jobs=arguments.jobs, pg_bin=pg_bin)
         with call.terminal.drawing():
             result = prove_file(call.context, current, path, options, patience)
-        report.print(lambda: _object(result), lambda: _text(result), good=result.proven)
+        report.print(lambda: _object(result), lambda: proof_text(result), good=result.proven)
     return current.exit_code
 
 
@@ -87,7 +87,7 @@ def _file(call: Call) -> Path:
     return path
 
 
-def _text(result: ProofResult) -> Text:
+def proof_text(result: ProofResult) -> Text:
     """Return the outcome, the facts of the comparison, and the first differences."""
     text = (
         Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")
