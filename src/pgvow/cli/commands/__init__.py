@@ -135,6 +135,10 @@ COMMANDS = {
 }
 
 
+HERE = "here"
+"""The module for ``pgvow`` without a command, which is none itself."""
+
+
 def module_of(name: str) -> ModuleType:
     """Import the module of a command: ``add_NAME`` adds its options, ``run`` runs it."""
     return import_module(f"{__name__}.{name}")
