@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pgvow import settings
 from pgvow.errors import ConfigurationError
 from pgvow.model import DEV, PROD
-from pgvow.operations.notify import masked
+from pgvow.operations.notify.post import masked
 from pgvow.settings import format_duration
 from pgvow.settings.configuration import SECTIONS
 
