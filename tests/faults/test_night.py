@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psutil
@@ -238,6 +239,47 @@ def test_the_test_message(tmp_path: Path, receiver: Receiver) -> None:
     assert "✗ json://…" in done.out
     (tmp_path / "pgvow.toml").unlink()
     assert 2 == commands.pgvow("notify", "test").code
+
+
+def test_a_digest(server: TestServer, database: str, tmp_path: Path, receiver: Receiver) -> None:
+    """The first run of a new month sends it, with the failure beside it that is told at once.
+
+    One by hand is printed, or sent besides; the next run of the month sends none.
+    """
+    configured(tmp_path, receiver)
+    settings = tmp_path / "pgvow.toml"
+    text = settings.read_text().replace("ping =", 'digest = "monthly"\nping =')
+    settings.write_text(text.replace("/notify/", "/notify/?format=html&"))
+    commands = Commands(tmp_path, settings_for(server, database))
+    commands.run("--space-factor", "0")
+    assert [] == receiver.messages()
+    state = tmp_path / "db/backups/.pgvow-notifications.json"
+    stored = json.loads(state.read_text())
+    since = datetime.fromisoformat(stored["digest"]) - timedelta(days=40)
+    state.write_text(json.dumps({**stored, "digest": since.isoformat()}))
+    assert 3 == commands.run(DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1").code
+    failure, digest = receiver.bodies()
+    assert failure["title"].endswith("failed")
+    assert f"pgvow: monthly digest of dev {database} on " in digest["title"]
+    assert digest["title"].endswith(": 1 thing is wrong")
+    assert "failure" == digest["type"]
+    assert "<td>1 succeeded, 1 failed</td>" in digest["message"]
+    assert "<code>pgvow history --env dev</code>" in digest["message"]
+    commands.run("--space-factor", "0")
+    assert 3 == len(receiver.messages())  # it works again, and no other digest
+    assert 0o600 == state.stat().st_mode & 0o777
+    shown = commands.pgvow("notify", "--digest", "--dry-run", "--json").json
+    assert "Backup: 2 succeeded, 1 failed" in shown["text"]
+    assert shown["title"].endswith(": all is well now, 1 run failed")
+    assert "warning" == shown["type"]
+    printed = commands.pgvow("notify", "--digest", "--dry-run").out
+    assert shown["title"] == printed.splitlines()[0]
+    assert 3 == len(receiver.messages())
+    sent = commands.pgvow("notify", "--digest", "--json")
+    assert (0, [True]) == (sent.code, [each["delivered"] for each in sent.json])
+    assert 4 == len(receiver.messages())
+    assert 2 == commands.pgvow("notify").code
+    assert 2 == commands.pgvow("notify", "test", "--digest").code
 
 
 def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Receiver) -> None:

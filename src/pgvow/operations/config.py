@@ -82,6 +82,7 @@ def _effective(
             "prefix": names.prefix,
             "url_variable": names.url_variable,
             "output_dir": section.output_dir,
+            "on_this_machine": section.on_this_machine,
         }
         yield from _values(f"{prefix}.", own, origins)
         if section.backup is not None:

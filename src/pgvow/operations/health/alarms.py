@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pgvow.model import Backup
+    from pgvow.operations.schedule.installed import JobTwice
     from pgvow.runs import Run
     from pgvow.settings import StatusSection
 
@@ -33,9 +34,9 @@ _STEPS = {
     AlarmKind.DISK_FILLING: "pgvow prune --dry-run",
     AlarmKind.STUCK: "pgvow history",
     AlarmKind.NO_HISTORY: "pgvow history",
-    AlarmKind.SCHEDULED_TWICE: "pgvow schedule remove --with cron --job NAME",
+    AlarmKind.SCHEDULED_TWICE: "pgvow schedule show",
 }
-_TAKE_NO_ENV = ("pgvow diff", "pgvow verify")
+_TAKE_NO_ENV = ("pgvow diff", "pgvow verify", "pgvow schedule")
 _BY_ITSELF = frozenset({Operation.BACKUP, Operation.VERIFY, Operation.PROVE, Operation.PRUNE})
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -174,6 +175,14 @@ def stuck_alarms(
             yield Alarm(AlarmKind.STUCK, message, is_critical=True, name=str(run.pid or ""))
 
 
+def schedule_alarms(twice: Sequence[JobTwice], environment: str | None) -> Iterator[Alarm]:
+    """Yield the jobs of an environment, or of the detected one, that are installed twice."""
+    for job in twice:
+        if job.environment in (None, environment):
+            message = f"{job.complaint}; {job.remedy} takes both away"
+            yield Alarm(AlarmKind.SCHEDULED_TWICE, message, is_critical=False, name=job.job)
+
+
 def _period(started: datetime, next_due: Callable[[datetime], datetime | None]) -> timedelta:
     """Return the time between the schedule's next two backups after a timestamp."""
     first = next_due(started)
@@ -266,7 +275,7 @@ def _shrunk(before: int | None, now: int, share: float) -> bool:
 
 
 def next_step(alarm: Alarm) -> str:
-    """Return the command to type about an alarm, for its environment, file or job."""
+    """Return the command to type about an alarm, for its environment and its file."""
     command = _STEPS[alarm.kind].replace("NAME", shlex.quote(alarm.name or "NAME"))
     if alarm.environment is None or command.startswith(_TAKE_NO_ENV):
         return command
