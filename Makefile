@@ -42,8 +42,9 @@ bench: setup  ## the engines against pg_dump and the floor
 screenshot: setup  ## docs/demo.svg, from the real demo
 	@$(BIN)/python tools/screenshot.py
 
-reference: setup  ## docs/configuration.md, from the code
+reference: setup  ## docs/configuration.md, completion scripts, the manual's page, from the code
 	@$(BIN)/python tools/configuration_reference.py
+	@$(BIN)/python tools/shell_files.py
 
 clean:  ## remove everything that setup and tests made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -6,9 +6,10 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pgvow.operations.context import Context
 from pgvow.operations.demo import demo_server, make_up, user_environment
 from pgvow.operations.server_programs import find_server_programs
-from pgvow.progress import Silent
+from pgvow.settings import Configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 @contextmanager
 def demo_database(messages: int) -> Iterator[tuple[Installation, dict[str, str]]]:
     """Yield the programs and the environment of a user whose database has so many messages."""
-    programs = find_server_programs(os.environ)
-    with demo_server(programs, os.environ) as server:
-        make_up(server, messages=messages, progress=Silent())
-        yield programs, user_environment(server, programs, os.environ)
+    context = Context(Configuration(), os.environ)
+    programs = find_server_programs(context.environ)
+    with demo_server(programs, context) as server:
+        make_up(server, messages, context)
+        yield programs, user_environment(server, programs, context)

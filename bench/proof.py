@@ -21,8 +21,10 @@ from typing import Any
 from demo_database import demo_database
 
 from pgvow.archive import read_toc
+from pgvow.operations.context import Context
 from pgvow.operations.prove import ProveOptions
 from pgvow.operations.prove.server import proof_server
+from pgvow.settings import Configuration
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,7 +91,7 @@ def restored_alone(dump: Path) -> float:
     options = ProveOptions()
     with dump.open("rb") as file:
         toc = read_toc(file)
-    with proof_server(toc, options, pg_bin=None, environ=os.environ) as proving:
+    with proof_server(toc, options, Context(Configuration(), os.environ)) as proving:
         server = proving.tools.place
         server.create_database("restored")  # type: ignore[attr-defined]
         program = proving.tools.installation.program("pg_restore")

@@ -5,10 +5,12 @@ set -eu
 tests="
     libxml2 libxslt1.1 libssl3 libreadline8 libgssapi-krb5-2 liblz4-1 libzstd1 libossp-uuid16 tzdata
     util-linux procps gcc libc6-dev pgbouncer openssl cron systemd
+    zsh fish
 "
 # The first line is what the PostgreSQL servers of the tests are linked against. The second:
 # mount and setpriv, kill, a compiler for the library that makes reads fail, a pooler to be
 # refused, certificates, a crontab to write into, and systemd's own judgement of our units.
+# The third: shells in which completion is tried.
 
 say() { printf '%s\n' "$*" >&2; }
 

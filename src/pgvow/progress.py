@@ -70,21 +70,19 @@ class Progress(Protocol):
 
 
 class Silent:
-    """A progress that shows nothing; warnings are kept for the result."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
+    """A progress that shows nothing."""
 
     def update(self, step: Step) -> None:
         """Ignore the step."""
 
     def warn(self, message: str) -> None:
-        """Keep the warning."""
-        self.warnings.append(message)
+        """Ignore the warning."""
 
 
 class Reporter:
     """The progress of one run: times its phases, keeps its warnings, and shows both on a display.
+
+    ``warnings`` are those of the whole run; ``collecting`` has those of an operation's result.
 
     ``insist`` shows a warning that is recorded nowhere else, whatever the display leaves out.
     ``now`` is a clock of seconds.
@@ -104,6 +102,7 @@ class Reporter:
         self._phase: Phase | None = None
         self._since = 0.0
         self._seconds: dict[str, float] = {}
+        self._results: tuple[list[str], ...] = ()
         self.warnings: list[str] = []
 
     def update(self, step: Step) -> None:
@@ -115,7 +114,14 @@ class Reporter:
         self._display.update(step)
 
     def warn(self, message: str) -> None:
-        """Keep a warning, and show it."""
+        """Keep a warning, for results too, and show it."""
+        message = self.keep(message)
+        for warnings in self._results:
+            warnings.append(message)
+        self._display.warn(message)
+
+    def relay(self, message: str) -> None:
+        """Keep and show a message of a program, which is no warning of a result."""
         self._display.warn(self.keep(message))
 
     def insist(self, message: str) -> None:
@@ -127,6 +133,16 @@ class Reporter:
         message = quotable(message)
         self.warnings.append(message)
         return message
+
+    @contextmanager
+    def collecting(self) -> Iterator[list[str]]:
+        """Yield a list that gets the warnings of the block, in their order, as they come."""
+        warnings: list[str] = []
+        before, self._results = self._results, (*self._results, warnings)
+        try:
+            yield warnings
+        finally:
+            self._results = before
 
     @contextmanager
     def checking(self, check: Callable[[], None]) -> Iterator[None]:
@@ -148,20 +164,3 @@ class Reporter:
             before = self._seconds.get(self._phase.value, 0.0)
             self._seconds[self._phase.value] = before + now - self._since
         self._phase, self._since = phase, now
-
-
-class KeptWarnings:
-    """Passes progress on, and keeps the warnings for the result."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.warnings: list[str] = []
-
-    def update(self, step: Step) -> None:
-        """Pass on how far the work has come."""
-        self.progress.update(step)
-
-    def warn(self, message: str) -> None:
-        """Keep a warning, and pass it on."""
-        self.warnings.append(message)
-        self.progress.warn(message)

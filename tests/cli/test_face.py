@@ -45,6 +45,7 @@ _VALUES = {
     "--engine": "parallel",
     "--compress": "zstd:3",
     "--log-format": "json",
+    "--progress": "none",
 }
 
 

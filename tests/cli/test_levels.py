@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgvow.operations.verify import verify_and_record
+from pgvow.operations.verify import VerifyOptions, verify_and_record
 from pgvow.progress import Silent
 from pgvow.spool import being_removed
 from pgvow.store import StoredBackup, proof_path
@@ -150,7 +150,9 @@ def test_what_is_verified_is_not_removed(commands: Commands, pg18: TestServer) -
     """While it is read nobody gets the right to remove it; afterwards anybody does."""
     remover = _Remover(_dump(commands))
     result = verify_and_record(
-        StoredBackup.at(remover.dump), a_context({}, remover), pg_bin=pg18.bin, deep=True
+        StoredBackup.at(remover.dump),
+        VerifyOptions(pg_bin=pg18.bin, deep=True),
+        a_context({}, remover),
     )
     assert result.passed
     assert {False} == remover.found

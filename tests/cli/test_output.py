@@ -300,3 +300,28 @@ def test_tracebacks_are_for_those_who_ask(value: str | None, tmp_path: Path) -> 
             [sys.executable, "-c", _UNEXPECTED], capture_output=True, text=True, check=False
         ).stderr
     )
+
+
+def test_progress_for_programs_is_lines_of_json(
+    commands: Commands, server: TestServer, database: str
+) -> None:
+    """``--progress json``: phases with bytes, warnings, and the failure, each a line of its own."""
+    make_noise(server, database)
+    made = commands.run("--progress", "json", "--json")
+    lines = [json.loads(line) for line in made.err.splitlines()]
+    phases = [line["phase"] for line in lines if line["event"] == "progress"]
+    assert {"lock", "dump", "integrity"} <= set(phases)
+    assert all({"done", "total", "detail"} <= line.keys() for line in lines if "phase" in line)
+    assert 0 == made.code
+
+    failed = commands.run("--progress", "json", "--space-factor", "1000000000000")
+    last = json.loads(failed.err.splitlines()[-1])
+    assert (5, "failed", 5) == (failed.code, last["event"], last["exit_code"])
+    assert last["cause"]
+
+
+def test_progress_can_be_turned_off_on_a_terminal(commands: Commands) -> None:
+    """``--progress none``: a terminal is shown the report alone."""
+    screen = commands.on_terminal("backup", "--progress", "none")
+    assert "Dumping" not in screen.text
+    assert "Backup created successfully" in screen.text

@@ -332,7 +332,7 @@ def test_units_are_accepted(tmp_path: Path, name: str) -> None:
     one = scheduled(
         folder, output_dir=folder / "b", timezone="Europe/Berlin", variables=(("X", "a b$c%d"),)
     )
-    for file, text in units_for(one).items():
+    for file, text in units_for(one, 2027).items():
         (units / file).write_text(text)
     done = subprocess.run(
         [_systemd_analyze(), "verify", "--man=no", *map(str, units.iterdir())],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import NoResources, NoVerdict, lack_of_resources
-from pgvow.operations.verify import verify_and_record
+from pgvow.operations.verify import VerifyOptions, verify_and_record
 from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.contexts import a_context
@@ -125,7 +125,7 @@ def test_a_listing_that_did_not_come_to_its_end(
     with pytest.raises(kind):
         verify_and_record(
             StoredBackup.at(dump),
+            VerifyOptions(pg_bin=_programs(server, tmp_path, before)),
             a_context({**clean_environment(), "PATH": os.environ["PATH"]}),
-            pg_bin=_programs(server, tmp_path, before),
         )
     assert recorded == proof_path(dump).exists()

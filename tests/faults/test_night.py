@@ -8,6 +8,7 @@ import signal
 import socket
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -20,7 +21,6 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.receiver import Receiver
     from tests.support.servers import TestServer
@@ -303,11 +303,17 @@ def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Rece
     assert "the hook after the backup" in done.err
     assert "ended with 3" in done.err
     told = json.loads((tmp_path / "after.json").read_text())
-    assert ("backup", "succeeded", "0", database) == (
+    assert ("backup", "succeeded", 0, database) == (
         told["operation"], told["outcome"], told["exit_code"], told["database"],
     )  # fmt: skip
     assert told["file"] in done.json["backup_path"]
     assert f"PGVOW_FILE={told['file']}" in (tmp_path / "after.env").read_text()
+    assert isinstance(told["bytes"], int)
+    for name, kept in (("path", "backup_path"), ("metadata_path", "metadata_path")):
+        assert Path(told[name]).is_absolute()
+        assert Path(told[name]).samefile(tmp_path / done.json[kept])
+    assert Path(told["globals_path"]).name.endswith(".globals.sql")
+    assert f"PGVOW_GLOBALS_PATH={told['globals_path']}" in (tmp_path / "after.env").read_text()
     assert "PASSWORD" not in (tmp_path / "after.env").read_text()
     assert "outcome" not in json.loads((tmp_path / "before.json").read_text())
     configured(tmp_path, receiver, hooks(4, 0))

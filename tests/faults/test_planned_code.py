@@ -20,6 +20,7 @@ from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.wide_rows import RowTooWideError, row_too_wide
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
+from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def test_doctor_names_it(server: TestServer, tenants: str, tmp_path: Path) -> No
     """Doctor names index, function and owner to a superuser, and advises an ordinary role."""
     environ = {**clean_environment(), **settings_for(server, tenants)}
     settings = load(env="dev", environ=environ, directory=tmp_path)
-    found = examine_server(settings, (), environ).findings
+    found = examine_server(settings, (), a_context(environ)).findings
     (code,) = [one for one in found if one.name == "code of others"]
     assert Severity.ATTENTION is code.level
     assert "predicate_a_idx calls public.f(integer) of role tenant" in code.text

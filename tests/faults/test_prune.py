@@ -18,6 +18,7 @@ from pgvow.spool import Spool, removal
 from pgvow.store import DirectoryStore, StoredBackup, backups_in, being_read
 from tests.support import backups, prune_and_die
 from tests.support.commands import ROOT, Commands, settings_for
+from tests.support.contexts import a_context
 from tests.support.privileges import bound_by_permissions
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _NEWEST = datetime(2026, 11, 20, 2, tzinfo=UTC)
 _NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+_CONTEXT = a_context({}, now=_NOW)
 
 
 def fill(directory: Path, count: int = 4, database: str = "shop") -> list[Path]:
@@ -57,7 +59,7 @@ def test_what_goes_and_what_stays(tmp_path: Path) -> None:
     """All files of a removed backup go, those of the others stay, and the bytes are told."""
     newest, second, *others = fill(tmp_path)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
-    result = prune(options(tmp_path, Rules(last=2)), now=_NOW)
+    result = prune(options(tmp_path, Rules(last=2)), _CONTEXT)
     assert sorted(others) == sorted(backup.path for backup in result.removed)
     assert {newest.stem, second.stem} == stems(tmp_path)
     assert 8 == len(list(tmp_path.iterdir()))
@@ -68,7 +70,7 @@ def test_what_goes_and_what_stays(tmp_path: Path) -> None:
 def test_no_rules(tmp_path: Path) -> None:
     """Without rules nothing is removed."""
     fill(tmp_path)
-    assert [] == prune(options(tmp_path, Rules()), now=_NOW).removed
+    assert [] == prune(options(tmp_path, Rules()), _CONTEXT).removed
     assert 16 == len(list(tmp_path.iterdir()))
 
 
@@ -85,7 +87,7 @@ def test_killed_at_each_step(tmp_path: Path, count: int) -> None:
     assert {path.stem for path in (newest,)} <= {backup.path.stem for backup in listed}
     begun = before - {backup.path.stem for backup in listed}
     assert begun == (set() if count == 0 else {oldest.stem})
-    result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
     assert {newest.stem} == stems(tmp_path)
     expected = {oldest.stem} if 0 < count < len(removal.STEPS) - 1 else set()
     assert expected == set(result.finished)
@@ -97,8 +99,10 @@ def test_the_next_backups_recovery_finishes(tmp_path: Path) -> None:
     command = [sys.executable, prune_and_die.__file__, tmp_path, "2"]
     subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
     store = Spool(tmp_path)
-    with store.lock("shop", "dev") as lock:
-        assert ["pruned"] == [done.action.value for done in store.recover(holding=lock)]
+    with store.lock("shop", "dev", backups.clock) as lock:
+        assert ["pruned"] == [
+            done.action.value for done in store.recover(backups.clock, holding=lock)
+        ]
     assert 1 == len(stems(tmp_path))
 
 
@@ -110,11 +114,11 @@ def test_a_folder_in_the_place_of_a_file(tmp_path: Path, suffix: str) -> None:
     folder.unlink()
     folder.mkdir()
     before = {path.name for path in tmp_path.iterdir()}
-    prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    prune(options(tmp_path, Rules(last=1)), _CONTEXT)
     assert before == {path.name for path in tmp_path.iterdir() if path.suffix != ".lock"}
     old.unlink()
     old.with_suffix(".metadata.json").rename(old.with_suffix(".metadata.json.removing"))
-    result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
     assert [old.stem] == result.finished
     assert [folder] == [path for path in tmp_path.iterdir() if path.name.startswith(old.stem)]
 
@@ -124,9 +128,9 @@ def test_a_stray_mark_removes_nothing(tmp_path: Path) -> None:
     (dump,) = fill(tmp_path, 1)
     stray = dump.with_suffix(".metadata.json.removing")
     stray.write_text("somebody's")
-    prune(options(tmp_path, Rules(last=1)), now=_NOW)
-    with (store := Spool(tmp_path)).lock("shop", "dev") as lock:
-        store.recover(holding=lock)
+    prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+    with (store := Spool(tmp_path)).lock("shop", "dev", backups.clock) as lock:
+        store.recover(backups.clock, holding=lock)
     assert dump.exists()
     assert dump.with_suffix(".metadata.json").exists()
 
@@ -135,12 +139,12 @@ def test_what_is_being_read_stays(tmp_path: Path) -> None:
     """A reader's backup is left, with the reason, and removed by the next run."""
     _, old = fill(tmp_path, 2)
     with being_read(old):
-        result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+        result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
     assert [(old, "it is being read, or has just been")] == [
         (left.path, left.reason) for left in result.left
     ]
     assert old.exists()
-    assert [old] == [one.path for one in prune(options(tmp_path, Rules(last=1)), now=_NOW).removed]
+    assert [old] == [one.path for one in prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed]
 
 
 def test_what_was_proven_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,18 +160,18 @@ def test_what_was_proven_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.Mon
         return real(dump)
 
     monkeypatch.setattr(removal, "being_removed", prove_first)
-    assert [] == prune(options(tmp_path, Rules(last=1)), now=_NOW).removed
+    assert [] == prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed
     assert old.exists()
     monkeypatch.undo()
-    assert [] == prune(options(tmp_path, Rules(last=1)), now=_NOW).removed
+    assert [] == prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed
 
 
 def test_a_locked_database_is_passed_over(tmp_path: Path) -> None:
     """While a backup of a database runs, its backups are left, and the others' are pruned."""
     fill(tmp_path, 2)
     fill(tmp_path, 2, database="chat")
-    with Spool(tmp_path).lock("shop", "dev"):
-        result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    with Spool(tmp_path).lock("shop", "dev", backups.clock):
+        result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
     assert ["chat"] == [backup.database for backup in result.removed]
     assert 1 == len(result.left)
     assert "shop" in result.left[0].path.name
@@ -183,7 +187,7 @@ def test_names_of_others(tmp_path: Path) -> None:
     elsewhere.mkdir()
     target = second.rename(elsewhere / second.name)
     second.symlink_to(target)
-    result = prune(options(tmp_path, Rules(last=1)), now=_NOW)
+    result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
     assert {second, third} == {backup.path for backup in result.removed}
     assert renamed.exists()
     assert target.exists()

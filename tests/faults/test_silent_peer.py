@@ -15,6 +15,7 @@ from pgvow.runs import Operation
 from pgvow.spool import Spool
 from pgvow.store import DirectoryStore, backups_in
 from pgvow.store.history import History, new_run
+from tests.support import backups
 from tests.support.commands import Commands, settings_for
 from tests.support.directories import left_in
 from tests.support.held import programs_with, workers_stopped_midway
@@ -289,7 +290,7 @@ def test_a_lock_is_older_than_the_schedule(
     run = new_run(Operation.BACKUP, begun)
     history = History(folder)
     history.begin(run)
-    with store.lock(commands.variables["DEV_DB_NAME"], "dev"):
+    with store.lock(commands.variables["DEV_DB_NAME"], "dev", backups.clock):
         done = commands.run("--space-factor", "0")
     assert 9 == done.code, done.err
     state = json.loads((folder / ".pgvow-notifications.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -119,7 +120,7 @@ def test_a_proof_has_them(pg15: TestServer, tmp_path: Path) -> None:
     finally:
         pg15.drop_database(source)
     result = prove_backup(
-        StoredBackup.at(dump), ProveOptions(jobs=2), a_context(), pg_bin=programs(18), between=look
+        StoredBackup.at(dump), ProveOptions(jobs=2, pg_bin=programs(18)), a_context(), between=look
     )
     assert () == result.warnings
     assert result.proven
@@ -148,7 +149,7 @@ def test_what_a_server_refuses_is_no_verdict(
     def prove() -> tuple[str, ...]:
         dump = back_up(pg18, source, tmp_path).backup.path
         options = ProveOptions(on=prover, jobs=2)
-        result = prove_backup(StoredBackup.at(dump), options, a_context(), pg_bin=pg18.bin)
+        result = prove_backup(StoredBackup.at(dump), replace(options, pg_bin=pg18.bin), a_context())
         assert result.proven
         return result.warnings
 

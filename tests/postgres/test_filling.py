@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pgvow.archive import read_toc
+from pgvow.operations.core.compare import compare_database
 from pgvow.operations.core.fill import CheckedBackup, Filling
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.pg_restore import Manner, Tools, fails_harmlessly
 from pgvow.postgres.proof_server import GivenServer
 from pgvow.postgres.restore_order import Stage
+from pgvow.progress import Silent
+from pgvow.store import StoredBackup
+from pgvow.store.memory import MemoryStore
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from tests.conftest import MakeDatabase
     from tests.support.servers import TestServer
@@ -32,6 +38,18 @@ CREATE FUNCTION g(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n
 CREATE UNIQUE INDEX i ON t (g(n));
 CREATE OR REPLACE FUNCTION g(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT 1';
 """
+_UNIQUE = "CREATE UNIQUE INDEX i ON t (n);"
+
+
+class _Counting(MemoryStore):
+    """A store in memory that counts how often a file is opened."""
+
+    opened = 0
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file, and count it."""
+        self.opened += 1
+        return super().open(name)
 
 
 def _filling(
@@ -44,7 +62,7 @@ def _filling(
     entries = tuple(each for each in toc.entries if not fails_harmlessly(each, superuser=True))
     place = GivenServer(server.conninfo("postgres"))
     tools = Tools(Installation(server.bin, "", server.major), place, clean_environment())
-    checked = CheckedBackup(dump, result.metadata, toc, entries, tools)
+    checked = CheckedBackup(StoredBackup.at(dump), result.metadata, toc, entries, tools)
     return Filling(checked, into, Manner(jobs=jobs))
 
 
@@ -62,6 +80,31 @@ def test_a_refused_entry_is_in_the_result(
     assert "could not create unique index" in failed.error.complaint
     with pg18.connect(into) as session:
         assert (9,) == session.execute("SELECT count(*) FROM t").fetchone()
+
+
+def test_from_a_store_that_is_no_directory(
+    pg18: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """pg_restore's waves and the comparison read one copy of the dump, which is fetched once."""
+    source, into = make_database(pg18), make_database(pg18)
+    pg18.psql(source, _ROWS + _UNIQUE + _TRIGGER)
+    filling = _filling(pg18, source, into, tmp_path)
+    store = _Counting()
+    with filling.backup.stored.open_dump() as file:
+        store.put("shop.dump", file)
+    with StoredBackup(store, "shop.dump").at_hand() as fetched:
+        filling = replace(filling, backup=replace(filling.backup, stored=fetched))
+        assert () == filling.run()
+        with pg18.connect(into) as session:
+            comparison = compare_database(
+                session, filling.backup.metadata, filling.backup.stored, progress=Silent()
+            )
+        assert ((), 1, 9) == (comparison.differences, comparison.tables, comparison.rows)
+        assert fetched.fetched is not None
+        copy = fetched.fetched
+        assert copy.exists()
+    assert not copy.exists()
+    assert 1 == store.opened
 
 
 def test_event_triggers_are_a_step_of_their_own(

@@ -11,7 +11,6 @@ import pytest
 
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.show import show_backup
-from pgvow.progress import Silent
 from pgvow.store import StoredBackup
 from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
@@ -84,9 +83,8 @@ def test_they_are_proven(server: TestServer, dump: Path) -> None:
     seen: list[tuple[int, ...]] = []
     result = prove_backup(
         StoredBackup.at(dump),
-        ProveOptions(jobs=2),
+        ProveOptions(jobs=2, pg_bin=server.bin),
         a_context(),
-        pg_bin=server.bin,
         between=lambda conninfo: seen.extend(rows(conninfo)),
     )
     assert () == result.evidence.differences
@@ -97,7 +95,7 @@ def test_they_are_proven(server: TestServer, dump: Path) -> None:
 @pytest.mark.majors(15, 18)
 def test_by_stock_tools(server: TestServer, fresh: str, dump: Path) -> None:
     """The commands that show gives for stock tools fill them as well."""
-    commands = show_backup(StoredBackup.at(dump), progress=Silent()).restore.commands[1:]
+    commands = show_backup(StoredBackup.at(dump), a_context({})).restore.commands[1:]
     script = "\n".join(re.sub(r"\brestored\b", fresh, command) for command in commands)
     env = server.environment("postgres")
     env["PATH"] = f"{server.bin}:{env['PATH']}"

@@ -15,11 +15,12 @@ from psycopg import sql
 from pgvow.archive import CopyDigest, codec_for, copy_target, read_toc
 from pgvow.archive.csv_text import decode_field
 from pgvow.operations.diff import diff_backups
-from pgvow.operations.extract import RowFormat, extract_table
+from pgvow.operations.extract import ExtractOptions, RowFormat, extract_table
 from pgvow.operations.show import show_backup
 from pgvow.operations.show.contents import FactsOrigin, read_facts
 from pgvow.progress import Silent
 from pgvow.store import StoredBackup
+from tests.support.contexts import a_context
 from tests.support.copy_model import copy_field
 from tests.support.inprocess import back_up
 from tests.support.scenarios import SCENARIOS, Scenario, load
@@ -57,7 +58,7 @@ def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
 def extract(path: Path, table: str, row_format: RowFormat) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    extract_table(StoredBackup.at(path), table, row_format, sink, Silent())
+    extract_table(StoredBackup.at(path), ExtractOptions(table, row_format, sink), a_context({}))
     return sink.getvalue()
 
 
@@ -84,7 +85,7 @@ def test_every_table_can_be_shown_and_extracted(
 def check_shown(made: BackupResult, folder: Path) -> None:
     """The archive alone says the same of tables and large objects as the metadata do."""
     metadata = made.metadata
-    shown = show_backup(StoredBackup.at(made.backup.path), progress=Silent())
+    shown = show_backup(StoredBackup.at(made.backup.path), a_context({}))
     assert (FactsOrigin.METADATA, None) == (shown.facts.origin, shown.facts.complaint)
     assert dict(metadata.table_counts) == {table.key: table.rows for table in shown.tables}
     sizes = [table.bytes or 0 for table in shown.tables]
@@ -98,7 +99,7 @@ def check_shown(made: BackupResult, folder: Path) -> None:
         (table.key, table.rows, table.fingerprint) for table in alone.tables
     ]
     assert diff_backups(
-        StoredBackup.at(bare), StoredBackup.at(made.backup.path), progress=Silent()
+        StoredBackup.at(bare), StoredBackup.at(made.backup.path), a_context({})
     ).equal
 
 
@@ -170,7 +171,7 @@ def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: 
         made = back_up(server, database, tmp_path / 'it\'s a "folder"')
     finally:
         server.drop_database(database)
-    shown = show_backup(StoredBackup.at(made.backup.path), progress=Silent())
+    shown = show_backup(StoredBackup.at(made.backup.path), a_context({}))
     restored = server.unique_name("restored")
     script = "\n".join(
         re.sub(r"\brestored\b", restored, command) for command in shown.restore.commands[1:]
@@ -183,7 +184,7 @@ def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: 
     finally:
         server.drop_database(restored)
     found = diff_backups(
-        StoredBackup.at(made.backup.path), StoredBackup.at(again.backup.path), progress=Silent()
+        StoredBackup.at(made.backup.path), StoredBackup.at(again.backup.path), a_context({})
     )
     assert ((), ()) == (found.tables.added, found.tables.changed)
     kinds = {one.identity.kind for one in (*found.objects.added, *found.objects.gone)}
@@ -219,7 +220,7 @@ def test_what_a_day_of_work_changes(server: TestServer, database: str, tmp_path:
         """,
     )
     newer = back_up(server, database, tmp_path / "b").backup.path
-    found = diff_backups(StoredBackup.at(older), StoredBackup.at(newer), progress=Silent())
+    found = diff_backups(StoredBackup.at(older), StoredBackup.at(newer), a_context({}))
     assert (FactsOrigin.METADATA,) * 2 == (found.older.origin, found.newer.origin)
     tables = found.tables
     assert ["comes"] == [table.key for table in tables.added]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ def plain_dump(pg18: TestServer, make_database: MakeDatabase, tmp_path: Path) ->
 
 _DIE = """
 import os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 from pgvow.operations.context import Context
 from pgvow.operations.prove import ProveOptions, prove_backup
@@ -84,7 +86,8 @@ def die(_):
 dump, on, programs = sys.argv[1:]
 options = ProveOptions(on=on, jobs=2)
 context = Context(Configuration(), dict(os.environ))
-prove_backup(StoredBackup.at(Path(dump)), options, context, pg_bin=Path(programs), between=die)
+options = replace(options, pg_bin=Path(programs))
+prove_backup(StoredBackup.at(Path(dump)), options, context, between=die)
 """
 
 
@@ -97,7 +100,7 @@ def test_what_a_killed_proof_left_is_cleared(pg18: TestServer, dump: Path) -> No
     assert -signal.SIGKILL == done.returncode
     assert _left(pg18) > before
     options = ProveOptions(on=on, jobs=2)
-    result = prove_backup(StoredBackup.at(dump), options, a_context(), pg_bin=pg18.bin)
+    result = prove_backup(StoredBackup.at(dump), replace(options, pg_bin=pg18.bin), a_context())
     assert result.proven
     assert "cleared away what a proof left" in "".join(result.warnings)
     assert before == _left(pg18)
@@ -153,7 +156,9 @@ def creator(pg18: TestServer) -> Iterator[str]:
 
 def _prove_as(conninfo: str, pg18: TestServer, dump: Path) -> bool:
     options = ProveOptions(on=conninfo, jobs=2)
-    return prove_backup(StoredBackup.at(dump), options, a_context(), pg_bin=pg18.bin).proven
+    return prove_backup(
+        StoredBackup.at(dump), replace(options, pg_bin=pg18.bin), a_context()
+    ).proven
 
 
 def test_roles_that_may_not_be_made_are_no_verdict(
@@ -260,7 +265,7 @@ def test_a_disk_that_is_too_small(
 
     def prove() -> tuple[str, ...]:
         result = prove_backup(
-            StoredBackup.at(plain_dump), ProveOptions(jobs=2), a_context(), pg_bin=pg18.bin
+            StoredBackup.at(plain_dump), ProveOptions(jobs=2, pg_bin=pg18.bin), a_context()
         )
         assert result.proven
         return result.warnings

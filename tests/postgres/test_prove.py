@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,9 +145,8 @@ def _prove(
     options = ProveOptions(on=on.conninfo("postgres") if on else None, jobs=2)
     return prove_backup(
         StoredBackup.at(dump),
-        options,
+        replace(options, pg_bin=on.bin if on else bin_dir),
         a_context(),
-        pg_bin=on.bin if on else bin_dir,
         between=between,
     )
 
@@ -426,7 +426,9 @@ def test_an_interruption_ends_the_comparison(
     options = ProveOptions(on=pg18.conninfo("postgres"), jobs=2)
     with pytest.raises(KeyboardInterrupt):
         prove_backup(
-            StoredBackup.at(dump), options, a_context(progress=_Interrupted(pg18)), pg_bin=pg18.bin
+            StoredBackup.at(dump),
+            replace(options, pg_bin=pg18.bin),
+            a_context(progress=_Interrupted(pg18)),
         )
     assert before == _databases(pg18)
 
@@ -455,7 +457,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     }
     (listed,) = backups_in(DirectoryStore(dump.parent))
     assert result.proof == listed.proof
-    assert dump == newest_backup([dump.parent], "dev", lambda _: ())
+    assert dump == newest_backup([dump.parent], "dev", a_context({}))
 
 
 def test_a_changed_file_is_not_restored(dump: Path, pg18: TestServer) -> None:
@@ -494,7 +496,7 @@ def test_an_older_server_is_no_verdict(pg15: TestServer, dump: Path) -> None:
 def test_a_directory_without_backups(tmp_path: Path) -> None:
     """There is nothing to prove where there is no backup, and that is said."""
     with pytest.raises(ConfigurationError, match="no backup"):
-        newest_backup([tmp_path], None, lambda _: ())
+        newest_backup([tmp_path], None, a_context({}))
 
 
 def test_without_inspection_the_archive_is_read(pg18: TestServer, dump: Path) -> None:

@@ -22,6 +22,7 @@ from pgvow.operations.recorded.verbs import (
     verify_directories,
     verify_file,
 )
+from pgvow.operations.verify import VerifyOptions
 from pgvow.postgres.silence import Patience
 from pgvow.retention import Rules
 from pgvow.runs import Operation, Outcome
@@ -114,12 +115,10 @@ def test_checks_and_pruning(server: TestServer, database: str, tmp_path: Path) -
     recording = Recording(Operation.VERIFY, directory)
     own = context(server, database, configuration)
     with recorded(own, recording) as run:
-        single = verify_file(own, run, path, _PATIENCE, pg_bin=server.bin, deep=False)
+        single = verify_file(own, run, path, VerifyOptions(server.bin), _PATIENCE)
     own = context(server, database, configuration)
     with recorded(own, recording) as run:
-        every = verify_directories(
-            own, run, [directory], _PATIENCE, environment=None, pg_bin=server.bin, deep=False
-        )
+        every = verify_directories(own, run, [directory], VerifyOptions(server.bin), _PATIENCE)
     assert [False, False] == [single.passed, every[0].passed]
     later = datetime(2040, 1, 1, tzinfo=UTC)
     own = Context(configuration, {}, clock=lambda: later)

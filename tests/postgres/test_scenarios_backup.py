@@ -8,7 +8,7 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.model import table_key
-from pgvow.operations.verify import verify_backup
+from pgvow.operations.verify import VerifyOptions, verify_backup
 from pgvow.store import StoredBackup, load_metadata
 from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
@@ -46,7 +46,7 @@ def test_scenario(server: TestServer, scenario: Scenario, loaded: str, tmp_path:
     """Backup → verify → pg_restore into a fresh database → the same rows in the same tables."""
     result = back_up(server, loaded, tmp_path)
     dump = result.backup.path
-    verified = verify_backup(StoredBackup.at(dump), a_context({}), pg_bin=server.bin)
+    verified = verify_backup(StoredBackup.at(dump), VerifyOptions(pg_bin=server.bin), a_context({}))
     assert [] == [check for check in verified.checks if not check.passed]
     assert load_metadata(dump) == result.metadata
     counts = dict(result.metadata.table_counts)

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from pgvow.spool import Draft
 
 MOMENT = datetime(2025, 1, 27, 14, 30, tzinfo=UTC)
+
+
+def clock() -> datetime:
+    """Return the time of a backup, whenever it is asked for."""
+    return MOMENT
+
+
 DUMP = build(Spec())
 """An archive without tables."""
 GLOBALS = b"CREATE ROLE app;\n"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pgvow.operations.prune import PruneOptions, prune
 from pgvow.retention import Rules
 from pgvow.spool import removal
+from tests.support.contexts import a_context
 
 if TYPE_CHECKING:
     from pgvow.spool.files import Files
@@ -25,7 +25,7 @@ def _die(_: Files) -> NoReturn:
 def main(directory: str, count: str) -> None:
     """Prune, and die on the way."""
     removal.STEPS = (*removal.STEPS[: int(count)], _die)
-    prune(PruneOptions(Path(directory), lambda _: Rules(last=1)), now=datetime.now(UTC))
+    prune(PruneOptions(Path(directory), lambda _: Rules(last=1)), a_context())
 
 
 if __name__ == "__main__":

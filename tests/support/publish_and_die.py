@@ -54,7 +54,10 @@ def main(directory: str, count: str, kind: str, when: str) -> None:
     else:
         publish.STEPS = (*publish.STEPS[: int(count)], _die)
     store = Spool(Path(directory))
-    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+    with (
+        store.lock("shop", "dev", backups.clock),
+        store.begin("shop", "dev", backups.MOMENT) as draft,
+    ):
         draft.publish(backups.fill(draft, with_globals=kind == "globals"))
 
 

@@ -102,7 +102,7 @@ def test_all_of_a_week_is_in_it() -> None:
     report = StatusReport(_MONDAY, (series(alarm), series(database="quiet")))
     digest = digest_of(report, {_HERE: _RUNS}, _MONDAY - 7 * _DAY)
     section = NotificationsSection(digest=DigestPeriod.WEEKLY, page_url="https://w.example/b?a&b")
-    message = message_of(context(section), digest)
+    message = message_of(digest, context(section))
     assert message.title.startswith("pgvow: weekly digest of 2 databases on ")
     assert message.title.endswith(": 1 thing is wrong")
     assert "failure" == message.type
@@ -130,7 +130,7 @@ def test_a_good_week_says_so() -> None:
     """In the subject, for whoever reads no further."""
     report = StatusReport(_MONDAY, (series(),))
     digest = digest_of(report, {_HERE: _RUNS[:2]}, _MONDAY - 7 * _DAY)
-    message = message_of(context(NotificationsSection(digest=DigestPeriod.WEEKLY)), digest)
+    message = message_of(digest, context(NotificationsSection(digest=DigestPeriod.WEEKLY)))
     assert ("info", True) == (message.type, message.title.endswith(": all is well"))
     assert "weekly digest of prod shop on " in message.title
     assert "Nothing is wrong now." in message.body
@@ -144,7 +144,7 @@ def sent_at(folder: Path, receiver: Receiver | int, now: datetime) -> list[str]:
     warnings: list[str] = []
     run = ran(Operation.BACKUP, 0, _GOOD)
     here = context(section, now)
-    send_if_due(here, folder, Post(section, now, warnings.append), warnings.append, run)
+    send_if_due(folder, run, here, Post(section, now, warnings.append), warnings.append)
     return warnings
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.cli.arguments import Topic, UsageProblem
 from pgvow.cli.commands import COMMANDS
-from pgvow.cli.parser import build_contract_parser, build_parser
+from pgvow.cli.parser import build_contract_parser, build_parser, parse_pgvow
 from tests.support.commands import ROOT
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
 
 
 _ALL = [*_parsers(build_parser()), *_parsers(build_contract_parser())]
+
+
+def _help(command: str) -> str:
+    return next(one for one in _ALL if one.prog == f"pgvow {command}").format_help()
 
 
 def _written(parser: argparse.ArgumentParser) -> str:
@@ -72,7 +78,7 @@ def test_the_help_of_all_needs_the_options_of_none() -> None:
     chosen, every = build_parser(["prove"]), build_parser()
     assert every.format_help() == chosen.format_help()
     unchosen = next(one for one in _parsers(chosen) if one.prog == "pgvow backup")
-    assert "--jobs" not in unchosen.format_help()
+    assert "--engine" not in unchosen.format_help()
 
 
 def test_yes_is_explained_as_it_works() -> None:
@@ -96,3 +102,62 @@ def test_no_advice_installs_from_the_index() -> None:
         if (found := _FROM_THE_INDEX.search(path.read_text()))
     ]
     assert [] == advised
+
+
+def test_every_command_has_two_examples_that_parse() -> None:
+    """Each example in a command's help is accepted by its parser, and there are two at least."""
+    for name, command in COMMANDS.items():
+        assert len(command.examples) >= 2, name
+        for example in command.examples:
+            program, *words = shlex.split(example.split(" > ")[0])
+            assert ("pgvow", name) == (program, parse_pgvow(words).command)
+            assert example in _help(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["bakcup"], "backup"),
+        (["help", "lisst"], "list"),
+        (["list", "--evn", "prod"], "--env"),
+        (["backup", "--comprss=gzip"], "--compress"),
+        (["backup", "--engine", "paralel"], "parallel"),
+    ],
+)
+def test_a_slip_of_the_pen_is_answered_with_the_word_meant(words: list[str], meant: str) -> None:
+    """A command, an option or a choice that does not exist names the nearest one that does."""
+    with pytest.raises(UsageProblem) as caught:
+        parse_pgvow(words)
+    assert f"Did you mean {meant}?" == caught.value.steps[0]
+
+
+def test_a_word_like_no_other_is_answered_without_a_guess() -> None:
+    """Nothing is suggested that has nothing in common with the word that was typed."""
+    with pytest.raises(UsageProblem) as caught:
+        parse_pgvow(["list", "--zzzzzzzz"])
+    assert ("See what there is: pgvow list --help",) == tuple(caught.value.steps)
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "prove"], ["-V"]])
+def test_help_and_version_have_their_short_forms(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``pgvow help``, ``pgvow help COMMAND`` and ``-V`` print as --help and --version do."""
+    with pytest.raises(SystemExit):
+        parse_pgvow(words)
+    short = capsys.readouterr().out
+    long = {"help": ["--help"], "-V": ["--version"]}[words[0]]
+    with pytest.raises(SystemExit):
+        parse_pgvow([*words[1:], *long])
+    assert capsys.readouterr().out == short
+
+
+def test_the_options_stand_under_their_headings() -> None:
+    """What, where, how fast, limits, output: in this order, and no option without a heading."""
+    text = _help("backup")
+    headings = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
+    assert headings == ["Options", *(topic.capitalize() for topic in Topic)]
+    for parser in _ALL:
+        if parser.prog.startswith("pgvow "):
+            loose = [one.option_strings for one in parser._optionals._group_actions]
+            assert [["-h", "--help"]] == loose, parser.prog

@@ -16,7 +16,7 @@ from pgvow.archive import ArchiveError
 from pgvow.errors import ConfigurationError, NoSpace, PgvowError, UnreadableFile
 from pgvow.model import LargeObjectFacts, TableFacts, TocFacts
 from pgvow.operations.diff import diff_backups
-from pgvow.operations.extract import RowFormat, extract_table
+from pgvow.operations.extract import ExtractOptions, RowFormat, extract_table
 from pgvow.operations.show import show_backup
 from pgvow.operations.show.contents import FactsOrigin, NotABackupFile
 from pgvow.operations.verify.inspect import inspect_file, large_object_facts, toc_facts
@@ -24,6 +24,7 @@ from pgvow.progress import Silent
 from pgvow.store import StoredBackup, encode, metadata_name
 from tests.support.archives import COMBINATIONS, LargeObjects, Schema, Spec, Table, build
 from tests.support.backups import metadata
+from tests.support.contexts import a_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,18 +80,20 @@ def describe(path: Path, **changes: object) -> Metadata:
 
 def show(path: Path) -> Shown:
     """Show without progress."""
-    return show_backup(StoredBackup.at(path), progress=Silent())
+    return show_backup(StoredBackup.at(path), a_context({}))
 
 
 def diff(older: Path, newer: Path) -> BackupDiff:
     """Compare without progress."""
-    return diff_backups(StoredBackup.at(older), StoredBackup.at(newer), progress=Silent())
+    return diff_backups(StoredBackup.at(older), StoredBackup.at(newer), a_context({}))
 
 
 def extract(path: Path, table: str, row_format: RowFormat = RowFormat.CSV) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    size = extract_table(StoredBackup.at(path), table, row_format, sink, Silent())
+    size = extract_table(
+        StoredBackup.at(path), ExtractOptions(table, row_format, sink), a_context({})
+    )
     assert size == len(sink.getvalue())
     return sink.getvalue()
 
@@ -289,7 +292,11 @@ def test_what_the_sink_refuses(number: int, expected: type[Exception], tmp_path:
     """A full disk behind the redirection is exit code 5; a reader that left is for the caller."""
     path = write(tmp_path / "it.dump")
     with pytest.raises(expected) as caught:
-        extract_table(StoredBackup.at(path), "messages", RowFormat.CSV, Refusing(number), Silent())
+        extract_table(
+            StoredBackup.at(path),
+            ExtractOptions("messages", RowFormat.CSV, Refusing(number)),
+            a_context({}),
+        )
     assert "reading" not in str(caught.value)
 
 

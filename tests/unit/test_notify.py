@@ -60,7 +60,7 @@ def tell(
 ) -> None:
     """Notify of a run as a recorded run does at its end."""
     post = Post(section, moment, warn)
-    notify(at(moment, section), ended, directory=directory, alarms=(), post=post, warn=warn)
+    notify(ended, at(moment, section), directory=directory, alarms=(), post=post, warn=warn)
 
 
 def told(

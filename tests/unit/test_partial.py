@@ -13,7 +13,7 @@ from pgvow.model import Level, in_one_order, is_partial
 from pgvow.operations.context import Context
 from pgvow.operations.health.alarms import run_alarms
 from pgvow.operations.health.metrics import metrics_text
-from pgvow.operations.health.status import StatusReport, current_status
+from pgvow.operations.health.status import StatusOptions, StatusReport, current_status
 from pgvow.operations.notify import State, decide
 from pgvow.retention import Rules
 from pgvow.retention import decide as keep_or_remove
@@ -48,7 +48,8 @@ def place(directory: Path, age: timedelta, selection: tuple[str, ...] = ()) -> P
 def look(directory: Path, section: BackupSection | None = None) -> StatusReport:
     """Return the status of a directory at noon."""
     configuration = Configuration(backup=section or BackupSection())
-    return current_status(Context(configuration, {}, clock=lambda: _NOW), directory)
+    context = Context(configuration, {}, clock=lambda: _NOW)
+    return current_status(directory, StatusOptions(), context)
 
 
 def kinds(report: StatusReport) -> list[str]:

@@ -77,6 +77,23 @@ def test_steps_and_warnings_are_shown_and_kept() -> None:
     assert ["the disk is slow", "nobody was notified", "a.dump is in use"] == reporter.warnings
 
 
+def test_a_result_has_the_warnings_of_its_operation() -> None:
+    """Those of the block alone, without what a program printed; the run has all, in one order."""
+    display = Display()
+    reporter = Reporter(display)
+    reporter.warn("before")
+    with reporter.collecting() as whole:
+        reporter.warn("first")
+        with reporter.collecting() as part:
+            reporter.warn("second")
+        reporter.relay("pg_restore: a notice")
+        reporter.insist("not recorded")
+    reporter.warn("after")
+    assert (["first", "second"], ["second"]) == (whole, part)
+    expected = ["before", "first", "second", "pg_restore: a notice", "not recorded", "after"]
+    assert expected == reporter.warnings == display.warnings
+
+
 def test_a_step_is_where_a_run_that_was_ended_stops() -> None:
     """The check is made at each step of its block, before the display gets it, and no longer."""
     display = Display()

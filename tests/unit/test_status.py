@@ -14,7 +14,7 @@ from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.context import Context
 from pgvow.operations.health.alarms import days_left, longest_unchecked
 from pgvow.operations.health.metrics import metrics_text, write_metrics
-from pgvow.operations.health.status import StatusReport, current_status
+from pgvow.operations.health.status import StatusOptions, StatusReport, current_status
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.settings import (
     Configuration,
@@ -62,7 +62,8 @@ def recorded(directory: Path, outcome: Outcome, age: timedelta, **more: Any) -> 
 
 def status(configuration: Configuration, directory: Path, **more: Any) -> StatusReport:
     """The status of a directory by some settings, at noon."""
-    return current_status(Context(configuration, {}, clock=lambda: _NOW), directory, **more)
+    context = Context(configuration, {}, clock=lambda: _NOW)
+    return current_status(directory, StatusOptions(**more), context)
 
 
 def look(directory: Path, section: StatusSection | None = None, **more: Any) -> StatusReport:

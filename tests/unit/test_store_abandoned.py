@@ -60,7 +60,7 @@ def test_it_is_what_recovery_sees_to(tmp_path: Path) -> None:
     _publish_and_die(tmp_path, 0)
     store = Spool(tmp_path)
     found = store.abandoned()
-    (recovered,) = store.recover()
+    (recovered,) = store.recover(backups.clock)
     assert set(found) == set(recovered.files)
     assert [] == list(store.abandoned())
 
@@ -70,7 +70,10 @@ def test_what_a_live_run_writes_is_not_abandoned(tmp_path: Path) -> None:
     store = Spool(tmp_path)
     dead = partial(Files(tmp_path, _STEM.replace("shop", "other")).dump)
     dead.touch()
-    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+    with (
+        store.lock("shop", "dev", backups.clock),
+        store.begin("shop", "dev", backups.MOMENT) as draft,
+    ):
         backups.fill(draft)
         assert [dead] == list(store.abandoned())
         asked = children.run(children.command(_ASK, tmp_path))

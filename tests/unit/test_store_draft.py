@@ -41,7 +41,8 @@ _TOO_LARGE = """
     from pgvow.spool import Spool
     from tests.support import backups
     store = Spool(Path(sys.argv[1]))
-    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+    lock = store.lock("shop", "dev", backups.clock)
+    with lock, store.begin("shop", "dev", backups.MOMENT) as draft:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         try:
             draft.write_globals(bytes(5000), role_passwords=False)
@@ -53,7 +54,10 @@ _TOO_LARGE = """
 @contextmanager
 def _draft(directory: Path) -> Iterator[Draft]:
     store = Spool(directory)
-    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+    with (
+        store.lock("shop", "dev", backups.clock),
+        store.begin("shop", "dev", backups.MOMENT) as draft,
+    ):
         yield draft
 
 

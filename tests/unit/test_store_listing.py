@@ -260,7 +260,10 @@ def test_a_backup_published_while_we_list_is_there_or_not(
     steps.insert(min(done, ahead), read_names)
     monkeypatch.setattr(publish, "STEPS", tuple(steps))
     store = Spool(tmp_path)
-    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+    with (
+        store.lock("shop", "dev", backups.clock),
+        store.begin("shop", "dev", backups.MOMENT) as draft,
+    ):
         draft.publish(backups.fill(draft))
     assert _statuses(tmp_path) in ([], [BackupStatus.OK])
     assert len(seen) == 1

@@ -171,7 +171,10 @@ def test_begin_names_the_backup_for_the_moment(tmp_path: Path) -> None:
     """T009, T010: UTC, whole seconds, a safe name; and no file until something is written."""
     store = Spool(tmp_path)
     moment = backups.MOMENT.astimezone(timezone(timedelta(hours=-5))).replace(microsecond=999_999)
-    with store.lock("a/b", "prod") as held, store.begin("a/b", "prod", moment) as draft:
+    with (
+        store.lock("a/b", "prod", backups.clock) as held,
+        store.begin("a/b", "prod", moment) as draft,
+    ):
         assert draft.stem == "a%2Fb_prod_2025-01-27T14-30-00Z"
         assert (backups.MOMENT, "a/b", "prod") == (draft.moment, draft.database, draft.environment)
         assert draft.dump_path == tmp_path / "a%2Fb_prod_2025-01-27T14-30-00Z.dump"
@@ -187,7 +190,10 @@ def test_begin_passes_over_a_name_that_is_taken(tmp_path: Path, suffix: str) -> 
     (tmp_path / f"shop_dev_2025-01-27T14-30-00Z{suffix}").touch()
     (tmp_path / f"shop_dev_2025-01-27T14-30-01Z{suffix}").symlink_to("nowhere")
     store = Spool(tmp_path)
-    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+    with (
+        store.lock("shop", "dev", backups.clock),
+        store.begin("shop", "dev", backups.MOMENT) as draft,
+    ):
         assert draft.stem == "shop_dev_2025-01-27T14-30-02Z"
         assert backups.MOMENT + timedelta(seconds=2) == draft.moment
 
@@ -196,7 +202,10 @@ def test_two_backups_within_a_second_are_two(tmp_path: Path) -> None:
     """T043: running it again at once makes another backup and leaves the first."""
     store = Spool(tmp_path)
     for _ in range(2):
-        with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+        with (
+            store.lock("shop", "dev", backups.clock),
+            store.begin("shop", "dev", backups.MOMENT) as draft,
+        ):
             draft.publish(backups.fill(draft))
     expected = ["shop_dev_2025-01-27T14-30-01Z.dump", "shop_dev_2025-01-27T14-30-00Z.dump"]
     assert expected == [backup.path.name for backup in backups_in(store.store)]

@@ -11,7 +11,6 @@ import stat
 import subprocess
 import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,8 +30,9 @@ _HOLDER = """
     import sys
     from pathlib import Path
     from pgvow.spool import RunLock
+    from tests.support import backups
     operation = sys.argv[3] if sys.argv[3:] else "backup"
-    with RunLock(Path(sys.argv[1]), sys.argv[2], operation=operation):
+    with RunLock(Path(sys.argv[1]), sys.argv[2], backups.clock, operation=operation):
         print("ready", flush=True)
         sys.stdin.read()
 """
@@ -43,11 +43,12 @@ _CONTENDER = """
     from pathlib import Path
     from pgvow.errors import AlreadyRunning
     from pgvow.spool import RunLock
+    from tests.support import backups
     directory, wanted = Path(sys.argv[1]), int(sys.argv[2])
     marker = directory / "held"
     while wanted:
         try:
-            with RunLock(directory, "shop_dev"):
+            with RunLock(directory, "shop_dev", backups.clock):
                 os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
                 marker.unlink()
                 wanted -= 1
@@ -56,13 +57,9 @@ _CONTENDER = """
 """
 
 
-def _clock() -> datetime:
-    return datetime(2025, 1, 27, 14, 30, tzinfo=UTC)
-
-
 def test_the_lock_says_whose_it_is(tmp_path: Path) -> None:
     """T053: who looks into the file learns process, host, start and purpose; 0600."""
-    with RunLock(tmp_path, _GROUP, operation="restore", clock=_clock):
+    with RunLock(tmp_path, _GROUP, backups.clock, operation="restore"):
         path = tmp_path / _NAME
         expected = {
             "pid": os.getpid(),
@@ -76,7 +73,7 @@ def test_the_lock_says_whose_it_is(tmp_path: Path) -> None:
 
 def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
     """T053: the file goes with the lock, whether the work succeeded or not."""
-    with RunLock(tmp_path, _GROUP) as held:
+    with RunLock(tmp_path, _GROUP, backups.clock) as held:
         assert held.is_held
     assert not held.is_held
     with pytest.raises(KeyError), held:
@@ -88,7 +85,7 @@ def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     """T053: the error has exit code 9, the holder's facts, and steps; the holder is not harmed."""
     child = children.start(children.command(_HOLDER, tmp_path, _GROUP))
     try:
-        with pytest.raises(AlreadyRunning) as caught, RunLock(tmp_path, _GROUP):
+        with pytest.raises(AlreadyRunning) as caught, RunLock(tmp_path, _GROUP, backups.clock):
             pass
         assert is_running(tmp_path, _GROUP)
         note = json.loads((tmp_path / _NAME).read_bytes())
@@ -111,9 +108,12 @@ def test_work_waits_for_a_clean_up(tmp_path: Path) -> None:
     child = children.start(children.command(_HOLDER, tmp_path, _GROUP, "clean-up"))
     threading.Timer(0.5, children.end, [child]).start()
     begun = time.monotonic()
-    with pytest.raises(AlreadyRunning), RunLock(tmp_path, _GROUP, operation="clean-up"):
+    with (
+        pytest.raises(AlreadyRunning),
+        RunLock(tmp_path, _GROUP, backups.clock, operation="clean-up"),
+    ):
         pass
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         assert time.monotonic() - begun >= 0.4
 
 
@@ -122,14 +122,14 @@ def test_a_dead_process_never_blocks(tmp_path: Path) -> None:
     children.end(children.start(children.command(_HOLDER, tmp_path, _GROUP)))
     assert {_NAME} == backups.contents(tmp_path)
     assert not is_running(tmp_path, _GROUP)
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         assert os.getpid() == json.loads((tmp_path / _NAME).read_bytes())["pid"]
 
 
 def test_a_note_longer_than_ours_is_replaced_whole(tmp_path: Path) -> None:
     """What a dead run wrote does not show through what the next one writes."""
     (tmp_path / _NAME).write_text("x" * 10_000)
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         json.loads((tmp_path / _NAME).read_bytes())
 
 
@@ -138,17 +138,17 @@ def test_other_groups_and_directories_are_free(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with (
-        RunLock(tmp_path, "shop_dev"),
-        RunLock(tmp_path, "shop_prod"),
-        RunLock(elsewhere, "shop_dev"),
+        RunLock(tmp_path, "shop_dev", backups.clock),
+        RunLock(tmp_path, "shop_prod", backups.clock),
+        RunLock(elsewhere, "shop_dev", backups.clock),
     ):
         pass
 
 
 def test_the_same_process_is_a_second_run_as_well(tmp_path: Path) -> None:
     """T053: a thread of ours cannot slip by; and being refused does not lose the first lock."""
-    with RunLock(tmp_path, _GROUP):
-        with pytest.raises(AlreadyRunning), RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
+        with pytest.raises(AlreadyRunning), RunLock(tmp_path, _GROUP, backups.clock):
             pass
         assert is_running(tmp_path, _GROUP)
 
@@ -156,9 +156,9 @@ def test_the_same_process_is_a_second_run_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("note", [b"", b"[]", b"\xff", b"[" * 4000, b'{"pid": null}', b"{"])
 def test_an_unreadable_note_does_not_hide_the_lock(tmp_path: Path, note: bytes) -> None:
     """T053: whatever stands in the file, who holds the lock holds it."""
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         (tmp_path / _NAME).write_bytes(note)
-        with pytest.raises(AlreadyRunning) as caught, RunLock(tmp_path, _GROUP):
+        with pytest.raises(AlreadyRunning) as caught, RunLock(tmp_path, _GROUP, backups.clock):
             pass
     assert caught.value.facts["Process"] in {"unknown", "None"}
     assert "fuser" in caught.value.steps[0]
@@ -188,14 +188,14 @@ def test_a_lock_on_a_file_that_was_removed_counts_for_nothing(
         real(fd, kind)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         assert len(opened) == 2
         assert is_running(tmp_path, _GROUP)
 
 
 def test_release_never_removes_another_run_s_file(tmp_path: Path) -> None:
     """T053: where somebody removed our file and another run made its own, that one stays."""
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         (tmp_path / _NAME).unlink()
         child = children.start(children.command(_HOLDER, tmp_path, _GROUP))
     try:
@@ -213,7 +213,7 @@ def test_whoever_only_asks_does_not_fail_a_run(
     asking = os.open(path, os.O_RDONLY)
     fcntl.flock(asking, fcntl.LOCK_SH)
     monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         assert is_running(tmp_path, _GROUP)
     os.close(asking)
 
@@ -227,7 +227,7 @@ def test_is_running_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_programs_we_start_do_not_hold_the_lock(tmp_path: Path) -> None:
     """T053: a ``pg_dump`` that outlives us must not keep the next run out."""
-    with RunLock(tmp_path, _GROUP) as held:
+    with RunLock(tmp_path, _GROUP, backups.clock) as held:
         fd = held._fd
         assert fd is not None
         assert not os.get_inheritable(fd)
@@ -243,11 +243,11 @@ def test_a_failure_to_sign_gives_the_lock_back(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        with pytest.raises(PgvowError) as caught, RunLock(tmp_path, _GROUP):
+        with pytest.raises(PgvowError) as caught, RunLock(tmp_path, _GROUP, backups.clock):
             pass
     assert caught.value.status == 5
     assert set() == backups.contents(tmp_path)
-    with RunLock(tmp_path, _GROUP):
+    with RunLock(tmp_path, _GROUP, backups.clock):
         pass
 
 
@@ -262,7 +262,10 @@ def test_a_file_system_without_locks_is_told(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(PgvowError, match="No locks available"), RunLock(tmp_path, _GROUP):
+    with (
+        pytest.raises(PgvowError, match="No locks available"),
+        RunLock(tmp_path, _GROUP, backups.clock),
+    ):
         pass
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(asked[0])
@@ -273,7 +276,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("kept")
     (tmp_path / _NAME).symlink_to(target)
-    with pytest.raises(PgvowError, match="cannot lock"), RunLock(tmp_path, _GROUP):
+    with pytest.raises(PgvowError, match="cannot lock"), RunLock(tmp_path, _GROUP, backups.clock):
         pass
     assert target.read_text() == "kept"
 
@@ -281,7 +284,10 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_a_missing_directory_is_an_error_of_ours(tmp_path: Path) -> None:
     """What the file system refuses comes with the path."""
     gone = tmp_path / "gone"
-    with pytest.raises(PgvowError, match="No such file") as caught, RunLock(gone, _GROUP):
+    with (
+        pytest.raises(PgvowError, match="No such file") as caught,
+        RunLock(gone, _GROUP, backups.clock),
+    ):
         pass
     assert {"Path": str(gone / _NAME)} == caught.value.facts
 
@@ -290,7 +296,7 @@ def test_a_vanished_directory_does_not_fail_the_end(tmp_path: Path) -> None:
     """Giving the lock back never raises: it would hide what happened before."""
     directory = tmp_path / "backups"
     directory.mkdir()
-    with RunLock(directory, _GROUP):
+    with RunLock(directory, _GROUP, backups.clock):
         (directory / _NAME).unlink()
         directory.rmdir()
     assert not directory.exists()

@@ -40,7 +40,10 @@ def _publish(directory: Path, meddle: Callable[[], None], *, after: int) -> None
         patch.setattr(publish, "STEPS", (*steps[:after], step, *steps[after:]))
         store = Spool(directory)
         store.prepare()
-        with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+        with (
+            store.lock("shop", "dev", backups.clock),
+            store.begin("shop", "dev", backups.MOMENT) as draft,
+        ):
             draft.publish(backups.fill(draft))
 
 

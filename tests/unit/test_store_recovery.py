@@ -33,7 +33,8 @@ _DUMPING = """
     from pgvow.spool import Spool
     from tests.support import backups
     store = Spool(Path(sys.argv[1]))
-    with store.lock("shop", "dev"), store.begin("shop", "dev", backups.MOMENT) as draft:
+    lock = store.lock("shop", "dev", backups.clock)
+    with lock, store.begin("shop", "dev", backups.MOMENT) as draft:
         backups.fill(draft)
         print("ready", flush=True)
         sys.stdin.read()
@@ -43,7 +44,8 @@ _RECOVER = """
     import sys
     from pathlib import Path
     from pgvow.spool import Spool
-    for done in Spool(Path(sys.argv[1])).recover():
+    from tests.support import backups
+    for done in Spool(Path(sys.argv[1])).recover(backups.clock):
         print(done.action, len(done.files), done.complaint)
 """
 
@@ -67,7 +69,7 @@ def _finished(kind: str) -> set[str]:
 def _half_made(directory: Path, *, with_globals: bool = True) -> Files:
     """Leave a dump that has its name already, and all else partial."""
     store = Spool(directory)
-    with store.lock("shop", "dev"):
+    with store.lock("shop", "dev", backups.clock):
         draft = store.begin("shop", "dev", backups.MOMENT)
         facts = backups.fill(draft, with_globals=with_globals)
     files = Files(directory, _STEM)
@@ -91,7 +93,7 @@ def test_a_run_killed_while_publishing_is_all_or_nothing(
     is_whole, is_published = _has(publish.rename_dump, done), _has(publish.rename_metadata, done)
     assert [BackupStatus.OK] * is_published == [backup.status for backup in backups_in(store.store)]
 
-    actions = [recovered.action for recovered in store.recover()]
+    actions = [recovered.action for recovered in store.recover(backups.clock)]
     expected = RecoveryAction.COMPLETED if is_whole else RecoveryAction.REMOVED
     assert [expected] * (not is_published) == actions
     assert [BackupStatus.OK] * is_whole == [backup.status for backup in backups_in(store.store)]
@@ -104,8 +106,8 @@ def test_the_lock_of_a_database_that_a_killed_run_left(tmp_path: Path) -> None:
     store = Spool(tmp_path)
     (tmp_path / ".source-123-5.lock").touch()
     (tmp_path / ".source-somebody.lock").touch()
-    with store.lock_source("123-6"):
-        store.recover()
+    with store.lock_source("123-6", backups.clock):
+        store.recover(backups.clock)
         assert {".source-123-6.lock", ".source-somebody.lock"} == backups.contents(tmp_path)
 
 
@@ -114,8 +116,8 @@ def test_the_next_run_after_a_kill_succeeds(tmp_path: Path, done: int) -> None:
     """T043: running it again is always safe: it recovers, and makes a backup of its own."""
     store = Spool(tmp_path)
     _publish_and_die(tmp_path, done, "globals")
-    with store.lock("shop", "dev") as held:
-        store.recover(holding=held)
+    with store.lock("shop", "dev", backups.clock) as held:
+        store.recover(backups.clock, holding=held)
         with store.begin("shop", "dev", backups.MOMENT) as draft:
             draft.publish(backups.fill(draft))
     is_whole = _has(publish.rename_dump, done)
@@ -137,7 +139,9 @@ def test_a_run_killed_while_taking_back_is_all_or_nothing(
     _publish_and_die(tmp_path, undone, kind, "undo")
     store = Spool(tmp_path)
     assert [] == backups_in(store.store)
-    assert [RecoveryAction.COMPLETED] == [recovered.action for recovered in store.recover()]
+    assert [RecoveryAction.COMPLETED] == [
+        recovered.action for recovered in store.recover(backups.clock)
+    ]
     assert [BackupStatus.OK] == [backup.status for backup in backups_in(store.store)]
     assert _finished(kind) == backups.contents(tmp_path)
 
@@ -148,9 +152,9 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
     child = children.start(children.command(_DUMPING, tmp_path))
     before = backups.contents(tmp_path)
     try:
-        assert [] == store.recover()
-        with store.lock("other", "dev") as held:
-            assert [] == store.recover(holding=held)
+        assert [] == store.recover(backups.clock)
+        with store.lock("other", "dev", backups.clock) as held:
+            assert [] == store.recover(backups.clock, holding=held)
         assert before == backups.contents(tmp_path)
         assert [] == backups_in(store.store)
     finally:
@@ -159,7 +163,7 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
     expected = Recovered(
         _STEM, RecoveryAction.REMOVED, (partial(files.dump), partial(files.globals))
     )
-    assert [expected] == store.recover()
+    assert [expected] == store.recover(backups.clock)
     assert set() == backups.contents(tmp_path)
 
 
@@ -167,12 +171,14 @@ def test_a_run_of_ours_is_live_unless_it_says_otherwise(tmp_path: Path) -> None:
     """T052: the lock that this process holds protects as well; ``holding`` lifts that, if held."""
     store = Spool(tmp_path)
     partial(Files(tmp_path, _STEM).dump).touch()
-    other = Spool(tmp_path / "other").lock("shop", "dev")
-    with store.lock("shop", "dev") as held:
-        assert [] == store.recover()
-        assert [] == store.recover(holding=store.lock("shop", "dev"))
-        assert [] == store.recover(holding=other)
-        assert [RecoveryAction.REMOVED] == [done.action for done in store.recover(holding=held)]
+    other = Spool(tmp_path / "other").lock("shop", "dev", backups.clock)
+    with store.lock("shop", "dev", backups.clock) as held:
+        assert [] == store.recover(backups.clock)
+        assert [] == store.recover(backups.clock, holding=store.lock("shop", "dev", backups.clock))
+        assert [] == store.recover(backups.clock, holding=other)
+        assert [RecoveryAction.REMOVED] == [
+            done.action for done in store.recover(backups.clock, holding=held)
+        ]
 
 
 def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
@@ -185,7 +191,7 @@ def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
     ]
     for stem in stems:
         partial(Files(tmp_path, stem).dump).touch()
-    recovered = Spool(tmp_path).recover()
+    recovered = Spool(tmp_path).recover(backups.clock)
     assert sorted(stems) == sorted(done.stem for done in recovered)
     assert set() == backups.contents(tmp_path)
 
@@ -209,7 +215,7 @@ def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
 def test_what_is_not_ours_is_never_touched(tmp_path: Path, name: str) -> None:
     """T052: a name that is not exactly one of ours, or is a finished one, is somebody's."""
     (tmp_path / name).write_text("theirs")
-    assert [] == Spool(tmp_path).recover()
+    assert [] == Spool(tmp_path).recover(backups.clock)
     assert {name} == backups.contents(tmp_path)
 
 
@@ -219,7 +225,9 @@ def test_a_finished_backup_keeps_everything_but_partials(tmp_path: Path) -> None
     before = backups.contents(tmp_path)
     files = Files(tmp_path, _STEM)
     partial(files.metadata).write_text("stray")
-    assert [RecoveryAction.REMOVED] == [done.action for done in Spool(tmp_path).recover()]
+    assert [RecoveryAction.REMOVED] == [
+        done.action for done in Spool(tmp_path).recover(backups.clock)
+    ]
     assert before == backups.contents(tmp_path)
     assert path.read_bytes() == backups.DUMP
 
@@ -267,7 +275,7 @@ def test_a_dump_that_is_not_proven_is_not_completed(
     files = _half_made(tmp_path)
     damage(files)
     dump = files.dump.read_bytes()
-    (done,) = Spool(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover(backups.clock)
     assert done.action is RecoveryAction.REMOVED
     assert complaint in str(done.complaint)
     assert {files.dump.name} == backups.contents(tmp_path)
@@ -280,7 +288,7 @@ def test_globals_that_the_metadata_does_not_know_are_not_published(tmp_path: Pat
     """T025: a backup is completed with what its metadata names, no more."""
     files = _half_made(tmp_path, with_globals=False)
     partial(files.globals).write_bytes(b"stray")
-    (done,) = Spool(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover(backups.clock)
     assert Recovered(_STEM, RecoveryAction.COMPLETED, (files.dump, files.metadata)) == done
     assert _finished("plain") == backups.contents(tmp_path)
 
@@ -290,7 +298,7 @@ def test_globals_that_were_renamed_already_are_checked_too(tmp_path: Path) -> No
     files = _half_made(tmp_path)
     partial(files.globals).rename(files.globals)
     files.globals.write_bytes(b"theirs")
-    (done,) = Spool(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover(backups.clock)
     assert done.action is RecoveryAction.REMOVED
     assert {files.dump.name, files.globals.name} == backups.contents(tmp_path)
 
@@ -308,7 +316,9 @@ def test_what_cannot_be_read_is_left_for_another_time(
         raise PgvowError("Input/output error")
 
     monkeypatch.setattr(recovery, "sha256_of", fail)
-    actions = {done.stem: (done.action, done.complaint) for done in Spool(tmp_path).recover()}
+    actions = {
+        done.stem: (done.action, done.complaint) for done in Spool(tmp_path).recover(backups.clock)
+    }
     assert (RecoveryAction.LEFT, "Input/output error") == actions[_STEM]
     assert before == backups.contents(tmp_path)
 
@@ -329,7 +339,7 @@ def test_a_name_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
     """T052: a directory of a partial file's name is no file of ours, and stops nothing."""
     path = partial(Files(tmp_path, _STEM).dump)
     path.mkdir()
-    (done,) = Spool(tmp_path).recover()
+    (done,) = Spool(tmp_path).recover(backups.clock)
     assert (RecoveryAction.LEFT, (path,)) == (done.action, done.files)
     assert str(done.complaint).startswith(f"cannot recover {tmp_path / _STEM}.dump: ")
 
@@ -347,7 +357,7 @@ def test_a_run_that_ends_while_we_look_is_not_disturbed(
         return real(lock)
 
     monkeypatch.setattr(RunLock, "__enter__", publish_first)
-    assert [] == Spool(tmp_path).recover()
+    assert [] == Spool(tmp_path).recover(backups.clock)
     assert _finished("globals") == backups.contents(tmp_path)
 
 
@@ -355,20 +365,20 @@ def test_recovering_twice_is_harmless(tmp_path: Path) -> None:
     """T043: the second time there is nothing left to do."""
     _half_made(tmp_path)
     store = Spool(tmp_path)
-    assert len(store.recover()) == 1
-    assert [] == store.recover()
+    assert len(store.recover(backups.clock)) == 1
+    assert [] == store.recover(backups.clock)
     assert _finished("globals") == backups.contents(tmp_path)
 
 
 def test_a_missing_directory_has_nothing_to_recover(tmp_path: Path) -> None:
     """T043: before the first backup there is nothing to see to."""
-    assert [] == Spool(tmp_path / "gone").recover()
+    assert [] == Spool(tmp_path / "gone").recover(backups.clock)
 
 
 def test_a_backup_completed_is_the_one_that_was_made(tmp_path: Path) -> None:
     """T025: what is rolled forward reads as the run would have published it."""
     files = _half_made(tmp_path)
-    Spool(tmp_path).recover()
+    Spool(tmp_path).recover(backups.clock)
     (backup,) = backups_in(DirectoryStore(tmp_path))
     assert backup.metadata is not None
     assert backups.metadata() == replace(backup.metadata, globals=None)

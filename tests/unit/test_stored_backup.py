@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +14,10 @@ import pytest
 from pgvow.errors import UnreadableFile
 from pgvow.model import BackupStatus, GlobalsFacts, Level
 from pgvow.operations.diff import diff_backups
-from pgvow.operations.extract import RowFormat, extract_table
+from pgvow.operations.extract import ExtractOptions, RowFormat, extract_table
 from pgvow.operations.show import show_backup
 from pgvow.operations.show.contents import FactsOrigin, NotABackupFile
-from pgvow.operations.verify import verify_all, verify_and_record, verify_backup
-from pgvow.progress import Silent
+from pgvow.operations.verify import VerifyOptions, verify_all, verify_and_record, verify_backup
 from pgvow.store import StoredBackup, backups_in, encode, metadata_name
 from pgvow.store.memory import MemoryStore
 from tests.support.archives import Table
@@ -59,12 +59,12 @@ def stored(dump: Path) -> StoredBackup:
 
 
 def _verify(backup: StoredBackup, *, deep: bool = False) -> Verification:
-    return verify_and_record(backup, a_context({}), pg_bin=_BIN, deep=deep)
+    return verify_and_record(backup, VerifyOptions(pg_bin=_BIN, deep=deep), a_context({}))
 
 
 def _extract(backup: StoredBackup) -> bytes:
     sink = io.BytesIO()
-    extract_table(backup, "messages", RowFormat.CSV, sink, Silent())
+    extract_table(backup, ExtractOptions("messages", RowFormat.CSV, sink), a_context({}))
     return sink.getvalue()
 
 
@@ -91,6 +91,18 @@ def test_verify_passes_and_keeps_its_proof_in_the_store(
     assert stored.name.replace(".dump", ".proof.json") in stored.store.list()
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_evidence_has_the_time_of_the_context(stored: StoredBackup, *, is_damaged: bool) -> None:
+    """Whether a check passed or failed, its record is dated by the clock that was handed down."""
+    now = datetime(2040, 1, 1, 12, 30, 15, 999_999, tzinfo=UTC)
+    if is_damaged:
+        _change(stored, -5)
+    proof = verify_and_record(stored, VerifyOptions(pg_bin=_BIN), a_context({}, now=now)).proof
+    assert proof is not None
+    (evidence,) = (*proof.passed, *filter(None, [proof.failed]))
+    assert (is_damaged, now.replace(microsecond=0)) == (not evidence.passed, evidence.at)
+
+
 def test_verify_refutes_a_changed_dump(stored: StoredBackup) -> None:
     """One flipped bit in the rows fails the checksum and is recorded."""
     _change(stored, -5)
@@ -114,7 +126,7 @@ def test_verify_refutes_changed_roles_and_missing_ones(stored: StoredBackup) -> 
 def test_verify_finds_no_dump(stored: StoredBackup) -> None:
     """A dump that is not there fails the first check, under the name that the store gives it."""
     stored.store.delete(stored.name)
-    result = verify_backup(stored, a_context({}), pg_bin=_BIN)
+    result = verify_backup(stored, VerifyOptions(pg_bin=_BIN), a_context({}))
     (check,) = result.checks
     assert (False, "no such file") == (check.passed, check.found)
     assert f"memory:/{stored.name}" == str(result.path)
@@ -122,7 +134,7 @@ def test_verify_finds_no_dump(stored: StoredBackup) -> None:
 
 def test_verify_all_takes_every_backup_of_a_store(stored: StoredBackup) -> None:
     """The backups of a store are listed and verified as those of a directory are."""
-    results = verify_all([stored.store], a_context({}), pg_bin=_BIN)
+    results = verify_all([stored.store], VerifyOptions(pg_bin=_BIN), a_context({}))
     assert [(stored.path, True)] == [(result.path, result.passed) for result in results]
     (listed,) = backups_in(stored.store)
     assert (BackupStatus.OK, results[0].proof) == (listed.status, listed.proof)
@@ -130,8 +142,8 @@ def test_verify_all_takes_every_backup_of_a_store(stored: StoredBackup) -> None:
 
 def test_it_is_shown_as_in_a_directory(dump: Path, request: pytest.FixtureRequest) -> None:
     """All that show says of a backup is the same, but for the place that it names."""
-    before = show_backup(StoredBackup.at(dump), progress=Silent())
-    after = show_backup(request.getfixturevalue("stored"), progress=Silent())
+    before = show_backup(StoredBackup.at(dump), a_context({}))
+    after = show_backup(request.getfixturevalue("stored"), a_context({}))
     assert (before.tables, before.objects, before.roles) == (
         after.tables,
         after.objects,
@@ -144,9 +156,9 @@ def test_it_is_shown_as_in_a_directory(dump: Path, request: pytest.FixtureReques
 
 def test_a_bare_dump_is_read(stored: StoredBackup) -> None:
     """Without metadata the rows are counted from the archive, in memory as well."""
-    before = show_backup(stored, progress=Silent())
+    before = show_backup(stored, a_context({}))
     stored.store.delete(metadata_name(stored.name))
-    after = show_backup(stored, progress=Silent())
+    after = show_backup(stored, a_context({}))
     assert (FactsOrigin.METADATA, FactsOrigin.ARCHIVE) == (before.facts.origin, after.facts.origin)
     assert [(table.key, table.rows) for table in before.tables] == [
         (table.key, table.rows) for table in after.tables
@@ -156,7 +168,7 @@ def test_a_bare_dump_is_read(stored: StoredBackup) -> None:
 def test_show_refuses_what_is_not_there(stored: StoredBackup) -> None:
     """A missing dump is no backup, in memory as in a directory."""
     with pytest.raises(NotABackupFile, match="there is no such file"):
-        show_backup(StoredBackup(stored.store, "none.dump"), progress=Silent())
+        show_backup(StoredBackup(stored.store, "none.dump"), a_context({}))
 
 
 def test_rows_are_extracted_as_in_a_directory(dump: Path, request: pytest.FixtureRequest) -> None:
@@ -172,9 +184,9 @@ def test_backups_of_two_stores_are_compared(dump: Path, tmp_path: Path) -> None:
     with dump.open("rb") as file:
         store.put(dump.name, file)
     copy = StoredBackup(store, dump.name)
-    assert diff_backups(StoredBackup.at(dump), copy, progress=Silent()).equal
+    assert diff_backups(StoredBackup.at(dump), copy, a_context({})).equal
     other = write(tmp_path / "other.dump", *_ONE_TABLE)
-    assert not diff_backups(StoredBackup.at(other), copy, progress=Silent()).equal
+    assert not diff_backups(StoredBackup.at(other), copy, a_context({})).equal
 
 
 def test_nothing_is_left_of_the_copies_for_pg_restore(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli.commands import COMMANDS, module_of
-from pgvow.cli.console import BAD, discard, errors, print_warning, styled
+from pgvow.cli.console import BAD, discard, errors, print_warning, styled, write_event
 from pgvow.cli.report import Report, dumps
 from pgvow.errors import Interrupted, PgvowError, lack_of_resources
 from pgvow.outside import masked, printable
@@ -94,7 +94,10 @@ def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> N
         for line in masked("".join(traceback.format_exception(error))).splitlines():
             print(printable(line), file=sys.stderr)
     failure = COMMANDS[arguments.command].failure if arguments else "Nothing done"
-    errors().print(_failure_text(failure, error))
+    if arguments and arguments.progress == "json":
+        write_event("failed", **_failure_object(error)["error"])
+    else:
+        errors().print(_failure_text(failure, error))
     wants_json = arguments.json if arguments else "--json" in sys.argv
     if wants_json:
         print(dumps(_failure_object(error)), flush=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+from difflib import get_close_matches
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich_argparse import RawDescriptionRichHelpFormatter
@@ -11,7 +14,7 @@ from pgvow.errors import ConfigurationError
 from pgvow.settings.values import typed_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
 EXIT_CODES = """\
 exit codes:
@@ -34,6 +37,16 @@ exit codes:
 """
 
 
+class Topic(StrEnum):
+    """A heading of ``--help``, in the order in which they stand there."""
+
+    WHAT = "what"
+    WHERE = "where"
+    SPEED = "how fast"
+    LIMITS = "limits and checks"
+    OUTPUT = "output"
+
+
 class UsageProblem(ConfigurationError):
     """The command line cannot be understood."""
 
@@ -43,6 +56,7 @@ class UsageProblem(ConfigurationError):
 class _NoMarkup(RawDescriptionRichHelpFormatter):
     """Formats help in colours. Our texts have brackets, of pgvow.toml's sections: no markup."""
 
+    group_name_formatter = str.capitalize
     help_markup = False
     text_markup = False
 
@@ -54,15 +68,58 @@ class Parser(argparse.ArgumentParser):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._topics: dict[Topic, argparse._ArgumentGroup] = {}
+
+    def topic(self, topic: Topic) -> argparse._ArgumentGroup:
+        """Return the group of the options under a heading of ``--help``."""
+        if topic not in self._topics:
+            self._topics = {name: self._group_of(name) for name in Topic}
+        return self._topics[topic]
+
+    def _group_of(self, topic: Topic) -> argparse._ArgumentGroup:
+        return self._topics.get(topic) or self.add_argument_group(topic)
 
     def format_help(self) -> str:
         """Return the help, in colours if the terminal has them."""
         self.formatter_class = _NoMarkup
         return super().format_help()
 
-    def error(self, message: str) -> NoReturn:
-        """Raise ConfigurationError instead of ending the process."""
-        raise UsageProblem(message, steps=[f"See what there is: {self.prog} --help"])
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; an option that does not exist is an error that names one like it."""
+        parsed, strange = self.parse_known_args(args, namespace)
+        if strange:
+            self._chosen(parsed).refuse(strange)
+        return parsed
+
+    def _chosen(self, parsed: argparse.Namespace) -> Parser:
+        """Return the parser of the command that was chosen, else this one."""
+        for action in self._actions:
+            if isinstance(action.choices, dict):  # the commands
+                chosen: Parser = action.choices[getattr(parsed, action.dest)]
+                return chosen
+        return self
+
+    def refuse(self, strange: Sequence[str]) -> NoReturn:
+        """Raise UsageProblem for words that no option takes."""
+        meant = [like(word.split("=", 1)[0], self._option_string_actions) for word in strange]
+        self.error(f"unrecognized arguments: {' '.join(strange)}", *filter(None, meant))
+
+    def error(self, message: str, *meant: str) -> NoReturn:
+        """Raise UsageProblem instead of ending the process; ``meant`` may have been meant."""
+        if not meant and (choice := _INVALID_CHOICE.search(message)):
+            meant = tuple(filter(None, [like(choice["word"], _QUOTED.findall(choice["known"]))]))
+        steps = [f"Did you mean {name}?" for name in meant]
+        raise UsageProblem(message, steps=[*steps, f"See what there is: {self.prog} --help"])
+
+
+_INVALID_CHOICE = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<known>.*)\)$")
+_QUOTED = re.compile(r"[\w.:-]+")
+
+
+def like(word: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a word, or None if none is."""
+    close = get_close_matches(word, list(known), n=1)
+    return close[0] if close else None
 
 
 def argument(of_text: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow import settings
-from pgvow.cli.console import TerminalProgress, print_warning
+from pgvow.cli.console import JsonProgress, TerminalProgress, print_warning
 from pgvow.errors import PgvowError
 from pgvow.operations.context import Context
 from pgvow.progress import Reporter
@@ -34,7 +34,7 @@ class Call:
 
     arguments: argparse.Namespace
     context: Context
-    terminal: TerminalProgress
+    terminal: TerminalProgress | JsonProgress
     origins: Mapping[str, str]
     unreadable: PgvowError | None = None
 
@@ -92,12 +92,15 @@ def call_of(arguments: argparse.Namespace, *, tolerant: bool = False) -> Call:
     except PgvowError:  # .env cannot be read, which a tolerant command reports itself
         if not tolerant:
             raise
-    terminal = TerminalProgress(quiet=arguments.quiet)
+    how = arguments.progress
+    as_json = how == "json"
+    quiet, has_bar = arguments.quiet, how != "none"
+    terminal = JsonProgress() if as_json else TerminalProgress(quiet=quiet, has_bar=has_bar)
     context = Context(
         configuration=loaded.configuration,
         environ=environ,
         directory=directory,
-        reporter=Reporter(terminal, insist=print_warning),
+        reporter=Reporter(terminal, insist=terminal.warn if as_json else print_warning),
     )
     return Call(arguments, context, terminal, loaded.origins, unreadable)
 

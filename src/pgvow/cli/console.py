@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,8 @@ from rich.text import Text
 from pgvow.outside import printable, quotable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
     from rich.console import ConsoleOptions, RenderableType
@@ -31,6 +34,7 @@ FAINT = "dim"
 
 _PIPE_WIDTH = 10_000
 """A pipe has no edge: its readers search whole lines."""
+_LINE_SECONDS = 0.5
 _LAID_OUT = re.compile(r"([\n\t]+)")
 
 
@@ -102,11 +106,50 @@ def discard(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+class JsonProgress:
+    """Writes steps and warnings to standard error, each as one line of JSON, for programs.
+
+    ``{"event": "progress", "phase", "done", "total", "detail"}`` when a phase begins, and then at
+    most twice a second; ``{"event": "warning", "message"}``. Sizes are bytes, ``total`` is 0 if it
+    is unknown.
+    """
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._phase: Phase | None = None
+        self._written = 0.0
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Do nothing around a block: lines need no end."""
+        return nullcontext()
+
+    def update(self, step: Step) -> None:
+        """Write the step, unless one of its phase was written just now."""
+        now = self._now()
+        if step.phase == self._phase and now - self._written < _LINE_SECONDS:
+            return
+        self._phase, self._written = step.phase, now
+        write_event(
+            "progress", phase=step.phase, done=step.done, total=step.total, detail=step.detail
+        )
+
+    def warn(self, message: str) -> None:
+        """Write a warning."""
+        write_event("warning", message=quotable(message))
+
+
+def write_event(event: str, **facts: object) -> None:
+    """Write one line of JSON to standard error; a reader that has left is no error."""
+    with suppress(OSError):
+        print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)
+
+
 class TerminalProgress:
     """Draws a bar on standard error if that is a terminal; prints warnings there in any case."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, has_bar: bool = True) -> None:
         self._quiet = quiet
+        self._has_bar = has_bar and not quiet
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._phase: Phase | None = None
@@ -115,7 +158,7 @@ class TerminalProgress:
     def drawing(self) -> Iterator[None]:
         """Draw a bar while the block runs; a bar that is still drawn would garble a report."""
         self._task, self._phase = None, None
-        self._bar = None if self._quiet else _bar_on_terminal()
+        self._bar = _bar_on_terminal() if self._has_bar else None
         if self._bar is None:
             yield
             return

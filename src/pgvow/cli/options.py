@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgvow import DEFAULT_DIRECTORY
-from pgvow.cli.arguments import argument
+from pgvow.cli.arguments import Parser, Topic, argument
 from pgvow.model import SELECTING, selecting_options
 from pgvow.settings.configuration import SECTIONS, TOP
 from pgvow.settings.options import TYPED, flag_of
@@ -30,6 +30,7 @@ OF_COMMAND = {
         "statistics",
         "checks",
         "dump",
+        "speed",
         "patience",
         "report",
         "record",
@@ -38,6 +39,18 @@ OF_COMMAND = {
     "list": ("env", "output_dir", "report"),
 }
 """The groups of options of the commands that ``backup_db.py`` has too, in the order of --help."""
+
+
+_TOPICS = {
+    "output_dir": Topic.WHERE,
+    "limits": Topic.LIMITS,
+    "checks": Topic.LIMITS,
+    "patience": Topic.LIMITS,
+    "speed": Topic.SPEED,
+    "report": Topic.OUTPUT,
+    "record": Topic.OUTPUT,
+}
+"""The headings of the groups of options in ``--help``; of the others it is ``WHAT``."""
 
 
 def _declared() -> Iterator[Option]:
@@ -60,13 +73,14 @@ def of_groups(*groups: str) -> Iterator[Option]:
         yield from (option for option in _OPTIONS if option.group == group)
 
 
-def add(parser: argparse.ArgumentParser, *groups: str) -> None:
-    """Add groups of options to the parser of a command."""
+def add(parser: Parser, *groups: str, first: bool = False) -> None:
+    """Add groups of options to the parser of a command, under their headings or before all."""
     for option in of_groups(*groups):
-        _add(parser, option)
+        topic = _TOPICS.get(option.group, Topic.WHAT)
+        _add(parser if first else parser.topic(topic), option)
 
 
-def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+def _add(parser: argparse._ActionsContainer, option: Option) -> None:
     spelled = [option.short] * bool(option.short) + [flag_of(option.typed_name)]
     words: dict[str, Any] = {"default": argparse.SUPPRESS, "help": option.help_text}
     if option.kind is FLAG:

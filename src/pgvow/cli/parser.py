@@ -31,6 +31,8 @@ examples:
 
 def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of ``pgvow``; raises ConfigurationError."""
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:2], "--help"]
     # The options before a command take no value: the first other word is the command.
     command = next((word for word in argv if not word.startswith("-")), "")
     parser = build_parser([command])
@@ -57,7 +59,11 @@ class Commands:
 
     def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
         """Add a command, and return its parser."""
-        return self._commands.add_parser(name, help=COMMANDS[name].help, **options)
+        command = COMMANDS[name]
+        examples = "\n".join(f"  {example}" for example in command.examples)
+        return self._commands.add_parser(
+            name, help=command.help, epilog=f"examples:\n{examples}\n", **options
+        )
 
 
 def build_parser(chosen: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
@@ -67,7 +73,7 @@ def build_parser(chosen: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentPa
         description="PostgreSQL backups that prove they will come back.",
         epilog=_EXAMPLES + EXIT_CODES,
     )
-    parser.add_argument("--version", action="version", version=f"pgvow {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"pgvow {__version__}")
     commands = Commands(parser)
     for name in COMMANDS:
         if name in chosen:
@@ -129,7 +135,7 @@ def build_contract_parser() -> argparse.ArgumentParser:
         "verify a backup, or list them. With no option: detect the environment, make a backup.",
         epilog=_CONTRACT_EXAMPLES + EXIT_CODES,
     )
-    options.add(parser, "env", "output_dir")
+    options.add(parser, "env", "output_dir", first=True)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
         "--verify",

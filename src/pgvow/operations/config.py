@@ -25,7 +25,7 @@ _SECRETS = frozenset(
 
 
 def settings_in_force(
-    context: Context, origins: Mapping[str, str]
+    origins: Mapping[str, str], context: Context
 ) -> Iterator[tuple[str, str, str]]:
     """Yield every setting: its name as in the file, its value, secrets masked, and its origin.
 

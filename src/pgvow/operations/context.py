@@ -25,8 +25,8 @@ class Context:
     """Made once, at the top of a command, a page or a scheduler, and handed down.
 
     ``environ`` are the environment variables. ``directory`` is where .env files are, and against
-    which relative paths count. ``clock`` returns the time, aware. ``reporter`` receives progress
-    and warnings of one run: another run has another.
+    which relative paths count. ``clock`` returns the time in UTC, aware; nothing else asks for it.
+    ``reporter`` receives progress and warnings of one run: another run has another.
     """
 
     configuration: Configuration
@@ -34,3 +34,7 @@ class Context:
     directory: Path = Path()
     clock: Callable[[], datetime] = utc_now
     reporter: Reporter = field(default_factory=Reporter)
+
+    def now(self) -> datetime:
+        """Return the time to the second, as records have it."""
+        return self.clock().replace(microsecond=0)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from pgvow.archive import SequencePosition, TableOfContents, TocEntry
+    from pgvow.operations.context import Context
     from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
-    from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
 
@@ -80,13 +80,13 @@ class BackupDiff:
         return not (self.tables or self.objects or self.sequences or self.large_objects)
 
 
-def diff_backups(older: StoredBackup, newer: StoredBackup, *, progress: Progress) -> BackupDiff:
+def diff_backups(older: StoredBackup, newer: StoredBackup, context: Context) -> BackupDiff:
     """Compare two backups; archives are read only if their metadata lack fingerprints.
 
     Raises as ``read_facts`` does for either.
     """
-    before = read_facts(older, progress=progress, fingerprints=True)
-    after = read_facts(newer, progress=progress, fingerprints=True)
+    before = read_facts(older, progress=context.reporter, fingerprints=True)
+    after = read_facts(newer, progress=context.reporter, fingerprints=True)
     return compare_facts(before, after)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from pgvow.archive import TableOfContents, TocEntry
+    from pgvow.operations.context import Context
     from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
@@ -52,9 +54,16 @@ class Sink(Protocol):
         """See that they are on their way."""
 
 
-def extract_table(
-    backup: StoredBackup, table: str, row_format: RowFormat, sink: Sink, progress: Progress
-) -> int:
+@dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    """The table by its name, how its rows are written, and the stream that gets them."""
+
+    table: str
+    row_format: RowFormat
+    sink: Sink
+
+
+def extract_table(backup: StoredBackup, options: ExtractOptions, context: Context) -> int:
     """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
 
     Memory is bounded. Rows written before an error stay written: only a return means that all are
@@ -62,8 +71,9 @@ def extract_table(
     NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink;
     BrokenPipeError goes through.
     """
-    size = 0
-    with contextlib.closing(_rows(backup, table, row_format, progress)) as rows, _sinking():
+    size, sink = 0, options.sink
+    rows = _rows(backup, options.table, options.row_format, context.reporter)
+    with contextlib.closing(rows), _sinking():
         for piece in rows:
             sink.write(piece)
             size += len(piece)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
-from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
+from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
 from pgvow.operations.core.tools import major_of
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.postgres.majors import NEWEST_TESTED
@@ -20,9 +19,11 @@ from pgvow.store import ProofError, StoredBackup, backups_in, parse_stem, rewoun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.model import Backup, Metadata
+    from pgvow.operations.context import Context
     from pgvow.retention import Rules
     from pgvow.store import Store
     from pgvow.store.names import Stem
@@ -119,14 +120,14 @@ def _made_at(verdict: Verdict) -> float:
     return moment.timestamp() if moment else 0.0
 
 
-def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
+def prune(options: PruneOptions, context: Context) -> PruneResult:
     """Decide on every backup of a directory, and remove what no rule keeps.
 
     The lock of each database's backups is held meanwhile; if another run holds it, its backups are
     left. An error of the file system for one backup is recorded in ``left`` and stops no other.
     Raises AccessDenied or PgvowError if the directory cannot be read.
     """
-    spool = Spool(options.output_dir)
+    spool, now = Spool(options.output_dir), context.clock()
     result = PruneResult(verdicts=_verdicts(spool.store, options, now))
     if options.dry_run:
         return result
@@ -134,8 +135,8 @@ def prune(options: PruneOptions, *, now: datetime) -> PruneResult:
     groups |= {(stem.database, stem.environment) for stem in _half_removed(options)}
     for database, environment in sorted(groups):
         try:
-            with spool.lock(database, environment, operation="prune") as lock:
-                for done in spool.recover(holding=lock):
+            with spool.lock(database, environment, context.clock, operation="prune") as lock:
+                for done in spool.recover(context.clock, holding=lock):
                     if done.action is RecoveryAction.PRUNED:
                         result.finished.append(done.stem)
                 _prune_group(spool, options, now, (database, environment), result)
@@ -167,8 +168,8 @@ def _verdicts(store: Store, options: PruneOptions, now: datetime) -> tuple[Verdi
             return verdicts
         for backup in backups:
             if backup.path in flaws and not options.dry_run:
-                _record(store, backup, flaws[backup.path])
-        backups = [_marked(backup, flaws.get(backup.path)) for backup in backups]
+                _record(store, backup, flaws[backup.path], now)
+        backups = [_marked(backup, flaws.get(backup.path), now) for backup in backups]
 
 
 def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Backup]:
@@ -230,35 +231,42 @@ def _damaged(path: Path, expected: str, found: str) -> Flaw:
     return Flaw(f"{path}: {difference}", difference)
 
 
-def _record(store: Store, backup: Backup, flaw: Flaw) -> None:
+def _record(store: Store, backup: Backup, flaw: Flaw, now: datetime) -> None:
     """Keep a flaw beside the backup, as far as the directory may be written."""
     if backup.metadata is None:
         return
+    stored, metadata = _stored(store, backup), backup.metadata
     if flaw.is_unreadable:
-        record_unreadable(_stored(store, backup), backup.metadata, flaw.cause, warn=lambda _: None)
+        unreadable = Unreadable(_second(now), flaw.cause)
+        record_unreadable(stored, metadata, unreadable, warn=lambda _: None)
     if flaw.difference is not None:
-        record(
-            _stored(store, backup), backup.metadata, _evidence(flaw.difference), warn=lambda _: None
-        )
+        record(stored, metadata, _evidence(flaw.difference, now), warn=lambda _: None)
 
 
-def _evidence(difference: Difference) -> Evidence:
+def _evidence(difference: Difference, now: datetime) -> Evidence:
     return Evidence(
         level=Level.VERIFIED,
-        at=datetime.now(UTC).replace(microsecond=0),
+        at=_second(now),
         seconds=0.0,
         differences=(difference,),
         pgvow_version=__version__,
     )
 
 
-def _marked(backup: Backup, flaw: Flaw | None) -> Backup:
+def _second(now: datetime) -> datetime:
+    """Return the time to the second, as records have it."""
+    return now.replace(microsecond=0)
+
+
+def _marked(backup: Backup, flaw: Flaw | None, now: datetime) -> Backup:
     if flaw is None:
         return backup
     if flaw.difference is not None:
         checksum = backup.metadata.checksum_sha256 if backup.metadata else ""
         proof = backup.proof or Proof(backup.path.name, checksum)
-        return replace(backup, proof=proof.after(_evidence(flaw.difference)), complaint=flaw.cause)
+        return replace(
+            backup, proof=proof.after(_evidence(flaw.difference, now)), complaint=flaw.cause
+        )
     return replace(backup, status=BackupStatus.UNREADABLE, complaint=flaw.cause)
 
 

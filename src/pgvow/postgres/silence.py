@@ -20,7 +20,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -28,6 +28,7 @@ from pgvow.errors import RunTimedOut, Stalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
     from types import TracebackType
 
     Ask = Callable[["Peer", frozenset[int]], bool]
@@ -128,9 +129,10 @@ def processor_time(pid: int) -> object:
 class Watchdog:
     """Looks at the peers of one run, and ends the run once: see ``watching``."""
 
-    def __init__(self, patience: Patience, code: int) -> None:
+    def __init__(self, patience: Patience, code: int, clock: Callable[[], datetime]) -> None:
         self._patience = patience
         self._code = code
+        self._clock = clock
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._peers: set[Peer] = set()
@@ -196,7 +198,8 @@ class Watchdog:
             return
         since, peer = min(silent, key=lambda one: one[0])
         if now - since >= self._patience.stall:
-            self._fire(_silent(peer, now - since, self._code), [peer, *programs])
+            error = _silent(peer, now - since, at=self._clock(), code=self._code)
+            self._fire(error, [peer, *programs])
         elif now - since >= self._patience.stall / 2:
             self._ask(silent, peers, now)
 
@@ -248,13 +251,14 @@ _current: Watchdog | None = None
 
 
 @contextmanager
-def watching(patience: Patience, code: int) -> Iterator[None]:
+def watching(patience: Patience, code: int, clock: Callable[[], datetime]) -> Iterator[None]:
     """End the block if nothing moves any more, or if it takes too long.
 
-    Raises Stalled, with the exit code given, in the place of whatever the end looked like.
+    Raises Stalled, with the exit code given, in the place of whatever the end looked like; with the
+    time of the last sign, by ``clock``, which returns the time in UTC.
     """
     global _current  # noqa: PLW0603 - one a process, like its signals
-    watchdog = Watchdog(patience, code)
+    watchdog = Watchdog(patience, code, clock)
     outer, _current = _current, watchdog
     watchdog.start()
     try:
@@ -294,8 +298,8 @@ def settle() -> None:
         _current.settle()
 
 
-def _silent(peer: Peer, seconds: float, code: int) -> Stalled:
-    since = datetime.now(UTC) - timedelta(seconds=seconds)
+def _silent(peer: Peer, seconds: float, *, at: datetime, code: int) -> Stalled:
+    since = at - timedelta(seconds=seconds)
     moment = since.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Stalled(
         f"{peer} has been silent for {seconds:.0f} s, since {moment}",

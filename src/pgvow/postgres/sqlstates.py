@@ -14,7 +14,6 @@ import psycopg
 
 from pgvow.archive import ArchiveError, copy_text
 from pgvow.errors import UnreadableFile
-from pgvow.finished_file import open_finished
 from pgvow.postgres.database_settings import settings_for
 from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.sql import query
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import RestoreError
+    from pgvow.store import StoredBackup
 
 LOG_SETTINGS = {
     "log_line_prefix": "%q%e|%a|%d| ",  # SQLSTATE, program and database, on lines of sessions
@@ -89,7 +89,7 @@ def failed_entry(error: RestoreError, entries: Sequence[TocEntry]) -> TocEntry |
 
 
 def sqlstate_again(
-    session: Session, dump: Path, toc: TableOfContents, entry: TocEntry
+    session: Session, backup: StoredBackup, toc: TableOfContents, entry: TocEntry
 ) -> str | None:
     """Restore an entry again and return the SQLSTATE of its refusal; nothing of it stays.
 
@@ -102,7 +102,7 @@ def sqlstate_again(
         for name, value in settings.items():
             session.execute(query("set_setting"), {"name": name, "value": value})
         session.execute("BEGIN")
-        _restore(session, dump, toc, entry)
+        _restore(session, backup, toc, entry)
     except psycopg.Error as error:
         return error.sqlstate
     except (ArchiveError, UnreadableFile, OSError):
@@ -113,12 +113,12 @@ def sqlstate_again(
     return None
 
 
-def _restore(session: Session, dump: Path, toc: TableOfContents, entry: TocEntry) -> None:
+def _restore(session: Session, backup: StoredBackup, toc: TableOfContents, entry: TocEntry) -> None:
     if not entry.is_table_data:
         session.execute(_bytes(entry.defn))
         return
     statement = _bytes(entry.copy_stmt.strip().removesuffix(";"))
-    with open_finished(dump) as file, session.cursor() as cursor, cursor.copy(statement) as copy:
+    with backup.open_dump() as file, session.cursor() as cursor, cursor.copy(statement) as copy:
         for piece in copy_text(file, toc, entry):
             copy.write(piece)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -316,7 +317,7 @@ def choose(
         return _detect(reader, sources)
     if source := sources.get(env.lower()):
         return source, "--env"
-    reader.complain("--env", None, f"{env!r} is no environment", _known(environments))
+    reader.complain("--env", None, f"{env!r} is no environment", _known(environments, env))
     return None
 
 
@@ -328,7 +329,7 @@ def named_environment(
         return None
     if source := _by_name(environments).get(env.lower()):
         return source.name
-    problem = Problem("--env", None, f"{env!r} is no environment", _known(environments))
+    problem = Problem("--env", None, f"{env!r} is no environment", _known(environments, env))
     raise ConfigurationError.of([problem])
 
 
@@ -355,10 +356,11 @@ def _by_name(environments: Mapping[str, Source]) -> dict[str, Source]:
     return {**environments, **own}
 
 
-def _known(environments: Mapping[str, Source]) -> str:
+def _known(environments: Mapping[str, Source], typed: str) -> str:
     names = [DEVELOPMENT.name, PRODUCTION.name]
     names += sorted(environments.keys() - set(names))
-    return f"{', '.join(names)} or {AUTO}"
+    meant = get_close_matches(typed.lower(), [AUTO, *_by_name(environments)], 1)
+    return f"{', '.join(names)} or {AUTO}" + (f"; did you mean {meant[0]}?" if meant else "")
 
 
 def _detect(reader: SettingsReader, sources: Mapping[str, Source]) -> tuple[Source, str] | None:

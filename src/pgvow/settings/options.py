@@ -156,6 +156,16 @@ TYPED = (
     ),
     Option(
         TEXT,
+        "progress",
+        "auto",
+        shown="auto",
+        group="record",
+        choices=("auto", "json", "none"),
+        help="on standard error: a bar if it is a terminal ({default}), lines of JSON for programs,"
+        " or none",
+    ),
+    Option(
+        TEXT,
         "log_format",
         "text",
         shown="text",

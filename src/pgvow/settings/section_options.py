@@ -69,7 +69,7 @@ class BackupSection:
     jobs: int | str = option(
         values.JOBS,
         default=1,
-        group="dump",
+        group="speed",
         help="copy with so many workers into the one file; auto: the cores of this machine, at most"
         " 8 (default: {default}, pg_dump alone)",
         metavar="N|auto",
@@ -78,7 +78,7 @@ class BackupSection:
     )
     engine: str | None = option(
         values.ENGINE,
-        group="dump",
+        group="speed",
         help="who copies the rows (default: pg_dump, or parallel where --jobs is 2 or more)",
         choices=values.ENGINES,
         meaning="`pg_dump` or `parallel`",
@@ -87,7 +87,7 @@ class BackupSection:
     )
     compress: Compress | None = option(
         values.COMPRESS,
-        group="dump",
+        group="speed",
         help="gzip, gzip:1-9, zstd, zstd:1-22 (from PostgreSQL 16 on) or none (default: {default})",
         metavar="HOW",
         meaning="`gzip`, `gzip:1-9`, `zstd`, `zstd:1-22`, `none`",

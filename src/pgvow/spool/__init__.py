@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ from pgvow.store import names
 from pgvow.store.directory import DirectoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
 __all__ = [
     "Draft",
@@ -70,13 +71,21 @@ class Spool:
         with refusals("ask for free space in", self.directory):
             return shutil.disk_usage(self.directory).free
 
-    def lock(self, database: str, environment: str, *, operation: str = "backup") -> RunLock:
+    def lock(
+        self,
+        database: str,
+        environment: str,
+        clock: Callable[[], datetime],
+        *,
+        operation: str = "backup",
+    ) -> RunLock:
         """Return the lock of this database's backups here, not taken yet."""
-        return RunLock(self.directory, names.group(database, environment), operation=operation)
+        group = names.group(database, environment)
+        return RunLock(self.directory, group, clock, operation=operation)
 
-    def lock_source(self, identity: str) -> RunLock:
+    def lock_source(self, identity: str, clock: Callable[[], datetime]) -> RunLock:
         """Return the lock of whatever is backed up: two environments may name one database."""
-        return RunLock(self.directory, names.source_group(identity))
+        return RunLock(self.directory, names.source_group(identity), clock)
 
     def begin(self, database: str, environment: str, now: datetime) -> Draft:
         """Start a backup named for ``now``, or for the next second that is free.
@@ -91,12 +100,14 @@ class Spool:
                 moment += _SECOND
         return Draft(self.directory, names.Stem(database, environment, moment))
 
-    def recover(self, *, holding: RunLock | None = None) -> Sequence[Recovered]:
+    def recover(
+        self, clock: Callable[[], datetime], *, holding: RunLock | None = None
+    ) -> Sequence[Recovered]:
         """Complete or remove what dead runs left; ``holding`` is the lock that this run has.
 
         Before ``begin``, never after: a draft of this run would count as dead.
         """
-        return recover(self.directory, holding=holding)
+        return recover(self.directory, clock, holding=holding)
 
     def abandoned(self) -> Sequence[Path]:
         """Find the partial files that dead runs left, and leave them as they are."""

@@ -16,7 +16,6 @@ import os
 import socket
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import AlreadyRunning
@@ -28,6 +27,7 @@ from pgvow.store.metadata import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -40,25 +40,22 @@ _ATTEMPTS = 6
 _PAUSE = 0.02  # seconds
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class RunLock:
     """The right to write backups of one group into one directory; a context manager.
 
     Entering raises AlreadyRunning if a live process holds the lock, AccessDenied, NoSpace or
     PgvowError of the file system. Not inherited by programs that are started; a child
-    that is forked, though, shares the lock until it ends.
+    that is forked, though, shares the lock until it ends. ``clock`` returns the time, aware: the
+    holder's note has the time since which it holds the lock.
     """
 
     def __init__(
         self,
         directory: Path,
         group: str,
+        clock: Callable[[], datetime],
         *,
         operation: str = "backup",
-        clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.directory = directory
         self.group = group

@@ -25,7 +25,8 @@ from pgvow.store.metadata import MetadataError, read_metadata
 from pgvow.store.names import partial
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.model import GlobalsFacts
@@ -53,17 +54,19 @@ class Recovered:
     complaint: str | None = None
 
 
-def recover(directory: Path, *, holding: RunLock | None = None) -> list[Recovered]:
+def recover(
+    directory: Path, clock: Callable[[], datetime], *, holding: RunLock | None = None
+) -> list[Recovered]:
     """See to every group whose run is dead; ``holding`` is the lock this run has already.
 
     Groups with a live run are passed over, and a missing directory has none. An error of one stem
     becomes its ``complaint`` and stops no other. Doing it again is harmless.
     """
-    _remove_dead_locks(directory)
+    _remove_dead_locks(directory, clock)
     return [
         done
         for group in sorted({_group(stem) for stem in [*_stems(directory), *begun(directory)]})
-        for done in _recover_group(directory, group, holding)
+        for done in _recover_group(RunLock(directory, group, clock, operation=CLEAN_UP), holding)
     ]
 
 
@@ -78,7 +81,7 @@ def abandoned(directory: Path) -> list[Path]:
     return [path for stem in dead for path in _partials(Files(directory, stem))]
 
 
-def _remove_dead_locks(directory: Path) -> None:
+def _remove_dead_locks(directory: Path, clock: Callable[[], datetime]) -> None:
     """Remove the locks that killed runs left of databases: no later run may have their names.
 
     That of a group is taken again by the group's next run.
@@ -86,7 +89,7 @@ def _remove_dead_locks(directory: Path) -> None:
     for group in filter(None, map(names.locked_source, DirectoryStore(directory).list())):
         with suppress(PgvowError):
             if not is_running(directory, group):
-                with RunLock(directory, group, operation=CLEAN_UP):
+                with RunLock(directory, group, clock, operation=CLEAN_UP):
                     pass  # leaving it removes it
 
 
@@ -111,8 +114,9 @@ def _group(stem: str) -> str:
     return stem.rpartition("_")[0]
 
 
-def _recover_group(directory: Path, group: str, holding: RunLock | None) -> list[Recovered]:
-    lock = RunLock(directory, group, operation=CLEAN_UP)
+def _recover_group(lock: RunLock, holding: RunLock | None) -> list[Recovered]:
+    """Recover what a dead run of the lock's group left, with the lock held."""
+    directory, group = lock.directory, lock.group
     if holding is not None and holding.is_held and holding.path == lock.path:
         return _recover_stems(directory, group)
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from pgvow.finished_file import open_finished
 from pgvow.model import level_reached
 from pgvow.store import names
 from pgvow.store.directory import DirectoryStore
@@ -14,6 +15,7 @@ from pgvow.store.port import rewound
 from pgvow.store.proof import ProofError, change_proof, read_proof
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
@@ -27,11 +29,12 @@ class StoredBackup:
     """A backup by its store and its dump's name; nothing is read before it is asked for.
 
     Its methods raise as the store's do: FileNotFoundError for a missing file, UnreadableFile,
-    AccessDenied, PgvowError.
+    AccessDenied, PgvowError. ``fetched`` is the path of the dump in the block of ``at_hand``.
     """
 
     store: Store
     name: str
+    fetched: Path | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def at(cls, dump: Path) -> Self:
@@ -82,7 +85,7 @@ class StoredBackup:
 
     def open_dump(self) -> BinaryIO:
         """Open the dump to read it at any place."""
-        return self.store.open(self.name)
+        return self.store.open(self.name) if self.fetched is None else open_finished(self.fetched)
 
     def size(self) -> int:
         """Return the size of the dump in bytes, after opening it."""
@@ -93,7 +96,7 @@ class StoredBackup:
         """Name the file of roles and tablespaces: as the metadata has it, else by its stem."""
         if metadata is not None and metadata.globals is not None:
             return metadata.globals.file
-        return self.name.removesuffix(names.DUMP) + names.GLOBALS
+        return names.globals_name(self.name)
 
     def has(self, name: str) -> bool:
         """Return whether a regular file of this name lies beside the dump."""
@@ -108,7 +111,15 @@ class StoredBackup:
 
     def local_path(self) -> AbstractContextManager[Path]:
         """Give a path by which a program can open the dump: its own, or that of a private copy."""
+        if self.fetched is not None:
+            return nullcontext(self.fetched)
         return self.store.local_path(self.name)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Self]:
+        """Yield a handle that fetches the dump once, for a block whose programs read it often."""
+        with self.local_path() as path:
+            yield replace(self, fetched=path)
 
     def add_evidence(self, checksum_sha256: str, evidence: Evidence) -> Proof:
         """Add the evidence of one check to the proof, and return the new proof.

@@ -125,6 +125,11 @@ def metadata_name(dump_name: str) -> str:
     return dump_name.removesuffix(DUMP) + METADATA
 
 
+def globals_name(dump_name: str) -> str:
+    """Name the roles and tablespaces that belong to a dump."""
+    return dump_name.removesuffix(DUMP) + GLOBALS
+
+
 def proof_name(dump_name: str) -> str:
     """Name the proof that belongs to a dump."""
     return dump_name.removesuffix(DUMP) + PROOF

@@ -217,3 +217,13 @@ def test_the_option_alone_is_checked() -> None:
     """T006: there, too, an unknown environment is an error that quotes it."""
     with pytest.raises(ConfigurationError, match="'staging' is no environment"):
         named_environment("staging")
+
+
+def test_an_environment_that_does_not_exist_is_answered_with_the_one_meant() -> None:
+    """The nearest name is suggested, the long ones of the contract and added ones too."""
+    with pytest.raises(ConfigurationError) as caught:
+        named_environment("porduction")
+    assert "did you mean production?" in caught.value.cause
+    with pytest.raises(ConfigurationError) as caught:
+        named_environment("zzz")
+    assert "did you mean" not in caught.value.cause

@@ -15,29 +15,114 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A command's line in ``--help``, and the first words if it fails."""
+    """A command's line in ``--help``, the first words if it fails, and examples, each a command."""
 
     help: str
     failure: str
+    examples: tuple[str, ...]
 
 
 COMMANDS = {
-    "backup": Command("make a backup", "Backup failed"),
-    "verify": Command("check one backup", "Verification failed"),
-    "list": Command("list the backups there are", "Listing failed"),
-    "restore": Command("restore a backup", "Restore failed"),
-    "prove": Command("restore a backup on a throw-away server, and compare", "Proof failed"),
-    "prune": Command("remove the backups that no rule keeps", "Pruning failed"),
-    "status": Command("how the backups stand: age, level, change, space", "Status failed"),
-    "history": Command("what was run, when, and how it ended", "History failed"),
-    "notify": Command("test the notifications of pgvow.toml", "Notifying failed"),
-    "config": Command("show the settings, or check pgvow.toml", "Settings"),
-    "schedule": Command("cron, systemd, or in the foreground", "Scheduling failed"),
-    "show": Command("show what is in a backup", "Show failed"),
-    "extract": Command("write one table's rows to standard output", "Extract failed"),
-    "diff": Command("show what changed between two backups", "Diff failed"),
-    "doctor": Command("check everything a backup needs", "Doctor failed"),
-    "demo": Command("show it all on a throw-away server", "Demo failed"),
+    "backup": Command(
+        "make a backup",
+        "Backup failed",
+        ("pgvow backup --env prod", "pgvow backup --jobs auto --exclude-table-data sessions"),
+    ),
+    "verify": Command(
+        "check one backup",
+        "Verification failed",
+        ("pgvow verify db/backups/NAME.dump", "pgvow verify --all --deep"),
+    ),
+    "list": Command(
+        "list the backups there are", "Listing failed", ("pgvow list", "pgvow list --json")
+    ),
+    "restore": Command(
+        "restore a backup",
+        "Restore failed",
+        (
+            "pgvow restore db/backups/NAME.dump --to shop_yesterday",
+            "pgvow restore db/backups/NAME.dump --to shop_orders --table orders",
+            "pgvow restore db/backups/NAME.dump --to shop --swap",
+        ),
+    ),
+    "prove": Command(
+        "restore a backup on a throw-away server, and compare",
+        "Proof failed",
+        ("pgvow prove --latest", "pgvow prove --latest --on 'host=db2 user=postgres'"),
+    ),
+    "prune": Command(
+        "remove the backups that no rule keeps",
+        "Pruning failed",
+        (
+            "pgvow prune --keep-daily 7 --keep-weekly 4 --dry-run",
+            "pgvow prune --env dev --keep-within 30d",
+        ),
+    ),
+    "status": Command(
+        "how the backups stand: age, level, change, space",
+        "Status failed",
+        ("pgvow status", "pgvow status --max-age 8d --nagios"),
+    ),
+    "history": Command(
+        "what was run, when, and how it ended",
+        "History failed",
+        ("pgvow history", "pgvow history --operation prove --last 5"),
+    ),
+    "notify": Command(
+        "test the notifications, or send a digest now",
+        "Notifying failed",
+        ("pgvow notify test", "pgvow notify --digest --dry-run"),
+    ),
+    "config": Command(
+        "show the settings, or check pgvow.toml",
+        "Settings",
+        ("pgvow config show", "pgvow config check"),
+    ),
+    "schedule": Command(
+        "cron, systemd, or in the foreground",
+        "Scheduling failed",
+        (
+            'pgvow schedule install --env prod --at "0 2 * * *"',
+            "pgvow schedule install --job prove --every week --with systemd",
+            "pgvow schedule show",
+        ),
+    ),
+    "show": Command(
+        "show what is in a backup",
+        "Show failed",
+        ("pgvow show db/backups/NAME.dump", "pgvow show db/backups/NAME.dump --code"),
+    ),
+    "extract": Command(
+        "write one table's rows to standard output",
+        "Extract failed",
+        (
+            "pgvow extract db/backups/NAME.dump --table orders > orders.csv",
+            "pgvow extract db/backups/NAME.dump --table shop.orders --format copy",
+        ),
+    ),
+    "diff": Command(
+        "show what changed between two backups",
+        "Diff failed",
+        (
+            "pgvow diff db/backups/OLDER.dump db/backups/NEWER.dump",
+            "pgvow diff db/backups/OLDER.dump db/backups/NEWER.dump --json",
+        ),
+    ),
+    "doctor": Command(
+        "check everything a backup needs",
+        "Doctor failed",
+        ("pgvow doctor", "pgvow doctor --env prod"),
+    ),
+    "completion": Command(
+        "print a shell's completion script",
+        "Completion failed",
+        ("pgvow completion bash", "pgvow completion zsh > ~/.zfunc/_pgvow"),
+    ),
+    "demo": Command(
+        "show it all on a throw-away server",
+        "Demo failed",
+        ("pgvow demo", "pgvow demo --messages 1000"),
+    ),
 }
 
 

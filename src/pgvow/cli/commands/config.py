@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     if arguments.what == "check":
         _check(call, report)
         return 0
-    settings = list(settings_in_force(call.context, call.origins))
+    settings = list(settings_in_force(call.origins, call.context))
     report.print(
         lambda: [
             {"setting": name, "value": value, "from": origin} for name, value, origin in settings

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.commands.backup import backup_text
 from pgvow.cli.commands.list import listing_text
@@ -54,7 +55,7 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Back up, list, verify and damage a believable database on a server of its own"
         " that is gone afterwards.",
     )
-    demo.add_argument(
+    demo.topic(Topic.WHAT).add_argument(
         "--messages",
         metavar="N",
         type=options.count,
@@ -69,10 +70,10 @@ def run(arguments: argparse.Namespace, _report: Report) -> int:
     call = call_of(arguments)
     installation = find_server_programs(call.context.environ)
     _head(f"A throw-away PostgreSQL {installation.version} server, {arguments.messages:,} messages")
-    with demo.demo_server(installation, call.context.environ) as server:
+    with demo.demo_server(installation, call.context) as server:
         with call.terminal.drawing():
-            demo.make_up(server, messages=arguments.messages, progress=call.context.reporter)
-        environ = demo.user_environment(server, installation, call.context.environ)
+            demo.make_up(server, arguments.messages, call.context)
+        environ = demo.user_environment(server, installation, call.context)
         user = replace(call, context=replace(call.context, environ=environ))
         sound, damaged = _show_all(user)
     _judge(sound=sound, damaged=damaged)
@@ -85,7 +86,7 @@ def _show_all(call: Call) -> tuple[bool, bool]:
     """Back up, list, verify, damage; returns whether backup and damaged copy passed."""
     _head("pgvow backup")
     with call.terminal.drawing():
-        result = demo.back_up(call.context, call.output_dir)
+        result = demo.back_up(call.output_dir, call.context)
     _show(backup_text(result))
     _head("pgvow list")
     selection_of = call.context.configuration.selection_of
@@ -93,10 +94,10 @@ def _show_all(call: Call) -> tuple[bool, bool]:
     _show(listing_text(backups, directories, selection_of))
     _head(f"pgvow verify {result.backup.path}")
     with call.terminal.drawing():
-        sound = demo.verify(call.context, result.backup.path)
+        sound = demo.verify(result.backup.path, call.context)
     _show(verification_text(sound))
     with call.terminal.drawing():
-        damaged = demo.damage_a_copy(call.context, result)
+        damaged = demo.damage_a_copy(result, call.context)
     _head(f"The same, of a copy in which one bit of byte {damaged.offset:,} is changed")
     _show(verification_text(damaged.verification))
     return sound.passed, damaged.verification.passed

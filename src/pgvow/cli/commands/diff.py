@@ -47,13 +47,12 @@ def add_diff(commands: argparse._SubParsersAction[Parser]) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Compare two backups; returns the exit code."""
     call = call_of(arguments)
-    reporter = call.context.reporter
     with call.terminal.drawing():
         result = diff_backups(
-            StoredBackup.at(arguments.older), StoredBackup.at(arguments.newer), progress=reporter
+            StoredBackup.at(arguments.older), StoredBackup.at(arguments.newer), call.context
         )
         for warning in result.warnings:
-            reporter.warn(warning)
+            call.context.reporter.warn(warning)
     report.print(lambda: _object_of(result), lambda: _text(result))
     return 0
 

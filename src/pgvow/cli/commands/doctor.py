@@ -11,7 +11,7 @@ from rich.text import Text
 from pgvow.cli import options
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, GOOD, WARNING, styled
-from pgvow.operations.health.doctor import diagnose
+from pgvow.operations.health.doctor import DoctorOptions, diagnose
 from pgvow.operations.health.findings import Severity
 from pgvow.outside import printable
 
@@ -46,12 +46,8 @@ def add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Check everything; returns the exit code."""
     call = call_of(arguments, tolerant=True)  # it is run because something is wrong
-    result = diagnose(
-        call.context,
-        env=call.arguments.env,
-        output_dir=call.output_dir,
-        unreadable=call.unreadable,
-    )
+    options = DoctorOptions(call.arguments.env, call.output_dir, call.unreadable)
+    result = diagnose(options, call.context)
     good = result.exit_code == 0
     report.print(lambda: _object(result), lambda: _DiagnosisText(result), good=good)
     return result.exit_code

@@ -7,11 +7,11 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.recording import recording_of
 from pgvow.errors import PgvowError
-from pgvow.operations.extract import RowFormat, extract_table
+from pgvow.operations.extract import ExtractOptions, RowFormat, extract_table
 from pgvow.operations.recorded import recorded
 from pgvow.runs import Operation
 from pgvow.store import StoredBackup
@@ -32,13 +32,13 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
         " server. They are all there if, and only if, the exit code is 0.",
     )
     extract.add_argument("file", metavar="FILE", type=path, help="the .dump file")
-    extract.add_argument(
+    extract.topic(Topic.OUTPUT).add_argument(
         "--table",
         metavar="NAME",
         required=True,
         help="as pgvow show names it: messages, or schema.table, parts quoted as in SQL",
     )
-    extract.add_argument(
+    extract.topic(Topic.OUTPUT).add_argument(
         "--format",
         choices=_FORMATS,
         default=_FORMATS[0],
@@ -51,13 +51,13 @@ def run(arguments: argparse.Namespace, _report: Report) -> int:
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.EXTRACT)) as current:
         path, table = arguments.file, arguments.table
-        row_format, sink = RowFormat(arguments.format), sys.stdout.buffer
+        options = ExtractOptions(table, RowFormat(arguments.format), sys.stdout.buffer)
         current.note(file=path.name)
         # Rows on a terminal are progress enough, and a bar between them would be none.
         bar = nullcontext() if sys.stdout.isatty() else call.terminal.drawing()
         try:
             with bar:
-                extract_table(StoredBackup.at(path), table, row_format, sink, call.context.reporter)
+                extract_table(StoredBackup.at(path), options, call.context)
         except PgvowError:
             _discard_output()
             raise

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, errors
 from pgvow.cli.report import plain
@@ -35,10 +36,12 @@ _STYLES = {Outcome.SUCCEEDED: GOOD, Outcome.FAILED: BAD, Outcome.DIED: BAD}
 def add_history(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     history = commands.add_parser("history", description="Runs, newest first.")
-    history.add_argument(
+    history.topic(Topic.WHAT).add_argument(
         "--last", metavar="N", type=options.count, help="so many (default: 20; with --json all)"
     )
-    history.add_argument("--operation", metavar="NAME", help="backup, verify, prove, prune …")
+    history.topic(Topic.WHAT).add_argument(
+        "--operation", metavar="NAME", help="backup, verify, prove, prune …"
+    )
     options.add(history, "env", "output_dir", "report")
 
 

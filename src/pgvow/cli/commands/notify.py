@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD
 from pgvow.errors import ConfigurationError, PgvowError
@@ -34,8 +35,10 @@ def add_notify(commands: argparse._SubParsersAction[Parser]) -> None:
         " (a week if none is), besides the ones that come by themselves.",
     )
     notify.add_argument("what", nargs="?", choices=("test",), help="send a message to every URL")
-    notify.add_argument("--digest", action="store_true", help="send the digest of now")
-    notify.add_argument(
+    notify.topic(Topic.WHAT).add_argument(
+        "--digest", action="store_true", help="send the digest of now"
+    )
+    notify.topic(Topic.OUTPUT).add_argument(
         "--dry-run", action="store_true", help="print the digest as text, and send nothing"
     )
     options.add(notify, "output_dir", "report")
@@ -52,11 +55,11 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     call = call_of(arguments)
     if not is_digest:
         return _print(send_test(call.context), report)
-    digest = recent_digest(call.context, call.output_dir)
+    digest = recent_digest(call.output_dir, call.context)
     if arguments.dry_run:
         _show(digest, report)
         return 0
-    return _print(send_to_all(call.context, digest), report)
+    return _print(send_to_all(digest, call.context), report)
 
 
 def _show(digest: Message, report: Report) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, styled
 from pgvow.cli.recording import patience_of, recording_of
@@ -48,18 +48,18 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         " you do; else it runs with your rights, and a warning says so. Look first: pgvow show FILE"
         " --code.",
     )
-    which = prove.add_mutually_exclusive_group(required=True)
+    which = prove.topic(Topic.WHAT).add_mutually_exclusive_group(required=True)
     which.add_argument("file", metavar="FILE", type=path, nargs="?", help="the .dump file")
     which.add_argument(
         "--latest", action="store_true", help="the newest backup that is no mere part"
     )
-    prove.add_argument(
+    prove.topic(Topic.WHERE).add_argument(
         "--on",
         metavar="DSN",
         help="a server to prove it on, in databases made for it and dropped again, instead of a"
         " throw-away one; keep the password in ~/.pgpass, others see a command line",
     )
-    prove.add_argument(
+    prove.topic(Topic.SPEED).add_argument(
         "--jobs",
         metavar="N",
         type=options.count,
@@ -73,14 +73,10 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.PROVE)) as current:
         pg_bin, path, patience = call.load_pg_bin(), _file(call), patience_of(call)
+        options = ProveOptions(on=arguments.on, jobs=arguments.jobs, pg_bin=pg_bin)
         current.note_file(path)
         with call.terminal.drawing(), patient(call.context, patience, PgvowError):
-            result = prove_backup(
-                StoredBackup.at(path),
-                ProveOptions(on=arguments.on, jobs=arguments.jobs),
-                call.context,
-                pg_bin=pg_bin,
-            )
+            result = prove_backup(StoredBackup.at(path), options, call.context)
         current.note_backup(result.path, result.metadata, result.level)
         if not result.proven:
             current.fail(VerificationFailed, [str(each) for each in result.evidence.differences])
@@ -92,8 +88,7 @@ def _file(call: Call) -> Path:
     chosen = call.environment
     path: Path = call.arguments.file
     if call.arguments.latest:
-        selection_of = call.context.configuration.selection_of
-        path = newest_backup(call.directories, chosen, selection_of)
+        path = newest_backup(call.directories, chosen, call.context)
     return path
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING
 from pgvow.cli.recording import recording_of
@@ -48,8 +49,10 @@ def add_prune(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     prune = commands.add_parser("prune", description=_TEXT)
     options.add(prune, "keep")
-    prune.add_argument("--database", metavar="NAME", help="only the backups of this database")
-    prune.add_argument(
+    prune.topic(Topic.WHAT).add_argument(
+        "--database", metavar="NAME", help="only the backups of this database"
+    )
+    prune.topic(Topic.WHAT).add_argument(
         "--dry-run", action="store_true", help="say what would happen, and remove nothing"
     )
     options.add(prune, "env", "output_dir", "report", "record")

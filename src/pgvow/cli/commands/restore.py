@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.recording import patience_of, recording_of
@@ -50,7 +50,7 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     restore = commands.add_parser("restore", description=_TEXT)
     restore.add_argument("file", metavar="FILE", type=path, help="the .dump file")
-    restore.add_argument(
+    restore.topic(Topic.WHERE).add_argument(
         "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
     )
     options.add(restore, "env", "patience")
@@ -60,15 +60,15 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     options.add(restore, "report", "record")
 
 
-def _add_what(restore: argparse.ArgumentParser) -> None:
-    restore.add_argument(
+def _add_what(restore: Parser) -> None:
+    restore.topic(Topic.SPEED).add_argument(
         "--jobs",
         metavar="N",
         type=options.count,
         help="connections that restore at the same time (default: the cores, at least 2 and at"
         " most 8; 1 restores by one connection)",
     )
-    restore.add_argument(
+    restore.topic(Topic.WHAT).add_argument(
         "--table",
         metavar="NAME",
         nargs="+",
@@ -76,13 +76,13 @@ def _add_what(restore: argparse.ArgumentParser) -> None:
         default=[],
         help="restore only these tables, with what they need and what hangs on them",
     )
-    restore.add_argument(
+    restore.topic(Topic.WHAT).add_argument(
         "--schema-only", action="store_true", help="restore the definitions and no rows"
     )
 
 
-def _add_owners(restore: argparse.ArgumentParser) -> None:
-    owners = restore.add_mutually_exclusive_group()
+def _add_owners(restore: Parser) -> None:
+    owners = restore.topic(Topic.WHAT).add_mutually_exclusive_group()
     owners.add_argument(
         "--owner-map",
         metavar="FILE",
@@ -95,32 +95,32 @@ def _add_owners(restore: argparse.ArgumentParser) -> None:
         help="let everything belong to the role that restores; its functions and checks run with"
         " that role's rights from then on",
     )
-    restore.add_argument(
+    restore.topic(Topic.WHAT).add_argument(
         "--globals",
         action="store_true",
         help="first create the roles and tablespaces kept beside the dump; those that exist stay"
         " as they are",
     )
-    restore.add_argument(
+    restore.topic(Topic.WHERE).add_argument(
         "--no-tablespaces",
         action="store_true",
         help="put everything into the server's default tablespace",
     )
 
 
-def _add_swap(restore: argparse.ArgumentParser) -> None:
-    restore.add_argument(
+def _add_swap(restore: Parser) -> None:
+    restore.topic(Topic.WHERE).add_argument(
         "--swap",
         action="store_true",
         help="put it in the place of the database of that name, which is kept as"
         " NAME_before_TIMESTAMP",
     )
-    restore.add_argument(
+    restore.topic(Topic.WHERE).add_argument(
         "--terminate",
         action="store_true",
         help="end the sessions connected to the old database at the moment of the swap",
     )
-    restore.add_argument(
+    restore.topic(Topic.WHERE).add_argument(
         "--yes",
         action="store_true",
         help="do not ask for the database's name before a swap (development never asks)",

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.commands import verify
 from pgvow.cli.console import WARNING
@@ -69,27 +69,39 @@ def add_schedule(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     schedule = commands.add_parser("schedule", description=_TEXT)
     schedule.add_argument("what", choices=("install", "show", "remove", "run", "verify"))
-    schedule.add_argument("--at", metavar="CRON", help='five fields, as cron has it: "0 2 * * *"')
-    schedule.add_argument("--every", choices=tuple(_EVERY), help="instead of --at, with --time")
-    schedule.add_argument("--time", metavar="HH:MM", default="02:00", help="default: 02:00")
-    schedule.add_argument(
+    schedule.topic(Topic.WHAT).add_argument(
+        "--at", metavar="CRON", help='five fields, as cron has it: "0 2 * * *"'
+    )
+    schedule.topic(Topic.WHAT).add_argument(
+        "--every", choices=tuple(_EVERY), help="instead of --at, with --time"
+    )
+    schedule.topic(Topic.WHAT).add_argument(
+        "--time", metavar="HH:MM", default="02:00", help="default: 02:00"
+    )
+    schedule.topic(Topic.WHAT).add_argument(
         "--on", metavar="DAY", help="with --every week: monday …; with --every month: 1 to 28"
     )
-    schedule.add_argument(
+    schedule.topic(Topic.WHAT).add_argument(
         "--job",
         choices=("backup", "prune", "verify", "prove"),
         help="what to run (default: backup; with remove: any)",
     )
-    schedule.add_argument(
+    schedule.topic(Topic.WHERE).add_argument(
         "--with",
         dest="with_",
         choices=("cron", "systemd"),
         help="install: by which (default: cron); remove: from which alone (default: both)",
     )
-    schedule.add_argument("--system", action="store_true", help="systemd: for the whole machine")
-    schedule.add_argument("--timezone", metavar="ZONE", help="Europe/Berlin …; systemd only")
-    schedule.add_argument("--all", dest="remove_all", action="store_true", help="remove: all")
-    schedule.add_argument(
+    schedule.topic(Topic.WHERE).add_argument(
+        "--system", action="store_true", help="systemd: for the whole machine"
+    )
+    schedule.topic(Topic.WHAT).add_argument(
+        "--timezone", metavar="ZONE", help="Europe/Berlin …; systemd only"
+    )
+    schedule.topic(Topic.WHAT).add_argument(
+        "--all", dest="remove_all", action="store_true", help="remove: all"
+    )
+    schedule.topic(Topic.OUTPUT).add_argument(
         "--log", metavar="FILE", type=path, help="default: pgvow.log beside the backups"
     )
     options.add(schedule, "env", "output_dir", "report")
@@ -118,7 +130,7 @@ def _install(call: Call, report: Report) -> None:
     if call.arguments.with_ == "systemd":
         result = systemd_units.install(scheduled, call.context, system=_is_for_system(call))
     else:
-        result = crontab.install(scheduled)
+        result = crontab.install(scheduled, call.context)
     result = _with_other(result, scheduled, call)
     report.print(
         lambda: {
@@ -277,7 +289,7 @@ def _remove(call: Call, report: Report) -> None:
         )
 
     if arguments.with_ == "cron":
-        removed = crontab.remove(is_meant)
+        removed = crontab.remove(is_meant, call.context)
     elif arguments.with_ == "systemd":
         removed = systemd_units.remove(is_meant, call.context, system=_is_for_system(call))
     else:
@@ -294,7 +306,7 @@ def _run(call: Call) -> None:
             print(f"{now} {printable(text)}", file=sys.stderr, flush=True)
 
     is_typed = "output_dir" in call.arguments.typed
-    run_in_foreground(call.context, call.output_dir, say, is_typed=is_typed)
+    run_in_foreground(call.output_dir, call.context, say=say, is_typed=is_typed)
 
 
 def _verify(call: Call, report: Report) -> int:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, WARNING, styled
 from pgvow.cli.report import plain
@@ -46,7 +46,7 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
         " from reading it.",
     )
     show.add_argument("file", metavar="FILE", type=path, help="the .dump file")
-    show.add_argument(
+    show.topic(Topic.WHAT).add_argument(
         "--code",
         action="store_true",
         help="list its functions, triggers, event triggers, rules, checks, generated columns and"
@@ -58,15 +58,15 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Show a backup; returns the exit code."""
     call = call_of(arguments)
-    path, reporter = arguments.file, call.context.reporter
+    path, context = arguments.file, call.context
     if arguments.code:
         with call.terminal.drawing():
-            code = code_in_backup(StoredBackup.at(path), progress=reporter)
+            code = code_in_backup(StoredBackup.at(path), context)
         code_object = {"path": str(path), "code": plain(code)}
         report.print(lambda: code_object, lambda: _code_text(code))
         return 0
     with call.terminal.drawing():
-        result = show_backup(StoredBackup.at(path), progress=reporter)
+        result = show_backup(StoredBackup.at(path), context)
     report.print(lambda: _object(result), lambda: _text(result))
     return 0
 

@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
+from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING
 from pgvow.cli.report import plain
 from pgvow.cli.words import moment, selected, size
 from pgvow.errors import PgvowError
 from pgvow.operations.health.alarms import next_step, rounded
-from pgvow.operations.health.status import current_status
+from pgvow.operations.health.status import StatusOptions, current_status
 from pgvow.operations.schedule.installed import installed
 from pgvow.outside import printable
 
@@ -47,7 +48,7 @@ def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
         " critical.",
     )
     options.add(status, "age")
-    status.add_argument(
+    status.topic(Topic.OUTPUT).add_argument(
         "--nagios",
         action="store_true",
         help="one line, and exit code 0, 1, 2 or 3, as monitoring plug-ins have it",
@@ -79,13 +80,9 @@ def _monitor(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> StatusReport:
     call = call_of(arguments)
-    return current_status(
-        call.context,
-        call.output_dir,
-        environment=call.environment,
-        max_age=arguments.max_age,
-        installed=tuple(installed(call.context)),
-    )
+    jobs = tuple(installed(call.context))
+    options = StatusOptions(call.environment, arguments.max_age, installed=jobs)
+    return current_status(call.output_dir, options, call.context)
 
 
 def _object(report: StatusReport) -> dict[str, Any]:

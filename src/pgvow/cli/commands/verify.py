@@ -15,6 +15,7 @@ from pgvow.cli.report import plain
 from pgvow.cli.words import moment, namer, none_in, part_rows, selected, short_digest, size
 from pgvow.operations.recorded import recorded
 from pgvow.operations.recorded.verbs import verify_directories, verify_file
+from pgvow.operations.verify import VerifyOptions
 from pgvow.outside import printable
 from pgvow.runs import Operation
 
@@ -66,25 +67,18 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 
 def _verify_one(call: Call, current: RecordedRun, report: Report) -> None:
-    path, deep = call.arguments.file, call.arguments.deep
-    pg_bin, patience = call.load_pg_bin(), patience_of(call)
+    path, patience = call.arguments.file, patience_of(call)
+    options = VerifyOptions(call.load_pg_bin(), deep=call.arguments.deep)
     with call.terminal.drawing():
-        result = verify_file(call.context, current, path, patience, pg_bin=pg_bin, deep=deep)
+        result = verify_file(call.context, current, path, options, patience)
     report.print(lambda: _object(result), lambda: verification_text(result), good=result.passed)
 
 
 def _verify_all(call: Call, current: RecordedRun, report: Report) -> None:
     pg_bin, patience, directories = call.load_pg_bin(), patience_of(call), call.directories
+    options = VerifyOptions(pg_bin, deep=call.arguments.deep, environment=call.environment)
     with call.terminal.drawing():
-        results = verify_directories(
-            call.context,
-            current,
-            directories,
-            patience,
-            environment=call.environment,
-            pg_bin=pg_bin,
-            deep=call.arguments.deep,
-        )
+        results = verify_directories(call.context, current, directories, options, patience)
     report.print(
         lambda: [_object(result) for result in results],
         lambda: _all_text(results, directories),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -33,6 +33,7 @@ from pgvow.operations.verify.inspect import (
     toc_facts,
     unreadable,
 )
+from pgvow.outside import quotable
 from pgvow.postgres import majors
 from pgvow.postgres.binaries import choose_for_server, find_installations
 from pgvow.postgres.connection import Target, prepare, translate
@@ -45,7 +46,7 @@ from pgvow.settings import BackupSection
 from pgvow.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pgvow.engine import FilledArchive
@@ -98,14 +99,12 @@ class _Run:
     server: ServerFacts
     installation: Installation
     store: Spool
-    warnings: list[str] = field(default_factory=list)
+    warnings: Sequence[str]
 
     def warn(self, message: str) -> None:
-        """Keep a warning for the result, and tell it now; once is enough."""
-        if message in self.warnings:
-            return
-        self.warnings.append(message)
-        self.context.reporter.warn(message)
+        """Report a warning, unless ``warnings``, those of the result by now, have it."""
+        if quotable(message) not in self.warnings:
+            self.context.reporter.warn(message)
 
     def update(self, step: Step) -> None:
         """Hand on how far the work is: a run is the progress of its engine, and keeps warnings."""
@@ -122,6 +121,7 @@ def make_backup(settings: Settings, options: BackupOptions, context: Context) ->
     target = Target(settings.connection, settings.libpq_variables, context.environ)
     with ExitStack() as stack:
         stack.enter_context(_lack_fails_the_backup())
+        warnings = stack.enter_context(context.reporter.collecting())
         session = stack.enter_context(target.open("backup"))
         target = target.pinned(session)
         server = _introduced(target, session)
@@ -131,19 +131,18 @@ def make_backup(settings: Settings, options: BackupOptions, context: Context) ->
         store.prepare()
         run = _Run(
             settings, options, context,
-            target, session, server, installation, store,
+            target, session, server, installation, store, warnings,
         )  # fmt: skip
         _warn_of_versions(run)
-        lock = stack.enter_context(store.lock(server.database, settings.environment))
-        stack.enter_context(store.lock_source(server.identity))
-        recovered = tuple(store.recover(holding=lock))
+        clock = context.clock
+        lock = stack.enter_context(store.lock(server.database, settings.environment, clock))
+        stack.enter_context(store.lock_source(server.identity, clock))
+        recovered = tuple(store.recover(clock, holding=lock))
         for left in recovered:
             if left.complaint:
                 run.warn(f"what a dead run left of {left.stem}: {left.action}, {left.complaint}")
         check_space(store, server, options)
-        draft = stack.enter_context(
-            store.begin(server.database, settings.environment, context.clock())
-        )
+        draft = stack.enter_context(store.begin(server.database, settings.environment, clock()))
         try:
             return _fill_and_publish(run, draft, started, recovered)
         except OSError as error:

@@ -19,7 +19,6 @@ from pgvow.archive import (
     read_toc,
 )
 from pgvow.errors import CannotBeProven, PgvowError
-from pgvow.finished_file import open_finished
 from pgvow.model import Difference, DifferenceKind, table_key
 from pgvow.operations.core.expected import (
     Expected,
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.copy_out import RestoredTable
     from pgvow.progress import Progress
+    from pgvow.store import StoredBackup
 
 _TICK = 0.1
 
@@ -90,13 +90,13 @@ class ComparedDatabase:
 def compare_database(
     session: Session,
     metadata: Metadata,
-    dump: Path,
+    backup: StoredBackup,
     *,
     progress: Progress,
     others: Sequence[Session] = (),
     make_pipe: Callable[[], Path] | None = None,
 ) -> Comparison:
-    """Read the whole database of a session back and compare it with the metadata of ``dump``.
+    """Read the whole database of a session back and compare it with the metadata of a backup.
 
     The session is in autocommit. It keeps the settings of the dumping session, which it is given
     here, and so do ``others``, sessions into the same database: each reads a table at a time.
@@ -106,11 +106,11 @@ def compare_database(
     depend on, ArchiveError, and PgvowError with the server's message.
     """
     try:
-        with open_finished(dump) as file:
+        with backup.open_dump() as file:
             toc = read_toc(file)
             known = completed(metadata, file)
         comparison = _DatabaseComparison(
-            (session, *others), known, dump, toc, progress, make_pipe
+            (session, *others), known, backup, toc, progress, make_pipe
         ).run()
     except psycopg.errors.InsufficientPrivilege as error:
         raise CannotBeProven(
@@ -120,7 +120,7 @@ def compare_database(
     except psycopg.Error as error:
         raise PgvowError(
             f"the restored database could not be read: {str(error).strip()}",
-            facts={"Dump": str(dump)},
+            facts={"Dump": str(backup.path)},
             steps=["See the server's log for what happened there"],
         ) from error
     if not metadata.settings:
@@ -152,7 +152,7 @@ class _DatabaseComparison:
 
     sessions: tuple[Session, ...]
     metadata: Metadata
-    dump: Path
+    backup: StoredBackup
     toc: TableOfContents
     progress: Progress
     make_pipe: Callable[[], Path] | None
@@ -318,7 +318,7 @@ class _DatabaseComparison:
         """
         places = [part.target.columns.index(column) for column in columns]
         ordered, unordered = CopyDigest(), UnorderedDigest(places)
-        with open_finished(self.dump) as file:
+        with self.backup.open_dump() as file:
             for piece in copy_text(file, self.toc, part.entry):
                 ordered.update(piece)
                 unordered.update(piece)

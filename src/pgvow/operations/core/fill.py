@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from pgvow.archive import Section, definitions_archive, kinds, superuser_entries
-from pgvow.finished_file import open_finished
 from pgvow.postgres.pg_restore import restore_wave
 from pgvow.postgres.private_directories import temporary_files
 from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import Manner, RestoreError, ToolsFor
     from pgvow.postgres.restorer import Restorer
+    from pgvow.store import StoredBackup
 
 FEWEST_JOBS = 2
 """A serial pg_restore refills the free space of earlier pages, and changes the order of rows."""
@@ -71,11 +71,12 @@ def open_restored(tools: ToolsFor, dbname: str) -> Session:
 class CheckedBackup:
     """The first stage: a backup that a server can take; nothing has been made there yet.
 
-    ``entries`` are those to restore; they may name other owners than the dump does, and then
-    ``owners_later`` is set. ``tools`` connect as the role that was asked to restore.
+    ``stored`` is at hand, for pg_restore reads its dump many times. ``entries`` are those to
+    restore; they may name other owners than the dump does, and then ``owners_later`` is set.
+    ``tools`` connect as the role that was asked to restore.
     """
 
-    dump: Path
+    stored: StoredBackup
     metadata: Metadata
     toc: TableOfContents
     entries: tuple[TocEntry, ...]
@@ -198,7 +199,8 @@ class Filling:
         manner = replace(self.manner, no_owner=self.manner.no_owner or (self._gives and early))
         by_helper = self.helper is not None and early and not wave.above
         tools = self.helper.tools if self.helper and by_helper else self.backup.tools
-        return self._failures(tools, self.backup.dump, wave, manner)
+        with self.backup.stored.local_path() as dump:
+            return self._failures(tools, dump, wave, manner)
 
     def _definitions(self, entries: Sequence[TocEntry], stage: Stage) -> tuple[FailedEntry, ...]:
         """Restore entries as they are here, not as the dump has them, by an archive of our own."""
@@ -211,7 +213,7 @@ class Filling:
             if entry.desc in kinds.PREAMBLE
             or (entry.desc == kinds.BLOB_METADATA and entry.dump_id in needed)
         ]
-        with open_finished(self.backup.dump) as file:
+        with self.backup.stored.open_dump() as file:
             archive = definitions_archive(file, [*special, *entries], toc.encoding)
         manner = replace(self.manner, alone=True)
         with temporary_files(), tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:

@@ -19,14 +19,14 @@ from psycopg import sql
 
 from pgvow.operations.backup import BackupOptions, make_backup
 from pgvow.operations.server_programs import lent_vectors
-from pgvow.operations.verify import verify_backup
+from pgvow.operations.verify import VerifyOptions, verify_backup
 from pgvow.postgres.throwaway import ThrowawayServer
 from pgvow.progress import Phase, Step
 from pgvow.settings import load
 from pgvow.store import StoredBackup, metadata_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from pgvow.operations.backup import BackupResult
     from pgvow.operations.context import Context
@@ -49,26 +49,25 @@ class Damaged:
 
 
 @contextmanager
-def demo_server(
-    installation: Installation, environ: Mapping[str, str]
-) -> Iterator[ThrowawayServer]:
+def demo_server(installation: Installation, context: Context) -> Iterator[ThrowawayServer]:
     """Run a server with an empty database for the demo, and vectors if they are available."""
-    vectors = lent_vectors(installation, environ)
+    vectors = lent_vectors(installation, context.environ)
     with ThrowawayServer(installation.bin, vectors=vectors) as server:
         server.create_database(DATABASE)
         yield server
 
 
-def make_up(server: ThrowawayServer, *, messages: int, progress: Progress) -> None:
+def make_up(server: ThrowawayServer, messages: int, context: Context) -> None:
     """Fill the database with so many chat messages, and all that belongs to them."""
     with psycopg.connect(server.conninfo(DATABASE)) as session:
-        fill(session, messages=messages, progress=progress)
+        fill(session, messages=messages, progress=context.reporter)
 
 
 def user_environment(
-    server: ThrowawayServer, installation: Installation, environ: Mapping[str, str]
+    server: ThrowawayServer, installation: Installation, context: Context
 ) -> dict[str, str]:
     """Compose the environment of a user who has set the server up for pgvow."""
+    environ = context.environ
     outside = {key: value for key, value in environ.items() if not key.startswith(_OURS)}
     return {
         **outside,
@@ -81,7 +80,7 @@ def user_environment(
     }
 
 
-def back_up(context: Context, output_dir: Path) -> BackupResult:
+def back_up(output_dir: Path, context: Context) -> BackupResult:
     """Make the backup, by the same code as every other."""
     with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as elsewhere:
         # A directory without .env files: the demo must never reach for the user's own database.
@@ -89,13 +88,13 @@ def back_up(context: Context, output_dir: Path) -> BackupResult:
     return make_backup(settings, BackupOptions(output_dir=output_dir), context)
 
 
-def verify(context: Context, dump: Path) -> Verification:
+def verify(dump: Path, context: Context) -> Verification:
     """Verify a backup of the demo."""
     pg_bin = Path(context.environ["PGVOW_PG_BIN"])
-    return verify_backup(StoredBackup.at(dump), context, pg_bin=pg_bin)
+    return verify_backup(StoredBackup.at(dump), VerifyOptions(pg_bin), context)
 
 
-def damage_a_copy(context: Context, result: BackupResult) -> Damaged:
+def damage_a_copy(result: BackupResult, context: Context) -> Damaged:
     """Copy the backup, flip one byte in its middle, and verify the copy."""
     dump = result.backup.path
     with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as folder:
@@ -110,7 +109,7 @@ def damage_a_copy(context: Context, result: BackupResult) -> Damaged:
             byte = file.read(1)[0]
             file.seek(offset)
             file.write(bytes([byte ^ 1]))
-        return Damaged(offset, verify(context, copy))
+        return Damaged(offset, verify(copy, context))
 
 
 _DIMENSIONS = 64

@@ -64,19 +64,27 @@ class Diagnosis:
         )
 
 
-def diagnose(
-    context: Context, *, env: str, output_dir: Path, unreadable: PgvowError | None = None
-) -> Diagnosis:
-    """Examine settings, tools, server, directory and backups. An error is a finding.
+@dataclass(frozen=True, slots=True)
+class DoctorOptions:
+    """The environment that was named and the directory of its backups.
 
     ``unreadable`` is the error of a pgvow.toml that cannot be used: its defaults hold instead.
     """
+
+    env: str
+    output_dir: Path
+    unreadable: PgvowError | None = None
+
+
+def diagnose(options: DoctorOptions, context: Context) -> Diagnosis:
+    """Examine settings, tools, server, directory and backups. An error is a finding."""
+    output_dir, unreadable = options.output_dir, options.unreadable
     findings: list[Finding] = list(_configuration_problems(unreadable)) if unreadable else []
     configuration = context.configuration
 
     def read() -> Settings:
         return load(
-            env=env,
+            env=options.env,
             environ=context.environ,
             directory=context.directory,
             environments=configuration.environments,
@@ -91,7 +99,7 @@ def diagnose(
     installations = _tools(findings, settings, context)
     size = None
     if settings is not None:
-        server = doctor_server.examine_server(settings, installations, context.environ)
+        server = doctor_server.examine_server(settings, installations, context)
         findings.extend(server.findings)
         size = server.database_size
     findings.extend(_looked("directory", lambda: _directory(output_dir, size, factor)))

@@ -20,8 +20,9 @@ from pgvow.postgres.snapshot import read_tables
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
     from pgvow.postgres.server import ServerFacts
@@ -40,10 +41,10 @@ class ServerFindings:
 
 
 def examine_server(
-    settings: Settings, installations: Sequence[Installation], environ: Mapping[str, str]
+    settings: Settings, installations: Sequence[Installation], context: Context
 ) -> ServerFindings:
     """Connect and look at versions, TLS, poolers, rights, roles and extensions."""
-    target = Target(settings.connection, settings.libpq_variables, environ)
+    target = Target(settings.connection, settings.libpq_variables, context.environ)
     try:
         with target.open("doctor") as session:
             pooled = behind_pooler(session)

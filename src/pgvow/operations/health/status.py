@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pgvow.operations.context import Context
     from pgvow.operations.schedule.scheduled import ScheduleEntry
     from pgvow.runs import Run
-    from pgvow.settings import Configuration
 
 HEALTHY, WARNING, CRITICAL = 0, 11, 12
 _Key = tuple[str | None, str | None]
@@ -93,28 +92,32 @@ class StatusReport:
         return max((series.exit_code for series in self.series), default=CRITICAL)
 
 
-def current_status(
-    context: Context,
-    directory: Path,
-    *,
-    environment: str | None = None,
-    max_age: timedelta | None = None,
-    installed: Sequence[ScheduleEntry] = (),
-    just_ended: Run | None = None,
-) -> StatusReport:
-    """Return the state of a directory, and without ``environment`` of all others in the settings.
+@dataclass(frozen=True, slots=True)
+class StatusOptions:
+    """Which environment, None: all; and the age that a newest backup may have, None: the settings'.
 
-    ``installed`` are our jobs in cron and systemd, for the time of the next backup;
-    ``just_ended`` a run in ``directory`` that counts though its history may have no room for it.
+    ``installed`` are our jobs in cron and systemd, for the time of the next backup; ``just_ended``
+    is a run in the directory that counts though its history may have no room for it.
+    """
+
+    environment: str | None = None
+    max_age: timedelta | None = None
+    installed: Sequence[ScheduleEntry] = ()
+    just_ended: Run | None = None
+
+
+def current_status(directory: Path, options: StatusOptions, context: Context) -> StatusReport:
+    """Return the state of a directory, and without an environment of all others in the settings.
 
     Raises AccessDenied or PgvowError if a directory cannot be read.
     """
+    environment = options.environment
     configuration, now = context.configuration, context.clock()
     places = directories(configuration, directory) if environment is None else [directory]
     series: list[SeriesStatus] = []
     for place in places:
-        ended = just_ended if place == directory else None
-        read = _Directory(place, configuration, now, max_age, installed, ended)
+        own = options if place == directory else replace(options, just_ended=None)
+        read = _Directory(place, own, context, now)
         series += read.series(environment)
     return StatusReport(now, tuple(series))
 
@@ -125,20 +128,19 @@ class _Directory:
     def __init__(
         self,
         path: Path,
-        configuration: Configuration,
+        options: StatusOptions,
+        context: Context,
         now: datetime,
-        max_age: timedelta | None,
-        installed: Sequence[ScheduleEntry],
-        just_ended: Run | None,
     ) -> None:
         self._path = path
-        self._configuration = configuration
+        self._configuration = context.configuration
+        self._here = context.directory.absolute()
         self._now = now
-        self._max_age = max_age
-        self._installed = installed
+        self._max_age = options.max_age
+        self._installed = options.installed
         self._backups = backups_in(Spool(path).store)
         self._no_history: str | None = None
-        self._runs = with_run(self._history(), just_ended)
+        self._runs = with_run(self._history(), options.just_ended)
         self._databases = {
             (backup.environment, backup.database)
             for backup in self._backups
@@ -244,7 +246,7 @@ class _Directory:
 
     def _next_run(self, environment: str | None) -> datetime | None:
         own = self._configuration.output_dir_of(environment) or Path(DEFAULT_DIRECTORY)
-        here = Path.cwd()
+        here = self._here
         due = (
             next_backup(self._configuration, environment, self._now),
             next_installed_backup(

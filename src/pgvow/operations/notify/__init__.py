@@ -139,8 +139,8 @@ def _of_alarms(
 
 
 def notify(
-    context: Context,
     run: Run,
+    context: Context,
     *,
     directory: Path,
     alarms: Sequence[Alarm],
@@ -199,10 +199,10 @@ def send_test(context: Context) -> list[Delivery]:
     title = f"pgvow: a test from {machine_name()}"
     body = "This is how pgvow will tell you when something is wrong."
     message = Message(None, MessageType.INFO, title, body, context.clock())
-    return send_to_all(context, linked(message, context.configuration.notifications.page_url))
+    return send_to_all(linked(message, context.configuration.notifications.page_url), context)
 
 
-def send_to_all(context: Context, message: Message) -> list[Delivery]:
+def send_to_all(message: Message, context: Context) -> list[Delivery]:
     """Send a message to every URL; raises ConfigurationError without URLs or without apprise."""
     section = context.configuration.notifications
     if not section.urls:

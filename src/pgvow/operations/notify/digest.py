@@ -20,7 +20,7 @@ from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
 from pgvow.formats import size
 from pgvow.operations.health.alarms import ended_at, next_step, rounded
-from pgvow.operations.health.status import current_status, with_run
+from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import flush, linked, machine_name
 from pgvow.operations.notify import state as kept
 from pgvow.operations.notify.message import Message, MessageType, alarm_lines
@@ -92,7 +92,7 @@ def is_due(period: DigestPeriod, last: datetime, now: datetime, timezone: str) -
 
 
 def send_if_due(
-    context: Context, directory: Path, post: Post, warn: Callable[[str], None], just_ended: Run
+    directory: Path, just_ended: Run, context: Context, post: Post, warn: Callable[[str], None]
 ) -> None:
     """Send the digest of the time since the last one, if a new period has begun.
 
@@ -112,8 +112,8 @@ def send_if_due(
             section.digest, last, now, configuration.schedule.timezone
         )
         if last is not None and is_news:
-            digest = read_digest(context, directory, last, just_ended)
-            state.waiting.append(message_of(context, digest))
+            digest = read_digest(directory, last, context, just_ended)
+            state.waiting.append(message_of(digest, context))
         if last is None or last > now or is_news:  # a clock that was set back begins anew
             state.digest = now
             with refusals("write", home / kept.NAME):
@@ -133,24 +133,24 @@ def _home(configuration: Configuration, directory: Path) -> Path:
     return next((place for place in named if place.is_dir()), directory)
 
 
-def recent_digest(context: Context, directory: Path) -> Message:
+def recent_digest(directory: Path, context: Context) -> Message:
     """Return the digest of the last period up to now, of a week if none is set.
 
     Raises AccessDenied or PgvowError if a directory cannot be read.
     """
     period = context.configuration.notifications.digest
     since = context.clock() - _LENGTHS[period]
-    return message_of(context, read_digest(context, directory, since))
+    return message_of(read_digest(directory, since, context), context)
 
 
 def read_digest(
-    context: Context, directory: Path, since: datetime, just_ended: Run | None = None
+    directory: Path, since: datetime, context: Context, just_ended: Run | None = None
 ) -> Digest:
     """Read what happened since a timestamp, in a directory and all others in the settings.
 
     Raises AccessDenied or PgvowError if a directory cannot be read.
     """
-    report = current_status(context, directory, just_ended=just_ended)
+    report = current_status(directory, StatusOptions(just_ended=just_ended), context)
     runs: dict[Path, Sequence[Run]] = {}
     for place in dict.fromkeys(series.directory for series in report.series):
         with suppress(PgvowError):  # an alarm tells of it
@@ -214,7 +214,7 @@ def _grown(
     return first[0].bytes or 0, made[-1].bytes or 0
 
 
-def message_of(context: Context, digest: Digest) -> Message:
+def message_of(digest: Digest, context: Context) -> Message:
     """Return a digest as a message: text, and HTML for services that take it."""
     section, machine = context.configuration.notifications, machine_name()
     period = "" if section.digest is DigestPeriod.OFF else f"{section.digest} "

@@ -1,7 +1,7 @@
 """Hooks around a backup: commands of the user, and a URL that is pinged.
 
-A command has the facts in its environment and on its input. One that fails before a backup cancels
-it; one that fails after it is a warning.
+A command has the facts in its environment and, as JSON, on its input. One that fails before a
+backup cancels it; one that fails after it is a warning.
 
 The URL is a dead-man's switch in the way of healthchecks.io: without a ping in time it raises the
 alarm. ``URL/start`` when a backup begins, ``URL`` when it is done, ``URL/fail`` when it failed,
@@ -49,7 +49,9 @@ class _HookFailed(Exception):
     """A hook failed; the text is the reason."""
 
 
-def run_before(section: HooksSection, facts: Mapping[str, str], environ: Mapping[str, str]) -> None:
+def run_before(
+    section: HooksSection, facts: Mapping[str, object], environ: Mapping[str, str]
+) -> None:
     """Run the hook that may forbid a backup; raises BackupFailed if it does."""
     if not section.before:
         return
@@ -65,7 +67,7 @@ def run_before(section: HooksSection, facts: Mapping[str, str], environ: Mapping
 
 def run_after(
     section: HooksSection,
-    facts: Mapping[str, str],
+    facts: Mapping[str, object],
     environ: Mapping[str, str],
     warn: Callable[[str], None],
 ) -> None:
@@ -79,7 +81,10 @@ def run_after(
 
 
 def _run(
-    command: tuple[str, ...], facts: Mapping[str, str], environ: Mapping[str, str], seconds: float
+    command: tuple[str, ...],
+    facts: Mapping[str, object],
+    environ: Mapping[str, str],
+    seconds: float,
 ) -> None:
     """Run it in a process group of its own, so that its children end with it."""
     # Files and not pipes: a grandchild that keeps a pipe open would keep us waiting.
@@ -133,7 +138,7 @@ def _signal(group: int, signum: int) -> None:
         pass
 
 
-def _environment(facts: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(facts: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:
     """Return a hook's environment: our own without secrets, and the facts as PGVOW_…."""
     secret = _secrets(environ)
     clean = {name: value for name, value in environ.items() if name not in secret}
@@ -150,8 +155,8 @@ def _is_secret(name: str, value: str) -> bool:
     return is_named or _URL_WITH_PASSWORD.search(value) is not None
 
 
-def _text(value: str) -> str:
-    return value.replace("\0", "").encode("utf-8", "backslashreplace").decode()
+def _text(value: object) -> str:
+    return str(value).replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
 def _tail(output: BinaryIO, environ: Mapping[str, str]) -> str:

@@ -12,7 +12,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from pgvow.model import (
     DifferenceKind,
     Evidence,
     Level,
+    Unreadable,
     is_partial,
     level_reached,
 )
@@ -41,7 +41,6 @@ from pgvow.operations.prove.server import ProveOptions, proof_server
 from pgvow.operations.prove.verdict import translated
 from pgvow.operations.verify.hashing import hash_backup
 from pgvow.operations.verify.recording import record, record_unreadable
-from pgvow.progress import KeptWarnings
 from pgvow.store import (
     DirectoryStore,
     StoredBackup,
@@ -50,7 +49,8 @@ from pgvow.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.archive import TableOfContents
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from pgvow.operations.context import Context
     from pgvow.operations.core.compare import ComparedDatabase
     from pgvow.operations.prove.server import ProofServer
-    from pgvow.progress import Progress
 
 __all__ = ["ProofResult", "ProveOptions", "newest_backup", "prove_backup"]
 
@@ -92,16 +91,13 @@ class ProofResult:
         return proof_path(self.path)
 
 
-def newest_backup(
-    directories: Sequence[Path],
-    environment: str | None,
-    selection_of: Callable[[str | None], tuple[str, ...]],
-) -> Path:
+def newest_backup(directories: Sequence[Path], environment: str | None, context: Context) -> Path:
     """Find the newest backup in some directories that is of a whole database.
 
-    ``selection_of`` returns the selection that counts as the whole of an environment. Raises
+    The selection that the settings name counts as the whole of an environment. Raises
     ConfigurationError if there is no such backup.
     """
+    selection_of = context.configuration.selection_of
     backups = [
         backup
         for directory in directories
@@ -137,7 +133,6 @@ def prove_backup(
     options: ProveOptions,
     context: Context,
     *,
-    pg_bin: Path | None,
     between: Callable[[str], None] | None = None,
 ) -> ProofResult:
     """Verify, restore and compare one backup, and write the proof beside it.
@@ -147,31 +142,28 @@ def prove_backup(
     Raises VerificationFailed if the file is not the one that its metadata describe, CannotBeProven,
     and the errors of servers and tools.
     """
-    report = KeptWarnings(context.reporter)
-    with backup.held():
-        metadata = described(backup, context.reporter)
+    reporter = context.reporter
+    with backup.held(), reporter.collecting() as warnings:
+        metadata = described(backup, context)
         try:
-            toc = contents(backup, metadata, context.reporter)
-            with backup.local_path() as dump:
-                request = ProofRequest(backup, dump, metadata, toc, options, report, between)
-                evidence = _shown(request, pg_bin, context.environ)
+            toc = contents(backup, metadata, context)
+            with backup.at_hand() as fetched:
+                request = ProofRequest(fetched, metadata, toc, options, reporter, between)
+                evidence = _shown(request, context)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(backup.path):  # and not a file on another disk
-                record_unreadable(backup, metadata, error.cause, warn=context.reporter.warn)
+                unreadable = Unreadable(context.now(), error.cause)
+                record_unreadable(backup, metadata, unreadable, warn=reporter.warn)
             raise
-        proof = record(backup, metadata, evidence, warn=report.warn)
-    return ProofResult(backup.path, metadata, evidence, proof, tuple(report.warnings))
+        proof = record(backup, metadata, evidence, warn=reporter.warn)
+    return ProofResult(backup.path, metadata, evidence, proof, tuple(warnings))
 
 
-def _shown(request: ProofRequest, pg_bin: Path | None, environ: Mapping[str, str]) -> Evidence:
+def _shown(request: ProofRequest, context: Context) -> Evidence:
     started = time.monotonic()
     with ExitStack() as stack:
-        check = stack.enter_context(
-            checked_aside(request.backup, request.metadata, request.report.progress)
-        )
-        server = stack.enter_context(
-            proof_server(request.toc, request.options, pg_bin=pg_bin, environ=environ)
-        )
+        check = stack.enter_context(checked_aside(request.backup, request.metadata, context))
+        server = stack.enter_context(proof_server(request.toc, request.options, context))
         check()
         facts = {"Backup": str(request.backup.path), "Server": server.description}
         try:
@@ -180,14 +172,16 @@ def _shown(request: ProofRequest, pg_bin: Path | None, environ: Mapping[str, str
             raise translated(error, server).with_facts(facts) from error
         except PgvowError as error:
             raise error.with_facts(facts) from None
-    return _evidence(server, compared, time.monotonic() - started)
+    return _evidence(server, compared, context.now(), time.monotonic() - started)
 
 
-def _evidence(server: ProofServer, compared: ComparedDatabase, seconds: float) -> Evidence:
+def _evidence(
+    server: ProofServer, compared: ComparedDatabase, at: datetime, seconds: float
+) -> Evidence:
     rows = compared.comparison
     return Evidence(
         level=Level.PROVEN,
-        at=now(),
+        at=at,
         seconds=round(seconds, 3),
         tables=rows.tables if rows else 0,
         rows=rows.rows if rows else 0,
@@ -198,7 +192,7 @@ def _evidence(server: ProofServer, compared: ComparedDatabase, seconds: float) -
     )
 
 
-def described(backup: StoredBackup, progress: Progress) -> Metadata:
+def described(backup: StoredBackup, context: Context) -> Metadata:
     """Read the metadata of a dump; raises VerificationFailed if either is missing."""
     try:
         backup.size()
@@ -206,25 +200,26 @@ def described(backup: StoredBackup, progress: Progress) -> Metadata:
         raise VerificationFailed("no such file", facts={"File": str(backup.path)}) from None
     except AccessDenied as error:
         with suppress(PgvowError):
-            record_unreadable(backup, backup.metadata(), error.cause, warn=progress.warn)
+            unreadable = Unreadable(context.now(), error.cause)
+            record_unreadable(backup, backup.metadata(), unreadable, warn=context.reporter.warn)
         raise
     return backup.metadata()
 
 
 @contextmanager
 def checked_aside(
-    backup: StoredBackup, metadata: Metadata, progress: Progress
+    backup: StoredBackup, metadata: Metadata, context: Context
 ) -> Iterator[Callable[[], None]]:
     """Take the file's checksum in a thread while the block does something else.
 
     Yields a function that waits for it, and raises VerificationFailed if the file is not the one
     that was written. Leaving the block ends the reading. Until the function returns, only the
-    thread uses ``progress``.
+    thread uses the context's reporter.
     """
     unwanted = Event()
     started = time.monotonic()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        reading = pool.submit(hash_backup, backup, progress, unwanted=unwanted.is_set)
+        reading = pool.submit(hash_backup, backup, context.reporter, unwanted=unwanted.is_set)
 
         def check() -> None:
             checksum, size = reading.result()
@@ -236,7 +231,7 @@ def checked_aside(
             if actual != expected:
                 difference = Difference(DifferenceKind.FILE, "checksum", expected, actual)
                 cause = "the file is not the one that its metadata describe"
-                raise _refuted(backup, metadata, difference, cause, started, progress)
+                raise _refuted(backup, metadata, difference, cause, started, context)
 
         try:
             yield check
@@ -244,7 +239,7 @@ def checked_aside(
             unwanted.set()
 
 
-def contents(backup: StoredBackup, metadata: Metadata, progress: Progress) -> TableOfContents:
+def contents(backup: StoredBackup, metadata: Metadata, context: Context) -> TableOfContents:
     """Read the table of contents; raises VerificationFailed if it is damaged.
 
     Raises ArchiveTooNew if only a newer pgvow reads it; nothing is recorded then.
@@ -259,7 +254,7 @@ def contents(backup: StoredBackup, metadata: Metadata, progress: Progress) -> Ta
         difference = Difference(
             DifferenceKind.CONTENTS, "the table of contents", "readable", str(error)
         )
-        raise _refuted(backup, metadata, difference, str(error), started, progress) from error
+        raise _refuted(backup, metadata, difference, str(error), started, context) from error
 
 
 def _refuted(
@@ -268,17 +263,17 @@ def _refuted(
     difference: Difference,
     cause: str,
     started: float,
-    progress: Progress,
+    context: Context,
 ) -> VerificationFailed:
     """Record beside the file that it failed, and return the error to raise."""
     evidence = Evidence(
         level=Level.VERIFIED,
-        at=now(),
+        at=context.now(),
         seconds=round(time.monotonic() - started, 3),
         differences=(difference,),
         pgvow_version=__version__,
     )
-    record(backup, metadata, evidence, warn=progress.warn)
+    record(backup, metadata, evidence, warn=context.reporter.warn)
     return VerificationFailed(
         cause,
         facts={
@@ -288,8 +283,3 @@ def _refuted(
         },
         steps=[f"See what is wrong with it: pgvow verify --deep {backup.path}"],
     )
-
-
-def now() -> datetime:
-    """Return the time to the second, as records have it."""
-    return datetime.now(UTC).replace(microsecond=0)

@@ -34,14 +34,13 @@ from pgvow.progress import Phase, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Difference, Metadata
     from pgvow.operations.core.compare import Comparison
     from pgvow.operations.prove.server import ProofServer, ProveOptions
     from pgvow.postgres.connection import Session
-    from pgvow.progress import KeptWarnings, Progress
+    from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
 _Failures = tuple[FailedEntry, ...]
@@ -49,14 +48,13 @@ _Failures = tuple[FailedEntry, ...]
 
 @dataclass(frozen=True, slots=True)
 class ProofRequest:
-    """The backup to prove, and how; ``between`` is ``prove_backup``'s."""
+    """The backup to prove, at hand, and how; ``between`` is ``prove_backup``'s."""
 
     backup: StoredBackup
-    dump: Path
     metadata: Metadata
     toc: TableOfContents
     options: ProveOptions
-    report: KeptWarnings
+    report: Progress
     between: Callable[[str], None] | None
 
 
@@ -88,7 +86,7 @@ def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedD
         for name, complaint in site.refused_settings.items():
             warn(f"the database's own setting {name} is not to be had here: {complaint}")
         tools = _undisturbed(server.tools, entries, session)
-        backup = CheckedBackup(request.dump, request.metadata, toc, entries, tools)
+        backup = CheckedBackup(request.backup, request.metadata, toc, entries, tools)
         proving = _Proving(request, server, backup, lacking, site, helpers)
         if server.is_throwaway:
             return proving.run(restored, make)
@@ -286,7 +284,7 @@ class _Proving:
             return compare_database(
                 first,
                 self.backup.metadata,
-                self.backup.dump,
+                self.backup.stored,
                 progress=progress,
                 others=others,
                 make_pipe=self.server.make_pipe,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents
     from pgvow.model import Metadata
+    from pgvow.operations.context import Context
     from pgvow.postgres.connection import Session
 
 _SETTINGS = {
@@ -50,11 +51,13 @@ class ProveOptions:
     """The options of one proof.
 
     ``on`` is the connection string of a server to prove it on, instead of a throw-away one;
-    ``jobs`` is the number of workers that restore, at least 2, by default one a processor.
+    ``jobs`` is the number of workers that restore, at least 2, by default one a processor;
+    ``pg_bin`` is the directory of PostgreSQL's programs, None: those that are found.
     """
 
     on: str | None = field(default=None, repr=False)  # there may be a password in it
     jobs: int | None = None
+    pg_bin: Path | None = None
 
     @property
     def workers(self) -> int:
@@ -82,16 +85,13 @@ class ProofServer:
 
 @contextmanager
 def proof_server(
-    toc: TableOfContents,
-    options: ProveOptions,
-    *,
-    pg_bin: Path | None,
-    environ: Mapping[str, str],
+    toc: TableOfContents, options: ProveOptions, context: Context
 ) -> Iterator[ProofServer]:
     """Provide a server for an archive, no older than the pg_dump that made it.
 
     Raises ToolUnsuitable if programs are missing, ConnectionFailed, CannotBeProven.
     """
+    pg_bin, environ = options.pg_bin, context.environ
     if options.on is not None:
         yield _given(toc, GivenServer(options.on), pg_bin, environ)
         return

@@ -128,7 +128,7 @@ def with_evidence(
 
 def _again(backup: CheckedBackup, dbname: str, entry: TocEntry) -> str | None:
     with suppress(ConnectionFailed), closing(backup.tools.open(dbname)) as session:
-        return sqlstate_again(session, backup.dump, backup.toc, entry)
+        return sqlstate_again(session, backup.stored, backup.toc, entry)
     return None
 
 

@@ -82,7 +82,7 @@ def _ended_by(error: BaseException) -> tuple[Outcome, int, PgvowError | None]:
 @contextmanager
 def patient(context: Context, patience: Patience, failure: type[PgvowError]) -> Iterator[None]:
     """End the block if a server or a tool falls silent, with the exit code of ``failure``."""
-    with watching(patience, failure.exit_code), context.reporter.checking(check):
+    with watching(patience, failure.exit_code, context.clock), context.reporter.checking(check):
         yield
 
 

@@ -6,23 +6,24 @@ import json
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
 from pgvow.operations.health.metrics import metrics_text, write_metrics
-from pgvow.operations.health.status import current_status, with_run
+from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import notify
 from pgvow.operations.notify.digest import send_if_due
 from pgvow.operations.notify.hooks import ping_ended, ping_started, run_after, run_before
 from pgvow.operations.notify.post import Post
 from pgvow.runs import Operation
 from pgvow.spool import Spool
+from pgvow.store import names
 from pgvow.store.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.operations.context import Context
@@ -46,7 +47,7 @@ class Around:
         log, directory = self._recording.log, self._recording.directory
         if log is not None:
             with self._harmless("nothing is logged"):
-                log.began(run)
+                log.began(run, self._context.clock())
         with self._harmless("the run is not recorded"):
             if self._is_backup:
                 Spool(directory).prepare()
@@ -65,7 +66,7 @@ class Around:
             with self._harmless("no ping was sent"):
                 ping_started(run, configuration.notifications, self._warn)
         if configuration.hooks.before:
-            run_before(configuration.hooks, _facts(run), self._context.environ)
+            run_before(configuration.hooks, self._facts(run), self._context.environ)
 
     def end(self, run: Run, parts: Sequence[tuple[Path, Run]]) -> None:
         """Complete the record, then run the hook, write the metrics, and notify."""
@@ -78,7 +79,7 @@ class Around:
                 History(directory).add([part for place, part in parts if place == directory])
         if self._recording.log is not None:
             with self._harmless("nothing is logged"):
-                self._recording.log.ended(run)
+                self._recording.log.ended(run, self._context.clock())
         self._ended = run
         self._after(run)
         self._send(run, [part for _, part in parts])
@@ -87,7 +88,20 @@ class Around:
         hooks = self._context.configuration.hooks
         if self._is_backup and hooks.after:
             with self._harmless("the hook after the backup did not run"):
-                run_after(hooks, _facts(run), self._context.environ, self._warn)
+                run_after(hooks, self._facts(run), self._context.environ, self._warn)
+
+    def _facts(self, run: Run) -> dict[str, object]:
+        """Return the facts of a run for a hook, by name, with the paths of its files."""
+        facts = run.facts()
+        if run.file is not None:
+            dump = self._recording.directory.absolute() / run.file
+            files = {
+                "path": dump,
+                "metadata_path": dump.with_name(names.metadata_name(dump.name)),
+                "globals_path": dump.with_name(names.globals_name(dump.name)),
+            }
+            facts |= {name: str(path) for name, path in files.items() if path.exists()}
+        return facts
 
     def _send(self, run: Run, parts: Sequence[Run]) -> None:
         """Write the metrics, send the notifications and the ping, whichever are set up."""
@@ -102,7 +116,7 @@ class Around:
     def _send_state(self, run: Run, parts: Sequence[Run]) -> None:
         configuration, directory = self._context.configuration, self._recording.directory
         history = with_run(self._history.read().runs if self._history else [], run)
-        report = current_status(self._context, directory, just_ended=run)
+        report = current_status(directory, StatusOptions(just_ended=run), self._context)
         now = report.at
         if self._recording.metrics_file is not None:
             with self._harmless("the metrics are not written"):
@@ -111,8 +125,8 @@ class Around:
             post = Post(configuration.notifications, now, self._warn)
             with self._harmless("nobody was notified"):
                 notify(
-                    self._context,
                     run,
+                    self._context,
                     directory=directory,
                     post=post,
                     # The alarms of other directories are sent by the runs there.
@@ -127,7 +141,7 @@ class Around:
                     parts=parts,
                 )
             with self._harmless("no digest was sent"):
-                send_if_due(self._context, directory, post, self._warn, run)
+                send_if_due(directory, run, self._context, post, self._warn)
 
     @contextmanager
     def _harmless(self, consequence: str) -> Iterator[None]:
@@ -147,12 +161,7 @@ class Around:
         reporter.insist(message)  # once the run is recorded, nothing else has the warning
         if log is not None and self._ended is not None:  # before, it is logged at the end
             with suppress(PgvowError):
-                log.warned(self._ended, message)
-
-
-def _facts(run: Run) -> dict[str, str]:
-    """Return the facts of a run for a hook, by name."""
-    return {name: str(value) for name, value in run.facts().items()}
+                log.warned(self._ended, message, self._context.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,25 +174,25 @@ class LogFile:
     path: Path
     as_json: bool
 
-    def began(self, run: Run) -> None:
+    def began(self, run: Run, at: datetime) -> None:
         """Append that a run begins."""
-        self._append(run, "began", {})
+        self._append(run, at, "began", {})
 
-    def ended(self, run: Run) -> None:
+    def ended(self, run: Run, at: datetime) -> None:
         """Append how it ended, each warning in a line of its own before."""
         for warning in run.warnings:
-            self.warned(run, warning)
+            self.warned(run, warning, at)
         facts = run.facts()
         for name in ("operation", "outcome"):
             facts.pop(name, None)
-        self._append(run, run.outcome, facts)
+        self._append(run, at, run.outcome, facts)
 
-    def warned(self, run: Run, warning: str) -> None:
+    def warned(self, run: Run, warning: str, at: datetime) -> None:
         """Append a warning."""
-        self._append(run, "warning", {"message": warning})
+        self._append(run, at, "warning", {"message": warning})
 
-    def _append(self, run: Run, event: str, facts: dict[str, object]) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _append(self, run: Run, at: datetime, event: str, facts: dict[str, object]) -> None:
+        now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
         if self.as_json:
             head = {"at": now, "run": run.id, "operation": run.operation, "event": event}
             line = json.dumps({**head, **facts})

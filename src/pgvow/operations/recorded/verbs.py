@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pgvow.operations.context import Context
     from pgvow.operations.prune import Left, PruneResult
     from pgvow.operations.recorded import RecordedRun
+    from pgvow.operations.verify import VerifyOptions
     from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.silence import Patience
     from pgvow.settings import Settings
@@ -59,15 +60,13 @@ def verify_file(
     context: Context,
     run: RecordedRun,
     path: Path,
+    options: VerifyOptions,
     patience: Patience,
-    *,
-    pg_bin: Path | None,
-    deep: bool,
 ) -> Verification:
     """Verify one backup; the run fails if a check does."""
     run.note_file(path)
     with patient(context, patience, PgvowError):
-        result = verify_and_record(StoredBackup.at(path), context, pg_bin=pg_bin, deep=deep)
+        result = verify_and_record(StoredBackup.at(path), options, context)
     level = result.proof.level if result.proof is not None else None
     run.note_backup(result.path, result.metadata, level)
     if not result.passed:
@@ -79,21 +78,13 @@ def verify_directories(
     context: Context,
     run: RecordedRun,
     directories: Sequence[Path],
+    options: VerifyOptions,
     patience: Patience,
-    *,
-    environment: str | None,
-    pg_bin: Path | None,
-    deep: bool,
 ) -> tuple[Verification, ...]:
-    """Verify every backup of some directories, or those of an environment; see ``verify_file``."""
+    """Verify the backups of some directories; see ``verify_file``."""
     with patient(context, patience, PgvowError):
-        results = verify_all(
-            [DirectoryStore(directory) for directory in directories],
-            context,
-            environment=environment,
-            pg_bin=pg_bin,
-            deep=deep,
-        )
+        stores = [DirectoryStore(directory) for directory in directories]
+        results = verify_all(stores, options, context)
     if code := exit_code(results):
         is_failure = code == VerificationFailed.exit_code
         title = VerificationFailed.title if is_failure else NoVerdict.title
@@ -149,7 +140,7 @@ def prune_directories(
     """
     results = []
     for directory in directories:
-        result = prune(replace(options, output_dir=directory), now=context.clock())
+        result = prune(replace(options, output_dir=directory), context)
         _add_pruned(run, directory, result)
         results.append(result)
     whole = together(results)
@@ -174,7 +165,7 @@ def prune_after(
         return None
     wanted = PruneOptions(directory, lambda _: section.rules, environment)
     try:
-        result = prune(wanted, now=context.clock())
+        result = prune(wanted, context)
     except PgvowError as error:
         warn(f"nothing was pruned: {error.cause}")
         return None

@@ -49,7 +49,7 @@ from pgvow.postgres.failure_classes import end_of_session
 from pgvow.postgres.pg_restore import Manner
 from pgvow.postgres.restore_order import event_triggers, has_statistics
 from pgvow.postgres.statements import quoted
-from pgvow.progress import KeptWarnings, Phase, Step
+from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,23 +145,24 @@ def restore_backup(
     require_name(options)
     require_whole(backup, options)
     require_confirmation(settings, options)
-    with backup.held(), backup.local_path() as dump:
-        return _restore(settings, backup, dump, options, context, started)
+    with backup.held(), backup.at_hand() as fetched:
+        return _restore(settings, fetched, options, context, started)
 
 
 def _restore(
     settings: Settings,
     backup: StoredBackup,
-    dump: Path,
     options: RestoreOptions,
     context: Context,
     started: float,
 ) -> RestoreResult:
     metadata = verified(settings, backup, options, context)
     target = Target(settings.connection, settings.libpq_variables, context.environ)
-    with Databases.connect(target, avoiding=options.database) as databases:
-        report = KeptWarnings(context.reporter)
-        plan = planned(settings, backup, dump, options, context, report, databases, metadata)
+    with (
+        context.reporter.collecting() as warnings,
+        Databases.connect(target, avoiding=options.database) as databases,
+    ):
+        plan = planned(settings, backup, options, context, databases, metadata)
         with restored_globals(plan):
             plan = with_known_roles(plan)
             require_tablespaces(plan)
@@ -183,7 +184,7 @@ def _restore(
             ended=named.ended,
             restore_seconds=filled.seconds,
             seconds=time.monotonic() - started,
-            warnings=tuple(report.warnings),
+            warnings=tuple(warnings),
         )
 
 
@@ -223,7 +224,7 @@ def _filling(plan: RestorePlan, helper: Helper | None) -> Filling:
         schema_only=options.schema_only,
         no_owner=options.no_owner,
         tablespaces=not options.no_tablespaces,
-        warn=plan.report.progress.warn,
+        warn=plan.report.relay,
     )
     return Filling(plan.backup, plan.names.temporary, manner, helper)
 
@@ -278,7 +279,7 @@ def _compare(plan: RestorePlan, filled: FilledDatabase) -> ComparedDatabase:
     with open_restored(plan.tools, plan.names.temporary) as session:
         try:
             comparison = compare_database(
-                session, _expected(plan), plan.backup.dump, progress=plan.report
+                session, _expected(plan), plan.backup.stored, progress=plan.report
             )
         except PgvowError as error:
             lost = error.__cause__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds, read_toc, roles_named
@@ -22,7 +21,7 @@ from pgvow.operations.restore.swap import (
     refuse_existing,
     refuse_unreplaceable,
 )
-from pgvow.operations.verify import verify_backup
+from pgvow.operations.verify import VerifyOptions, verify_backup
 from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
 from pgvow.postgres.pg_restore import TargetTools
@@ -31,7 +30,7 @@ from pgvow.postgres.statements import role_set, roles_in
 from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from pgvow.archive import TocEntry
     from pgvow.model import Metadata
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.connection import Target
     from pgvow.postgres.databases import ConnectedSession, Databases
     from pgvow.postgres.server import ServerFacts
-    from pgvow.progress import KeptWarnings
+    from pgvow.progress import Reporter
     from pgvow.settings import Settings
     from pgvow.store import StoredBackup
 
@@ -60,13 +59,12 @@ class RestorePlan:
     databases: Databases
     server: ServerFacts
     tools: TargetTools
-    stored: StoredBackup
     backup: CheckedBackup
     left_out: tuple[TocEntry, ...]
     definition: DatabaseDefinition
     names: Names
     replaced: tuple[ConnectedSession, ...] | None
-    report: KeptWarnings
+    report: Reporter
 
     @property
     def target(self) -> Target:
@@ -147,7 +145,7 @@ def verified(
     settings: Settings, backup: StoredBackup, options: RestoreOptions, context: Context
 ) -> Metadata:
     """Verify the file and return its metadata; raises VerificationFailed if they differ."""
-    result = verify_backup(backup, context, pg_bin=settings.pg_bin)
+    result = verify_backup(backup, VerifyOptions(settings.pg_bin), context)
     if result.passed and result.metadata is not None:
         _refuse_part(backup, options, result.metadata)  # of the very metadata that were verified
         return result.metadata
@@ -168,11 +166,9 @@ def verified(
 
 def planned(
     settings: Settings,
-    stored: StoredBackup,
-    dump: Path,
+    backup: StoredBackup,
     options: RestoreOptions,
     context: Context,
-    report: KeptWarnings,
     databases: Databases,
     metadata: Metadata,
 ) -> RestorePlan:
@@ -187,40 +183,42 @@ def planned(
         server_major=server.major,
         made_by=major_of(metadata.pg_dump_version),
     )
-    with stored.open_dump() as file:
+    with backup.open_dump() as file:
         toc = mapped(read_toc(file), options.owner_map)
     definition = database_definition(toc)
     selection = select(toc, options.tables, superuser=server.is_superuser)
     if selection.cut_off:
         names = ", ".join(f"{entry.desc} {entry.name}" for entry in selection.cut_off)
-        report.warn(f"left out, for it needs a table that was not chosen: {names}")
-    replaced = _claim(options, databases, server, report)
+        context.reporter.warn(f"left out, for it needs a table that was not chosen: {names}")
+    replaced = _claim(options, databases, server, context.reporter.warn)
     tools = TargetTools(installation, databases.target)
     return RestorePlan(
         options=options,
         databases=databases,
         server=server,
         tools=tools,
-        stored=stored,
         backup=CheckedBackup(
-            dump, metadata, toc, selection.entries, tools, bool(options.owner_map)
+            backup, metadata, toc, selection.entries, tools, bool(options.owner_map)
         ),
         left_out=selection.left_out,
         definition=definition.without_tablespace() if options.no_tablespaces else definition,
-        names=Names.free(databases, options.database, datetime.now(UTC)),
+        names=Names.free(databases, options.database, context.clock()),
         replaced=replaced,
-        report=report,
+        report=context.reporter,
     )
 
 
 def _claim(
-    options: RestoreOptions, databases: Databases, server: ServerFacts, report: KeptWarnings
+    options: RestoreOptions,
+    databases: Databases,
+    server: ServerFacts,
+    warn: Callable[[str], None],
 ) -> tuple[ConnectedSession, ...] | None:
     """Claim the name; returns the sessions of the database to replace, None if there is none."""
     database = options.database
-    claim(databases, database, warn=report.warn)
+    claim(databases, database, warn=warn)
     if server.is_superuser:
-        drop_abandoned_roles(databases, database, warn=report.warn)
+        drop_abandoned_roles(databases, database, warn=warn)
     if not options.swap:
         refuse_existing(databases, database)
         return None
@@ -229,7 +227,7 @@ def _claim(
     refuse_unreplaceable(databases, database, user=server.user)
     sessions = refuse_connected(databases, database, terminate=options.terminate)
     if sessions:
-        report.warn(
+        warn(
             f"{len(sessions)} sessions are connected to {database} and will be ended at"
             f" the moment of the swap: {listed(sessions)}"
         )

@@ -207,9 +207,9 @@ def restored_globals(plan: RestorePlan) -> Iterator[None]:
     try:
         if plan.options.with_globals:
             name = _name_of_globals(plan)
-            path = plan.stored.path.with_name(name)
+            path = plan.backup.stored.path.with_name(name)
             known = Known(plan.databases.role_names(), plan.databases.tablespace_names())
-            script = tuple(wanted(_script(plan.stored, name), known))
+            script = tuple(wanted(_script(plan.backup.stored, name), known))
             made = _make_roles(plan, known, script, path)
             if not plan.options.no_tablespaces:
                 # Not in a transaction: CREATE TABLESPACE refuses to run in one.
@@ -226,7 +226,7 @@ def _name_of_globals(plan: RestorePlan) -> str:
     if facts is None:
         raise ConfigurationError(
             "there are no roles and tablespaces beside this backup: it was made with --no-globals",
-            facts={"File": str(plan.stored.path)},
+            facts={"File": str(plan.backup.stored.path)},
             steps=["Create the roles yourself, or let everything belong to one: --no-owner"],
         )
     return facts.file

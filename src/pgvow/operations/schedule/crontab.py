@@ -15,8 +15,9 @@ from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from pgvow.operations.context import Context
     from pgvow.operations.schedule.scheduled import Scheduled
 
 _MARK = b"# pgvow: "
@@ -119,9 +120,9 @@ def _by_newline(table: bytes) -> list[bytes]:
     return [line for line in re.split(rb"(?<=\n)", table) if line]
 
 
-def read_crontab() -> bytes:
+def read_crontab(environ: Mapping[str, str]) -> bytes:
     """Read this user's table; empty if there is none. Raises ToolUnsuitable, PgvowError."""
-    done = _crontab(["-l"])
+    done = _crontab(["-l"], environ)
     if done.returncode == 0:
         return done.stdout
     if b"no crontab" in done.stderr.lower():
@@ -129,14 +130,16 @@ def read_crontab() -> bytes:
     raise _refused(done)
 
 
-def write_crontab(table: bytes) -> None:
+def write_crontab(table: bytes, environ: Mapping[str, str]) -> None:
     """Put a table in the place of this user's; raises ToolUnsuitable, PgvowError."""
-    done = _crontab(["-"], table)
+    done = _crontab(["-"], environ, table)
     if done.returncode:
         raise _refused(done)
 
 
-def _crontab(words: list[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _crontab(
+    words: list[str], environ: Mapping[str, str], given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             ["crontab", *words],  # noqa: S607 - wherever it is
@@ -144,7 +147,7 @@ def _crontab(words: list[str], given: bytes = b"") -> subprocess.CompletedProces
             capture_output=True,
             check=False,
             timeout=_SECONDS,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**environ, "LC_ALL": "C"},
         )
     except FileNotFoundError:
         raise ToolUnsuitable(
@@ -164,19 +167,19 @@ def _refused(done: subprocess.CompletedProcess[bytes]) -> PgvowError:
     return PgvowError(f"crontab refused: {reason}", steps=["See what it says itself: crontab -l"])
 
 
-def install(scheduled: Scheduled) -> InstallResult:
+def install(scheduled: Scheduled, context: Context) -> InstallResult:
     """Put a job into this user's crontab; raises ToolUnsuitable, PgvowError."""
-    before = read_crontab()
+    before = read_crontab(context.environ)
     after = with_entry(before, scheduled)
     if after != before:
-        write_crontab(after)
+        write_crontab(after, context.environ)
     return InstallResult("the crontab", after != before)
 
 
-def remove(is_meant: Callable[[ScheduleEntry], bool]) -> list[str]:
+def remove(is_meant: Callable[[ScheduleEntry], bool], context: Context) -> list[str]:
     """Remove jobs from this user's crontab; returns their identities."""
-    before = read_crontab()
+    before = read_crontab(context.environ)
     meant = [entry.identity for entry in installed_in(before) if is_meant(entry)]
     if meant:
-        write_crontab(without_entries(before, frozenset(meant)))
+        write_crontab(without_entries(before, frozenset(meant)), context.environ)
     return meant

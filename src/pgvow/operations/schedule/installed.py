@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def installed(context: Context) -> Iterator[ScheduleEntry]:
     """Yield the jobs that ``schedule install`` has put into the crontab and systemd's units."""
     try:
-        table = crontab.read_crontab()
+        table = crontab.read_crontab(context.environ)
     except PgvowError:
         table = b""  # no cron here
     yield from crontab.installed_in(table)
@@ -41,7 +41,7 @@ def remove_everywhere(is_meant: Callable[[ScheduleEntry], bool], context: Contex
     """
     removed = []
     with suppress(ToolUnsuitable):  # no cron here
-        removed += crontab.remove(is_meant)
+        removed += crontab.remove(is_meant, context)
     for system in (False, True):
         directory = systemd_units.unit_directory(context.environ, system=system)
         meant = [entry for entry in systemd_units.installed_units(directory) if is_meant(entry)]

@@ -130,7 +130,7 @@ def write_state(path: Path, last: Mapping[str, datetime]) -> None:
 
 
 def run_in_foreground(
-    context: Context, output_dir: Path, say: Callable[[str], None], *, is_typed: bool
+    output_dir: Path, context: Context, *, say: Callable[[str], None], is_typed: bool
 ) -> None:
     """Run the jobs of pgvow.toml until a signal; a second signal ends the job that is running.
 
@@ -149,7 +149,7 @@ def run_in_foreground(
     runner = _Processes(context, output_dir if is_typed else None, say)
     runner.obey_signals()
     say(f"{len(schedule.jobs)} jobs, times in {schedule.timezone}")
-    with store.lock("schedule", "run", operation="schedule run"):
+    with store.lock("schedule", "run", context.clock, operation="schedule run"):
         run_schedule(Scheduler(schedule.jobs, schedule.timezone), runner, store.directory / STATE)
     say("stopped")
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pgvow.operations.schedule.scheduled import Scheduled
 
 _PREFIX = "pgvow-"
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+"""To read an expression; only the times at which it is due depend on the time to begin with."""
 _FIRST_LINE = "# Written by pgvow schedule install: changes are lost when it is run again.\n"
 _AT = "# at: "
 _ZONE = "# zone: "
@@ -48,7 +50,7 @@ def calendar_lines(at: str, timezone: str | None) -> list[str]:
 
     Raises ConfigurationError for expressions that only cron has: the last day of a month.
     """
-    parsed = CronSim(at, datetime.now(UTC))
+    parsed = CronSim(at, _ANY_TIME)
     days, weekdays = set(parsed.days), set(parsed.weekdays)
     strange = [day for day in (*days, *weekdays) if not isinstance(day, int) or day < 0]
     if strange:
@@ -87,8 +89,8 @@ def _list(chosen: Iterable[int], every: range) -> str:
     return ",".join(f"{value:02}" for value in values)
 
 
-def units_for(scheduled: Scheduled) -> dict[str, str]:
-    """Return the two files of a job: names and contents."""
+def units_for(scheduled: Scheduled, year: int) -> dict[str, str]:
+    """Return the two files of a job: names and contents; ``year`` is that of ``gap_lines``."""
     scheduled.check()
     name = _PREFIX + scheduled.identity
     command = " ".join(map(_word, scheduled.command))
@@ -97,7 +99,7 @@ def units_for(scheduled: Scheduled) -> dict[str, str]:
     )
     lines = [
         *calendar_lines(scheduled.at, scheduled.timezone),
-        *gap_lines(scheduled.at, scheduled.timezone, datetime.now(UTC).year),
+        *gap_lines(scheduled.at, scheduled.timezone, year),
     ]
     calendar = "".join(f"OnCalendar={line}\n" for line in lines)
     service = (
@@ -197,7 +199,7 @@ def lingers() -> bool:
     return (Path("/var/lib/systemd/linger") / user).exists()
 
 
-def systemctl(words: list[str], *, system: bool) -> str | None:
+def systemctl(words: list[str], environ: Mapping[str, str], *, system: bool) -> str | None:
     """Run systemctl; returns None if it succeeded, else its complaint, or that it is missing."""
     if shutil.which("systemctl") is None:
         return "there is no systemctl here"
@@ -208,7 +210,7 @@ def systemctl(words: list[str], *, system: bool) -> str | None:
             capture_output=True,
             check=False,
             timeout=_SECONDS,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**environ, "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PgvowError(f"systemctl did not answer: {error}") from error
@@ -218,10 +220,11 @@ def systemctl(words: list[str], *, system: bool) -> str | None:
 def install(scheduled: Scheduled, context: Context, *, system: bool) -> InstallResult:
     """Write a service and a timer of systemd's, and enable the timer; raises PgvowError."""
     directory = unit_directory(context.environ, system=system)
-    changed = write_units(directory, units_for(scheduled))
+    changed = write_units(directory, units_for(scheduled, context.clock().year))
     timer = f"pgvow-{scheduled.identity}.timer"
-    complaint = systemctl(["daemon-reload"], system=system)
-    complaint = complaint or systemctl(["enable", "--now", timer], system=system)
+    environ = context.environ
+    complaint = systemctl(["daemon-reload"], environ, system=system)
+    complaint = complaint or systemctl(["enable", "--now", timer], environ, system=system)
     scope = "--system" if system else "--user"
     again = f"systemctl {scope} daemon-reload && systemctl {scope} enable --now {timer}"
     reason = " ".join((complaint or "").split())
@@ -240,7 +243,7 @@ def remove(
     entries = installed_units(directory)
     meant = [entry.identity for entry in entries if is_meant(entry)]
     for identity in meant:
-        systemctl(["disable", "--now", f"pgvow-{identity}.timer"], system=system)
+        systemctl(["disable", "--now", f"pgvow-{identity}.timer"], context.environ, system=system)
     _remove_files(directory, meant)
-    systemctl(["daemon-reload"], system=system)
+    systemctl(["daemon-reload"], context.environ, system=system)
     return meant

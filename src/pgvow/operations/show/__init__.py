@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Level, Proof
+    from pgvow.operations.context import Context
     from pgvow.operations.show.contents import BackupFacts, TableRows
     from pgvow.postgres.statements import Statement
-    from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
 # Entries on how to read the others, which are no objects.
@@ -62,13 +62,13 @@ class Shown:
         return level_reached(self.facts.metadata, self.proof)
 
 
-def show_backup(backup: StoredBackup, *, progress: Progress) -> Shown:
+def show_backup(backup: StoredBackup, context: Context) -> Shown:
     """Show a backup; its rows are read only if the metadata does not have their number.
 
     Raises NotABackupFile, AccessDenied, and ArchiveError if the archive is damaged as far as it had
     to be read: only verifying finds all damage.
     """
-    facts = read_facts(backup, progress=progress, fingerprints=False)
+    facts = read_facts(backup, progress=context.reporter, fingerprints=False)
     stem, known = backup.stem, facts.metadata
     globals_name = backup.globals_name(known)
     globals_file = backup.path.with_name(globals_name) if backup.has(globals_name) else None
@@ -143,12 +143,12 @@ class Code:
     needs_superuser: bool
 
 
-def code_in_backup(backup: StoredBackup, *, progress: Progress) -> tuple[Code, ...]:
+def code_in_backup(backup: StoredBackup, context: Context) -> tuple[Code, ...]:
     """List the code of a backup by owner, kind and name, from its table of contents.
 
     Raises NotABackupFile, AccessDenied and ArchiveError as ``show_backup`` does.
     """
-    return code_in(read_facts(backup, progress=progress, fingerprints=False).toc)
+    return code_in(read_facts(backup, progress=context.reporter, fingerprints=False).toc)
 
 
 def code_in(toc: TableOfContents) -> tuple[Code, ...]:

@@ -22,6 +22,7 @@ from pgvow.errors import (
     lack_of_resources,
 )
 from pgvow.finished_file import sha256_of
+from pgvow.model import Unreadable
 from pgvow.operations.verify.hashing import hash_backup
 from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.operations.verify.recording import record, record_unreadable
@@ -38,7 +39,7 @@ from pgvow.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pgvow.model import Metadata
@@ -49,26 +50,37 @@ if TYPE_CHECKING:
     from pgvow.store import Store
 
 
-def verify_backup(
-    backup: StoredBackup, context: Context, *, pg_bin: Path | None, deep: bool = False
-) -> Verification:
-    """Check that the file is there, complete, unchanged and readable by pg_restore.
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """How to verify, and which of many.
 
-    ``deep`` decodes it to the last byte as well, and compares every table with the metadata.
+    ``deep`` decodes the dump to its last byte as well, and compares every table with the metadata.
+    ``pg_bin`` is the directory of PostgreSQL's programs, None: those that are found. Of all backups
+    those of ``environment`` are verified, None: of every one.
+    """
+
+    pg_bin: Path | None = None
+    deep: bool = False
+    environment: str | None = None
+
+
+def verify_backup(backup: StoredBackup, options: VerifyOptions, context: Context) -> Verification:
+    """Check that the file is there, complete, unchanged and readable by pg_restore.
 
     A check that fails is part of the result; raises ToolUnsuitable if there is no pg_restore
     that could read such an archive, AccessDenied if a file may not be read.
     """
-    result = _Verifier(_pg_restore(pg_bin, context.environ), context, deep=deep).verify(backup)
+    result = _verifier(options, context).verify(backup)
     if isinstance(result.refusal, AccessDenied):
         raise result.refusal
     return result
 
 
-def _pg_restore(pg_bin: Path | None, environ: Mapping[str, str]) -> Installation:
-    installation = choose_newest(find_installations(pg_bin=pg_bin, environ=environ))
+def _verifier(options: VerifyOptions, context: Context) -> _Verifier:
+    installations = find_installations(pg_bin=options.pg_bin, environ=context.environ)
+    installation = choose_newest(installations)
     installation.program("pg_restore")
-    return installation
+    return _Verifier(installation, context, deep=options.deep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +113,7 @@ class _Verifier:
                 pass  # it is written anew
             except (UnreadableFile, AccessDenied) as error:
                 return _with_proof(result, error)
-            result = _recorded(backup, result, time.monotonic() - started)
-        for warning in result.warnings:
-            self.context.reporter.warn(warning)
-        return result
+            return _recorded(backup, result, time.monotonic() - started, self.context)
 
 
 def _refused(backup: StoredBackup, check: Check, refusal: PgvowError) -> Verification:
@@ -302,7 +311,7 @@ def _globals(metadata: Metadata, backup: StoredBackup) -> tuple[Check, ...]:
 
 
 def verify_and_record(
-    backup: StoredBackup, context: Context, *, pg_bin: Path | None, deep: bool = False
+    backup: StoredBackup, options: VerifyOptions, context: Context
 ) -> Verification:
     """Verify a backup and keep the level that it reached, or missed, beside it.
 
@@ -310,48 +319,45 @@ def verify_and_record(
     read gives a warning. Raises as ``verify_backup`` does,
     AccessDenied after it was recorded that the file cannot be read.
     """
-    verifier = _Verifier(_pg_restore(pg_bin, context.environ), context, deep=deep)
-    result = verifier.verify_and_record(backup)
+    result = _verifier(options, context).verify_and_record(backup)
     if isinstance(result.refusal, AccessDenied):
         raise result.refusal
     return result
 
 
-def _recorded(backup: StoredBackup, result: Verification, seconds: float) -> Verification:
+def _recorded(
+    backup: StoredBackup, result: Verification, seconds: float, context: Context
+) -> Verification:
     """Keep the outcome beside the dump: a difference, else that a file cannot be read, or a pass.
 
     A difference is evidence, whatever else cannot be read.
     """
-    warnings: list[str] = []
-    metadata = result.metadata
+    metadata, now, warn = result.metadata, context.now(), context.reporter.warn
     if metadata is None:
         return result
-    if result.unreadable is not None and not any(missed(result)):
-        proof = record_unreadable(backup, metadata, result.unreadable, warn=warnings.append)
-    else:
-        proof = record(backup, metadata, evidence_of(result, seconds), warn=warnings.append)
+    with context.reporter.collecting() as warnings:
+        if result.unreadable is not None and not any(missed(result)):
+            unreadable = Unreadable(now, result.unreadable)
+            proof = record_unreadable(backup, metadata, unreadable, warn=warn)
+        else:
+            proof = record(backup, metadata, evidence_of(result, now, seconds), warn=warn)
     return replace(result, proof=proof, warnings=tuple(warnings))
 
 
 def verify_all(
-    stores: Sequence[Store],
-    context: Context,
-    *,
-    environment: str | None = None,
-    pg_bin: Path | None,
-    deep: bool = False,
+    stores: Sequence[Store], options: VerifyOptions, context: Context
 ) -> tuple[Verification, ...]:
-    """Verify every backup of some stores, newest first, and keep the level each has reached.
+    """Verify the backups of some stores, newest first, and keep the level each has reached.
 
-    With ``environment`` only its own. One that cannot be read, or whose check ends in no verdict,
+    One that cannot be read, or whose check ends in no verdict,
     stops no other.
     """
-    verifier = _Verifier(_pg_restore(pg_bin, context.environ), context, deep=deep)
+    verifier = _verifier(options, context)
     return tuple(
         _verified_alone(verifier, StoredBackup(store, backup.path.name))
         for store in stores
         for backup in backups_in(store)
-        if environment in (None, backup.environment)
+        if options.environment in (None, backup.environment)
     )
 
 

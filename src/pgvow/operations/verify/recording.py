@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
-from pgvow.model import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pgvow.model import Difference, Evidence, Metadata, Proof
+    from pgvow.model import Difference, Evidence, Metadata, Proof, Unreadable
     from pgvow.store import StoredBackup
 
 # The first of very many are enough; the file stays small.
@@ -35,10 +33,14 @@ def record(
 
 
 def record_unreadable(
-    backup: StoredBackup, metadata: Metadata, cause: str, *, warn: Callable[[str], None]
+    backup: StoredBackup,
+    metadata: Metadata,
+    unreadable: Unreadable,
+    *,
+    warn: Callable[[str], None],
 ) -> Proof | None:
     """Record beside a dump that it cannot be read; None if that cannot be written."""
-    unreadable = Unreadable(datetime.now(UTC).replace(microsecond=0), _text(cause))
+    unreadable = replace(unreadable, cause=_text(unreadable.cause))
     try:
         return backup.mark_unreadable(metadata.checksum_sha256, unreadable)
     except PgvowError as error:

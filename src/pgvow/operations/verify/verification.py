@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
@@ -12,6 +11,7 @@ from pgvow.model import Difference, DifferenceKind, Evidence, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pgvow.errors import PgvowError
@@ -69,13 +69,13 @@ class Verification:
         return next((check for check in self.checks if check.name == name), None)
 
 
-def evidence_of(result: Verification, seconds: float) -> Evidence:
+def evidence_of(result: Verification, at: datetime, seconds: float) -> Evidence:
     """Return the evidence: if decoding alone failed, it is not against the lower level."""
     others = {difference.name for difference in missed(result)} - {_ARCHIVE}
     decoded = result.deep is not None and not others
     return Evidence(
         level=Level.DECODED if decoded else Level.VERIFIED,
-        at=datetime.now(UTC).replace(microsecond=0),
+        at=at,
         seconds=round(seconds, 3),
         tables=len(result.deep.tables) if result.deep else 0,
         rows=result.deep.rows if result.deep else 0,
