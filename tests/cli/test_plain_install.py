@@ -73,7 +73,7 @@ def test_notifications_say_what_to_install(shell: PlainInstall) -> None:
         done = shell.run("--space-factor", "0")
         assert 0 == done.code
         assert 1 == done.err.count("apprise, which sends them, is not installed")
-        install = "-m pip install 'pgvow[notify]'"
+        install = "-m pip install 'apprise>=1.9'"
         assert install in " ".join(done.err.split())
         check = shell.pgvow("config", "check", "--json")
         assert (2, "pgvow[notify]") == (check.code, check.json["error"]["cause"].split()[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shlex
 import sys
 import threading
 from dataclasses import replace
@@ -35,8 +36,8 @@ def lack_of_apprise(section: NotificationsSection) -> ConfigurationError | None:
         "notifications are set, and apprise, which sends them, is not installed:"
         f" it comes with {EXTRA}",
         steps=[
-            f"Install it: {sys.executable} -m pip install '{EXTRA}'",
-            f"In a clone of pgvow: {sys.executable} -m pip install '.[notify]'",
+            f"Install it: {shlex.quote(sys.executable)} -m pip install 'apprise>=1.9'",
+            "Or with pgvow, in its folder: python3 -m pip install '.[notify]'",
             "Or take urls out of [notifications] in pgvow.toml; ping and hooks work without it",
         ],
     )
