@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.errors import NoSpace
 from pgvow.model import Level
 from pgvow.operations.context import Context
 from pgvow.operations.health.status import SeriesStatus, StatusReport
@@ -19,6 +21,7 @@ from pgvow.operations.notify.state import NAME
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
 from pgvow.settings import Configuration, DigestPeriod, NotificationsSection
 from pgvow.store.history import History
+from tests.support.disks import needs_root
 from tests.support.receiver import receiving
 
 if TYPE_CHECKING:
@@ -183,6 +186,26 @@ def test_two_runs_at_once_send_one(tmp_path: Path) -> None:
         with multiprocessing.get_context("spawn").Pool(8) as pool:
             pool.starmap(sent_at, [(tmp_path, receiver.port, _MONDAY)] * 8)
         assert 2 == len(receiver.got)  # one for each URL
+
+
+@needs_root
+def test_a_full_disk_sends_none_and_forgets_nothing(small_disk: Path) -> None:
+    """A digest that cannot be written down would come again with each run: it waits for room."""
+    failed = [json.dumps(["backup", "e" * 3800, "shop"])]
+    stored = {"failed": failed, "alarms": {}, "waiting": [], "digest": _SUNDAY.isoformat()}
+    (small_disk / NAME).write_text(json.dumps(stored))
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with receiving() as receiver:
+        with pytest.raises(NoSpace):
+            sent_at(small_disk, receiver, _MONDAY)
+        assert [] == receiver.got
+        assert stored == json.loads((small_disk / NAME).read_text())
+        filler.unlink()
+        sent_at(small_disk, receiver, _MONDAY)
+        assert 2 == len(receiver.got)
 
 
 def test_a_clock_that_was_wrong_begins_anew(tmp_path: Path) -> None:

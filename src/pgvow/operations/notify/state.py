@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = ".pgvow-notifications.json"
 SUBJECT = len(("operation", "environment", "database"))
+_LARGEST = 10_000_000
 _ALARM_KEY = len(("kind", "environment", "database", "name"))
 
 
@@ -52,7 +53,7 @@ def locked(directory: Path) -> Iterator[int]:
 
 def read(fd: int, warn: Callable[[str], None]) -> State:
     """Read a state; one that cannot be read is a warning, and forgotten."""
-    data = os.pread(fd, 10_000_000, 0)
+    data = os.pread(fd, _LARGEST, 0)
     if not data.strip():
         return State()
     try:
@@ -63,7 +64,7 @@ def read(fd: int, warn: Callable[[str], None]) -> State:
 
 
 def write(fd: int, state: State) -> None:
-    """Write a state down to the disk; raises OSError."""
+    """Write a state down to the disk, or leave the one that is there; raises OSError."""
     stored = {
         "failed": sorted(state.failed),
         "alarms": state.alarms,
@@ -71,7 +72,18 @@ def write(fd: int, state: State) -> None:
         "digest": state.digest.isoformat() if state.digest else None,
     }
     data = json.dumps(stored, indent=1).encode("utf-8", "backslashreplace") + b"\n"
-    os.pwrite(fd, data, 0)
+    before = os.pread(fd, _LARGEST, 0)
+    try:
+        _write_whole(fd, data)
+    except OSError:
+        _write_whole(fd, before)  # the disk is full: the blocks of this one are there already
+        raise
+
+
+def _write_whole(fd: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):  # short just before a disk is full
+        written += os.pwrite(fd, data[written:], written)
     os.ftruncate(fd, len(data))
     os.fsync(fd)
 
