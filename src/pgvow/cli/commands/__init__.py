@@ -23,6 +23,15 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "init": Command(
+        "begin: connect to a database, and write the settings",
+        "Nothing begun",
+        (
+            "pgvow init",
+            "pgvow init --url postgresql://backup@db.example.com/shop --now",
+            "pgvow init --env dev --host 127.0.0.1 --dbname shop --user backup --password-stdin",
+        ),
+    ),
     "backup": Command(
         "make a backup",
         "Backup failed",
@@ -124,6 +133,10 @@ COMMANDS = {
         ("pgvow demo", "pgvow demo --messages 1000"),
     ),
 }
+
+
+HERE = "here"
+"""The module for ``pgvow`` without a command, which is none itself."""
 
 
 def module_of(name: str) -> ModuleType:

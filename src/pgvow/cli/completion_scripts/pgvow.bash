@@ -5,8 +5,9 @@
 #    source ~/.local/share/bash_completion/pgvow
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_pgvow_subparsers=(backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
+_shtab_pgvow_subparsers=(init backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
 
+_shtab_pgvow_init_option_strings=(-h --help --env --url --host --port --dbname --user --password-stdin --now --output-dir --json)
 _shtab_pgvow_backup_option_strings=(-h --help --env --output-dir --space-factor --lock-wait-timeout --statistics --no-inspect --inspect --no-globals --globals -n --schema -N --exclude-schema -t --table -T --exclude-table --exclude-table-data --jobs --engine --compress --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_verify_option_strings=(-h --help --deep --all --env --output-dir --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_list_option_strings=(-h --help --env --output-dir --json --quiet --config)
@@ -26,6 +27,7 @@ _shtab_pgvow_completion_option_strings=(-h --help)
 _shtab_pgvow_demo_option_strings=(-h --help --messages --output-dir)
 _shtab_pgvow_option_strings=(-h --help -V --version)
 
+_shtab_pgvow_init___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_backup___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_backup___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_verify_pos_0_COMPGEN=_pgvow_backups
@@ -76,8 +78,13 @@ _shtab_pgvow_schedule___job_choices=(backup prune verify prove)
 _shtab_pgvow_schedule___with_choices=(cron systemd)
 _shtab_pgvow_extract___format_choices=(csv copy)
 _shtab_pgvow_completion_pos_0_choices=(bash zsh fish backups environments)
-_shtab_pgvow_pos_0_choices=(backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
+_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
 
+_shtab_pgvow_init__h_nargs=0
+_shtab_pgvow_init___help_nargs=0
+_shtab_pgvow_init___password_stdin_nargs=0
+_shtab_pgvow_init___now_nargs=0
+_shtab_pgvow_init___json_nargs=0
 _shtab_pgvow_backup__h_nargs=0
 _shtab_pgvow_backup___help_nargs=0
 _shtab_pgvow_backup___statistics_nargs=0

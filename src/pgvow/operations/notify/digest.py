@@ -1,4 +1,4 @@
-"""The digest: all that ran, was proven, was removed and grew in a while, and what is wrong now.
+"""The digest: all that ran, was proven, was removed and grew in a while, and the alarms of now.
 
 It is sent by the first run that ends in a new day, week or month, as text and as HTML. No daemon
 waits for that moment.
@@ -49,7 +49,7 @@ _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
 
 @dataclass(frozen=True, slots=True)
 class SeriesDigest:
-    """What became of one database; ``status`` is None for runs that never knew of which they were.
+    """The runs and the growth of one database; ``status`` is None if its runs never knew its name.
 
     ``succeeded`` and ``failed`` count runs by their operation. ``grown`` are the bytes of the last
     backup before, and of the newest.
@@ -146,7 +146,7 @@ def recent_digest(directory: Path, context: Context) -> Message:
 def read_digest(
     directory: Path, since: datetime, context: Context, just_ended: Run | None = None
 ) -> Digest:
-    """Read what happened since a timestamp, in a directory and all others in the settings.
+    """Read the runs since a timestamp, in a directory and all others in the settings.
 
     Raises AccessDenied or PgvowError if a directory cannot be read.
     """

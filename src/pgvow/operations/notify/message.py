@@ -154,7 +154,7 @@ def _usual_steps(run: Run) -> list[str]:
 
 
 def _facts(run: Run) -> Iterator[str]:
-    """Yield what is known of a run, a line each."""
+    """Yield the facts about a run that are known, a line each."""
     took = (run.ended - run.started).total_seconds() if run.ended else None
     facts = {
         "began": run.started.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
