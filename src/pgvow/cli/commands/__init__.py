@@ -78,9 +78,9 @@ COMMANDS = {
         ("pgvow history", "pgvow history --operation prove --last 5"),
     ),
     "notify": Command(
-        "test the notifications of pgvow.toml",
+        "test the notifications, or send a digest now",
         "Notifying failed",
-        ("pgvow notify test", "pgvow notify test --config /etc/pgvow.toml"),
+        ("pgvow notify test", "pgvow notify --digest --dry-run"),
     ),
     "config": Command(
         "show the settings, or check pgvow.toml",

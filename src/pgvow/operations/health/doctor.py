@@ -7,12 +7,15 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.model import BackupStatus
 from pgvow.operations.health import doctor_server
 from pgvow.operations.health.findings import Finding, Severity
+from pgvow.operations.notify.post import lack_of_apprise
+from pgvow.operations.schedule.installed import installed, jobs_twice
 from pgvow.postgres.binaries import find_installations
 from pgvow.settings import (
     FILES,
@@ -29,11 +32,10 @@ from pgvow.store import backups_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
-    from pgvow.settings import Settings
+    from pgvow.settings import Configuration, Settings
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LEFT_TO_LIBPQ = "left to libpq"
@@ -90,6 +92,7 @@ def diagnose(options: DoctorOptions, context: Context) -> Diagnosis:
 
     settings = _settings(findings, read)
     findings.extend(_files(context))
+    findings.extend(_notifications(configuration))
     environment = settings.environment if settings else None
     factor = configuration.backup_of(environment).space_factor
     fresh = configuration.status_of(environment).max_age
@@ -100,6 +103,7 @@ def diagnose(options: DoctorOptions, context: Context) -> Diagnosis:
         findings.extend(server.findings)
         size = server.database_size
     findings.extend(_looked("directory", lambda: _directory(output_dir, size, factor)))
+    findings.extend(_looked("schedule", lambda: _schedule(context)))
     store = Spool(output_dir)
     findings.extend(_looked("backups", lambda: _backups(store, settings, fresh, context.clock())))
     return Diagnosis(tuple(findings))
@@ -157,6 +161,19 @@ def _configuration_problems(error: PgvowError) -> Iterator[Finding]:
         yield Finding(Severity.BAD, "pgvow.toml", str(problem))
     if not problems:
         yield Finding(Severity.BAD, "pgvow.toml", error.cause, hint)
+
+
+def _notifications(configuration: Configuration) -> Iterator[Finding]:
+    if lack := lack_of_apprise(configuration.notifications):
+        yield Finding(Severity.ATTENTION, "notifications", lack.cause, lack.steps[0])
+
+
+def _schedule(context: Context) -> Iterator[Finding]:
+    """Yield the jobs of this directory that are installed twice, by cron and by systemd."""
+    for job in jobs_twice(installed(context), Path.cwd()):
+        yield Finding(
+            Severity.ATTENTION, "schedule", job.complaint, f"Take both away: {job.remedy}"
+        )
 
 
 def _files(context: Context) -> Iterator[Finding]:
