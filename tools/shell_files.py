@@ -48,7 +48,7 @@ _ENVIRONMENTS = {
     "zsh": "_pgvow_environments",
     "fish": "(pgvow completion environments 2>/dev/null)",
 }
-_BACKUP_METAVARS = {"FILE", "A", "B", "NAME"}
+_BACKUP_METAVARS = {"A", "B", "NAME"}
 
 
 def script(shell: str) -> str:

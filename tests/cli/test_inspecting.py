@@ -123,11 +123,11 @@ def test_a_full_disk_is_told(bare: Path) -> None:
     ids=lambda words: words[0],
 )
 def test_exit_codes(words: tuple[str, ...], bare: Path) -> None:
-    """Missing or damaged is 8, not to be read is 4, as JSON where that is known."""
+    """Missing is 2, damaged 8, not to be read 4, as JSON where that is known."""
     commands = Commands(bare.parent, prefix=tuple(bound_by_permissions([])))
     missing = commands.pgvow(*(word.format("missing.dump") for word in words))
-    assert (8, "") == (missing.code, missing.out)
-    assert "there is no such file" in missing.err
+    assert (2, "") == (missing.code, missing.out)
+    assert "there is no file missing.dump" in missing.err
     cut = bare.with_name("cut.dump")
     cut.write_bytes(bare.read_bytes()[:700])
     assert 8 == commands.pgvow(*(word.format("cut.dump") for word in words)).code

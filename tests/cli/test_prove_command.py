@@ -72,13 +72,13 @@ def test_a_backup_that_differs(commands: Commands, tmp_path: Path) -> None:
 
 
 def test_usage(commands: Commands, tmp_path: Path) -> None:
-    """A file or --latest, not both and not neither; a file that is not there is told."""
+    """A name or --latest, not both and not neither; a file that is not there is a usage error."""
     assert 2 == commands.pgvow("prove").code
     assert 2 == commands.pgvow("prove", "a.dump", "--latest").code
     assert 2 == commands.pgvow("prove", "--latest", "--on", "no connection = string").code
     missing = commands.pgvow("prove", "a.dump")
-    assert 8 == missing.code
-    assert "no such file" in missing.err
+    assert 2 == missing.code
+    assert "there is no file a.dump" in missing.err
     assert 2 == commands.pgvow("prove", "--latest", "--env", "prod").code
     (dump,) = tmp_path.glob("db/backups/*.dump")
     assert not proof_path(dump).exists()

@@ -14,13 +14,13 @@ import pytest
 
 from pgvow.errors import (
     CannotBeProven,
-    ConfigurationError,
     NoResources,
     PgvowError,
     VerificationFailed,
 )
 from pgvow.model import DifferenceKind, Level
-from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
+from pgvow.operations.choose import Places, choose_backup
+from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.progress import Silent
 from pgvow.store import (
     DirectoryStore,
@@ -457,7 +457,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     }
     (listed,) = backups_in(DirectoryStore(dump.parent))
     assert result.proof == listed.proof
-    assert dump == newest_backup([dump.parent], "dev", a_context({}))
+    assert dump == choose_backup("latest", Places([dump.parent], "dev"), a_context({}))
 
 
 def test_a_changed_file_is_not_restored(dump: Path, pg18: TestServer) -> None:
@@ -491,12 +491,6 @@ def test_an_older_server_is_no_verdict(pg15: TestServer, dump: Path) -> None:
     """A server older than the archive's pg_dump is refused, named or looked for."""
     with pytest.raises(CannotBeProven, match="older"):
         _prove(dump, on=pg15)
-
-
-def test_a_directory_without_backups(tmp_path: Path) -> None:
-    """There is nothing to prove where there is no backup, and that is said."""
-    with pytest.raises(ConfigurationError, match="no backup"):
-        newest_backup([tmp_path], None, a_context({}))
 
 
 def test_without_inspection_the_archive_is_read(pg18: TestServer, dump: Path) -> None:

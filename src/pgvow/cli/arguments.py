@@ -135,3 +135,25 @@ def argument(of_text: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 path = argument(typed_path)
+
+
+def _typed_name(text: str) -> str:
+    if not text:
+        raise ValueError("the name is empty")
+    return text
+
+
+backup_name = argument(_typed_name)
+"""Read the name of a backup from the command line, for argparse."""
+
+
+BACKUP_HELP = (
+    "a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such"
+    " as 2026-11-27T16:44 or yesterday: the newest whole backup up to then"
+)
+"""What may stand wherever a backup is asked for."""
+
+
+def add_backup(parser: argparse.ArgumentParser, name: str = "file", metavar: str = "NAME") -> None:
+    """Add the argument that names a backup; without it a terminal offers those that there are."""
+    parser.add_argument(name, metavar=metavar, type=backup_name, nargs="?", help=BACKUP_HELP)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgvow import __version__
 from pgvow.cli import options
-from pgvow.cli.arguments import EXIT_CODES, Parser, path
+from pgvow.cli.arguments import EXIT_CODES, Parser, backup_name
 from pgvow.cli.commands import COMMANDS, HERE, add_options
 from pgvow.settings.options import flag_of
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
+  pgvow init                     begin: five questions, and the first backup
   pgvow demo                     see it all on a throw-away server, in a minute
   pgvow doctor                   check settings, tools, rights and space
   pgvow backup --env prod        back up the production database
   pgvow list
-  pgvow verify db/backups/NAME.dump
-  pgvow prove --latest           restore the newest on a throw-away server, and compare
+  pgvow verify latest            or a name, or a time: yesterday
+  pgvow prove latest             restore the newest on a throw-away server, and compare
   pgvow prune --keep-daily 7 --keep-weekly 4 --dry-run
   pgvow schedule install --env prod --at "0 2 * * *"
   pgvow status                   whether all is well
@@ -45,12 +46,10 @@ def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_verify(parser: argparse.ArgumentParser, typed: argparse.Namespace) -> None:
-    if (typed.file is None) == ("all" not in typed):
-        parser.error("verify takes a FILE, or --all")
-    if typed.file is not None and "output_dir" in typed:
-        parser.error("--output-dir goes with --all: a FILE is named by its path")
-    if typed.file is not None and "env" in typed:
-        parser.error("--env goes with --all: a FILE is named by its path")
+    if typed.file is not None and "all" in typed:
+        parser.error("a backup, or --all")
+    if "all" in typed and "database" in typed:
+        parser.error("--database names one backup: with --all it has none to choose")
 
 
 class Commands:
@@ -143,9 +142,9 @@ def build_contract_parser() -> argparse.ArgumentParser:
         "--verify",
         dest="file",
         metavar="FILE",
-        type=path,
+        type=backup_name,
         default=argparse.SUPPRESS,
-        help="check one backup instead of making one",
+        help="check one backup instead of making one: a path, a name, or latest",
     )
     mode.add_argument(
         "--list",
@@ -153,5 +152,5 @@ def build_contract_parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="list the backups instead of making one",
     )
-    options.add(parser, "deep", *options.OF_COMMAND["backup"][2:])
+    options.add(parser, "deep", "database", *options.OF_COMMAND["backup"][2:])
     return parser

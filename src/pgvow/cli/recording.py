@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
@@ -24,12 +26,19 @@ def recording_of(call: Call, operation: Operation) -> Recording:
     log = arguments.log_file
     return Recording(
         operation=operation,
-        directory=call.output_dir if arguments.file is None else arguments.file.parent,
+        directory=_directory(call),
         environment=environment,
         metrics_file=arguments.metrics_file or call.context.configuration.metrics_file,
         log=None if log is None else LogFile(log, as_json=arguments.log_format == "json"),
         is_quiet=arguments.quiet,
     )
+
+
+def _directory(call: Call) -> Path:
+    """Return the directory of the file that was named by its path, else that of the backups."""
+    typed = call.arguments.file
+    is_path = typed is not None and os.path.lexists(typed)
+    return Path(typed).parent if is_path else call.output_dir
 
 
 def patience_of(call: Call) -> Patience:

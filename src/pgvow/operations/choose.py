@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pgvow.errors import ConfigurationError
 from pgvow.model import BackupStatus, is_partial
@@ -67,7 +67,9 @@ def choose_backup(typed: str, places: Places, context: Context) -> Path:
         return Path(typed)
     listed = _listed(places)
     if match := _LATEST.fullmatch(typed):
-        return _nth(int(match["back"] or 0), _good(listed, context), places).path
+        good = _good(listed, context)
+        back = int(match["back"] or 0)
+        return good[back].path if back < len(good) else _too_few(good, listed, places)
     if (end := _end_of(typed, context.now())) is not None:
         return _before(end, typed, _good(listed, context), places).path
     return _named(typed, listed, places).path
@@ -121,12 +123,11 @@ def _is_refuted(backup: Backup) -> bool:
     return failed is not None and backup.trusted is None
 
 
-def _nth(back: int, good: Sequence[Backup], places: Places) -> Backup:
-    if back < len(good):
-        return good[back]
+def _too_few(good: Sequence[Backup], listed: Sequence[Backup], places: Places) -> NoReturn:
     number = f"only {len(good)} whole backups" if good else "no whole backup"
+    only = ", only of parts" if not good and any(each.selection for each in listed) else ""
     raise NoSuchBackup(
-        f"there is {number}{places.words}",
+        f"there is {number}{places.words}{only}",
         steps=[_STEP, "Make one: pgvow backup", "A part is named by its own name"],
     )
 

@@ -131,6 +131,7 @@ TYPED = (
         group="deep",
         help="verify every backup there is; the worst result decides the exit code",
     ),
+    Option(TEXT, "database", group="database", metavar="NAME", help="only those of this database"),
     Option(
         FLAG,
         "json",

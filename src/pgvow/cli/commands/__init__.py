@@ -40,7 +40,7 @@ COMMANDS = {
     "verify": Command(
         "check one backup",
         "Verification failed",
-        ("pgvow verify db/backups/NAME.dump", "pgvow verify --all --deep"),
+        ("pgvow verify latest", "pgvow verify --all --deep"),
     ),
     "list": Command(
         "list the backups there are", "Listing failed", ("pgvow list", "pgvow list --json")
@@ -49,15 +49,15 @@ COMMANDS = {
         "restore a backup",
         "Restore failed",
         (
-            "pgvow restore db/backups/NAME.dump --to shop_yesterday",
-            "pgvow restore db/backups/NAME.dump --to shop_orders --table orders",
-            "pgvow restore db/backups/NAME.dump --to shop --swap",
+            "pgvow restore yesterday --to shop_yesterday",
+            "pgvow restore latest --to shop_orders --table orders",
+            "pgvow restore 2026-11-27T16:44 --to shop --swap",
         ),
     ),
     "prove": Command(
         "restore a backup on a throw-away server, and compare",
         "Proof failed",
-        ("pgvow prove --latest", "pgvow prove --latest --on 'host=db2 user=postgres'"),
+        ("pgvow prove latest", "pgvow prove latest --on 'host=db2 user=postgres'"),
     ),
     "prune": Command(
         "remove the backups that no rule keeps",
@@ -99,22 +99,22 @@ COMMANDS = {
     "show": Command(
         "show what is in a backup",
         "Show failed",
-        ("pgvow show db/backups/NAME.dump", "pgvow show db/backups/NAME.dump --code"),
+        ("pgvow show latest", "pgvow show latest --code"),
     ),
     "extract": Command(
         "write one table's rows to standard output",
         "Extract failed",
         (
-            "pgvow extract db/backups/NAME.dump --table orders > orders.csv",
-            "pgvow extract db/backups/NAME.dump --table shop.orders --format copy",
+            "pgvow extract latest --table orders > orders.csv",
+            "pgvow extract yesterday --table shop.orders --format copy",
         ),
     ),
     "diff": Command(
         "show what changed between two backups",
         "Diff failed",
         (
-            "pgvow diff db/backups/OLDER.dump db/backups/NEWER.dump",
-            "pgvow diff db/backups/OLDER.dump db/backups/NEWER.dump --json",
+            "pgvow diff",
+            "pgvow diff yesterday latest --json",
         ),
     ),
     "doctor": Command(

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, styled
+from pgvow.cli.picking import backup_path, places
 from pgvow.cli.report import plain
 from pgvow.cli.words import large_objects, moment, selected, size
 from pgvow.model import table_key
+from pgvow.operations.choose import newest_pair
 from pgvow.operations.diff import diff_backups
 from pgvow.outside import printable
 from pgvow.store import StoredBackup
@@ -20,8 +22,10 @@ from pgvow.store import StoredBackup
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from pgvow.archive import SequencePosition
+    from pgvow.cli.call import Call
     from pgvow.cli.report import Report
     from pgvow.operations.diff import BackupDiff, Changed, Changes, Definition
     from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
@@ -35,26 +39,34 @@ def add_diff(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     diff = commands.add_parser(
         "diff",
-        description="Show what changed from backup A, the older, to backup B: tables, rows,"
-        " contents, schema objects, sequences, large objects. Needs no server. The exit code is 0"
+        description="Show what changed from backup A to the newer B (default: latest): tables,"
+        " rows, contents, schema objects, sequences, large objects. Without names: between the last"
+        " two of the database that was backed up last. Needs no server. The exit code is 0"
         ' whether anything differs or not; --json says so in "equal".',
     )
-    diff.add_argument("older", metavar="A", type=path, help="the older .dump file")
-    diff.add_argument("newer", metavar="B", type=path, help="the newer .dump file")
-    options.add(diff, "report")
+    add_backup(diff, "older", "A")
+    add_backup(diff, "newer", "B")
+    options.add(diff, "env", "output_dir", "database", "report")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Compare two backups; returns the exit code."""
     call = call_of(arguments)
+    older, newer = _pair(call)
     with call.terminal.drawing():
-        result = diff_backups(
-            StoredBackup.at(arguments.older), StoredBackup.at(arguments.newer), call.context
-        )
+        result = diff_backups(StoredBackup.at(older), StoredBackup.at(newer), call.context)
         for warning in result.warnings:
             call.context.reporter.warn(warning)
     report.print(lambda: _object_of(result), lambda: _text(result))
     return 0
+
+
+def _pair(call: Call) -> tuple[Path, Path]:
+    """Return the two backups that were named; the last two without names, and the newest as B."""
+    older, newer = call.arguments.older, call.arguments.newer
+    if older is None:
+        return newest_pair(places(call), call.context)
+    return backup_path(call, older), backup_path(call, newer or "latest")
 
 
 def _text(result: BackupDiff) -> Text:

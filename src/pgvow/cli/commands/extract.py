@@ -7,8 +7,10 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from pgvow.cli.arguments import Parser, Topic, path
+from pgvow.cli import options
+from pgvow.cli.arguments import Parser, Topic, add_backup
 from pgvow.cli.call import call_of
+from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import recording_of
 from pgvow.errors import PgvowError
 from pgvow.operations.extract import ExtractOptions, RowFormat, extract_table
@@ -31,7 +33,7 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Write one table's rows to standard output, in the archive's encoding. Needs no"
         " server. They are all there if, and only if, the exit code is 0.",
     )
-    extract.add_argument("file", metavar="FILE", type=path, help="the .dump file")
+    add_backup(extract)
     extract.topic(Topic.OUTPUT).add_argument(
         "--table",
         metavar="NAME",
@@ -44,20 +46,21 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
         default=_FORMATS[0],
         help="csv, with a header (default), or copy, the text that COPY FROM reads",
     )
+    options.add(extract, "env", "output_dir", "database")
 
 
 def run(arguments: argparse.Namespace, _report: Report) -> int:
     """Write one table's rows to standard output; returns the exit code."""
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.EXTRACT)) as current:
-        path, table = arguments.file, arguments.table
-        options = ExtractOptions(table, RowFormat(arguments.format), sys.stdout.buffer)
+        path, table = backup_path(call, arguments.file), arguments.table
+        how = ExtractOptions(table, RowFormat(arguments.format), sys.stdout.buffer)
         current.note(file=path.name)
         # Rows on a terminal are progress enough, and a bar between them would be none.
         bar = nullcontext() if sys.stdout.isatty() else call.terminal.drawing()
         try:
             with bar:
-                extract_table(StoredBackup.at(path), options, call.context)
+                extract_table(StoredBackup.at(path), how, call.context)
         except PgvowError:
             _discard_output()
             raise

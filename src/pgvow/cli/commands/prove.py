@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, Topic, path
+from pgvow.cli.arguments import Parser, Topic, UsageProblem, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, styled
+from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, part_rows
 from pgvow.model import DifferenceKind
-from pgvow.operations.prove import ProveOptions, newest_backup
+from pgvow.operations.prove import ProveOptions
 from pgvow.operations.recorded import recorded
 from pgvow.operations.recorded.verbs import prove_file
 from pgvow.outside import printable
@@ -47,10 +48,9 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         " you do; else it runs with your rights, and a warning says so. Look first: pgvow show FILE"
         " --code.",
     )
-    which = prove.topic(Topic.WHAT).add_mutually_exclusive_group(required=True)
-    which.add_argument("file", metavar="FILE", type=path, nargs="?", help="the .dump file")
-    which.add_argument(
-        "--latest", action="store_true", help="the newest backup that is no mere part"
+    add_backup(prove)
+    prove.topic(Topic.WHAT).add_argument(
+        "--latest", action="store_true", help="the same as the name latest"
     )
     prove.topic(Topic.WHERE).add_argument(
         "--on",
@@ -64,7 +64,7 @@ def add_prove(commands: argparse._SubParsersAction[Parser]) -> None:
         type=options.count,
         help="how many workers restore, 2 at least (default: one for each processor, 8 at most)",
     )
-    options.add(prove, "env", "output_dir", "patience", "report", "record")
+    options.add(prove, "env", "output_dir", "database", "patience", "report", "record")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
@@ -80,11 +80,10 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 
 def _file(call: Call) -> Path:
-    chosen = call.environment
-    path: Path = call.arguments.file
-    if call.arguments.latest:
-        path = newest_backup(call.directories, chosen, call.context)
-    return path
+    typed = call.arguments
+    if typed.latest and typed.file is not None:
+        raise UsageProblem("a backup, or --latest", steps=["See what there is: pgvow list"])
+    return backup_path(call, "latest" if typed.latest else typed.file)
 
 
 def proof_text(result: ProofResult) -> Text:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, Topic, path
+from pgvow.cli.arguments import Parser, Topic, add_backup, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
+from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, part_rows
@@ -48,11 +49,11 @@ first: pgvow show FILE --code.
 def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     restore = commands.add_parser("restore", description=_TEXT)
-    restore.add_argument("file", metavar="FILE", type=path, help="the .dump file")
+    add_backup(restore)
     restore.topic(Topic.WHERE).add_argument(
         "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
     )
-    options.add(restore, "env", "patience")
+    options.add(restore, "env", "output_dir", "database", "patience")
     _add_what(restore)
     _add_owners(restore)
     _add_swap(restore)
@@ -130,15 +131,13 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     """Restore a backup; returns the exit code."""
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
-        settings = call.load_settings()
+        settings, path = call.load_settings(), backup_path(call, arguments.file)
         options = _options(arguments)
         if not options.confirmed:
             options = replace(options, confirmed=_is_typed(settings, options))
         patience = patience_of(call)
         with call.terminal.drawing():
-            result = restore_file(
-                call.context, current, settings, arguments.file, options, patience
-            )
+            result = restore_file(call.context, current, settings, path, options, patience)
         report.print(lambda: _object(result), lambda: _text(result))
     return current.exit_code
 

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, Topic, path
+from pgvow.cli.arguments import Parser, Topic, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, WARNING, styled
+from pgvow.cli.picking import backup_path
 from pgvow.cli.report import plain
 from pgvow.cli.words import large_objects, moment, part_rows, size
 from pgvow.model import table_key
@@ -45,20 +46,20 @@ def add_show(commands: argparse._SubParsersAction[Parser]) -> None:
         " Needs no server. Rows and sizes come from the metadata, or, for a .dump without any,"
         " from reading it.",
     )
-    show.add_argument("file", metavar="FILE", type=path, help="the .dump file")
+    add_backup(show)
     show.topic(Topic.WHAT).add_argument(
         "--code",
         action="store_true",
         help="list its functions, triggers, event triggers, rules, checks, generated columns and"
         " extensions by owner, instead: what a restore runs",
     )
-    options.add(show, "report")
+    options.add(show, "env", "output_dir", "database", "report")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Show a backup; returns the exit code."""
     call = call_of(arguments)
-    path, context = arguments.file, call.context
+    path, context = backup_path(call, arguments.file), call.context
     if arguments.code:
         with call.terminal.drawing():
             code = code_in_backup(StoredBackup.at(path), context)

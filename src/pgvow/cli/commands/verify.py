@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, path
+from pgvow.cli.arguments import Parser, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, mark, styled
+from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import moment, namer, none_in, part_rows, selected, short_digest, size
@@ -51,9 +52,7 @@ def add_verify(commands: argparse._SubParsersAction[Parser]) -> None:
         "verify",
         description="Check one backup: size, SHA-256, metadata, and that pg_restore can read it.",
     )
-    verify.add_argument(
-        "file", metavar="FILE", type=path, nargs="?", help="the .dump file; or --all"
-    )
+    add_backup(verify)
     options.add(verify, *options.OF_COMMAND["verify"])
 
 
@@ -67,7 +66,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 
 def _verify_one(call: Call, current: RecordedRun, report: Report) -> None:
-    path, patience = call.arguments.file, patience_of(call)
+    path, patience = backup_path(call, call.arguments.file), patience_of(call)
     options = VerifyOptions(call.load_pg_bin(), deep=call.arguments.deep)
     with call.terminal.drawing():
         result = verify_file(call.context, current, path, options, patience)

@@ -21,19 +21,16 @@ from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import (
     AccessDenied,
-    ConfigurationError,
     PgvowError,
     UnreadableFile,
     VerificationFailed,
 )
 from pgvow.model import (
-    BackupStatus,
     Difference,
     DifferenceKind,
     Evidence,
     Level,
     Unreadable,
-    is_partial,
     level_reached,
 )
 from pgvow.operations.prove.run import ProofRequest, restore_and_compare
@@ -42,24 +39,22 @@ from pgvow.operations.prove.verdict import translated
 from pgvow.operations.verify.hashing import hash_backup
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.store import (
-    DirectoryStore,
     StoredBackup,
-    backups_in,
     proof_path,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
     from pgvow.archive import TableOfContents
-    from pgvow.model import Backup, Metadata, Proof
+    from pgvow.model import Metadata, Proof
     from pgvow.operations.context import Context
     from pgvow.operations.core.compare import ComparedDatabase
     from pgvow.operations.prove.server import ProofServer
 
-__all__ = ["ProofResult", "ProveOptions", "newest_backup", "prove_backup"]
+__all__ = ["ProofResult", "ProveOptions", "prove_backup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,43 +84,6 @@ class ProofResult:
     def proof_path(self) -> Path:
         """The path of the proof's file."""
         return proof_path(self.path)
-
-
-def newest_backup(directories: Sequence[Path], environment: str | None, context: Context) -> Path:
-    """Find the newest backup in some directories that is of a whole database.
-
-    The selection that the settings name counts as the whole of an environment. Raises
-    ConfigurationError if there is no such backup.
-    """
-    selection_of = context.configuration.selection_of
-    backups = [
-        backup
-        for directory in directories
-        for backup in backups_in(DirectoryStore(directory))
-        if backup.status is BackupStatus.OK and environment in (None, backup.environment)
-    ]
-    whole = [
-        each for each in backups if not is_partial(each.selection, selection_of(each.environment))
-    ]
-    if whole:
-        return max(whole, key=_made_at).path
-    of = f" of environment {environment}" if environment else ""
-    where = ", ".join(map(str, directories))
-    raise ConfigurationError(
-        f"there is no backup{of} of a whole database in {where}, only of parts"
-        if backups
-        else f"there is no backup{of} in {where}",
-        facts={"Directory": where},
-        steps=[
-            "See what there is: pgvow list",
-            "Make one: pgvow backup",
-            *(["Prove a part by its name: pgvow prove FILE"] if backups else []),
-        ],
-    )
-
-
-def _made_at(backup: Backup) -> float:
-    return backup.timestamp.timestamp() if backup.timestamp else 0.0
 
 
 def prove_backup(

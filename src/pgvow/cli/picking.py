@@ -1,0 +1,75 @@
+"""The backup that a command was given a name of; a terminal offers those that there are."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from pgvow.cli.arguments import BACKUP_HELP, UsageProblem
+from pgvow.cli.console import errors
+from pgvow.cli.words import moment, size
+from pgvow.operations.choose import NoSuchBackup, Places, choose_backup, offered
+from pgvow.operations.health.alarms import rounded
+from pgvow.outside import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pgvow.cli.call import Call
+    from pgvow.model import Backup
+    from pgvow.operations.context import Context
+
+_OFFERED = 15
+
+
+def places(call: Call) -> Places:
+    """Return where a backup that is named is looked for: --env, --output-dir and --database."""
+    return Places(call.directories, call.environment, call.arguments.database)
+
+
+def backup_path(call: Call, typed: str | None) -> Path:
+    """Return the path of the dump that was named; without a name a terminal is asked.
+
+    Raises NoSuchBackup, UsageProblem, and the errors of listing.
+    """
+    if typed is not None:
+        return choose_backup(typed, places(call), call.context)
+    return _pick(offered(places(call), call.context), call.context)
+
+
+def _pick(backups: Sequence[Backup], context: Context) -> Path:
+    """Print the newest backups with numbers, and return the path of the one that is picked.
+
+    Raises UsageProblem without a terminal or an answer, NoSuchBackup if there is none to offer.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageProblem(
+            "no backup is named", steps=["The newest one: latest", f"Or {BACKUP_HELP}"]
+        )
+    if not backups:
+        raise NoSuchBackup("there is no whole backup", steps=["See what there is: pgvow list"])
+    offered = backups[:_OFFERED]
+    for number, backup in enumerate(offered, 1):
+        errors().print(Text(f"{number:>3}  {_line(backup, context)}"))
+    if len(backups) > len(offered):
+        errors().print(Text(f"     and {len(backups) - len(offered)} older: pgvow list"))
+    while True:
+        errors().print("Which one? [1]: ", end="")
+        line = sys.stdin.readline()
+        answer = line.strip() or "1"
+        if not line:
+            raise UsageProblem("no backup was picked")
+        if answer.isdecimal() and 0 < int(answer) <= len(offered):
+            return offered[int(answer) - 1].path
+
+
+def _line(backup: Backup, context: Context) -> str:
+    made = backup.timestamp
+    age = f" ({rounded(context.now() - made)} ago)" if made else ""
+    when = moment(made) if made else "-"
+    subject = printable(f"{backup.environment} {backup.database}")
+    level = backup.trusted or "listed"
+    return f"{when}{age:<16} {subject}  {size(backup.size_bytes or 0)}  {level}"

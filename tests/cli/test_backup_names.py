@@ -1,0 +1,88 @@
+"""Names of backups as a person types them, in every command that asks for one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import Commands, settings_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.servers import TestServer
+
+pytestmark = pytest.mark.majors(18)
+
+
+@pytest.fixture
+def shop(server: TestServer, database: str, tmp_path: Path) -> Commands:
+    """A user with two backups, the second with more rows."""
+    commands = Commands(tmp_path, settings_for(server, database))
+    with server.connect(database) as session:
+        session.execute("CREATE TABLE orders AS SELECT n FROM generate_series(1, 50) AS n")
+        assert 0 == commands.pgvow("backup").code
+        session.execute("INSERT INTO orders VALUES (51)")
+        assert 0 == commands.pgvow("backup").code
+    return commands
+
+
+def names(shop: Commands) -> list[str]:
+    """Return the paths of the backups, newest first."""
+    return [each["path"] for each in shop.pgvow("list", "--json").json]
+
+
+def test_every_command_takes_a_name(server: TestServer, database: str, shop: Commands) -> None:
+    """verify, show, extract, prove, restore and diff: latest, the one before, a beginning."""
+    newest, older = names(shop)
+    assert newest == shop.pgvow("verify", "latest", "--json").json["path"]
+    assert older == shop.pgvow("verify", "latest~1", "--json").json["path"]
+    assert newest == shop.run("--verify", "latest", "--json").json["path"]
+    stem = older.rpartition("/")[2].removesuffix(".dump")
+    assert older == shop.pgvow("show", stem, "--json").json["path"]
+    assert "51\n" in shop.pgvow("extract", "latest", "--table", "orders").out
+    assert "51\n" not in shop.pgvow("extract", "latest~1", "--table", "orders").out
+    assert newest == shop.pgvow("prove", "today", "--json").json["path"]
+    other = f"{database}_named"
+    try:
+        restored = shop.pgvow("restore", "latest~1", "--to", other, "--json")
+        assert older.endswith(restored.json["file"].rpartition("/")[2])
+        with server.connect(other) as session:
+            assert (50,) == session.execute("SELECT count(*) FROM orders").fetchone()
+    finally:
+        server.drop_database(other)
+
+
+def test_diff_without_names_compares_the_last_two(shop: Commands) -> None:
+    """The older is A, the newer B; one name is compared with the newest."""
+    newest, older = names(shop)
+    alone = shop.pgvow("diff", "--json")
+    assert shop.pgvow("diff", older, newest, "--json").out == alone.out
+    assert shop.pgvow("diff", "latest~1", "--json").out == alone.out
+
+
+def test_a_terminal_offers_the_backups(shop: Commands) -> None:
+    """Without a name a number is asked for, the newest first; a wrong answer is asked again."""
+    newest, older = names(shop)
+    screen = shop.on_terminal("verify", answers=[("Which one?", "9"), ("Which one?", "2")])
+    assert 0 == screen.code, screen.text
+    assert older in screen.text.replace("\n", "")
+    screen = shop.on_terminal("show", answers=[("Which one?", "")])
+    assert newest.rpartition("/")[2] in screen.text.replace("\n", "")
+
+
+@pytest.mark.parametrize("command", ["verify", "show", "prove", "restore", "extract"])
+def test_a_script_is_not_asked(command: str, tmp_path: Path) -> None:
+    """Without a terminal and a name: exit code 2, and how to name one."""
+    more = {"restore": ["--to", "x"], "extract": ["--table", "t"]}.get(command, [])
+    done = Commands(tmp_path, {"DEV_DB_NAME": "x"}).pgvow(command, *more)
+    assert 2 == done.code
+    assert "The newest one: latest" in done.err
+
+
+def test_the_run_of_a_name_that_is_none_is_recorded(shop: Commands) -> None:
+    """A nightly proof without a backup to prove fails in the history, not in silence."""
+    assert 2 == shop.pgvow("prove", "latest", "--env", "prod").code
+    run = shop.pgvow("history", "--json").json[0]
+    assert ("prove", "failed", 2) == (run["operation"], run["outcome"], run["exit_code"])
