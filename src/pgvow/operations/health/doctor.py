@@ -10,9 +10,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.model import BackupStatus
+from pgvow.model import BackupStatus, Compress
 from pgvow.operations.health import doctor_server
 from pgvow.operations.health.findings import Finding, Severity
+from pgvow.operations.space import BackupSource, Required, last_backup, required_space
 from pgvow.postgres.binaries import find_installations
 from pgvow.settings import (
     FILES,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
-    from pgvow.settings import Settings
+    from pgvow.settings import Configuration, Settings
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LEFT_TO_LIBPQ = "left to libpq"
@@ -91,15 +92,14 @@ def diagnose(options: DoctorOptions, context: Context) -> Diagnosis:
     settings = _settings(findings, read)
     findings.extend(_files(context))
     environment = settings.environment if settings else None
-    factor = configuration.backup_of(environment).space_factor
     fresh = configuration.status_of(environment).max_age
     installations = _tools(findings, settings, context)
-    size = None
+    space = None
     if settings is not None:
         server = doctor_server.examine_server(settings, installations, context)
         findings.extend(server.findings)
-        size = server.database_size
-    findings.extend(_looked("directory", lambda: _directory(output_dir, size, factor)))
+        space = _reckoner(settings, configuration, server.database_size)
+    findings.extend(_looked("directory", lambda: _directory(output_dir, space)))
     store = Spool(output_dir)
     findings.extend(_looked("backups", lambda: _backups(store, settings, fresh, context.clock())))
     return Diagnosis(tuple(findings))
@@ -228,7 +228,37 @@ def _tools(
     return installations
 
 
-def _directory(output_dir: Path, database_size: int | None, factor: float) -> Iterator[Finding]:
+def _reckoner(
+    settings: Settings, configuration: Configuration, database_size: int | None
+) -> Callable[[Spool], Required] | None:
+    """Return what reckons the space for a backup into a directory; None without a server."""
+    if database_size is None:
+        return None
+    environment = settings.environment
+    section, selection = (
+        configuration.backup_of(environment),
+        configuration.selection_of(environment),
+    )
+    source = BackupSource(
+        environment,
+        settings.connection.dbname,
+        section.compress or Compress(),
+        selection,
+        selection,
+    )
+
+    def reckon(spool: Spool) -> Required:
+        return required_space(
+            database_size,
+            factor=section.space_factor,
+            last=last_backup(spool.store, source),
+            source=source,
+        )
+
+    return reckon
+
+
+def _directory(output_dir: Path, space: Callable[[Spool], Required] | None) -> Iterator[Finding]:
     existing = output_dir.absolute()
     # Not Path.exists, which raises if a folder above may not be entered.
     while not os.path.lexists(existing):
@@ -243,15 +273,14 @@ def _directory(output_dir: Path, database_size: int | None, factor: float) -> It
         return
     made = "" if existing == output_dir.absolute() else " (will be created)"
     yield Finding(Severity.GOOD, "directory", f"{output_dir}{made}")
-    yield from _space(Spool(existing), database_size, factor)
+    if space is not None:
+        yield from _space(Spool(existing), space)
 
 
-def _space(store: Spool, database_size: int | None, factor: float) -> Iterator[Finding]:
-    if database_size is None:
-        return
-    free, required = store.free_bytes(), int(factor * database_size)
-    text = f"{free:,} bytes free, {required:,} required ({factor:g} times the database)"
-    if free < required:
+def _space(spool: Spool, space: Callable[[Spool], Required]) -> Iterator[Finding]:
+    free, required = spool.free_bytes(), space(spool)
+    text = f"{free:,} bytes free, {required.bytes:,} required ({required.reckoning})"
+    if free < required.bytes:
         hint = "Free some, choose another disk (--output-dir), or ask for less (--space-factor)"
         yield Finding(Severity.BAD, "space", text, hint)
     else:
