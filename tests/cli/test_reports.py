@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.cli.commands.backup import since
+from pgvow.postgres.server import Address
 from tests.cli.test_doctor import age, check, examined
 from tests.support.commands import Commands, settings_for
 from tests.support.disks import needs_root
+from tests.support.restoring import databases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +106,41 @@ def test_a_disk_too_small_by_the_last_backup(commands: Commands, small_disk: Pat
     assert "the last backup's" in grown.err
     assert "by which the database has grown since" in grown.err
     assert "pgvow prune --dry-run" in grown.err
+
+
+@pytest.mark.majors(15, 18)
+def test_where_a_restore_went(commands: Commands, server: TestServer) -> None:
+    """Database, host, port and environment of the server that has it now, not of the source."""
+    dump = commands.pgvow("backup", "--json").json["backup_path"]
+    name = server.unique_name("restored")
+    prod = settings_for(server, "postgres", environment="prod")
+    words = ("restore", dump, "--env", "prod", "--to", name)
+    try:
+        made = commands.pgvow(*words, "--json", **prod).json
+        shown = commands.pgvow(*words, "--swap", "--yes", **prod).out
+    finally:
+        for each in databases(server):
+            if each.startswith(name):
+                server.drop_database(each)
+    assert (name, str(server.socket_dir), server.port, "prod", "dev") == (
+        *(made[key] for key in ("database", "host", "port", "environment")),
+        made["metadata"]["environment"],
+    )
+    place = rf"PostgreSQL \S+ at port {server.port} by the socket in {server.socket_dir},"
+    assert re.search(rf"Database: +{name}\nEnvironment: prod\nServer: +{place}", shown), shown
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (Address("db.example.com", 5433), "db.example.com:5433"),
+        (Address("::1", 5432), "[::1]:5432"),
+        (Address("/run/postgresql", 5432), "port 5432 by the socket in /run/postgresql"),
+    ],
+)
+def test_an_address_in_words(address: Address, words: str) -> None:
+    """A host with its port, or the directory of a socket."""
+    assert words == str(address)
 
 
 @pytest.mark.parametrize(
