@@ -10,7 +10,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 NEEDED = {
-    "apprise": "apprise",
     "backports-zstd": "backports" if sys.version_info < (3, 14) else "compression",
     "cronsim": "cronsim",
     "isal": "isal",

@@ -46,7 +46,8 @@ class Run:
     """One run. ``id`` is unique; times are aware; sizes are bytes; ``seconds`` are by phase.
 
     ``environment`` and ``database`` are None if a run failed before they were known, or if it
-    concerned several. ``cause`` and ``title`` are those of the error, without any secret.
+    concerned several. ``cause``, ``title`` and ``steps`` are those of the error, without any
+    secret.
     ``removed`` is how many backups were, and ``freed`` their bytes.
     ``selection`` are pg_dump's options that choose a part of a database. ``parts`` is how
     many runs follow it in a history, each with the outcome for one database of several.
@@ -71,6 +72,7 @@ class Run:
     freed: int | None = None
     selection: tuple[str, ...] = ()
     parts: int | None = None
+    steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     pid: int | None = None
@@ -138,6 +140,7 @@ class AlarmKind(StrEnum):
     DISK_FILLING = "disk filling"
     NO_HISTORY = "no history"
     STUCK = "stuck"
+    SCHEDULED_TWICE = "scheduled twice"
 
 
 @dataclass(frozen=True, slots=True)

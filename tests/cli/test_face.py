@@ -32,7 +32,7 @@ _FACES = {"pgvow": ["-m", "pgvow"], "backup_db.py": [str(ROOT / "backup_db.py")]
 _FILE = "NAME.dump"
 # The declarations of options are for --help: the rest of the settings loads libraries.
 _NEEDLESS = (
-    "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|settings|model|outside)"
+    "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|settings|model|outside|formats)"
     "|pgvow.settings.(?!configuration|options|section_options|values|variables)"
 )
 _CONTRACT_MODE = {"backup": [], "verify": ["--verify", _FILE], "list": ["--list"]}

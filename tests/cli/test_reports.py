@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.cli.commands.backup import since
+from pgvow.formats import size
 from pgvow.postgres.server import Address
 from tests.cli.test_doctor import age, check, examined
 from tests.support.commands import Commands, settings_for
@@ -38,9 +39,9 @@ def test_a_backup_beside_the_database_and_the_last_one(
     """Duration, share of the database and growth since the last whole backup, also as numbers."""
     first = commands.pgvow("backup", "--json").json
     assert [None] * 3 == [first[key] for key in ("compared_with", "compared_age_seconds", "growth")]
-    size = first["metadata"]["backup_size_bytes"]
-    assert first["database_size_bytes"] == first["metadata"]["database_size_bytes"] > size
-    assert first["size_ratio"] == pytest.approx(size / first["database_size_bytes"], abs=1e-4)
+    made = first["metadata"]["backup_size_bytes"]
+    assert first["database_size_bytes"] == first["metadata"]["database_size_bytes"] > made
+    assert first["size_ratio"] == pytest.approx(made / first["database_size_bytes"], abs=1e-4)
 
     age(commands, timedelta(days=10))
     server.psql(database, "INSERT INTO orders SELECT random() * 1e6 FROM generate_series(1, 9999)")
@@ -84,7 +85,7 @@ def test_space_by_the_last_backup(commands: Commands) -> None:
     assert "2 times the database's size" in space["text"]
     made = commands.pgvow("backup", "--json").json["metadata"]
     space = check(examined(commands, "--json"), "space")
-    assert f"the last backup's {made['backup_size_bytes']:,} bytes and 10 %" in space["text"]
+    assert f"the last backup's {size(made['backup_size_bytes'])} and 10 %" in space["text"]
     typed = commands.pgvow("backup", "--space-factor", "1e9")
     assert 5 == typed.code
     assert "1e+09 times the database's size" in typed.err
@@ -99,6 +100,7 @@ def test_a_disk_too_small_by_the_last_backup(commands: Commands, small_disk: Pat
     later = commands.run("--output-dir", small_disk)
     assert (5, 0, 0) == (early.code, made.code, later.code), (early.err, made.err, later.err)
     assert "2 times the database's size" in early.err
+    assert re.search(r"the backup needs about [\d.]+ MB: .*; [\d.]+ [kM]B free", early.err)
     for path in small_disk.glob("*.metadata.json"):  # as if it had grown by everything since
         path.write_text(json.dumps({**json.loads(path.read_text()), "database_size_bytes": 1}))
     grown = commands.run("--output-dir", small_disk)

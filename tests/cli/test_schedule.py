@@ -135,6 +135,64 @@ def test_a_mark_above_somebody_elses_job(tmp_path: Path) -> None:
     assert mark + foreign == without_entries(there, frozenset({one.identity}))
 
 
+def test_a_job_in_two_schedulers(commands: Commands) -> None:
+    """Cron and systemd for one job: install, show, doctor and status warn; remove takes both.
+
+    What others wrote into either stays, and so does another job.
+    """
+    units = commands.cwd / "config/systemd/user"
+    shell = Commands(
+        commands.cwd, {"XDG_CONFIG_HOME": str(commands.cwd / "config")}, prefix=commands.prefix
+    )
+    foreign = b"MAILTO=me@example.org\n"
+    subprocess.run([*commands.prefix, "crontab", "-"], input=foreign, check=True)
+    shell.pgvow("schedule", "install", "--job", "prune", "--at", "0 3 * * *")
+    words = ("schedule", "install", "--env", "prod", "--at", "0 2 * * *")
+    assert None is shell.pgvow(*words, "--json").json["note"]
+    assert "twice" not in shell.pgvow("schedule", "show").out
+    code = "import os, sys; os.geteuid = lambda: 1000; from pgvow.cli import main; sys.exit(main())"
+    done = shell._run(["-c", code, *words, "--with", "systemd"], 60, {})
+    twice = f"backup of prod is scheduled twice: in the crontab and in {units}"
+    remedy = "pgvow schedule remove --job backup --env prod"
+    for said in (
+        done.out,
+        shell.pgvow("schedule", "show").out,
+        shell.pgvow("doctor", "--env", "prod").out,
+        shell.pgvow("status", "--env", "prod").out,
+    ):
+        assert twice in " ".join(said.split())
+        assert remedy in " ".join(said.split())
+    rows = shell.pgvow("schedule", "show", "--json").json
+    assert [("prune", False), ("backup", True), ("backup", True)] == [
+        (row["id"].split("-")[0], row["twice"]) for row in rows
+    ]
+    kinds = [
+        alarm["kind"]
+        for one in shell.pgvow("status", "--env", "prod", "--json").json["databases"]
+        for alarm in one["alarms"]
+    ]
+    assert kinds.count("scheduled twice") == 1
+    removed = shell.pgvow(*remedy.split()[1:])
+    assert (0, 1) == (removed.code, removed.out.count("removed backup-prod-"))
+    assert [] == list(units.iterdir())
+    assert ["prune"] == [row["id"].split("-")[0] for row in _shown(shell)]
+    assert table(shell).startswith(foreign)
+
+
+def test_one_of_two_schedulers_can_be_removed(commands: Commands) -> None:
+    """``remove --with cron`` leaves systemd's, for whoever moves from one to the other."""
+    shell = Commands(
+        commands.cwd, {"XDG_CONFIG_HOME": str(commands.cwd / "config")}, prefix=commands.prefix
+    )
+    words = ("schedule", "install", "--env", "prod", "--at", "0 2 * * *")
+    shell.pgvow(*words)
+    code = "import os, sys; os.geteuid = lambda: 1000; from pgvow.cli import main; sys.exit(main())"
+    shell._run(["-c", code, *words, "--with", "systemd"], 60, {})
+    shell.pgvow("schedule", "remove", "--with", "cron", "--env", "prod")
+    (left,) = _shown(shell)
+    assert left["where"].endswith("config/systemd/user")
+
+
 def test_other_projects_stay(commands: Commands) -> None:
     """Two folders, and two settings files of one: each has its own entry, and removes its own."""
     for folder, config in (("a", "one.toml"), ("a", "two.toml"), ("b", "one.toml")):

@@ -2,71 +2,30 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
 import signal
-import threading
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+import socket
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from tests.support.commands import Commands, settings_for
 from tests.support.disks import needs_root
+from tests.support.receiver import receiving
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.receiver import Receiver
     from tests.support.servers import TestServer
 
 pytestmark = pytest.mark.majors(18)
-
-
-@dataclass
-class Receiver:
-    """A service that is sent messages and pings, and answers with ``status``."""
-
-    port: int = 0
-    status: int = 200
-    got: list[tuple[str, Any]] = field(default_factory=list)
-
-    def messages(self) -> list[str]:
-        """The titles of the messages so far."""
-        return [body["title"] for path, body in self.got if path.startswith("/notify")]
-
-    def pings(self) -> list[str]:
-        """The paths of the pings so far."""
-        return [path for path, _ in self.got if path.startswith("/ping")]
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    """Run one, as a real HTTP server."""
-    receiver = Receiver()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-            if receiver.status == 200:
-                receiver.got.append((self.path, json.loads(body)))
-            self.send_response(receiver.status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield receiver
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -109,8 +68,15 @@ def fails(
     run = commands.pgvow("history", "--json", *output).json[0]
     assert ("backup", "failed", code) == (run["operation"], run["outcome"], run["exit_code"])
     assert run["ended"] >= run["started"]
-    titles = receiver.messages()[before:]
-    assert any("backup dev" in title and title.endswith("failed") for title in titles)
+    (failure,) = (
+        body
+        for body in receiver.bodies()[before:]
+        if "backup dev" in body["title"] and body["title"].endswith("failed")
+    )
+    assert f"on {socket.gethostname()} failed" in failure["title"]
+    assert "failure" == failure["type"]
+    assert 1 == (failure["title"] + failure["message"]).count(run["cause"].split("\n")[0])
+    assert [f"1. {run['steps'][0]}"] == re.findall(r"^1\. .*$", failure["message"], re.MULTILINE)
     assert ["/ping/s3cr3t/start", "/ping/s3cr3t/fail"] == receiver.pings()[-2:]
     assert 1 == metric(commands.cwd, "last_run_failed")
     moment = metric(commands.cwd, "last_failure_timestamp_seconds")
@@ -134,7 +100,8 @@ def succeeds(commands: Commands, receiver: Receiver, *words: str | Path) -> None
     assert ("succeeded", 0) == (run["outcome"], run["exit_code"])
     assert run["bytes"] == metric(commands.cwd, "backup_size_bytes")
     assert "lock" in run["seconds"]
-    assert any(title.endswith("works again") for title in receiver.messages())
+    (again,) = (body for body in receiver.bodies() if body["title"].endswith("works again"))
+    assert "success" == again["type"]
     assert ["/ping/s3cr3t/start", "/ping/s3cr3t"] == receiver.pings()[-2:]
     assert 0 == metric(commands.cwd, "last_run_failed")
     assert 0 == commands.pgvow("status", "--quiet", *output).code
@@ -263,13 +230,56 @@ def test_the_test_message(tmp_path: Path, receiver: Receiver) -> None:
     commands = Commands(tmp_path)
     done = commands.pgvow("notify", "test", "--json")
     assert (0, True) == (done.code, done.json[0]["delivered"])
-    assert ["pgvow: a test"] == receiver.messages()
+    (body,) = receiver.bodies()
+    assert f"pgvow: a test from {socket.gethostname()}" == body["title"]
+    assert "info" == body["type"]
     receiver.status = 503
     done = commands.pgvow("notify", "test")
     assert (1, "") == (done.code, done.err)
     assert "✗ json://…" in done.out
     (tmp_path / "pgvow.toml").unlink()
     assert 2 == commands.pgvow("notify", "test").code
+
+
+def test_a_digest(server: TestServer, database: str, tmp_path: Path, receiver: Receiver) -> None:
+    """The first run of a new month sends it, with the failure beside it that is told at once.
+
+    One by hand is printed, or sent besides; the next run of the month sends none.
+    """
+    configured(tmp_path, receiver)
+    settings = tmp_path / "pgvow.toml"
+    text = settings.read_text().replace("ping =", 'digest = "monthly"\nping =')
+    settings.write_text(text.replace("/notify/", "/notify/?format=html&"))
+    commands = Commands(tmp_path, settings_for(server, database))
+    commands.run("--space-factor", "0")
+    assert [] == receiver.messages()
+    state = tmp_path / "db/backups/.pgvow-notifications.json"
+    stored = json.loads(state.read_text())
+    since = datetime.fromisoformat(stored["digest"]) - timedelta(days=40)
+    state.write_text(json.dumps({**stored, "digest": since.isoformat()}))
+    assert 3 == commands.run(DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1").code
+    failure, digest = receiver.bodies()
+    assert failure["title"].endswith("failed")
+    assert f"pgvow: monthly digest of dev {database} on " in digest["title"]
+    assert digest["title"].endswith(": 1 thing is wrong")
+    assert "failure" == digest["type"]
+    assert "<td>1 succeeded, 1 failed</td>" in digest["message"]
+    assert "<code>pgvow history --env dev</code>" in digest["message"]
+    commands.run("--space-factor", "0")
+    assert 3 == len(receiver.messages())  # it works again, and no other digest
+    assert 0o600 == state.stat().st_mode & 0o777
+    shown = commands.pgvow("notify", "--digest", "--dry-run", "--json").json
+    assert "Backup: 2 succeeded, 1 failed" in shown["text"]
+    assert shown["title"].endswith(": all is well now, 1 run failed")
+    assert "warning" == shown["type"]
+    printed = commands.pgvow("notify", "--digest", "--dry-run").out
+    assert shown["title"] == printed.splitlines()[0]
+    assert 3 == len(receiver.messages())
+    sent = commands.pgvow("notify", "--digest", "--json")
+    assert (0, [True]) == (sent.code, [each["delivered"] for each in sent.json])
+    assert 4 == len(receiver.messages())
+    assert 2 == commands.pgvow("notify").code
+    assert 2 == commands.pgvow("notify", "test", "--digest").code
 
 
 def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Receiver) -> None:

@@ -46,9 +46,8 @@ def _prove(dump: Path, server: TestServer, on: str | None = None) -> int:
     try:
         result = prove_backup(
             StoredBackup.at(dump),
-            ProveOptions(on=on, jobs=2),
+            ProveOptions(on=on, jobs=2, pg_bin=server.bin),
             a_context(environ),
-            pg_bin=server.bin,
         )
     except PgvowError as error:
         return error.status

@@ -86,9 +86,10 @@ def prove(case: Case, *, on: bool = False, jobs: int = 2) -> ProofResult:
     """Prove a case on a throw-away server, or on its own."""
     return prove_backup(
         StoredBackup.at(case.dump),
-        ProveOptions(on=case.server.conninfo("postgres") if on else None, jobs=jobs),
+        ProveOptions(
+            on=case.server.conninfo("postgres") if on else None, jobs=jobs, pg_bin=case.server.bin
+        ),
         a_context(),
-        pg_bin=case.server.bin,
     )
 
 

@@ -65,9 +65,8 @@ _NOT_FIRING = "-c event_triggers=off"
 def _prove(dump: Path, server: TestServer, *, on: bool) -> ProofResult:
     return prove_backup(
         StoredBackup.at(dump),
-        ProveOptions(on=server.conninfo("postgres") if on else None, jobs=2),
+        ProveOptions(on=server.conninfo("postgres") if on else None, jobs=2, pg_bin=server.bin),
         a_context(),
-        pg_bin=server.bin,
     )
 
 

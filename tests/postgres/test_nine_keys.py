@@ -109,7 +109,6 @@ def test_other_text_is_no_verdict(server: TestServer, database: str, tmp_path: P
     with pytest.raises(CannotBeProven, match="TimeZone"):
         prove_backup(
             StoredBackup.at(path),
-            ProveOptions(on=server.conninfo("postgres"), jobs=2),
+            ProveOptions(on=server.conninfo("postgres"), jobs=2, pg_bin=server.bin),
             a_context(),
-            pg_bin=server.bin,
         )

@@ -103,9 +103,8 @@ def test_without_a_way_to_log_in_it_is_told(
     assert result.comparison.equal
     proof = prove_backup(
         StoredBackup.at(dump),
-        ProveOptions(on=alone.conninfo("postgres"), jobs=2),
+        ProveOptions(on=alone.conninfo("postgres"), jobs=2, pg_bin=alone.bin),
         a_context(),
-        pg_bin=alone.bin,
     )
     assert proof.proven
     assert 1 == sum(_WARNED in one for one in proof.warnings)
@@ -155,9 +154,8 @@ def test_one_that_a_killed_proof_left_is_cleared(server: TestServer, tmp_path: P
         server.drop_database(source)
     proof = prove_backup(
         StoredBackup.at(dump),
-        ProveOptions(on=server.conninfo("postgres"), jobs=2),
+        ProveOptions(on=server.conninfo("postgres"), jobs=2, pg_bin=server.bin),
         a_context(),
-        pg_bin=server.bin,
     )
     assert proof.proven
     assert (f"cleared away what a proof left that was killed: {left}",) == proof.warnings
@@ -180,9 +178,8 @@ def test_each_database_of_a_proof_has_its_own(
 
     proof = prove_backup(
         StoredBackup.at(dump),
-        ProveOptions(on=server.conninfo("postgres"), jobs=2),
+        ProveOptions(on=server.conninfo("postgres"), jobs=2, pg_bin=server.bin),
         a_context(),
-        pg_bin=server.bin,
         between=look,
     )
     assert proof.proven

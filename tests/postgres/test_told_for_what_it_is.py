@@ -37,7 +37,7 @@ def _prove(server: TestServer, database: str, folder: Path, on: str | None) -> P
     dump = back_up(server, database, folder).backup.path
     environ = {**clean_environment(), "PGVOW_PG_BIN": str(server.bin)}
     return prove_backup(
-        StoredBackup.at(dump), ProveOptions(on=on, jobs=2), a_context(environ), pg_bin=server.bin
+        StoredBackup.at(dump), ProveOptions(on=on, jobs=2, pg_bin=server.bin), a_context(environ)
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.terminal import on_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tests.support.servers import TestServer
     from tests.support.terminal import Screen
@@ -84,13 +84,20 @@ class Commands:
             text=True,
         )
 
-    def on_terminal(self, *arguments: str | Path, columns: int = 100, **more: str) -> Screen:
-        """Run ``pgvow`` in a terminal, to its end."""
+    def on_terminal(
+        self,
+        *arguments: str | Path,
+        columns: int = 100,
+        answers: Sequence[tuple[str, str]] = (),
+        **more: str,
+    ) -> Screen:
+        """Run ``pgvow`` in a terminal, to its end; each answer is typed after its question."""
         return on_terminal(
             self._argv(["-m", "pgvow", *arguments]),
             cwd=self.cwd,
             env=self._environment(more),
             columns=columns,
+            answers=answers,
         )
 
     def _run(self, words: list[str | Path], timeout: float, more: Mapping[str, str]) -> Done:

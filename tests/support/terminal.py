@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _CHUNK = 65536
@@ -40,9 +40,17 @@ class Screen:
 
 
 def on_terminal(
-    argv: list[str], *, cwd: Path, env: Mapping[str, str], columns: int = 100
+    argv: list[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    columns: int = 100,
+    answers: Sequence[tuple[str, str]] = (),
 ) -> Screen:
-    """Run a command with a terminal for standard input, output and error."""
+    """Run a command with a terminal for standard input, output and error.
+
+    ``answers`` are typed one after the other, each when its question has appeared.
+    """
     ours, theirs = pty.openpty()
     try:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -58,9 +66,12 @@ def on_terminal(
     finally:
         os.close(theirs)
     with os.fdopen(ours, "rb", buffering=0) as screen:
-        written = bytearray()
+        written, seen, left = bytearray(), 0, list(answers)
         while chunk := _read(screen.fileno()):
             written += chunk
+            if left and (place := written.find(left[0][0].encode(), seen)) >= 0:
+                seen = place + len(left[0][0])
+                os.write(screen.fileno(), left.pop(0)[1].encode() + b"\n")
     return Screen(process.wait(), written.decode())
 
 

@@ -34,7 +34,7 @@ _OTHERS = {
     "operations/schedule/scheduler.py": "the scheduler's marks",
     "operations/schedule/systemd_units.py": "units of ours",
     "operations/health/metrics.py": "written, not read",
-    "operations/notify/__init__.py": "marks of ours",
+    "operations/notify/state.py": "marks of ours",
     "spool/removal.py": "the lock on a dump; nothing is read",
     "spool/draft.py": "a draft, by descriptor",
     "durable.py": "new files, and directories",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.cli.arguments import Topic, UsageProblem
-from pgvow.cli.commands import COMMANDS
+from pgvow.cli.commands import COMMANDS, HERE
 from pgvow.cli.parser import build_contract_parser, build_parser, parse_pgvow
 from tests.support.commands import ROOT
 
@@ -67,7 +67,7 @@ def test_every_command_can_be_run_and_has_options() -> None:
     calls = [import_module(f"pgvow.cli.commands.{name}") for name in COMMANDS]
     assert [] == [call.__name__ for call in calls if not callable(getattr(call, "run", None))]
     runnable = [path.stem for path in (ROOT / "src/pgvow/cli/commands").glob("*.py")]
-    assert {"__init__", *COMMANDS} == set(runnable)
+    assert {"__init__", HERE, *COMMANDS} == set(runnable)
     (commands,) = (one for one in build_parser()._actions if one.dest == "command")
     assert isinstance(commands.choices, dict)
     assert list(COMMANDS) == list(commands.choices)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from pgvow.errors import BackupFailed
 from pgvow.operations.context import Context
-from pgvow.operations.notify import NAME, State, decide, deliver, masked, notify
+from pgvow.operations.notify import NAME, State, decide, notify
 from pgvow.operations.notify.hooks import ping_ended, run_after, run_before
+from pgvow.operations.notify.message import Message, MessageType
+from pgvow.operations.notify.post import Post, deliver, masked
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome, Run
 from pgvow.settings import (
     Configuration,
@@ -25,7 +28,7 @@ from pgvow.settings import (
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _NOW = datetime(2026, 11, 22, 2, tzinfo=UTC)
@@ -42,6 +45,24 @@ def at(moment: datetime, section: NotificationsSection) -> Context:
     return Context(Configuration(notifications=section), {}, clock=lambda: moment)
 
 
+def of(state: State, ended: Run, alarms: Sequence[Alarm] = (), **more: Any) -> list[Message]:
+    """The messages about a run on the machine db1, with the settings ``section``, if any."""
+    section = more.pop("section", NotificationsSection())
+    return decide(state, ended, alarms, section, _NOW, machine="db1", **more)
+
+
+def tell(
+    moment: datetime,
+    section: NotificationsSection,
+    ended: Run,
+    directory: Path,
+    warn: Callable[[str], None],
+) -> None:
+    """Notify of a run as a recorded run does at its end."""
+    post = Post(section, moment, warn)
+    notify(ended, at(moment, section), directory=directory, alarms=(), post=post, warn=warn)
+
+
 def told(
     state: State,
     outcome: Outcome,
@@ -52,7 +73,7 @@ def told(
 ) -> list[str]:
     """The events of what there is to tell."""
     section = NotificationsSection(on=on, every_time=every_time)
-    found = decide(state, run(outcome), alarms, section, _NOW)
+    found = decide(state, run(outcome), alarms, section, _NOW, machine="db1")
     return [str(message.event) for message in found]
 
 
@@ -91,12 +112,12 @@ def test_each_can_be_switched_off(event: Event) -> None:
 
 def test_a_failure_before_anything_was_known() -> None:
     """Settings that are wrong name no database: any success of the operation ends that."""
-    state, section = State(), NotificationsSection()
-    assert 1 == len(decide(state, run(Outcome.FAILED, None, None), (), section, _NOW))
+    state = State()
+    assert 1 == len(of(state, run(Outcome.FAILED, None, None)))
     assert ["recovery"] == told(state, Outcome.SUCCEEDED)
     assert ["failure"] == told(state, Outcome.FAILED)
     other = run(Outcome.SUCCEEDED, "staging")
-    assert [] == decide(state, other, (), section, _NOW)
+    assert [] == of(state, other)
     assert ["recovery"] == told(state, Outcome.SUCCEEDED)
 
 
@@ -112,10 +133,100 @@ def test_alarms_come_and_go() -> None:
     assert ["recovery"] == told(state, Outcome.SUCCEEDED, [second])
 
 
+@pytest.mark.parametrize(
+    ("environment", "database", "title"),
+    [
+        ("prod", "shop", "pgvow: backup prod shop on db1 failed"),
+        (None, None, "pgvow: backup on db1 failed"),
+    ],
+)
+def test_a_failure_is_told_in_full(
+    environment: str | None, database: str | None, title: str
+) -> None:
+    """Machine, environment and database in the subject; the cause once; then what to type."""
+    ended = replace(
+        run(Outcome.FAILED, environment, database),
+        exit_code=3,
+        ended=_NOW + timedelta(seconds=200),
+        bytes=50 * 1024 * 1024,
+        cause="connection refused",
+        steps=("Is the server up? pg_isready -h h", "pgvow doctor"),
+    )
+    (message,) = of(State(), ended)
+    assert (title, "failure") == (message.title, message.type)
+    assert 1 == (message.title + message.body).count("connection refused")
+    lines = message.body.split("\n")
+    assert ["connection refused", "", "Next:"] == lines[:3]
+    assert ["1. Is the server up? pg_isready -h h", "2. pgvow doctor"] == lines[3:5]
+    assert {"took: 3 min 20 s", "size: 50.0 MB"} <= set(lines)
+
+
+def test_each_kind_of_message_has_its_type() -> None:
+    """As apprise names them: a failure, a warning, a success; services show it as a colour."""
+    state, everything = State(), NotificationsSection(on=_ALL)
+    grave = Alarm(AlarmKind.TOO_OLD, "30h old", True, "prod", "shop")  # noqa: FBT003
+    small = Alarm(AlarmKind.NO_PROOF, "never proven", False, "prod", "shop")  # noqa: FBT003
+    types = [
+        [str(message.type) for message in of(state, ended, alarms, section=everything)]
+        for ended, alarms in (
+            (run(Outcome.SUCCEEDED), []),
+            (replace(run(Outcome.SUCCEEDED), warnings=("slow",)), []),
+            (run(Outcome.FAILED), [small]),
+            (run(Outcome.SUCCEEDED), [small, grave]),
+            (run(Outcome.SUCCEEDED), []),
+        )
+    ]
+    assert [
+        ["success"],
+        ["warning"],
+        ["failure", "warning"],
+        ["success", "failure"],
+        ["success", "success"],
+    ] == types
+
+
+def test_an_alarm_is_told_once_with_its_command() -> None:
+    """Its kind is in the subject, its words are in the text alone, with the command to type."""
+    state = State()
+    alarm = Alarm(AlarmKind.NO_PROOF, "never proven", False, "prod", "shop")  # noqa: FBT003
+    (message,) = of(state, run(Outcome.SUCCEEDED), [alarm])
+    assert "pgvow: prod shop on db1: no proof" == message.title
+    assert "warning: prod shop: never proven" == message.body.split("\n")[0]
+    assert "pgvow prove --latest --env prod" == message.body.split("\n")[1].strip()
+    (over,) = of(state, run(Outcome.SUCCEEDED))
+    assert "pgvow: prod shop on db1: over: no proof" == over.title
+    assert "never proven" == over.body
+    several = [replace(alarm, database=name) for name in ("a", "b")]
+    (message,) = of(state, run(Outcome.SUCCEEDED), several)
+    assert "pgvow: 2 databases on db1: no proof" == message.title
+
+
+@pytest.mark.parametrize("page", [None, "https://wiki.example.org/backups"])
+def test_the_page_is_the_last_line(page: str | None) -> None:
+    """A link to a page of the user's, if he has set one."""
+    (message,) = of(State(), run(Outcome.DIED), section=NotificationsSection(page_url=page))
+    last = message.body.split("\n")[-1]
+    assert (page or "Earlier backups are untouched.") == last
+    assert "1. See when it was: pgvow history --env prod" in message.body
+
+
+def test_messages_of_the_version_before_are_sent(tmp_path: Path) -> None:
+    """A state that 0.1 wrote, without types and digests, loses no message."""
+    waiting = {"event": "failure", "title": "old", "body": "b", "at": _NOW.isoformat()}
+    stored = {"failed": [], "alarms": {}, "waiting": [waiting]}
+    (tmp_path / NAME).write_text(json.dumps(stored))
+    warnings: list[str] = []
+    section = NotificationsSection(urls=("nonsense://x",))
+    tell(_NOW, section, run(Outcome.SUCCEEDED), tmp_path, warnings.append)
+    (kept,) = json.loads((tmp_path / NAME).read_text())["waiting"]
+    assert "old" == kept["title"]
+    assert not [warning for warning in warnings if "forgotten" in warning]
+
+
 def test_who_died_is_told_of() -> None:
     """Runs that were found dead are failures, and the run that found them may be the recovery."""
     died = replace(run(Outcome.DIED), id="0")
-    found = decide(State(), run(Outcome.SUCCEEDED), (), NotificationsSection(), _NOW, died=[died])
+    found = of(State(), run(Outcome.SUCCEEDED), died=[died])
     assert ["failure", "recovery"] == [str(message.event) for message in found]
 
 
@@ -125,13 +236,8 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
     warnings: list[str] = []
     for number in range(60):
         moment = _NOW + timedelta(minutes=number)
-        notify(
-            replace(run(Outcome.FAILED), started=moment),
-            at(moment, replace(section, urls=("nonsense://x",))),
-            directory=tmp_path,
-            alarms=(),
-            warn=warnings.append,
-        )
+        dead, ended = replace(section, urls=("nonsense://x",)), run(Outcome.FAILED)
+        tell(moment, dead, replace(ended, started=moment), tmp_path, warnings.append)
     text = (tmp_path / NAME).read_text()
     assert 50 == text.count('"title"')
     assert 0o600 == (tmp_path / NAME).stat().st_mode & 0o777
@@ -139,21 +245,16 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("{broken")
     warnings.clear()
     late = _NOW + timedelta(days=30)
-    notify(
-        run(Outcome.SUCCEEDED),
-        at(late, section),
-        directory=tmp_path,
-        alarms=(),
-        warn=warnings.append,
-    )
+    tell(late, section, run(Outcome.SUCCEEDED), tmp_path, warnings.append)
     assert "what was told before is forgotten" in warnings[0]
 
 
 def test_a_service_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for it longer than the time set."""
-    monkeypatch.setattr("pgvow.operations.notify._deliver", lambda *_: time.sleep(30))
+    monkeypatch.setattr("pgvow.operations.notify.post._deliver", lambda *_: time.sleep(30))
+    message = Message(None, MessageType.INFO, "t", "b", _NOW)
     started = time.monotonic()
-    assert "no answer within 0.2 s" == deliver("json://x", "t", "b", 0.2)
+    assert "no answer within 0.2 s" == deliver("json://x", message, 0.2)
     assert time.monotonic() - started < 20
 
 
@@ -254,17 +355,17 @@ def test_a_url_that_is_dead_repeats_nothing(
     asked: list[tuple[str, str]] = []
     dead = {"json://dead"}
 
-    def answer(url: str, title: str, _body: str, _seconds: float) -> str | None:
-        asked.append((url, title))
+    def answer(url: str, message: Message, _seconds: float) -> str | None:
+        asked.append((url, message.title))
         return "no" if url in dead else None
 
-    monkeypatch.setattr("pgvow.operations.notify.deliver", answer)
+    monkeypatch.setattr("pgvow.operations.notify.post.deliver", answer)
     section = NotificationsSection(urls=("json://alive", "json://dead"), every_time=True)
     warnings: list[str] = []
 
     def night(outcome: Outcome) -> None:
         asked.clear()
-        notify(run(outcome), at(_NOW, section), directory=tmp_path, alarms=[], warn=warnings.append)
+        tell(_NOW, section, run(outcome), tmp_path, warnings.append)
 
     for _ in range(3):
         night(Outcome.FAILED)

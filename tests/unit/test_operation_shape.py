@@ -73,6 +73,6 @@ def test_the_context_is_whole_and_last(function: Function) -> None:
 def test_the_operations_are_found() -> None:
     """The search reaches every kind of import: a name, a module, a wrapper of runs."""
     names = {each.__name__ for each in _CALLED}
-    known = {"restore_backup", "prove_backup", "show_backup", "back_up", "recorded", "install"}
+    known = {"restore_file", "prove_file", "show_backup", "back_up", "recorded", "install"}
     assert known <= names
     assert _LOOSE.keys() <= names

@@ -157,7 +157,9 @@ def test_a_part_that_was_made_mends_no_failed_night() -> None:
 
 def told(state: State, run: Run, parts: Sequence[Run] = ()) -> list[str]:
     """Return the titles of what there is to tell."""
-    return [one.title for one in decide(state, run, [], NotificationsSection(), _NOW, parts=parts)]
+    section = NotificationsSection()
+    found = decide(state, run, [], section, _NOW, machine="db1", parts=parts)
+    return [one.title for one in found]
 
 
 def test_a_part_is_not_told_as_the_end_of_a_failure() -> None:
@@ -165,7 +167,7 @@ def test_a_part_is_not_told_as_the_end_of_a_failure() -> None:
     state = State(failed={json.dumps(["backup", "prod", "shop"])})
     whole = ended(Operation.BACKUP, 0, 1, environment="prod", database="shop")
     assert [] == told(state, replace(whole, selection=_PART))
-    assert ["pgvow: backup prod shop works again"] == told(state, whole)
+    assert ["pgvow: backup prod shop on db1 works again"] == told(state, whole)
 
 
 def test_a_run_before_the_environment_was_known_is_of_no_database(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_each_part_of_a_run_is_of_its_database() -> None:
     dev = ended(Operation.VERIFY, 0, 1, environment="dev", database="shop")
     runs = [whole, prod, dev]
     assert [1, 0] == [len(list(run_alarms(runs, name))) for name in ("prod", "dev")]
-    assert ["pgvow: verify prod shop failed"] == told(State(), whole, [prod, dev])
+    assert ["pgvow: verify prod shop on db1 failed"] == told(State(), whole, [prod, dev])
 
 
 def test_a_run_of_another_database_of_the_environment(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.formats import size
 from pgvow.model import Compress
 from pgvow.operations.space import BackupSource, last_backup, required_space
 from pgvow.store import DirectoryStore
@@ -23,24 +24,24 @@ _LAST = replace(
 )
 
 
-def needed(size: int = _DATABASE, **changes: object) -> tuple[int, str]:
+def needed(database: int = _DATABASE, **changes: object) -> tuple[int, str]:
     """Reckon with the last backup, changed so."""
     last = replace(_LAST, **changes)  # type: ignore[arg-type]
-    required = required_space(size, factor=None, last=last, source=_SOURCE)
+    required = required_space(database, factor=None, last=last, source=_SOURCE)
     return required.bytes, required.reckoning
 
 
 def test_the_last_backup_and_a_margin() -> None:
     """A database that has not grown needs the last backup's size and 10 %."""
-    assert (1_100_000, "the last backup's 1,000,000 bytes and 10 %") == needed()
+    assert (1_100_000, f"the last backup's {size(1_000_000)} and 10 %") == needed()
     assert 1_100_000 == needed(_DATABASE - 5_000_000)[0]
 
 
 def test_growth_counts_byte_by_byte() -> None:
     """What the database has grown by since may not compress at all."""
-    size, reckoning = needed(_DATABASE + 3_000_000)
-    assert size == 4_100_000
-    assert "and 3,000,000 bytes by which the database has grown since" in reckoning
+    required, reckoning = needed(_DATABASE + 3_000_000)
+    assert required == 4_100_000
+    assert f"and {size(3_000_000)} by which the database has grown since" in reckoning
 
 
 def test_never_more_than_twice_the_database() -> None:

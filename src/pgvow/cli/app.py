@@ -93,7 +93,7 @@ def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> N
     if _debugging():
         for line in masked("".join(traceback.format_exception(error))).splitlines():
             print(printable(line), file=sys.stderr)
-    failure = COMMANDS[arguments.command].failure if arguments else "Nothing done"
+    failure = _first_words(arguments)
     if arguments and arguments.progress == "json":
         write_event("failed", **_failure_object(error)["error"])
     else:
@@ -101,6 +101,11 @@ def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> N
     wants_json = arguments.json if arguments else "--json" in sys.argv
     if wants_json:
         print(dumps(_failure_object(error)), flush=True)
+
+
+def _first_words(arguments: argparse.Namespace | None) -> str:
+    command = COMMANDS.get(arguments.command) if arguments else None
+    return command.failure if command else "Nothing done"
 
 
 def _failure_text(failure: str, error: PgvowError) -> Text:

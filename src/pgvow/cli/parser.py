@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pgvow import __version__
 from pgvow.cli import options
 from pgvow.cli.arguments import EXIT_CODES, Parser, path
-from pgvow.cli.commands import COMMANDS, add_options
+from pgvow.cli.commands import COMMANDS, HERE, add_options
 from pgvow.settings.options import flag_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of ``pgvow``; raises ConfigurationError."""
     if argv[:1] == ["help"]:
         argv = [*argv[1:2], "--help"]
+    if not argv:
+        return options.filled(argparse.Namespace(command=HERE, nagios=False))
     # The options before a command take no value: the first other word is the command.
     command = next((word for word in argv if not word.startswith("-")), "")
     parser = build_parser([command])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from pgvow.formats import duration, size
 from pgvow.outside import printable
 
 if TYPE_CHECKING:
@@ -16,20 +17,19 @@ if TYPE_CHECKING:
     from pgvow.model import Metadata
     from pgvow.operations.show.contents import LargeObjectTotals
 
-_STEP = 1024
+__all__ = [
+    "duration",
+    "large_objects",
+    "moment",
+    "namer",
+    "none_in",
+    "part_rows",
+    "selected",
+    "short_digest",
+    "size",
+]
+
 _SHOWN_DIGITS = 12
-
-
-def size(count: int) -> str:
-    """Write a number of bytes as PostgreSQL does, in powers of 1024: ``50.0 MB``."""
-    if count < _STEP:
-        return f"{count} bytes"
-    value = float(count)
-    for unit in ("kB", "MB", "GB"):
-        value /= _STEP
-        if value < _STEP:
-            return f"{value:.1f} {unit}"
-    return f"{value / _STEP:.1f} TB"
 
 
 def moment(when: datetime) -> str:
@@ -40,14 +40,6 @@ def moment(when: datetime) -> str:
 def short_digest(digest: str) -> str:
     """Shorten a checksum to the beginning, enough to compare by eye."""
     return digest[:_SHOWN_DIGITS] + "..."
-
-
-def duration(seconds: float) -> str:
-    """Write seconds for people: ``0.8 s``, ``3 min 20 s``."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
 
 
 def large_objects(totals: LargeObjectTotals | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pgvow import settings
 from pgvow.errors import ConfigurationError
 from pgvow.model import DEV, PROD
-from pgvow.operations.notify import masked
+from pgvow.operations.notify.post import masked
 from pgvow.settings import format_duration
 from pgvow.settings.configuration import SECTIONS
 
@@ -82,6 +82,7 @@ def _effective(
             "prefix": names.prefix,
             "url_variable": names.url_variable,
             "output_dir": section.output_dir,
+            "on_this_machine": section.on_this_machine,
         }
         yield from _values(f"{prefix}.", own, origins)
         if section.backup is not None:

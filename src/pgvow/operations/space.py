@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
+from pgvow.formats import size
 from pgvow.model import BackupStatus, in_one_order, is_partial
 from pgvow.store import backups_in
 
@@ -84,13 +85,12 @@ def required_space(
     by_database = _by_database(database_size, _FACTOR)
     if last is None or last.compression != str(source.compress):
         return by_database
-    size = last.backup_size_bytes
     growth = max(0, database_size - _database_size(last))
-    needed = size + size * _MARGIN_PERCENT // 100 + growth
+    needed = last.backup_size_bytes * (100 + _MARGIN_PERCENT) // 100 + growth
     if needed >= by_database.bytes:
         return by_database
-    grown = f", and {growth:,} bytes by which the database has grown since" if growth else ""
-    reckoning = f"the last backup's {size:,} bytes and {_MARGIN_PERCENT} %{grown}"
+    grown = f", and {size(growth)} by which the database has grown since" if growth else ""
+    reckoning = f"the last backup's {size(last.backup_size_bytes)} and {_MARGIN_PERCENT} %{grown}"
     return Required(needed, reckoning)
 
 

@@ -33,7 +33,7 @@ _FIRST_LOOK = 1.0
 _BETWEEN_LOOKS = 2.0
 _OURS = "pgvow "
 NOT_VISIBLE = "not visible to this role: grant pg_monitor"
-# What stands in literals are others' data, perhaps passwords; a comment says nothing of the lock.
+# Literals are others' data, perhaps passwords; a comment says nothing of the lock.
 _LITERAL = re.compile(
     r"""(?P<name>"(?:[^"]|"")*"?)"""
     r"""|--[^\n]*|/\*.*?(?:\*/|\Z)"""
@@ -133,7 +133,7 @@ def listed(sessions: Sequence[OtherSession]) -> str:
 
 
 def blockers(session: Session, tables: Mapping[int, str]) -> Blockers | None:
-    """Ask who keeps us from the locks on tables, by oid; None if it is nobody any more.
+    """Ask who keeps us from the locks on tables, by oid; None if no session does.
 
     Limited to some seconds: it must not become a wait of its own. Raises psycopg's errors.
     """
@@ -167,7 +167,7 @@ def among(rows: Sequence[LockSession], tables: Mapping[int, str]) -> Blockers | 
 
 @dataclass
 class LockWatch:
-    """What is known of the sessions that keep us waiting; warns of each constellation once."""
+    """Remembers the sessions that keep us waiting, and warns of each constellation once."""
 
     warn: Callable[[str], None] | None = None
     last: Blockers | None = None
@@ -175,7 +175,7 @@ class LockWatch:
     _warned: set[frozenset[int | None]] = field(default_factory=set)
 
     def look(self, session: Session, tables: Mapping[int, str], *, now: bool = False) -> None:
-        """Look who it is, if it is time or ``now``. An error leaves what was known before."""
+        """Look who it is, if it is time or ``now``. An error changes nothing."""
         if not now and time.monotonic() - self._looked < _BETWEEN_LOOKS:
             return
         self._looked = time.monotonic()

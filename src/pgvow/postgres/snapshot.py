@@ -189,7 +189,7 @@ class _TryAgainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When to stop trying, by a clock that only goes forward, and what ``watch`` saw meanwhile."""
+    """When to stop trying, by a clock that only goes forward; ``watch`` sees who is in our way."""
 
     seconds: float
     started: float

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from pgvow.settings.section_options import (
         BackupSection,
+        DigestPeriod,
         Event,
         HooksSection,
         Job,
@@ -43,6 +44,7 @@ __all__ = [
     "BackupSection",
     "Configuration",
     "Connection",
+    "DigestPeriod",
     "Event",
     "HooksSection",
     "Job",

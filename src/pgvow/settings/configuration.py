@@ -17,7 +17,7 @@ from pgvow.settings.section_options import (
     ScheduleSection,
     StatusSection,
 )
-from pgvow.settings.values import PATH
+from pgvow.settings.values import FLAG, PATH
 from pgvow.settings.variables import (
     DEVELOPMENT_VARIABLES,
     PRODUCTION_VARIABLES,
@@ -41,6 +41,12 @@ class Source:
     variables: VariableNames
     output_dir: Path | None = option(
         PATH, shown="the general one", meaning="where its backups are", example='"backups/staging"'
+    )
+    on_this_machine: bool = option(
+        FLAG,
+        default=False,
+        meaning="a server on this machine is the one that is meant: no warning about production",
+        example="true",
     )
     backup: BackupSection | None = None
     retention: RetentionSection | None = None

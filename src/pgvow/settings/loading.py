@@ -229,9 +229,11 @@ def _libpq_origins(connection: Connection, variables: Variables) -> dict[str, st
 
 def _warnings(source: Source, connection: Connection, variables: Variables) -> Iterator[str]:
     origin = connection.origins["host"]
-    if source.name == PROD and (here := _THIS_MACHINE.intersection(_servers(connection))):
+    here = _THIS_MACHINE.intersection(_servers(connection))
+    if source.name == PROD and here and not source.on_this_machine:
         yield (
             f"Production is on this machine, {min(here)}. Is that the server you mean? See {origin}"
+            f". If it is, say so once in pgvow.toml: [environments.{PROD}] on_this_machine = true"
         )
     if origin.variable == source.variables.url_variable and origin.source is None:
         yield (

@@ -30,6 +30,15 @@ class Event(StrEnum):
     SUCCESS = "success"
 
 
+class DigestPeriod(StrEnum):
+    """How often a digest is sent, of all that happened since the one before."""
+
+    OFF = "off"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
 class Job(StrEnum):
     """The operations that can be scheduled."""
 
@@ -307,6 +316,17 @@ class NotificationsSection:
         default=False,
         meaning="tell of each event, not of changes alone",
         example="false",
+    )
+    digest: DigestPeriod = option(
+        values.one_of(DigestPeriod),
+        default="off",
+        meaning="sum up besides: `daily`, `weekly` (from Monday on), `monthly`, `off`",
+        example='"weekly"',
+    )
+    page_url: str | None = option(
+        values.WEB_PAGE,
+        meaning="a page of yours about the backups, linked at the end of each message",
+        example='"https://wiki.example.org/backups"',
     )
     ping: str | None = option(
         values.TEXT,

@@ -241,6 +241,7 @@ class _TomlReader:
             name=name,
             variables=_FIXED.get(name) or VariableNames(prefix, url_variable),
             output_dir=self._placed(own.get("output_dir")),
+            on_this_machine=own.get("on_this_machine", False),
             **{
                 section: make(**sections[section])
                 for section, make in POLICY.items()

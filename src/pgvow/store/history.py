@@ -288,7 +288,7 @@ def _line(run: Run) -> bytes:
             value = _clean(value)
         elif field.name == "warnings":
             value = [_clean(text) for text in value[:_MOST_WARNINGS]]
-        elif field.name == "selection":
+        elif field.name in ("selection", "steps"):
             value = [_clean(text) for text in value]
         if value not in (None, [], {}):
             values[field.name] = dict(value) if field.name == "seconds" else value
@@ -314,7 +314,7 @@ def _run(line: bytes) -> Run | None:
 
 
 _TEXTS = ("environment", "database", "title", "cause", "file", "level", "pgvow_version")
-_LISTS = ("warnings", "selection")
+_LISTS = ("steps", "warnings", "selection")
 _NUMBERS = ("exit_code", "bytes", "rows", "removed", "freed", "parts", "pid")
 
 

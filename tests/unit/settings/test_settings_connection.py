@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import ConfigurationError
-from pgvow.settings import load_pg_bin
+from pgvow.settings import load, load_configuration, load_pg_bin
 from pgvow.settings.variables import LIBPQ
 
 if TYPE_CHECKING:
@@ -227,6 +227,17 @@ def test_production_on_this_machine_earns_a_warning(
 
     assert "Production is on this machine" in warning
     assert "DB_HOST" in warning
+
+
+def test_production_on_this_machine_is_confirmed_once(folder: SettingsFolder) -> None:
+    """The key that the warning names ends it, for prod, and any other warning stays."""
+    folder.local("DB_NAME=p\nDB_USER=u\nPGHOSTADDR=127.0.0.1\n")
+    warned = folder.load().warnings
+    assert "[environments.prod] on_this_machine = true" in warned[0]
+    (folder.folder / "pgvow.toml").write_text("[environments.prod]\non_this_machine = true\n")
+    read = load_configuration(path=None, environ={}, directory=folder.folder).configuration
+    confirmed = load(environ={}, directory=folder.folder, environments=read.environments)
+    assert warned[1:] == confirmed.warnings
 
 
 @pytest.mark.parametrize(

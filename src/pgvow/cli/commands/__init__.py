@@ -23,6 +23,15 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "init": Command(
+        "begin: connect to a database, and write the settings",
+        "Nothing begun",
+        (
+            "pgvow init",
+            "pgvow init --url postgresql://backup@db.example.com/shop --now",
+            "pgvow init --env dev --host 127.0.0.1 --dbname shop --user backup --password-stdin",
+        ),
+    ),
     "backup": Command(
         "make a backup",
         "Backup failed",
@@ -69,9 +78,9 @@ COMMANDS = {
         ("pgvow history", "pgvow history --operation prove --last 5"),
     ),
     "notify": Command(
-        "test the notifications of pgvow.toml",
+        "test the notifications, or send a digest now",
         "Notifying failed",
-        ("pgvow notify test", "pgvow notify test --config /etc/pgvow.toml"),
+        ("pgvow notify test", "pgvow notify --digest --dry-run"),
     ),
     "config": Command(
         "show the settings, or check pgvow.toml",
@@ -124,6 +133,10 @@ COMMANDS = {
         ("pgvow demo", "pgvow demo --messages 1000"),
     ),
 }
+
+
+HERE = "here"
+"""The module for ``pgvow`` without a command, which is none itself."""
 
 
 def module_of(name: str) -> ModuleType:

@@ -10,6 +10,7 @@ from rich.text import Text
 from pgvow.cli import options
 from pgvow.cli.call import call_of
 from pgvow.operations.config import settings_in_force
+from pgvow.operations.notify.post import lack_of_apprise
 from pgvow.outside import printable
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 
 def _check(call: Call, report: Report) -> None:
-    path = call.context.configuration.path
+    """Report that the file can be used; raises ConfigurationError if its notifications cannot."""
+    configuration = call.context.configuration
+    if lack := lack_of_apprise(configuration.notifications):
+        raise lack
+    path = configuration.path
     text = f"{path} can be used" if path else "there is no pgvow.toml: the defaults hold"
     report.print(
         lambda: {"path": str(path) if path else None, "usable": True},

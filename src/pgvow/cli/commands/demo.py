@@ -50,19 +50,19 @@ then type:
 
 def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
-    demo = commands.add_parser(
+    parser = commands.add_parser(
         "demo",
         description="Back up, list, verify and damage a believable database on a server of its own"
         " that is gone afterwards.",
     )
-    demo.topic(Topic.WHAT).add_argument(
+    parser.topic(Topic.WHAT).add_argument(
         "--messages",
         metavar="N",
         type=options.count,
         default=100_000,
         help="how many chat messages to make up (default: 100000)",
     )
-    options.add(demo, "output_dir")
+    options.add(parser, "output_dir")
 
 
 def run(arguments: argparse.Namespace, _report: Report) -> int:

@@ -13,13 +13,12 @@ from pgvow.cli.console import BAD, GOOD, styled
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, part_rows
-from pgvow.errors import PgvowError, VerificationFailed
 from pgvow.model import DifferenceKind
-from pgvow.operations.prove import ProveOptions, newest_backup, prove_backup
-from pgvow.operations.recorded import patient, recorded
+from pgvow.operations.prove import ProveOptions, newest_backup
+from pgvow.operations.recorded import recorded
+from pgvow.operations.recorded.verbs import prove_file
 from pgvow.outside import printable
 from pgvow.runs import Operation
-from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -74,13 +73,9 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     with recorded(call.context, recording_of(call, Operation.PROVE)) as current:
         pg_bin, path, patience = call.load_pg_bin(), _file(call), patience_of(call)
         options = ProveOptions(on=arguments.on, jobs=arguments.jobs, pg_bin=pg_bin)
-        current.note_file(path)
-        with call.terminal.drawing(), patient(call.context, patience, PgvowError):
-            result = prove_backup(StoredBackup.at(path), options, call.context)
-        current.note_backup(result.path, result.metadata, result.level)
-        if not result.proven:
-            current.fail(VerificationFailed, [str(each) for each in result.evidence.differences])
-        report.print(lambda: _object(result), lambda: _text(result), good=result.proven)
+        with call.terminal.drawing():
+            result = prove_file(call.context, current, path, options, patience)
+        report.print(lambda: _object(result), lambda: proof_text(result), good=result.proven)
     return current.exit_code
 
 
@@ -92,7 +87,7 @@ def _file(call: Call) -> Path:
     return path
 
 
-def _text(result: ProofResult) -> Text:
+def proof_text(result: ProofResult) -> Text:
     """Return the outcome, the facts of the comparison, and the first differences."""
     text = (
         Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")

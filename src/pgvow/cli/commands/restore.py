@@ -15,16 +15,15 @@ from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, part_rows
-from pgvow.errors import CannotBeProven, RestoreFailed
 from pgvow.operations.core.fill import default_jobs
-from pgvow.operations.recorded import patient, recorded
-from pgvow.operations.restore import RestoreOptions, restore_backup
+from pgvow.operations.recorded import recorded
+from pgvow.operations.recorded.verbs import restore_file
+from pgvow.operations.restore import RestoreOptions
 from pgvow.operations.restore.checks import is_asked_for
 from pgvow.operations.restore.selection import read_owner_map
 from pgvow.outside import printable
 from pgvow.postgres.databases import dropdb
 from pgvow.runs import Operation
-from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -132,20 +131,15 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
         settings = call.load_settings()
-        backup = StoredBackup.at(arguments.file)
         options = _options(arguments)
         if not options.confirmed:
             options = replace(options, confirmed=_is_typed(settings, options))
         patience = patience_of(call)
-        current.note(
-            environment=settings.environment,
-            database=options.database,
-            file=backup.name,
-        )
-        with call.terminal.drawing(), patient(call.context, patience, RestoreFailed):
-            result = restore_backup(settings, backup, options, call.context)
+        with call.terminal.drawing():
+            result = restore_file(
+                call.context, current, settings, arguments.file, options, patience
+            )
         report.print(lambda: _object(result), lambda: _text(result))
-        current.exit_code = 0 if result.not_compared is None else CannotBeProven.exit_code
     return current.exit_code
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -15,12 +17,18 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, path
 from pgvow.cli.call import call_of
 from pgvow.cli.commands import verify
+from pgvow.cli.console import WARNING
 from pgvow.cli.parser import parse_pgvow
 from pgvow.errors import ConfigurationError, VerificationFailed
 from pgvow.operations.health.alarms import longest_unchecked
 from pgvow.operations.list import list_backups
 from pgvow.operations.schedule import crontab, systemd_units
-from pgvow.operations.schedule.installed import configured, installed
+from pgvow.operations.schedule.installed import (
+    configured,
+    installed,
+    jobs_twice,
+    remove_everywhere,
+)
 from pgvow.operations.schedule.scheduled import Scheduled
 from pgvow.operations.schedule.scheduler import run_in_foreground
 from pgvow.outside import printable
@@ -41,8 +49,9 @@ if TYPE_CHECKING:
 
 _TEXT = """\
 install: write a line into the crontab, or a timer of systemd's, for one job. show: what is
-installed, and the next five times. remove: take away what install wrote. run: run the jobs of
-pgvow.toml in the foreground, for containers. verify: verify the backup whose last check is oldest.
+installed, and the next five times. remove: take away what install wrote, from cron and from
+systemd. run: run the jobs of pgvow.toml in the foreground, for containers. verify: verify the
+backup whose last check is oldest.
 """
 _EVERY = {
     "hour": "{minute} * * * *",
@@ -78,7 +87,10 @@ def add_schedule(commands: argparse._SubParsersAction[Parser]) -> None:
         help="what to run (default: backup; with remove: any)",
     )
     schedule.topic(Topic.WHERE).add_argument(
-        "--with", dest="with_", choices=("cron", "systemd"), default="cron"
+        "--with",
+        dest="with_",
+        choices=("cron", "systemd"),
+        help="install: by which (default: cron); remove: from which alone (default: both)",
     )
     schedule.topic(Topic.WHERE).add_argument(
         "--system", action="store_true", help="systemd: for the whole machine"
@@ -119,6 +131,7 @@ def _install(call: Call, report: Report) -> None:
         result = systemd_units.install(scheduled, call.context, system=_is_for_system(call))
     else:
         result = crontab.install(scheduled, call.context)
+    result = _with_other(result, scheduled, call)
     report.print(
         lambda: {
             "id": scheduled.identity,
@@ -132,6 +145,15 @@ def _install(call: Call, report: Report) -> None:
         lambda: _installed_text(scheduled, result),
         good=result.note is None,
     )
+
+
+def _with_other(result: InstallResult, scheduled: Scheduled, call: Call) -> InstallResult:
+    """Add to the note that the same job is installed by another scheduler as well."""
+    for job in jobs_twice(installed(call.context)):
+        if job.identity == scheduled.identity:
+            text = f"{job.complaint}; {job.remedy} takes both away, then install one"
+            return replace(result, note=f"{result.note}; {text}" if result.note else text)
+    return result
 
 
 def _is_for_system(call: Call) -> bool:
@@ -220,9 +242,15 @@ def _at(arguments: argparse.Namespace) -> str:
 
 def _show(call: Call, report: Report) -> None:
     now = call.context.clock()
-    entries = [*installed(call.context), *configured(call.context.configuration)]
-    rows = [_object(entry, now) for entry in entries]
-    report.print(lambda: rows, lambda: _table(rows))
+    ours = list(installed(call.context))
+    twice = jobs_twice(ours)
+    rows = [
+        {**_object(entry, now), "twice": any(job.identity == entry.identity for job in twice)}
+        for entry in (*ours, *configured(call.context.configuration))
+    ]
+    notes = [f"! {job.complaint}; in its directory, {job.remedy} takes both away" for job in twice]
+    lines = [Text(printable(note), style=WARNING) for note in notes]
+    report.print(lambda: rows, lambda: Group(_table(rows), *lines), good=not twice)
 
 
 def _object(entry: ScheduleEntry, now: datetime) -> dict[str, Any]:
@@ -255,15 +283,17 @@ def _remove(call: Call, report: Report) -> None:
     here = str(Path.cwd())
 
     def is_meant(entry: ScheduleEntry) -> bool:
-        job, _, rest = entry.identity.partition("-")
-        name = rest.rpartition("-")[0]
         is_ours = arguments.remove_all or entry.directory == here  # not those of other projects
-        return is_ours and arguments.job in (None, job) and environment in (None, name)
+        return is_ours and (
+            arguments.job in (None, entry.job) and environment in (None, entry.environment)
+        )
 
     if arguments.with_ == "cron":
         removed = crontab.remove(is_meant, call.context)
-    else:
+    elif arguments.with_ == "systemd":
         removed = systemd_units.remove(is_meant, call.context, system=_is_for_system(call))
+    else:
+        removed = remove_everywhere(is_meant, call.context)
     lines = [f"removed {printable(identity)}" for identity in removed]
     lines = lines or ["nothing of ours was installed here"]
     report.print(lambda: removed, lambda: Text("\n".join(lines)))

@@ -17,7 +17,7 @@ from pgvow.cli.console import BAD, GOOD, WARNING
 from pgvow.cli.report import plain
 from pgvow.cli.words import moment, selected, size
 from pgvow.errors import PgvowError
-from pgvow.operations.health.alarms import rounded
+from pgvow.operations.health.alarms import next_step, rounded
 from pgvow.operations.health.status import StatusOptions, current_status
 from pgvow.operations.schedule.installed import installed
 from pgvow.outside import printable
@@ -37,19 +37,6 @@ _UNKNOWN = 3
 """The exit code of a monitoring plug-in that cannot tell."""
 _NAGIOS = {0: 0, 11: 1, 12: 2}
 _WORDS = {0: "OK", 11: "WARNING", 12: "CRITICAL"}
-_HINTS = {
-    "no backup": "pgvow backup",
-    "too old": "pgvow history",
-    "last run failed": "pgvow history",
-    "damaged": "pgvow verify FILE --deep",
-    "shrunk": "pgvow diff",
-    "table shrunk": "pgvow diff",
-    "table gone": "pgvow diff",
-    "no proof": "pgvow prove --latest",
-    "disk filling": "pgvow prune --dry-run",
-    "stuck": "pgvow history",
-    "no history": "pgvow history",
-}
 
 
 def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -200,7 +187,7 @@ def _alarm_lines(series: SeriesStatus) -> Iterator[Text]:
     for alarm in series.alarms:
         mark, style = ("✗", BAD) if alarm.is_critical else ("!", WARNING)
         where = " ".join(part for part in (series.environment, series.database) if part)
-        hint = f"  → {_HINTS[alarm.kind]}"
+        hint = f"  → {next_step(alarm)}"
         message = f"{where}: {alarm.message}" if where else alarm.message
         yield Text.assemble((mark, style), f" {printable(message)}", (hint, "dim"))
 

@@ -5,8 +5,9 @@
 #    source ~/.local/share/bash_completion/pgvow
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_pgvow_subparsers=(backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
+_shtab_pgvow_subparsers=(init backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
 
+_shtab_pgvow_init_option_strings=(-h --help --env --url --host --port --dbname --user --password-stdin --now --output-dir --json)
 _shtab_pgvow_backup_option_strings=(-h --help --env --output-dir --space-factor --lock-wait-timeout --statistics --no-inspect --inspect --no-globals --globals -n --schema -N --exclude-schema -t --table -T --exclude-table --exclude-table-data --jobs --engine --compress --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_verify_option_strings=(-h --help --deep --all --env --output-dir --stall-timeout --run-timeout --json --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_list_option_strings=(-h --help --env --output-dir --json --quiet --config)
@@ -15,7 +16,7 @@ _shtab_pgvow_prove_option_strings=(-h --help --latest --on --jobs --env --output
 _shtab_pgvow_prune_option_strings=(-h --help --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --keep-within --database --dry-run --env --output-dir --json --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_status_option_strings=(-h --help --max-age --nagios --env --output-dir --json --quiet --config)
 _shtab_pgvow_history_option_strings=(-h --help --last --operation --env --output-dir --json --quiet --config)
-_shtab_pgvow_notify_option_strings=(-h --help --json --quiet --config)
+_shtab_pgvow_notify_option_strings=(-h --help --digest --dry-run --output-dir --json --quiet --config)
 _shtab_pgvow_config_option_strings=(-h --help --json --quiet --config)
 _shtab_pgvow_schedule_option_strings=(-h --help --at --every --time --on --job --with --system --timezone --all --log --env --output-dir --json --quiet --config)
 _shtab_pgvow_show_option_strings=(-h --help --code --json --quiet --config)
@@ -26,6 +27,7 @@ _shtab_pgvow_completion_option_strings=(-h --help)
 _shtab_pgvow_demo_option_strings=(-h --help --messages --output-dir)
 _shtab_pgvow_option_strings=(-h --help -V --version)
 
+_shtab_pgvow_init___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_backup___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_backup___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_verify_pos_0_COMPGEN=_pgvow_backups
@@ -45,6 +47,7 @@ _shtab_pgvow_status___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_status___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_history___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_history___output_dir_COMPGEN=_shtab_compgen_dirs
+_shtab_pgvow_notify___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_schedule___log_COMPGEN=_shtab_compgen_files
 _shtab_pgvow_schedule___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_schedule___output_dir_COMPGEN=_shtab_compgen_dirs
@@ -75,8 +78,13 @@ _shtab_pgvow_schedule___job_choices=(backup prune verify prove)
 _shtab_pgvow_schedule___with_choices=(cron systemd)
 _shtab_pgvow_extract___format_choices=(csv copy)
 _shtab_pgvow_completion_pos_0_choices=(bash zsh fish backups environments)
-_shtab_pgvow_pos_0_choices=(backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
+_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo)
 
+_shtab_pgvow_init__h_nargs=0
+_shtab_pgvow_init___help_nargs=0
+_shtab_pgvow_init___password_stdin_nargs=0
+_shtab_pgvow_init___now_nargs=0
+_shtab_pgvow_init___json_nargs=0
 _shtab_pgvow_backup__h_nargs=0
 _shtab_pgvow_backup___help_nargs=0
 _shtab_pgvow_backup___statistics_nargs=0
@@ -129,6 +137,8 @@ _shtab_pgvow_history___json_nargs=0
 _shtab_pgvow_history___quiet_nargs=0
 _shtab_pgvow_notify__h_nargs=0
 _shtab_pgvow_notify___help_nargs=0
+_shtab_pgvow_notify___digest_nargs=0
+_shtab_pgvow_notify___dry_run_nargs=0
 _shtab_pgvow_notify___json_nargs=0
 _shtab_pgvow_notify___quiet_nargs=0
 _shtab_pgvow_config__h_nargs=0

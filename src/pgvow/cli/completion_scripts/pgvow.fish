@@ -50,14 +50,26 @@ function _shtab_pgvow_using
   test "$_shtab_pgvow_cmdpath" = "$argv"
 end
 
-set -g _shtab_pgvow_commands backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --database --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --progress --run-timeout --schema --space-factor --stall-timeout --table --time --timezone --to --with -N -T -n -t
+set -g _shtab_pgvow_commands init backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo
+set -g _shtab_pgvow_opts_with_value --at --compress --config --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --space-factor --stall-timeout --table --time --timezone --to --url --user --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
 
 complete -c pgvow -n _shtab_pgvow_using -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n _shtab_pgvow_using -s V -l version -d 'show program'"'"'s version number and exit'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a init -d 'Ask for a database, connect to it, and write .env.local (which nobody else can read) and pgvow.toml'
+complete -c pgvow -n '_shtab_pgvow_using init' -s h -l help -d 'show this help message and exit'
+complete -c pgvow -n '_shtab_pgvow_using init' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database it is (default: prod)'
+complete -c pgvow -n '_shtab_pgvow_using init' -l url -x -d 'postgresql://USER@HOST:PORT/DATABASE, in the place of the next'
+complete -c pgvow -n '_shtab_pgvow_using init' -l host -x -d 'the server, or its socket'"'"'s folder'
+complete -c pgvow -n '_shtab_pgvow_using init' -l port -x -d 'its port (default: 5432)'
+complete -c pgvow -n '_shtab_pgvow_using init' -l dbname -x -d 'the database'
+complete -c pgvow -n '_shtab_pgvow_using init' -l user -x -d 'the role that makes backups'
+complete -c pgvow -n '_shtab_pgvow_using init' -l password-stdin -d 'read the password from standard input; without one ~/.pgpass and the like count'
+complete -c pgvow -n '_shtab_pgvow_using init' -l now -d 'make the first backup now, and prove that it comes back'
+complete -c pgvow -n '_shtab_pgvow_using init' -l output-dir -x -d 'default: db/backups'
+complete -c pgvow -n '_shtab_pgvow_using init' -l json -d 'print the result as JSON'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a backup -d 'Make a backup.'
 complete -c pgvow -n '_shtab_pgvow_using backup' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
@@ -188,8 +200,11 @@ complete -c pgvow -n '_shtab_pgvow_using history' -l output-dir -xka "(__fish_co
 complete -c pgvow -n '_shtab_pgvow_using history' -l json -d 'print the result as JSON, and nothing else on standard output'
 complete -c pgvow -n '_shtab_pgvow_using history' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using history' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
-complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a notify -d 'Send a test message to every URL under [notifications] in pgvow.toml.'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a notify -d 'test: send a test message to every URL under [notifications] in pgvow.toml. --digest: send what ran, was proven, removed, grows and is wrong now, of the period set (a week if none is), besides the ones that come by themselves.'
 complete -c pgvow -n '_shtab_pgvow_using notify' -s h -l help -d 'show this help message and exit'
+complete -c pgvow -n '_shtab_pgvow_using notify' -l digest -d 'send the digest of now'
+complete -c pgvow -n '_shtab_pgvow_using notify' -l dry-run -d 'print the digest as text, and send nothing'
+complete -c pgvow -n '_shtab_pgvow_using notify' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
 complete -c pgvow -n '_shtab_pgvow_using notify' -l json -d 'print the result as JSON, and nothing else on standard output'
 complete -c pgvow -n '_shtab_pgvow_using notify' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using notify' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
@@ -207,7 +222,7 @@ complete -c pgvow -n '_shtab_pgvow_using schedule' -l every -xka "hour day week 
 complete -c pgvow -n '_shtab_pgvow_using schedule' -l time -x -d 'default: 02:00'
 complete -c pgvow -n '_shtab_pgvow_using schedule' -l on -x -d 'with --every week: monday …; with --every month: 1 to 28'
 complete -c pgvow -n '_shtab_pgvow_using schedule' -l job -xka "backup prune verify prove" -d 'what to run (default: backup; with remove: any)'
-complete -c pgvow -n '_shtab_pgvow_using schedule' -l with -xka "cron systemd" -d with_
+complete -c pgvow -n '_shtab_pgvow_using schedule' -l with -xka "cron systemd" -d 'install: by which (default: cron); remove: from which alone (default: both)'
 complete -c pgvow -n '_shtab_pgvow_using schedule' -l system -d 'systemd: for the whole machine'
 complete -c pgvow -n '_shtab_pgvow_using schedule' -l timezone -x -d 'Europe/Berlin …; systemd only'
 complete -c pgvow -n '_shtab_pgvow_using schedule' -l all -d 'remove: all'

@@ -21,6 +21,7 @@ from pgvow.errors import (
     lack_of_resources,
 )
 from pgvow.file_errors import refusals
+from pgvow.formats import size
 from pgvow.model import Metadata
 from pgvow.operations.backup.globals import dumping_globals, keep_globals, passwords_kept
 from pgvow.operations.space import BackupSource, last_backup, required_space
@@ -208,8 +209,8 @@ def check_space(run: _Run, last: Metadata | None) -> None:
     if available >= required.bytes:
         return
     raise NoSpace(
-        f"{required.bytes:,} bytes are required ({required.reckoning}),"
-        f" {available:,} are available",
+        f"the backup needs about {size(required.bytes)}: {required.reckoning};"
+        f" {size(available)} free",
         facts={
             "Directory": str(directory),
             "Required": f"{required.bytes:,} bytes",

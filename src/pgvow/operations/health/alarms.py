@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from pgvow.formats import size
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
 from pgvow.retention import unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
@@ -15,10 +17,26 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pgvow.model import Backup
+    from pgvow.operations.schedule.installed import JobTwice
     from pgvow.runs import Run
     from pgvow.settings import StatusSection
 
 _BAD = frozenset({Outcome.FAILED, Outcome.DIED})
+_STEPS = {
+    AlarmKind.NO_BACKUP: "pgvow backup",
+    AlarmKind.TOO_OLD: "pgvow history",
+    AlarmKind.LAST_RUN_FAILED: "pgvow history",
+    AlarmKind.DAMAGED: "pgvow verify NAME --deep",
+    AlarmKind.SHRUNK: "pgvow diff",
+    AlarmKind.TABLE_SHRUNK: "pgvow diff",
+    AlarmKind.TABLE_GONE: "pgvow diff",
+    AlarmKind.NO_PROOF: "pgvow prove --latest",
+    AlarmKind.DISK_FILLING: "pgvow prune --dry-run",
+    AlarmKind.STUCK: "pgvow history",
+    AlarmKind.NO_HISTORY: "pgvow history",
+    AlarmKind.SCHEDULED_TWICE: "pgvow schedule show",
+}
+_TAKE_NO_ENV = ("pgvow diff", "pgvow verify", "pgvow schedule")
 _BY_ITSELF = frozenset({Operation.BACKUP, Operation.VERIFY, Operation.PROVE, Operation.PRUNE})
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -157,6 +175,14 @@ def stuck_alarms(
             yield Alarm(AlarmKind.STUCK, message, is_critical=True, name=str(run.pid or ""))
 
 
+def schedule_alarms(twice: Sequence[JobTwice], environment: str | None) -> Iterator[Alarm]:
+    """Yield the jobs of an environment, or of the detected one, that are installed twice."""
+    for job in twice:
+        if job.environment in (None, environment):
+            message = f"{job.complaint}; {job.remedy} takes both away"
+            yield Alarm(AlarmKind.SCHEDULED_TWICE, message, is_critical=False, name=job.job)
+
+
 def _period(started: datetime, next_due: Callable[[datetime], datetime | None]) -> timedelta:
     """Return the time between the schedule's next two backups after a timestamp."""
     first = next_due(started)
@@ -175,7 +201,8 @@ def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
         return
     newest, before = pair
     if newest.size_bytes is not None and _shrunk(before.size_bytes, newest.size_bytes, share):
-        message = f"the backup shrank from {before.size_bytes:,} to {newest.size_bytes:,} bytes"
+        message = f"the backup shrank from {size(before.size_bytes or 0)}"
+        message += f" to {size(newest.size_bytes)}"
         yield Alarm(AlarmKind.SHRUNK, message, is_critical=False)
     counts = newest.metadata.table_counts if newest.metadata else {}
     earlier = before.metadata.table_counts if before.metadata else {}
@@ -206,7 +233,7 @@ def disk_alarms(
         return
     largest = max((backup.size_bytes or 0 for backup in good[:1]), default=0)
     if free < largest:
-        message = f"{free:,} bytes are free, less than one more backup takes ({largest:,})"
+        message = f"{size(free)} are free, less than one more backup takes ({size(largest)})"
         yield Alarm(AlarmKind.DISK_FILLING, message, is_critical=True)
     elif days is not None and days < section.disk_days:
         message = f"the disk is full in {days:.1f} days, as fast as it filled up lately"
@@ -245,6 +272,14 @@ def _wrote(run: Run) -> bool:
 
 def _shrunk(before: int | None, now: int, share: float) -> bool:
     return bool(before) and before is not None and now <= before * (1 - share)
+
+
+def next_step(alarm: Alarm) -> str:
+    """Return the command to type about an alarm, for its environment and its file."""
+    command = _STEPS[alarm.kind].replace("NAME", shlex.quote(alarm.name or "NAME"))
+    if alarm.environment is None or command.startswith(_TAKE_NO_ENV):
+        return command
+    return f"{command} --env {alarm.environment}"
 
 
 def rounded(length: timedelta) -> str:

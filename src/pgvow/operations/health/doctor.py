@@ -7,12 +7,16 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
+from pgvow.formats import size
 from pgvow.model import BackupStatus, Compress
 from pgvow.operations.health import doctor_server
 from pgvow.operations.health.findings import Finding, Severity
+from pgvow.operations.notify.post import lack_of_apprise
+from pgvow.operations.schedule.installed import installed, jobs_twice
 from pgvow.operations.space import BackupSource, Required, last_backup, required_space
 from pgvow.postgres.binaries import find_installations
 from pgvow.settings import (
@@ -30,7 +34,6 @@ from pgvow.store import backups_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
@@ -91,6 +94,7 @@ def diagnose(options: DoctorOptions, context: Context) -> Diagnosis:
 
     settings = _settings(findings, read)
     findings.extend(_files(context))
+    findings.extend(_notifications(configuration))
     environment = settings.environment if settings else None
     fresh = configuration.status_of(environment).max_age
     installations = _tools(findings, settings, context)
@@ -100,6 +104,7 @@ def diagnose(options: DoctorOptions, context: Context) -> Diagnosis:
         findings.extend(server.findings)
         space = _reckoner(settings, configuration, server.database_size)
     findings.extend(_looked("directory", lambda: _directory(output_dir, space)))
+    findings.extend(_looked("schedule", lambda: _schedule(context)))
     store = Spool(output_dir)
     findings.extend(_looked("backups", lambda: _backups(store, settings, fresh, context.clock())))
     return Diagnosis(tuple(findings))
@@ -157,6 +162,19 @@ def _configuration_problems(error: PgvowError) -> Iterator[Finding]:
         yield Finding(Severity.BAD, "pgvow.toml", str(problem))
     if not problems:
         yield Finding(Severity.BAD, "pgvow.toml", error.cause, hint)
+
+
+def _notifications(configuration: Configuration) -> Iterator[Finding]:
+    if lack := lack_of_apprise(configuration.notifications):
+        yield Finding(Severity.ATTENTION, "notifications", lack.cause, lack.steps[0])
+
+
+def _schedule(context: Context) -> Iterator[Finding]:
+    """Yield the jobs of this directory that are installed twice, by cron and by systemd."""
+    for job in jobs_twice(installed(context), Path.cwd()):
+        yield Finding(
+            Severity.ATTENTION, "schedule", job.complaint, f"Take both away: {job.remedy}"
+        )
 
 
 def _files(context: Context) -> Iterator[Finding]:
@@ -231,7 +249,7 @@ def _tools(
 def _reckoner(
     settings: Settings, configuration: Configuration, database_size: int | None
 ) -> Callable[[Spool], Required] | None:
-    """Return what reckons the space for a backup into a directory; None without a server."""
+    """Return the function that reckons the space for a backup; None without a server."""
     if database_size is None:
         return None
     environment = settings.environment
@@ -279,7 +297,7 @@ def _directory(output_dir: Path, space: Callable[[Spool], Required] | None) -> I
 
 def _space(spool: Spool, space: Callable[[Spool], Required]) -> Iterator[Finding]:
     free, required = spool.free_bytes(), space(spool)
-    text = f"{free:,} bytes free, {required.bytes:,} required ({required.reckoning})"
+    text = f"{size(free)} free, {size(required.bytes)} required: {required.reckoning}"
     if free < required.bytes:
         hint = "Free some, choose another disk (--output-dir), or ask for less (--space-factor)"
         yield Finding(Severity.BAD, "space", text, hint)

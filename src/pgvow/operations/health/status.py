@@ -10,7 +10,7 @@ from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.model import is_partial
 from pgvow.operations.health import alarms as look
-from pgvow.operations.schedule.installed import next_installed_backup
+from pgvow.operations.schedule.installed import jobs_twice, next_installed_backup
 from pgvow.operations.schedule.times import next_backup
 from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings import Job
@@ -218,6 +218,7 @@ class _Directory:
             ),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
+            *look.schedule_alarms(jobs_twice(self._installed, Path.cwd()), environment),
             *look.history_alarms(self._no_history),
         ]
         newest = good[0] if good else None

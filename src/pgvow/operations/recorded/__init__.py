@@ -89,8 +89,10 @@ def patient(context: Context, patience: Patience, failure: type[PgvowError]) -> 
 def fields_of_end(error: type[PgvowError], causes: Sequence[str] | None) -> dict[str, Any]:
     """Return the fields of a run that succeeded, without causes, or failed with an error."""
     if causes is None:
-        return {"outcome": Outcome.SUCCEEDED, "exit_code": 0, "title": None, "cause": None}
-    return {"outcome": Outcome.FAILED, "exit_code": error.exit_code, **_why(error.title, causes)}
+        good = {"outcome": Outcome.SUCCEEDED, "exit_code": 0}
+        return {**good, "title": None, "cause": None, "steps": ()}
+    bad = {"outcome": Outcome.FAILED, "exit_code": error.exit_code, "steps": ()}
+    return {**bad, **_why(error.title, causes)}
 
 
 def _why(title: str, causes: Sequence[str]) -> dict[str, str]:
@@ -174,7 +176,7 @@ class RecordedRun:
         """Complete the run, and return it. A run with parts leaves its outcome to them."""
         self.note(outcome=outcome, exit_code=code)
         if error is not None:
-            self.note(title=error.title, cause=error.cause)
+            self.note(title=error.title, cause=error.cause, steps=error.steps)
         self.note(ended=context.clock())
         parts = self._parts
         if not parts and self._about is not None:

@@ -13,7 +13,9 @@ from pgvow.file_errors import refusals
 from pgvow.operations.health.metrics import metrics_text, write_metrics
 from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import notify
+from pgvow.operations.notify.digest import send_if_due
 from pgvow.operations.notify.hooks import ping_ended, ping_started, run_after, run_before
+from pgvow.operations.notify.post import Post
 from pgvow.runs import Operation
 from pgvow.spool import Spool
 from pgvow.store import names
@@ -120,11 +122,13 @@ class Around:
             with self._harmless("the metrics are not written"):
                 write_metrics(self._recording.metrics_file, metrics_text(report, history, now))
         if configuration.notifications.urls:
+            post = Post(configuration.notifications, now, self._warn)
             with self._harmless("nobody was notified"):
                 notify(
                     run,
                     self._context,
                     directory=directory,
+                    post=post,
                     # The alarms of other directories are sent by the runs there.
                     alarms=[
                         alarm
@@ -136,6 +140,8 @@ class Around:
                     died=self._died,
                     parts=parts,
                 )
+            with self._harmless("no digest was sent"):
+                send_if_due(directory, run, self._context, post, self._warn)
 
     @contextmanager
     def _harmless(self, consequence: str) -> Iterator[None]:

@@ -1,14 +1,23 @@
-"""Backup, verification and pruning as recorded runs, with an outcome for each database."""
+"""Backup, check, proof, restore and pruning as recorded runs; an outcome for each database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pgvow.errors import BackupFailed, NoVerdict, PgvowError, VerificationFailed
+from pgvow.errors import (
+    BackupFailed,
+    CannotBeProven,
+    NoVerdict,
+    PgvowError,
+    RestoreFailed,
+    VerificationFailed,
+)
 from pgvow.operations.backup import make_backup
+from pgvow.operations.prove import prove_backup
 from pgvow.operations.prune import PruneOptions, prune, together
 from pgvow.operations.recorded import fields_of_end, patient
+from pgvow.operations.restore import restore_backup
 from pgvow.operations.verify import verify_all, verify_and_record
 from pgvow.operations.verify.verification import exit_code
 from pgvow.store import DirectoryStore, StoredBackup
@@ -20,8 +29,10 @@ if TYPE_CHECKING:
 
     from pgvow.operations.backup import BackupOptions, BackupResult
     from pgvow.operations.context import Context
+    from pgvow.operations.prove import ProofResult, ProveOptions
     from pgvow.operations.prune import Left, PruneResult
     from pgvow.operations.recorded import RecordedRun
+    from pgvow.operations.restore import RestoreOptions, RestoreResult
     from pgvow.operations.verify import VerifyOptions
     from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.silence import Patience
@@ -91,6 +102,35 @@ def verify_directories(
         run.fail_with(code, title, _failures(results))
     _add_parts(run, results)
     return results
+
+
+def prove_file(
+    context: Context, run: RecordedRun, path: Path, options: ProveOptions, patience: Patience
+) -> ProofResult:
+    """Prove one backup; the run fails if something differs. Raises CannotBeProven."""
+    run.note_file(path)
+    with patient(context, patience, PgvowError):
+        result = prove_backup(StoredBackup.at(path), options, context)
+    run.note_backup(result.path, result.metadata, result.level)
+    if not result.proven:
+        run.fail(VerificationFailed, [str(each) for each in result.evidence.differences])
+    return result
+
+
+def restore_file(
+    context: Context,
+    run: RecordedRun,
+    settings: Settings,
+    path: Path,
+    options: RestoreOptions,
+    patience: Patience,
+) -> RestoreResult:
+    """Restore one backup; a run that could not compare ends with the code of CannotBeProven."""
+    run.note(environment=settings.environment, database=options.database, file=path.name)
+    with patient(context, patience, RestoreFailed):
+        result = restore_backup(settings, StoredBackup.at(path), options, context)
+    run.exit_code = 0 if result.not_compared is None else CannotBeProven.exit_code
+    return result
 
 
 def _failures(results: Sequence[Verification]) -> list[str]:

@@ -89,6 +89,17 @@ class ScheduleEntry:
     directory: str = ""
     timezone: str | None = None
 
+    @property
+    def job(self) -> str:
+        """The job of an installed entry, by its identity."""
+        return self.identity.partition("-")[0]
+
+    @property
+    def environment(self) -> str | None:
+        """The environment of an installed entry, None for the detected one."""
+        name = self.identity.partition("-")[2].rpartition("-")[0]
+        return None if name == "auto" else name
+
     def next_times(self, now: datetime, count: int) -> list[datetime]:
         """List when it is due next; nothing if its expression cannot be read."""
         try:

@@ -1,0 +1,199 @@
+"""Choose a backup by what a person types: a path, ``latest``, a time, or a name's beginning."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgvow.errors import ConfigurationError
+from pgvow.model import BackupStatus, is_partial
+from pgvow.operations.list import list_backups
+from pgvow.store import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pgvow.model import Backup
+    from pgvow.operations.context import Context
+
+_LATEST = re.compile(r"latest(?:~(?P<back>[0-9]{1,6}))?")
+_TIME = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ](?P<hour>[0-9]{2})(?:[:-](?P<minute>[0-9]{2})(?:[:-](?P<second>[0-9]{2}))?)?)?"
+    r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_DAYS = {"today": 0, "yesterday": 1}
+_SHOWN = 8
+_STEP = "See what there is: pgvow list"
+
+
+class NoSuchBackup(ConfigurationError):
+    """What was typed names no backup, or more than one."""
+
+    title = "No such backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The directories to look in, and which of their backups are meant: all if None."""
+
+    directories: Sequence[Path]
+    environment: str | None = None
+    database: str | None = None
+
+    @property
+    def words(self) -> str:
+        """Name them for a message."""
+        parts = [f"environment {self.environment}"] if self.environment else []
+        parts += [f"database {self.database}"] if self.database else []
+        of = f" of {', '.join(parts)}" if parts else ""
+        return f"{of} in {', '.join(map(str, self.directories))}"
+
+
+def choose_backup(typed: str, places: Places, context: Context) -> Path:
+    """Return the path of the dump that is meant.
+
+    A path that exists is always meant itself. Else ``latest`` is the newest whole backup against
+    which no check speaks, ``latest~1`` the one before; a time, in UTC unless it has a zone, or
+    ``yesterday``, is the newest such one up to then; anything else is a name as ``list`` prints it,
+    or the beginning of one alone. Raises NoSuchBackup, and the errors of listing.
+    """
+    if os.path.lexists(typed) or _has_metadata(Path(typed)):
+        return Path(typed)
+    listed = _listed(places)
+    if match := _LATEST.fullmatch(typed):
+        return _nth(int(match["back"] or 0), _good(listed, context), places).path
+    if (end := _end_of(typed, context.now())) is not None:
+        return _before(end, typed, _good(listed, context), places).path
+    return _named(typed, listed, places).path
+
+
+def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
+    """Return the last two good backups of the database that was backed up last, older first.
+
+    Raises NoSuchBackup.
+    """
+    good = _good(_listed(places), context)
+    if good:
+        newest = good[0]
+        subject = (newest.environment, newest.database)
+        for other in good[1:]:
+            if (other.environment, other.database) == subject:
+                return other.path, newest.path
+    raise NoSuchBackup(f"there are no two backups of one database{places.words}", steps=[_STEP])
+
+
+def offered(places: Places, context: Context) -> list[Backup]:
+    """Return the good backups of the places, newest first, for a person to choose from."""
+    return _good(_listed(places), context)
+
+
+def _has_metadata(dump: Path) -> bool:
+    return dump.name.endswith(names.DUMP) and os.path.lexists(
+        dump.with_name(names.metadata_name(dump.name))
+    )
+
+
+def _listed(places: Places) -> list[Backup]:
+    backups = list_backups(places.directories, places.environment)
+    return [each for each in backups if places.database in (None, each.database)]
+
+
+def _good(listed: Sequence[Backup], context: Context) -> list[Backup]:
+    """Return those that are whole, and against which no check speaks, newest first."""
+    selection_of = context.configuration.selection_of
+    return [
+        each
+        for each in listed
+        if each.status is BackupStatus.OK
+        and not _is_refuted(each)
+        and not is_partial(each.selection, selection_of(each.environment))
+    ]
+
+
+def _is_refuted(backup: Backup) -> bool:
+    failed = backup.proof.failed if backup.proof else None
+    return failed is not None and backup.trusted is None
+
+
+def _nth(back: int, good: Sequence[Backup], places: Places) -> Backup:
+    if back < len(good):
+        return good[back]
+    number = f"only {len(good)} whole backups" if good else "no whole backup"
+    raise NoSuchBackup(
+        f"there is {number}{places.words}",
+        steps=[_STEP, "Make one: pgvow backup", "A part is named by its own name"],
+    )
+
+
+def _end_of(typed: str, now: datetime) -> datetime | None:
+    """Return the first instant after a day, minute or second that was typed; None if it is none."""
+    if typed in _DAYS:
+        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight + timedelta(days=1 - _DAYS[typed])
+    if (match := _TIME.fullmatch(typed)) is None:
+        return None
+    step = next(
+        length
+        for part, length in (
+            ("second", timedelta(seconds=1)),
+            ("minute", timedelta(minutes=1)),
+            ("hour", timedelta(hours=1)),
+            ("day", timedelta(days=1)),
+        )
+        if match[part]
+    )
+    clock = ":".join(match[part] or "00" for part in ("hour", "minute", "second"))
+    try:
+        begin = datetime.fromisoformat(f"{match['day']}T{clock}{match['zone'] or '+00:00'}")
+        return begin + step
+    except (ValueError, OverflowError) as error:
+        raise NoSuchBackup(
+            f"{typed!r} is no time", steps=["Write it as 2026-11-27T16:44, in UTC"]
+        ) from error
+
+
+def _before(end: datetime, typed: str, good: Sequence[Backup], places: Places) -> Backup:
+    for each in good:
+        if each.timestamp is not None and each.timestamp < end:
+            return each
+    oldest = f"; the oldest is of {good[-1].timestamp:%Y-%m-%dT%H:%M:%SZ}" if good else ""
+    raise NoSuchBackup(
+        f"there is no whole backup up to {typed} (UTC){places.words}{oldest}", steps=[_STEP]
+    )
+
+
+def _named(typed: str, listed: Sequence[Backup], places: Places) -> Backup:
+    """Return the backup of this name, or the one alone whose name begins so."""
+    exact: Callable[[Backup], bool] = lambda each: typed in (each.path.name, _stem(each))  # noqa: E731
+    begins: Callable[[Backup], bool] = lambda each: each.path.name.startswith(typed)  # noqa: E731
+    for is_meant in (exact, begins):
+        meant = [each for each in listed if is_meant(each)] if typed else []
+        if len(meant) == 1:
+            return meant[0]
+        if meant:
+            raise _ambiguous(typed, meant)
+    near = difflib.get_close_matches(typed, [each.path.name for each in listed], 1)
+    raise NoSuchBackup(
+        f"there is no file {typed}, and no backup of that name{places.words}",
+        steps=[*(f"Did you mean {name}?" for name in near), _STEP],
+    )
+
+
+def _stem(backup: Backup) -> str:
+    return backup.path.name.removesuffix(names.DUMP)
+
+
+def _ambiguous(typed: str, meant: Sequence[Backup]) -> NoSuchBackup:
+    shown = [str(each.path) for each in meant[:_SHOWN]]
+    if len(meant) > len(shown):
+        shown.append(f"and {len(meant) - len(shown)} more")
+    return NoSuchBackup(
+        f"{typed} is the beginning of {len(meant)} names:\n" + "\n".join(shown),
+        steps=["Type more of it", "The newest of a database: latest --env ENV --database NAME"],
+    )
