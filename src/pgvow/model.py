@@ -177,6 +177,7 @@ class Metadata:
     ``toc`` and ``large_objects`` are None if the archive was not inspected. ``settings`` are
     those of the dumping session on which the text of its rows depends. ``selection`` are pg_dump's
     options that select objects: with any, the backup is not of the whole database.
+    ``database_size_bytes`` is the database's size on the server when its backup began.
     """
 
     backup_timestamp: datetime
@@ -200,6 +201,7 @@ class Metadata:
     compression: str | None = None
     selection: tuple[str, ...] = ()
     snapshot: SnapshotFacts | None = None
+    database_size_bytes: int | None = None
 
 
 class DifferenceKind(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,11 @@ def test_prove_on_a_named_server(commands: Commands, pg18: TestServer) -> None:
     assert 0 == done.code, done.err
     assert done.json["ok"]
     assert 77 == done.json["proof"]["rows"]
+    assert (str(pg18.socket_dir), pg18.port) == (done.json["host"], done.json["port"])
+    text = commands.pgvow("prove", listed["path"], "--on", on).out
+    assert re.search(
+        rf"Server: +PostgreSQL \S+ at port {pg18.port} by the socket in {pg18.socket_dir}\n", text
+    )
     assert pg18.password not in done.out + done.err
 
 

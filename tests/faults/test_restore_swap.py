@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from pgvow.errors import RestoreFailed
 from pgvow.operations.restore import swap as restore_swap
+from pgvow.progress import Phase, Silent
 from pgvow.store import encode, load_metadata, metadata_name
 from tests.support import children, restore_and_die
 from tests.support.commands import Commands, clean_environment, settings_for
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pgvow.progress import Step
     from tests.support.servers import TestServer
 
 _CLIENTS = 20
@@ -147,6 +150,7 @@ def test_sessions_are_told_and_stay(live: Live) -> None:
         with pytest.raises(RestoreFailed, match=r"1 sessions are connected .*the shop") as caught:
             restore(live.server, live.dump, live.name, swap=True)
         assert any("--terminate" in step for step in caught.value.steps)
+        assert ", the shop), idle for " in caught.value.facts["Connected"]
         session.execute("SELECT 1")
     assert ("old", 7) == live.contents()
     assert set() == live.others()
@@ -166,8 +170,10 @@ def test_a_session_that_comes_later(live: Live, monkeypatch: pytest.MonkeyPatch)
             return compare(*arguments, **options)  # type: ignore[arg-type]
 
         monkeypatch.setattr("pgvow.operations.restore.put_in_place", late)
-        with pytest.raises(RestoreFailed, match="accessed by other users"):
+        with pytest.raises(RestoreFailed, match="accessed by other users") as caught:
             restore(live.server, live.dump, live.name, swap=True)
+    assert re.match(r"pid \d+ \(.*\), idle for \d+ s, since .*", caught.value.facts["Connected"])
+    assert caught.value.facts["Connected"].endswith(": SELECT 1")
     assert ("old", 7) == live.contents()
     assert set() == live.others()
 
@@ -412,4 +418,50 @@ def test_two_restores_at_once(live: Live) -> None:
         run.send_signal(signal.SIGCONT)
         code = run.wait(600)
     assert 0 == code
+    assert ("new", _ROWS) == live.contents()
+
+
+class Visitors(Silent):
+    """Connects when the names are to be exchanged, leaves when it is named; another comes late."""
+
+    def __init__(self, live: Live, stack: contextlib.ExitStack) -> None:
+        self.live = live
+        self.stack = stack
+        self.warnings: list[str] = []
+        self.session: psycopg.Connection[tuple[object, ...]] | None = None
+        self.late = threading.Thread(target=self.come_late)
+
+    def update(self, step: Step) -> None:
+        """Connect before the names change."""
+        if step.phase is Phase.NAMING and self.session is None:
+            self.session = self.stack.enter_context(self.live.server.connect(self.live.name))
+            self.session.execute("SET application_name TO 'the shop'")
+            self.session.execute("BEGIN")
+            self.late.start()
+
+    def come_late(self) -> None:
+        """Connect while the first attempt to rename waits."""
+        wait_until(lambda: self.live.server.psql("postgres", _RENAMING).strip() == "1")
+        with self.live.server.connect(self.live.name):
+            pass
+
+    def warn(self, message: str) -> None:
+        """Leave when it is said who is in the way."""
+        self.warnings.append(message)
+        if self.session is not None:
+            self.session.close()
+
+
+@pytest.mark.majors(15, 18)
+def test_who_keeps_a_swap_waiting(live: Live) -> None:
+    """A session in the way is named while it is waited for, and those that wait behind the swap."""
+    with contextlib.ExitStack() as stack:
+        visitors = Visitors(live, stack)
+        result = restore(live.server, live.dump, live.name, swap=True, progress=visitors)
+        visitors.late.join()
+    (warning,) = visitors.warnings
+    assert f"waiting for the sessions of {live.name}; connected: pid " in warning
+    assert "the shop), idle in transaction for " in warning
+    assert re.search(r"waited behind us: 1 new connections \(pid \d+\)", warning)
+    assert (warning,) == result.warnings
     assert ("new", _ROWS) == live.contents()

@@ -108,7 +108,7 @@ def parse_contract(argv: Sequence[str]) -> argparse.Namespace:
         place = f"with {_MODE_OPTION[mode]}" if mode in _MODE_OPTION else "here"
         parser.error(f"not allowed {place}: {names}")
     command = mode.removesuffix("_all")
-    return options.filled(argparse.Namespace(command=command, **vars(typed)))
+    return options.filled(argparse.Namespace(command=command, contract=True, **vars(typed)))
 
 
 def _allowed(mode: str) -> set[str]:

@@ -58,7 +58,7 @@ class Dumping:
         Without a psql, and if the server's lock table is too small for several workers, pg_dump
         does it alone. Raises the errors of ``Engine.dump`` that are final.
         """
-        deadline = Deadline.after(self.lock_wait_timeout)
+        deadline = Deadline.after(self.lock_wait_timeout, self.progress.warn)
         parallel = self.options.parallel and self._can_be_parallel()
         while True:
             self.progress.update(Step(Phase.LOCK))
@@ -75,13 +75,13 @@ class Dumping:
                 )
                 parallel = False
                 # The error may come late: the first lock refused after it must not end the run.
-                deadline = Deadline.after(self.lock_wait_timeout)
+                deadline = Deadline.after(self.lock_wait_timeout, self.progress.warn)
             except BeginAnewError as queued:
                 if deadline.passed:
                     raise LockNotGranted(
                         f"a table stayed locked for {deadline.seconds:g} s: {queued}",
-                        facts=self.command.target.facts,
-                        steps=lock_steps(),
+                        facts={**self.command.target.facts, **deadline.watch.facts},
+                        steps=lock_steps(deadline.watch),
                     ) from None
 
     def _dump(self, engine: Engine, archive: OpenedFile, deadline: Deadline) -> FilledArchive:

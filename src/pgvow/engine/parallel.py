@@ -125,7 +125,11 @@ class Parallel:
             held = persist(
                 self._session, locks, deadline=deadline, watched=watched, chosen=self._chosen
             )
-            yield held, locks
+            try:
+                yield held, locks
+            except BeginAnewError:
+                deadline.watch.look(self._session, held.keys(), now=True)  # with our locks
+                raise
         finally:
             end_transaction(self._session)
 

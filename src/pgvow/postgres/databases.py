@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -19,11 +19,12 @@ from psycopg.rows import class_row
 from pgvow.errors import AccessDenied, ConnectionFailed, PgvowError, RestoreFailed
 from pgvow.postgres.connection import take_your_time, translate, watch_for_our_death
 from pgvow.postgres.failure_classes import end_of_session
+from pgvow.postgres.lock_holders import OtherSession, listed
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pgvow.postgres.connection import Session, Target
     from pgvow.postgres.statements import Statement
@@ -35,6 +36,7 @@ _MAINTENANCE = ("postgres", "template1")
 _LOCK_PATIENCE = 10.0
 """Seconds that a server may need to notice that the last holder of a lock has died."""
 _PAUSE = 0.05
+_PIDS_SHOWN = 5
 _DROP_SECONDS = (5, 60)
 """How long to wait for DROP DATABASE before asking again, and before giving up."""
 
@@ -246,13 +248,16 @@ class Databases:
         with refused(self.target):
             return frozenset(row[0] for row in self.session.execute(query(name)).fetchall())
 
-    def rename_together(self, renaming: Renaming, *, seconds: float) -> int:
+    def rename_together(
+        self, renaming: Renaming, *, seconds: float, warn: Callable[[str], None] | None = None
+    ) -> int:
         """Rename in one transaction; returns how many sessions were ended for it.
 
         A rename first takes a lock that new connections wait for, and then waits up to 5 seconds
         for those who are connected: that is when they are told to end. Ending them before, with
         20 clients that reconnect, failed. Raises RestoreFailed when somebody is still connected
-        after so many seconds, and then nothing is renamed.
+        after so many seconds, and then nothing is renamed. ``warn`` is told once who keeps us
+        waiting, and the error has it too.
         """
         deadline = time.monotonic() + seconds
         with _first(self.target, [self.session.info.dbname]) as session:
@@ -263,9 +268,33 @@ class Databases:
                     with refused(self.target):
                         return self._rename_once(session, renaming)
                 except RestoreFailed as error:
-                    in_use = isinstance(error.__cause__, psycopg.errors.ObjectInUse)
-                    if not in_use or time.monotonic() > deadline:
+                    if not isinstance(error.__cause__, psycopg.errors.ObjectInUse):
                         raise
+                    facts = self.connected_facts(renaming.names[0][0], renaming.behind)
+                    if time.monotonic() > deadline:
+                        raise error.with_facts(facts)  # noqa: B904 - it is the same error
+                    if warn is not None and facts:
+                        named = "; ".join(f"{name.lower()}: {text}" for name, text in facts.items())
+                        warn(f"waiting for the sessions of {renaming.names[0][0]}; {named}")
+                        warn = None
+
+    def connected_facts(self, name: str, waited: Iterable[int] = ()) -> dict[str, str]:
+        """Return for an error who is connected to a database, and who waited behind us."""
+        with refused(self.target), self.session.cursor(row_factory=class_row(OtherSession)) as rows:
+            sessions = rows.execute(query("connected_sessions"), {"name": name}).fetchall()
+        facts = {"Connected": listed(sessions)} if sessions else {}
+        if behind := sorted(waited):
+            pids = ", ".join(map(str, behind[:_PIDS_SHOWN]))
+            more = f" and {len(behind) - _PIDS_SHOWN} more" if len(behind) > _PIDS_SHOWN else ""
+            facts["Waited behind us"] = f"{len(behind)} new connections (pid {pids}{more})"
+        return facts
+
+    def _note_behind(self, renaming: Renaming, own: int) -> None:
+        """Note the connections that wait until the rename has ended or given up."""
+        given = {"name": renaming.names[0][0]}
+        with refused(self.target):
+            rows = self.session.execute(query("waiting_for_database"), given).fetchall()
+        renaming.behind.update(pid for (pid,) in rows if pid != own)
 
     def _rename_once(self, session: Session, renaming: Renaming) -> int:
         ended = 0
@@ -273,8 +302,10 @@ class Databases:
         with ThreadPoolExecutor(1, thread_name_prefix="rename") as pool:
             result = pool.submit(renaming.run, session, stop)
             try:
+                own = session.info.backend_pid
                 while not result.done():
                     time.sleep(_PAUSE)
+                    self._note_behind(renaming, own)
                     if renaming.terminate is not None and not result.done():
                         ended += self.terminate(renaming.terminate)
             except BaseException:
@@ -289,11 +320,15 @@ class Databases:
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """Names to change in this order, the message at the end, and whose sessions to end."""
+    """Names to change in this order, the message at the end, and whose sessions to end.
+
+    ``behind`` gets the pids of those that waited meanwhile to be let in.
+    """
 
     names: tuple[tuple[str, str], ...]
     comment: Statement | None
     terminate: str | None = None
+    behind: set[int] = field(default_factory=set, compare=False)
 
     def run(self, session: Session, stop: threading.Event) -> None:
         """Change all names in one transaction, or none if ``stop`` is set before the end."""

@@ -49,6 +49,24 @@ class ServerFacts:
         return self.version_num // 10000
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The host and port that a session is connected to; a socket's directory begins with ``/``."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if self.host.startswith(("/", "@")):
+            return f"port {self.port} by the socket in {self.host}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def address_of(session: Session) -> Address:
+    """Return the address that a session has reached, of several that it might have been given."""
+    return Address(session.info.host, session.info.port)
+
+
 def server_facts(session: Session) -> ServerFacts:
     """Ask for the facts of the server, the database and our role."""
     with session.cursor(row_factory=dict_row) as cursor:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
@@ -25,6 +25,7 @@ from pgvow.errors import LockNotGranted
 from pgvow.model import SnapshotFacts, table_key
 from pgvow.postgres.connection import readable, translate, watch_for_our_death
 from pgvow.postgres.filters import refuse_unless_whole
+from pgvow.postgres.lock_holders import LockWatch
 from pgvow.postgres.server import behind_pooler
 from pgvow.postgres.sql import query
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.25
+_SEE_WHO = "See who holds it: SELECT pid, state, query FROM pg_stat_activity WHERE state <> 'idle'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ class HeldSnapshot:
     def readable(self, name: str) -> str:
         """Turn a name as the session carries it into one for people."""
         return readable(self.session, name)
+
+    def keys(self) -> dict[int, str]:
+        """Map each table's oid to its name for people."""
+        return _keys(self.session, self.tables)
 
     def release(self) -> None:
         """Give up the locks and the snapshot; pg_dump has both by now."""
@@ -174,20 +180,25 @@ class LockTableFullError(Exception):
 
 
 class _TryAgainError(Exception):
-    """A table was locked by others, or the catalog changed under our hands."""
+    """One of ``tables`` was locked by others, or the catalog changed under our hands."""
+
+    def __init__(self, cause: str, tables: Sequence[Table]) -> None:
+        super().__init__(cause)
+        self.tables = tables
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When to stop trying, by a clock that only goes forward."""
+    """When to stop trying, by a clock that only goes forward; ``watch`` sees who is in our way."""
 
     seconds: float
     started: float
+    watch: LockWatch = field(default_factory=LockWatch, compare=False)
 
     @classmethod
-    def after(cls, seconds: float) -> Deadline:
-        """Start the clock."""
-        return cls(seconds, time.monotonic())
+    def after(cls, seconds: float, warn: Callable[[str], None] | None = None) -> Deadline:
+        """Start the clock; ``warn`` is told of the sessions that keep us waiting."""
+        return cls(seconds, time.monotonic(), LockWatch(warn))
 
     @property
     def passed(self) -> bool:
@@ -232,6 +243,9 @@ def hold_snapshot(
             )
         try:
             yield held
+        except BeginAnewError:
+            deadline.watch.look(session, held.keys(), now=True)  # before our locks are gone
+            raise
         finally:
             end_transaction(session)
 
@@ -265,10 +279,12 @@ def persist(
         except _TryAgainError as reason:
             end_transaction(session)
             locks.release()
+            deadline.watch.look(session, _keys(session, reason.tables), now=deadline.passed)
             if deadline.passed:
                 raise LockNotGranted(
                     f"not all tables could be locked within {deadline.seconds:g} s: {reason}",
-                    steps=lock_steps(),
+                    facts=deadline.watch.facts,
+                    steps=lock_steps(deadline.watch),
                 ) from None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
@@ -279,12 +295,19 @@ def lock_table_steps() -> list[str]:
     return ["Raise max_locks_per_transaction on the server (a restart is needed)"]
 
 
-def lock_steps() -> list[str]:
-    """Steps when a lock is not to be had."""
+def lock_steps(watch: LockWatch) -> list[str]:
+    """Steps when a lock is not to be had, from the session that holds it if that is known."""
     return [
-        "See who holds it: SELECT pid, state, query FROM pg_stat_activity WHERE state <> 'idle'",
+        *(watch.steps or [_SEE_WHO]),
         "Run the backup when no migration runs, or allow it more time: --lock-wait-timeout 600",
     ]
+
+
+def _keys(session: Session, tables: Sequence[Table]) -> dict[int, str]:
+    return {
+        table.oid: table_key(readable(session, table.schema), readable(session, table.name))
+        for table in tables
+    }
 
 
 def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | None) -> HeldSnapshot:
@@ -299,11 +322,11 @@ def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | Non
         psycopg.errors.InvalidSchemaName,
         psycopg.errors.WrongObjectType,
     ) as error:
-        raise _TryAgainError(str(error).strip()) from error
+        raise _TryAgainError(str(error).strip(), tables) from error
     row = session.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
     seen = read_tables(session, chosen)
     if row is None or [table.identity for table in seen] != [table.identity for table in tables]:
-        raise _TryAgainError("tables were created, renamed or dropped meanwhile")
+        raise _TryAgainError("tables were created, renamed or dropped meanwhile", seen)
     for table in seen:
         if table.filter and table.has_rows:  # before pg_dump runs it
             refuse_unless_whole(

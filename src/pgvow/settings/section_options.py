@@ -120,13 +120,14 @@ class BackupSection:
         meaning="keep roles and tablespaces beside the dump",
         example="true",
     )
-    space_factor: float = option(
+    space_factor: float | None = option(
         values.NUMBER,
-        default=2,
         group="limits",
-        help="free space required, as a multiple of the database's size (default: {default})",
+        help="free space required, as a multiple of the database's size (default: by the last"
+        " backup's size; 2 without one)",
         metavar="N",
         meaning="free space required, in sizes of the database",
+        shown="by the last backup; 2 without one",
         example="1.5",
     )
     lock_wait_timeout: float = option(

@@ -125,6 +125,7 @@ def _as_json(metadata: Metadata) -> dict[str, object]:
         "compression": metadata.compression,
         "selection": list(metadata.selection) or None,
         "snapshot": metadata.snapshot and asdict(metadata.snapshot),
+        "database_size_bytes": metadata.database_size_bytes,
     }
     return {
         "metadata_version": METADATA_VERSION,
@@ -171,6 +172,7 @@ def _metadata(reader: Reader) -> Metadata:
         compression=ours.optional("compression", ours.text),
         selection=ours.optional("selection", ours.text_list) or (),
         snapshot=ours.optional("snapshot", lambda key: ours.nested(key, _snapshot)),
+        database_size_bytes=ours.optional("database_size_bytes", ours.count),
     )
     if not ours.is_lenient:
         _compare(metadata, reader)

@@ -117,7 +117,8 @@ def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
     yield "File", printable(str(result.path))
     yield "Backup of", moment(result.metadata.backup_timestamp)
     yield from ((name, printable(value)) for name, value in part_rows(result.metadata))
-    yield "Server", f"PostgreSQL {printable(proof.server_version or '?')}"
+    place = f"at {result.address}" if result.address else "of its own, gone by now"
+    yield "Server", printable(f"PostgreSQL {proof.server_version or '?'} {place}")
     yield "Compared", _compared(proof)
     yield "Restore", f"{duration(proof.restore_seconds or 0)} (a recovery takes that at least)"
     yield "Took", duration(proof.seconds)
@@ -146,5 +147,7 @@ def _object(result: ProofResult) -> dict[str, Any]:
         "selection": list(result.metadata.selection),
         "proof_path": str(result.proof_path) if result.proof else None,
         "proof": plain(result.evidence),
+        "host": result.address.host if result.address else None,
+        "port": result.address.port if result.address else None,
         "warnings": list(result.warnings),
     }

@@ -192,11 +192,14 @@ def _text(result: RestoreResult) -> Text:
 def _rows(result: RestoreResult) -> list[tuple[str, str]]:
     metadata = result.metadata
     made = f"{metadata.database_name} ({metadata.environment}), {moment(metadata.backup_timestamp)}"
+    server = f"PostgreSQL {result.server.version} at {result.address}"
+    server += f", pg_restore {result.pg_restore}"
     rows = [
         ("Backup", f"{result.file} of {made}"),
         *part_rows(metadata),
         ("Database", result.database),
-        ("Server", f"PostgreSQL {result.server.version}, pg_restore {result.pg_restore}"),
+        ("Environment", result.environment),
+        ("Server", server),
         ("Objects", f"{result.entries:,}"),
         ("Took", f"{duration(result.seconds)} (restoring {duration(result.restore_seconds)})"),
     ]
@@ -223,6 +226,9 @@ def _object(result: RestoreResult) -> dict[str, Any]:
         "ok": result.not_compared is None,
         "file": str(result.file),
         "database": result.database,
+        "host": result.address.host,
+        "port": result.address.port,
+        "environment": result.environment,
         "metadata": plain(result.metadata),
         "selection": list(result.metadata.selection),
         "postgresql_version": result.server.version,

@@ -74,7 +74,7 @@ complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a 
 complete -c pgvow -n '_shtab_pgvow_using backup' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
-complete -c pgvow -n '_shtab_pgvow_using backup' -l space-factor -x -d 'free space required, as a multiple of the database'"'"'s size (default: 2)'
+complete -c pgvow -n '_shtab_pgvow_using backup' -l space-factor -x -d 'free space required, as a multiple of the database'"'"'s size (default: by the last backup'"'"'s size; 2 without one)'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l lock-wait-timeout -x -d 'how long to try for the locks on all tables (default: 60)'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l statistics -d 'keep the planner'"'"'s statistics too, so that a restore need not analyze (pg_dump 18)'
 complete -c pgvow -n '_shtab_pgvow_using backup' -l no-inspect -d 'do not read the dump back to its last byte and compare it with the server'"'"'s counts'

@@ -21,8 +21,10 @@ from pgvow.errors import (
     lack_of_resources,
 )
 from pgvow.file_errors import refusals
+from pgvow.formats import size
 from pgvow.model import Metadata
 from pgvow.operations.backup.globals import dumping_globals, keep_globals, passwords_kept
+from pgvow.operations.space import BackupSource, last_backup, required_space
 from pgvow.operations.verify.hashing import hash_file
 from pgvow.operations.verify.inspect import (
     compare_with_witness,
@@ -64,10 +66,13 @@ _DEFAULTS = BackupSection()
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """What may be chosen for one backup; times are seconds."""
+    """What may be chosen for one backup; times are seconds.
+
+    A ``space_factor`` of None: by the last backup, see ``required_space``.
+    """
 
     output_dir: Path
-    space_factor: float = _DEFAULTS.space_factor
+    space_factor: float | None = _DEFAULTS.space_factor
     lock_wait_timeout: float = _DEFAULTS.lock_wait_timeout
     with_globals: bool = True
     inspect: bool = True
@@ -76,10 +81,14 @@ class BackupOptions:
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """A backup that was made, and what the user should know of how."""
+    """A backup that was made, and what the user should know of how.
+
+    ``last`` is the metadata of the newest earlier backup of the same source, None without one.
+    """
 
     backup: Backup
     metadata: Metadata
+    last: Metadata | None
     metadata_path: Path
     globals_path: Path | None
     seconds: float
@@ -100,6 +109,14 @@ class _Run:
     installation: Installation
     store: Spool
     warnings: Sequence[str]
+
+    def source(self) -> BackupSource:
+        """Return the source of this backup and of those that it is compared with."""
+        environment, dump = self.settings.environment, self.options.dump
+        configured = self.context.configuration.selection_of(environment)
+        return BackupSource(
+            environment, self.server.database, dump.compress, dump.selection, configured
+        )
 
     def warn(self, message: str) -> None:
         """Report a warning, unless ``warnings``, those of the result by now, have it."""
@@ -141,10 +158,11 @@ def make_backup(settings: Settings, options: BackupOptions, context: Context) ->
         for left in recovered:
             if left.complaint:
                 run.warn(f"what a dead run left of {left.stem}: {left.action}, {left.complaint}")
-        check_space(store, server, options)
+        last = last_backup(store.store, run.source())
+        check_space(run, last)
         draft = stack.enter_context(store.begin(server.database, settings.environment, clock()))
         try:
-            return _fill_and_publish(run, draft, started, recovered)
+            return _fill_and_publish(run, draft, started, recovered, last)
         except OSError as error:
             if lack_of_resources(error):
                 raise
@@ -181,24 +199,28 @@ def _introduced(target: Target, session: Session) -> ServerFacts:
         raise translate(error, target.facts) from error
 
 
-def check_space(store: Spool, server: ServerFacts, options: BackupOptions) -> None:
-    """Raise NoSpace unless ``space_factor`` times the database's size is free."""
-    required = int(server.database_size * options.space_factor)
-    available = store.free_bytes()
-    if available >= required:
+def check_space(run: _Run, last: Metadata | None) -> None:
+    """Raise NoSpace unless the space that ``required_space`` reckons is free."""
+    options, directory = run.options, run.options.output_dir
+    required = required_space(
+        run.server.database_size, factor=options.space_factor, last=last, source=run.source()
+    )
+    available = run.store.free_bytes()
+    if available >= required.bytes:
         return
     raise NoSpace(
-        f"{required:,} bytes are required ({options.space_factor:g} times the database's size),"
-        f" {available:,} are available",
+        f"the backup needs about {size(required.bytes)}: {required.reckoning};"
+        f" {size(available)} free",
         facts={
-            "Directory": str(options.output_dir),
-            "Required": f"{required:,} bytes",
+            "Directory": str(directory),
+            "Required": f"{required.bytes:,} bytes",
             "Available": f"{available:,} bytes",
         },
         steps=[
-            f"Free some space: df -h {options.output_dir}",
+            f"Free some space: df -h {directory}",
+            "See what can be removed: pgvow prune --dry-run --keep-last 7",
             "Or choose another disk: --output-dir DIR",
-            "Or, knowing how well your data compresses, ask for less: --space-factor 1",
+            "Or, knowing how well your data compresses, ask for less: --space-factor 0.1",
         ],
     )
 
@@ -217,7 +239,11 @@ def _warn_of_versions(run: _Run) -> None:
 
 
 def _fill_and_publish(
-    run: _Run, draft: Draft, started: float, recovered: tuple[Recovered, ...]
+    run: _Run,
+    draft: Draft,
+    started: float,
+    recovered: tuple[Recovered, ...],
+    last: Metadata | None,
 ) -> BackupResult:
     # Asked before the dump: until it is done the session may have been ended for idling.
     settings = _comparison_settings(run)
@@ -241,6 +267,7 @@ def _fill_and_publish(
         compression=str(run.options.dump.compress),
         selection=run.options.dump.selection,
         snapshot=filled.snapshot,
+        database_size_bytes=run.server.database_size,
         seconds=round(time.monotonic() - started, 3),
     )
     settle()  # what is whole is not ended any more
@@ -248,6 +275,7 @@ def _fill_and_publish(
     return BackupResult(
         backup=backup,
         metadata=metadata,
+        last=last,
         metadata_path=draft.metadata_path,
         globals_path=draft.globals_path if kept else None,
         seconds=time.monotonic() - started,

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.model import BackupStatus
+from pgvow.formats import size
+from pgvow.model import BackupStatus, Compress
 from pgvow.operations.health import doctor_server
 from pgvow.operations.health.findings import Finding, Severity
 from pgvow.operations.notify.post import lack_of_apprise
 from pgvow.operations.schedule.installed import installed, jobs_twice
+from pgvow.operations.space import BackupSource, Required, last_backup, required_space
 from pgvow.postgres.binaries import find_installations
 from pgvow.settings import (
     FILES,
@@ -94,15 +96,14 @@ def diagnose(options: DoctorOptions, context: Context) -> Diagnosis:
     findings.extend(_files(context))
     findings.extend(_notifications(configuration))
     environment = settings.environment if settings else None
-    factor = configuration.backup_of(environment).space_factor
     fresh = configuration.status_of(environment).max_age
     installations = _tools(findings, settings, context)
-    size = None
+    space = None
     if settings is not None:
         server = doctor_server.examine_server(settings, installations, context)
         findings.extend(server.findings)
-        size = server.database_size
-    findings.extend(_looked("directory", lambda: _directory(output_dir, size, factor)))
+        space = _reckoner(settings, configuration, server.database_size)
+    findings.extend(_looked("directory", lambda: _directory(output_dir, space)))
     findings.extend(_looked("schedule", lambda: _schedule(context)))
     store = Spool(output_dir)
     findings.extend(_looked("backups", lambda: _backups(store, settings, fresh, context.clock())))
@@ -245,7 +246,37 @@ def _tools(
     return installations
 
 
-def _directory(output_dir: Path, database_size: int | None, factor: float) -> Iterator[Finding]:
+def _reckoner(
+    settings: Settings, configuration: Configuration, database_size: int | None
+) -> Callable[[Spool], Required] | None:
+    """Return the function that reckons the space for a backup; None without a server."""
+    if database_size is None:
+        return None
+    environment = settings.environment
+    section, selection = (
+        configuration.backup_of(environment),
+        configuration.selection_of(environment),
+    )
+    source = BackupSource(
+        environment,
+        settings.connection.dbname,
+        section.compress or Compress(),
+        selection,
+        selection,
+    )
+
+    def reckon(spool: Spool) -> Required:
+        return required_space(
+            database_size,
+            factor=section.space_factor,
+            last=last_backup(spool.store, source),
+            source=source,
+        )
+
+    return reckon
+
+
+def _directory(output_dir: Path, space: Callable[[Spool], Required] | None) -> Iterator[Finding]:
     existing = output_dir.absolute()
     # Not Path.exists, which raises if a folder above may not be entered.
     while not os.path.lexists(existing):
@@ -260,15 +291,14 @@ def _directory(output_dir: Path, database_size: int | None, factor: float) -> It
         return
     made = "" if existing == output_dir.absolute() else " (will be created)"
     yield Finding(Severity.GOOD, "directory", f"{output_dir}{made}")
-    yield from _space(Spool(existing), database_size, factor)
+    if space is not None:
+        yield from _space(Spool(existing), space)
 
 
-def _space(store: Spool, database_size: int | None, factor: float) -> Iterator[Finding]:
-    if database_size is None:
-        return
-    free, required = store.free_bytes(), int(factor * database_size)
-    text = f"{free:,} bytes free, {required:,} required ({factor:g} times the database)"
-    if free < required:
+def _space(spool: Spool, space: Callable[[Spool], Required]) -> Iterator[Finding]:
+    free, required = spool.free_bytes(), space(spool)
+    text = f"{size(free)} free, {size(required.bytes)} required: {required.reckoning}"
+    if free < required.bytes:
         hint = "Free some, choose another disk (--output-dir), or ask for less (--space-factor)"
         yield Finding(Severity.BAD, "space", text, hint)
     else:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pgvow.operations.context import Context
     from pgvow.operations.core.compare import ComparedDatabase
     from pgvow.operations.prove.server import ProofServer
+    from pgvow.postgres.server import Address
 
 __all__ = ["ProofResult", "ProveOptions", "prove_backup"]
 
@@ -62,12 +63,14 @@ class ProofResult:
     """The evidence of one proof.
 
     ``proof`` is the record of all checks of the backup, None if it could not be written.
+    ``address`` is that of the server named with ``on``, None for a throw-away one.
     """
 
     path: Path
     metadata: Metadata
     evidence: Evidence
     proof: Proof | None
+    address: Address | None
     warnings: tuple[str, ...]
 
     @property
@@ -107,17 +110,17 @@ def prove_backup(
             toc = contents(backup, metadata, context)
             with backup.at_hand() as fetched:
                 request = ProofRequest(fetched, metadata, toc, options, reporter, between)
-                evidence = _shown(request, context)
+                evidence, address = _shown(request, context)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(backup.path):  # and not a file on another disk
                 unreadable = Unreadable(context.now(), error.cause)
                 record_unreadable(backup, metadata, unreadable, warn=reporter.warn)
             raise
         proof = record(backup, metadata, evidence, warn=reporter.warn)
-    return ProofResult(backup.path, metadata, evidence, proof, tuple(warnings))
+    return ProofResult(backup.path, metadata, evidence, proof, address, tuple(warnings))
 
 
-def _shown(request: ProofRequest, context: Context) -> Evidence:
+def _shown(request: ProofRequest, context: Context) -> tuple[Evidence, Address | None]:
     started = time.monotonic()
     with ExitStack() as stack:
         check = stack.enter_context(checked_aside(request.backup, request.metadata, context))
@@ -130,7 +133,8 @@ def _shown(request: ProofRequest, context: Context) -> Evidence:
             raise translated(error, server).with_facts(facts) from error
         except PgvowError as error:
             raise error.with_facts(facts) from None
-    return _evidence(server, compared, context.now(), time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return _evidence(server, compared, context.now(), seconds), server.address
 
 
 def _evidence(

@@ -16,6 +16,7 @@ from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.pg_restore import Tools
 from pgvow.postgres.proof_server import GivenServer, open_session
 from pgvow.postgres.restorer import ENGLISH, is_superuser
+from pgvow.postgres.server import address_of
 from pgvow.postgres.throwaway import ThrowawayServer
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pgvow.model import Metadata
     from pgvow.operations.context import Context
     from pgvow.postgres.connection import Session
+    from pgvow.postgres.server import Address
 
 _SETTINGS = {
     # No checkpoint during the restore: the files need not survive the server.
@@ -70,7 +72,7 @@ class ProofServer:
     """A running server, its tools, and one of its databases to connect to.
 
     ``folder`` has the files of a throw-away one, and ``log`` its log; ``make_pipe`` makes a pipe
-    that it writes into.
+    that it writes into. ``address`` is that of one that the user named.
     """
 
     tools: Tools
@@ -81,6 +83,7 @@ class ProofServer:
     folder: Path | None = None
     make_pipe: Callable[[], Path] | None = None
     log: Path | None = None
+    address: Address | None = None
 
 
 @contextmanager
@@ -165,7 +168,7 @@ def _given(
 ) -> ProofServer:
     with open_session(place, place.database) as session:
         version = session.info.parameter_status("server_version") or ""
-        host = session.info.host
+        address = address_of(session)
         _ask_for_english(session, place)
     made_by = toc.header.pg_dump_version
     if major_of(version) < major_of(made_by):
@@ -179,8 +182,9 @@ def _given(
         tools=Tools(installation, place, environ),
         database=place.database,
         version=version.split()[0],
-        description=f"PostgreSQL {version} at {host}",
+        description=f"PostgreSQL {version} at {address}",
         is_throwaway=False,
+        address=address,
     )
 
 

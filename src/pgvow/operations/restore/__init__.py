@@ -48,6 +48,7 @@ from pgvow.postgres.databases import Databases, dropdb, psql, refused
 from pgvow.postgres.failure_classes import end_of_session
 from pgvow.postgres.pg_restore import Manner
 from pgvow.postgres.restore_order import event_triggers, has_statistics
+from pgvow.postgres.server import address_of
 from pgvow.postgres.statements import quoted
 from pgvow.progress import Phase, Step
 
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from pgvow.operations.restore.checks import RestorePlan
     from pgvow.postgres.connection import Session
     from pgvow.postgres.databases import ConnectedSession
-    from pgvow.postgres.server import ServerFacts
+    from pgvow.postgres.server import Address, ServerFacts
     from pgvow.settings import Settings
     from pgvow.store import StoredBackup
 
@@ -95,6 +96,7 @@ class RestoreOptions:
 class RestoreResult:
     """A finished restore.
 
+    ``address`` and ``environment`` are those that it was restored to; the metadata have the origin.
     ``comparison`` is None if this server lacks a setting that makes rows comparable, and
     ``not_compared`` is the reason. ``kept_as`` is the new name of the database that was swapped
     out, None if there was none; ``sessions`` were connected to it, and ``ended`` of them were ended
@@ -103,6 +105,8 @@ class RestoreResult:
 
     file: Path
     database: str
+    address: Address
+    environment: str
     metadata: Metadata
     server: ServerFacts
     pg_restore: str
@@ -162,6 +166,7 @@ def _restore(
         context.reporter.collecting() as warnings,
         Databases.connect(target, avoiding=options.database) as databases,
     ):
+        address = address_of(databases.session)
         plan = planned(settings, backup, options, context, databases, metadata)
         with restored_globals(plan):
             plan = with_known_roles(plan)
@@ -173,6 +178,8 @@ def _restore(
         return RestoreResult(
             file=backup.path,
             database=options.database,
+            address=address,
+            environment=settings.environment,
             metadata=metadata,
             server=plan.server,
             pg_restore=plan.tools.installation.version,
@@ -350,6 +357,7 @@ def _name(plan: RestorePlan, compared: ComparedDatabase) -> NamedDatabase:
         definition.comment,
         swap=replaces,
         terminate=options.terminate,
+        warn=plan.report.warn,
     )
     plan.report.update(Step(Phase.NAMED))
     return NamedDatabase(compared, plan.names.before if replaces else None, ended)

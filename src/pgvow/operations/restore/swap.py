@@ -198,7 +198,7 @@ def refuse_connected(
     if sessions and not terminate:
         raise RestoreFailed(
             f"{len(sessions)} sessions are connected to {database}: {listed(sessions)}",
-            facts=databases.target.facts,
+            facts={**databases.target.facts, **databases.connected_facts(database)},
             steps=[
                 f"Stop what uses {database}, then run this command again",
                 "Or end the sessions at the moment of the swap: --terminate",
@@ -231,7 +231,13 @@ def set_aside(databases: Databases, names: Names) -> None:
 
 
 def put_in_place(
-    databases: Databases, names: Names, comment: Statement | None, *, swap: bool, terminate: bool
+    databases: Databases,
+    names: Names,
+    comment: Statement | None,
+    *,
+    swap: bool,
+    terminate: bool,
+    warn: Callable[[str], None],
 ) -> int:
     """Give the restored database its final name, with ``swap`` in place of the old one.
 
@@ -245,4 +251,4 @@ def put_in_place(
         ((names.final, names.before), new), comment, names.final if terminate else None
     )
     seconds = _TERMINATING_SECONDS if terminate else _WAITING_SECONDS
-    return databases.rename_together(renaming, seconds=seconds)
+    return databases.rename_together(renaming, seconds=seconds, warn=warn)
