@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pgvow.operations.recorded.verbs import BackedUp
 
 _TABLES_SHOWN = 8
+_CONTRACT_SPACE_FACTOR = 2.0
 _MINUTES_SHOWN = 90
 _HOURS_SHOWN = 12
 _WEEK = 7
@@ -60,10 +61,16 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     return current.exit_code
 
 
+def _space_factor(arguments: argparse.Namespace) -> float | None:
+    """Return the factor that was set; without one ``backup_db.py`` has the contract's."""
+    factor: float | None = arguments.space_factor
+    return _CONTRACT_SPACE_FACTOR if factor is None and "contract" in arguments else factor
+
+
 def _options(arguments: argparse.Namespace) -> BackupOptions:
     return BackupOptions(
         output_dir=arguments.output_dir,
-        space_factor=arguments.space_factor,
+        space_factor=_space_factor(arguments),
         lock_wait_timeout=arguments.lock_wait_timeout,
         with_globals=not arguments.no_globals,
         inspect=not arguments.no_inspect,
