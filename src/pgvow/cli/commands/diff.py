@@ -11,7 +11,7 @@ from pgvow.cli.arguments import Parser, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, styled
 from pgvow.cli.report import plain
-from pgvow.cli.words import large_objects, moment, selected, size
+from pgvow.cli.words import counted, large_objects, moment, selected, size
 from pgvow.model import table_key
 from pgvow.operations.diff import diff_backups
 from pgvow.outside import printable
@@ -89,11 +89,15 @@ def _section(text: Text, heading: str, lines: Iterable[_Line]) -> None:
         text.append(f"  and {len(shown) - _LINES_SHOWN} more (all of them with --json)\n")
 
 
+def _rows(count: int | None) -> str:
+    return "? rows" if count is None else counted(count, "row")
+
+
 def _tables(changes: Changes[TableRows]) -> Iterator[_Line]:
     for table in changes.added:
-        yield _ADDED, f"{table.key}: {table.rows} rows"
+        yield _ADDED, f"{table.key}: {_rows(table.rows)}"
     for table in changes.gone:
-        yield _GONE, f"{table.key}: {table.rows} rows"
+        yield _GONE, f"{table.key}: {_rows(table.rows)}"
     for pair in changes.changed:
         yield _CHANGED, f"{pair.before.key}: {', '.join(_how(pair))}"
 
@@ -101,7 +105,7 @@ def _tables(changes: Changes[TableRows]) -> Iterator[_Line]:
 def _how(pair: Changed[TableRows]) -> Iterator[str]:
     before, after = pair.before, pair.after
     if before.rows != after.rows:
-        yield f"{before.rows} → {after.rows} rows"
+        yield f"{before.rows} → {_rows(after.rows)}"
     if before.bytes != after.bytes and before.bytes is not None and after.bytes is not None:
         yield f"{size(before.bytes)} → {size(after.bytes)}"
     if before.rows == after.rows and before.bytes == after.bytes:
