@@ -53,8 +53,9 @@ class EscapingConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         """Render, fold the texts of a report for the terminal, and escape."""
-        if self.folds and isinstance(renderable, Text):
-            renderable = folded(renderable, (options or self.options).max_width)
+        is_whole = options is None or options.max_width == self.width  # no cell of a bar
+        if self.folds and is_whole and isinstance(renderable, Text):
+            renderable = folded(renderable, self.width)
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment
@@ -79,7 +80,9 @@ def output() -> Console:
 @cache
 def errors() -> Console:
     """Return the console on standard error."""
-    return _console(sys.stderr)
+    console = _console(sys.stderr)
+    console.folds = sys.stderr.isatty()
+    return console
 
 
 def _console(stream: TextIO) -> EscapingConsole:

@@ -8,8 +8,8 @@ import textwrap
 from rich.cells import cell_len
 from rich.text import Text
 
-_WORD = re.compile(r"→ pgvow .*|\S+")
-_HEAD = re.compile(r"\s*(?:[✓✗!+~-] |\d+\. |[\w ]{1,16}: +)?")
+_WORD = re.compile(r"→ pgvow .*|(?<=: )(?:pgvow|pg_restore|createdb|psql|python3) .*|\S+")
+_HEAD = re.compile(r"\s*(?:[✓✗!+~-] |\d+\. |\d+ {2,}|[\w ]{1,16}: +)?")
 _COMMAND = re.compile(r"\s+(?:pgvow|pg_restore|createdb|psql|python3) ")
 _MOST_INDENTED = 0.5
 """Share of the width that the indentation of a folded line may take."""
