@@ -8,7 +8,7 @@ WORKERS ?= 4
 # More for the benchmark: make bench BENCH="--size 1000 --shape chat"
 BENCH ?=
 
-.PHONY: help setup demo test lint check bench screenshot reference clean
+.PHONY: help setup demo test lint check bench screenshot reference texts clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ screenshot: setup  ## docs/demo.svg, from the real demo
 reference: setup  ## docs/configuration.md, completion scripts, the manual's page, from the code
 	@$(BIN)/python tools/configuration_reference.py
 	@$(BIN)/python tools/shell_files.py
+
+texts: setup  ## tests/golden/texts, the reports as they are now: read the diff
+	@$(BIN)/python -m tests.cli.test_texts_stay
 
 clean:  ## remove everything that setup and tests made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

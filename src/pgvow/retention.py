@@ -13,6 +13,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pgvow.formats import elapsed
 from pgvow.model import BackupStatus, Level
 
 if TYPE_CHECKING:
@@ -199,7 +200,4 @@ def _periodic(
 
 
 def _told(length: timedelta) -> str:
-    hours, rest = divmod(int(length.total_seconds()), 3600)
-    if rest:
-        return str(length)
-    return f"{hours // 24} days" if hours % 24 == 0 else f"{hours} hours"
+    return elapsed(length.total_seconds())

@@ -83,13 +83,18 @@ def _without_times(value: Any, name: str = "") -> Any:
     return _NOW.sub("TIME", value) if isinstance(value, str) else value
 
 
-def _printed(folder: Path, name: str) -> str:
-    """Run one command on a copy of the backups; its exit code and its JSON without times."""
+def place_backups(folder: Path) -> None:
+    """Place a copy of the fixed backups, and their settings, in an empty directory."""
     shutil.copytree(GOLDEN / "backups", folder / "backups")
     (folder / "staging").mkdir()
     (folder / "pgvow.toml").write_text(_SETTINGS)
     for path in (folder / "backups").iterdir():
         path.chmod(0o600)
+
+
+def _printed(folder: Path, name: str) -> str:
+    """Run one command on a copy of the backups; its exit code and its JSON without times."""
+    place_backups(folder)
     shell = Commands(folder, {"PGVOW_PG_BIN": str(programs(18))})
     done = shell.pgvow(*COMMANDS[name], "--json")
     text = done.out.replace(str(folder.resolve()), "FOLDER").replace(str(folder), "FOLDER")

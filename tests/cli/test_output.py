@@ -167,40 +167,46 @@ def test_an_error_on_a_terminal(commands: Commands) -> None:
 
 
 def test_a_list_on_a_terminal(tmp_path: Path) -> None:
-    """T044: timestamp, environment, database, size, status: a line each in 110 columns."""
+    """T044: timestamp, age, environment, database, size, status: a line each, and the total."""
     backups.place(tmp_path, backups.metadata())
-    screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".", columns=110)
-    header, row = screen.text.splitlines()
-    assert ["Timestamp", "Environment", "Database", "Size", "Status"] == header.split()[:5]
-    assert ["2025-01-27T14:30:00Z", "dev", "shop"] == row.split()[:3]
+    screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".", columns=140)
+    header, row, empty, total = screen.text.splitlines()
+    assert [
+        "Timestamp",
+        "Age",
+        "Environment",
+        "Database",
+        "Size",
+        "Status",
+        "Note",
+        "File",
+    ] == header.split()
+    assert re.match(r"2025-01-27T14:30:00Z +\d+ d( \d+ h)?  dev          shop ", row)
     assert "✓ ok, verified" in row
+    assert ("", "1 backup, ") == (empty, total[:10])
 
 
 @pytest.mark.parametrize(
-    ("narrower", "headings"),
+    ("columns", "headings"),
     [
-        (0, "Timestamp Environment Database Size Status File"),
-        (1, "Timestamp Database Size Status File"),
-        (13, "Timestamp Database Size Status File"),
-        (14, "Timestamp Size Status File"),
-        (23, "Timestamp Size Status File"),
-        (24, "Size Status File"),
-        (45, "Size Status File"),
-        (46, "Size Status File"),
+        (150, "Timestamp Age Environment Database Size Status Note File"),
+        (115, "Timestamp Age Database Size Status File"),
+        (100, "Timestamp Age Size Status File"),
+        (80, "Age Size Status File"),
+        (70, "Timestamp Age Database Size Status"),
+        (60, "Timestamp Age Size Status"),
+        (40, "Age Size Status"),
+        (20, "Age Size Status"),
     ],
 )
-def test_a_list_on_a_narrow_terminal(narrower: int, headings: str, tmp_path: Path) -> None:
-    """What a file's name says as well is left out; a name is never broken: it wraps as one line."""
+def test_a_list_on_a_narrow_terminal(columns: int, headings: str, tmp_path: Path) -> None:
+    """Columns go whole, those first that the file's name repeats; the name goes below, whole."""
     dump = backups.place(tmp_path, backups.metadata())
-    commands = Commands(tmp_path)
-    whole = max(map(len, commands.run("--list", "--output-dir", ".").out.splitlines()))
-    columns = whole - narrower
-    screen = commands.on_terminal("list", "--output-dir", ".", columns=columns)
-    header, *rows = screen.text.splitlines()
+    screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".", columns=columns)
+    header, *rows = screen.text.splitlines()[:-2]
     assert headings.split() == header.split()
-    (row,) = rows
-    assert row.endswith(f" {dump.name}")
-    assert (narrower == 46) == (len(row) > columns)
+    assert rows[-1].endswith(f" {dump.name}")
+    assert ("File" in headings) == (1 == len(rows))
 
 
 def piped_to_head(words: list[str], cwd: Path) -> tuple[int, bytes, bytes]:

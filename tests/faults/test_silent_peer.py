@@ -297,7 +297,7 @@ def test_a_lock_is_older_than_the_schedule(
     found = [text for key, text in state["alarms"].items() if '"stuck"' in key]
     assert alarms == len(found)
     for text in found:
-        assert f"{begun:%Y-%m-%d %H:%M UTC}" in text
+        assert f"{begun:%Y-%m-%dT%H:%M}" in text
         assert f"process {run.pid}" in text
     bodies = [one["body"] for one in state["waiting"] if one["event"] == "alarm"]
     news = [body for body in bodies if "has been running since" in body]

@@ -72,6 +72,10 @@ class Commands:
         """Run ``pgvow`` to its end."""
         return self._run(["-m", "pgvow", *arguments], timeout, more)
 
+    def run_module(self, module: str, *arguments: str | Path, **more: str) -> Done:
+        """Run a program of the tests' own to its end."""
+        return self._run(["-m", module, *arguments], 600, more)
+
     def start(self, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
         """Start ``backup_db.py``; the caller ends it."""
         return subprocess.Popen(

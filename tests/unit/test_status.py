@@ -350,11 +350,11 @@ def test_the_command(tmp_path: Path) -> None:
     backups.place(tmp_path, facts)
     done = commands.pgvow("status", "--output-dir", ".")
     assert (0, "") == (done.code, done.err)
-    assert re.search(r"✓ +prod +shop +\d+s ago +verified", done.out)
+    assert re.search(r"✓ +prod +shop +2\S+Z +\d+ s +verified", done.out)
     done = commands.pgvow("status", "--nagios", "--output-dir", ".")
     assert 0 == done.code
     assert re.fullmatch(
-        r"PGVOW OK - prod/shop \d+s old \| 'prod/shop age'=\d+s 'prod/shop size'=\d+B"
+        r"PGVOW OK - prod/shop \d+ s old \| 'prod/shop age'=\d+s 'prod/shop size'=\d+B"
         r" 'prod/shop free'=\d+B\n",
         done.out,
     )

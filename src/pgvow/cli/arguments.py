@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from difflib import get_close_matches
 from enum import StrEnum
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from rich.text import Text
 from rich_argparse import RawDescriptionRichHelpFormatter
 
+from pgvow.cli.folding import folded
 from pgvow.errors import ConfigurationError
 from pgvow.settings.values import typed_path
 
@@ -82,6 +86,8 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """Return the help, in colours if the terminal has them."""
         self.formatter_class = _NoMarkup
+        if sys.stdout.isatty():
+            self.description, self.epilog = _fitting(self.description), _fitting(self.epilog)
         return super().format_help()
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -110,6 +116,12 @@ class Parser(argparse.ArgumentParser):
             meant = tuple(filter(None, [like(choice["word"], _QUOTED.findall(choice["known"]))]))
         steps = [f"Did you mean {name}?" for name in meant]
         raise UsageProblem(message, steps=[*steps, f"See what there is: {self.prog} --help"])
+
+
+def _fitting(text: str | None) -> str | None:
+    """Fold a text of ``--help`` as argparse folds the help of options; it leaves these as is."""
+    width = get_terminal_size().columns - 2
+    return folded(Text(text), width).plain if text else text
 
 
 _INVALID_CHOICE = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<known>.*)\)$")

@@ -29,7 +29,7 @@ class _Amount(DownloadColumn):
     """Bytes if a phase counts them, and its own words, if it has any, as far as they fit."""
 
     def __init__(self, room: int) -> None:
-        super().__init__(binary_units=True)
+        super().__init__(binary_units=False)
         self._room = room
 
     def render(self, task: Task) -> Text:

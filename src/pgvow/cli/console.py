@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
+from pgvow.cli.folding import folded
 from pgvow.outside import printable, quotable
 
 if TYPE_CHECKING:
@@ -45,10 +46,16 @@ class EscapingConsole(Console):
     text that one forgets. The codes of rich itself, to move the cursor or to colour, are no text.
     """
 
+    folds = False
+    """Whether texts are folded between words: those of reports, on a terminal."""
+
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render, and escape."""
+        """Render, fold the texts of a report for the terminal, and escape."""
+        is_whole = options is None or options.max_width == self.width  # no cell of a bar
+        if self.folds and is_whole and isinstance(renderable, Text):
+            renderable = folded(renderable, self.width)
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment
@@ -65,16 +72,20 @@ def _escaped(text: str) -> str:
 @cache
 def output() -> Console:
     """Return the console on standard output."""
-    return _console(sys.stdout)
+    console = _console(sys.stdout)
+    console.folds = sys.stdout.isatty()
+    return console
 
 
 @cache
 def errors() -> Console:
     """Return the console on standard error."""
-    return _console(sys.stderr)
+    console = _console(sys.stderr)
+    console.folds = sys.stderr.isatty()
+    return console
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: TextIO) -> EscapingConsole:
     return EscapingConsole(
         file=stream,
         width=None if stream.isatty() else _PIPE_WIDTH,

@@ -35,8 +35,8 @@ OF_COMMAND = {
         "report",
         "record",
     ),
-    "verify": ("deep", "env", "output_dir", "database", "patience", "report", "record"),
-    "list": ("env", "output_dir", "report"),
+    "verify": ("deep", "env", "output_dir", "patience", "report", "record"),
+    "list": ("env", "database", "newest", "level", "output_dir", "wide", "report"),
 }
 """The groups of options of the commands that ``backup_db.py`` has too, in the order of --help."""
 
@@ -47,6 +47,7 @@ _TOPICS = {
     "checks": Topic.LIMITS,
     "patience": Topic.LIMITS,
     "speed": Topic.SPEED,
+    "wide": Topic.OUTPUT,
     "report": Topic.OUTPUT,
     "record": Topic.OUTPUT,
 }

@@ -152,5 +152,6 @@ def build_contract_parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="list the backups instead of making one",
     )
-    options.add(parser, "deep", "database", *options.OF_COMMAND["backup"][2:])
+    options.add(parser, "deep", "database", "newest", "level", "wide")
+    options.add(parser, *options.OF_COMMAND["backup"][2:])
     return parser

@@ -6,19 +6,28 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from pgvow.formats import duration, size
+from pgvow.formats import (
+    counted,
+    duration,
+    elapsed,
+    moment,
+    short_digest,
+    size,
+    without_digests,
+)
 from pgvow.outside import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from pgvow.model import Metadata
     from pgvow.operations.show.contents import LargeObjectTotals
 
 __all__ = [
+    "counted",
     "duration",
+    "elapsed",
     "large_objects",
     "moment",
     "namer",
@@ -27,19 +36,25 @@ __all__ = [
     "selected",
     "short_digest",
     "size",
+    "sparkline",
+    "without_digests",
 ]
 
-_SHOWN_DIGITS = 12
+_BARS = {"unicode": "▁▂▃▄▅▆▇█", "ascii": "_.-=+*#@"}
 
 
-def moment(when: datetime) -> str:
-    """Write a timestamp in UTC as in the metadata: ``2025-01-27T14:30:00Z``."""
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def short_digest(digest: str) -> str:
-    """Shorten a checksum to the beginning, enough to compare by eye."""
-    return digest[:_SHOWN_DIGITS] + "..."
+def sparkline(values: Sequence[float], encoding: str) -> str:
+    """Draw one bar for each value, from the least to the greatest; plain ASCII if need be."""
+    bars = _BARS["unicode"]
+    try:
+        bars.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        bars = _BARS["ascii"]
+    least, most = min(values, default=0), max(values, default=0)
+    span = most - least
+    if not span:
+        return bars[0] * len(values)
+    return "".join(bars[round((value - least) / span * (len(bars) - 1))] for value in values)
 
 
 def large_objects(totals: LargeObjectTotals | None) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pgvow.errors import RunTimedOut, Stalled
+from pgvow.formats import elapsed, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -300,14 +301,14 @@ def settle() -> None:
 
 def _silent(peer: Peer, seconds: float, *, at: datetime, code: int) -> Stalled:
     since = at - timedelta(seconds=seconds)
-    moment = since.strftime("%Y-%m-%d %H:%M:%S UTC")
+    began = moment(since)
     return Stalled(
-        f"{peer} has been silent for {seconds:.0f} s, since {moment}",
+        f"{peer} has been silent for {elapsed(seconds)}, since {began}",
         code=code,
         facts={
             "Silent": peer.name,
             "Doing": peer.doing or "unknown",
-            "Since": moment,
+            "Since": began,
             **peer.facts,
         },
         steps=[

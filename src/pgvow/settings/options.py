@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
-from pgvow.settings.values import FLAG, PATH, TEXT, Kind
+from pgvow.model import Level
+from pgvow.settings.values import COUNT, FLAG, PATH, SINCE, TEXT, Kind
 
 _METADATA = "option"
 CONFIG_VARIABLE = "PGVOW_CONFIG"
@@ -132,6 +133,36 @@ TYPED = (
         help="verify every backup there is; the worst result decides the exit code",
     ),
     Option(TEXT, "database", group="database", metavar="NAME", help="only those of this database"),
+    Option(COUNT, "last", group="newest", metavar="N", help="only the N newest"),
+    Option(
+        SINCE,
+        "since",
+        group="newest",
+        metavar="WHEN",
+        help="only the newer ones: 7d, 12h, a date such as 2026-11-27, or a time in UTC such as"
+        " 2026-11-27T16:44",
+    ),
+    Option(
+        TEXT,
+        "level",
+        group="level",
+        choices=tuple(Level),
+        help="only those that reached this level at least, and lost it by no later check",
+    ),
+    Option(
+        FLAG,
+        "failed",
+        default=False,
+        group="failed",
+        help="only runs that failed, died or were interrupted",
+    ),
+    Option(
+        FLAG,
+        "wide",
+        default=False,
+        group="wide",
+        help="every column, however narrow the terminal",
+    ),
     Option(
         FLAG,
         "json",

@@ -46,6 +46,24 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def parse_since(text: str) -> timedelta | datetime:
+    """Read an age as ``parse_duration`` does, or a date or time, in UTC unless it names a zone.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        return parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is neither a length of time such as 7d, nor a date such as 2026-11-27"
+        ) from None
+
+
 def format_duration(length: timedelta) -> str:
     """Write a length of time of whole seconds as ``parse_duration`` reads it: ``1d12h``.
 
@@ -212,6 +230,7 @@ NUMBER = Kind(_number, _typed_number)
 POSITIVE = Kind(_positive)
 SHARE = Kind(_share)
 DURATION = Kind(lambda value: parse_duration(_text(value)), parse_duration)
+SINCE = Kind(lambda value: parse_since(_text(value)), parse_since)
 COMPRESS = Kind(lambda value: Compress.parse(_text(value)), Compress.parse)
 ENGINE = Kind(_engine)
 WEB_PAGE = Kind(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
 from pgvow.cli.call import call_of
+from pgvow.cli.console import FAINT
+from pgvow.cli.table import Column, FittedTable
 from pgvow.operations.config import settings_in_force
 from pgvow.operations.notify.post import lack_of_apprise
 from pgvow.outside import printable
@@ -62,11 +63,12 @@ def _check(call: Call, report: Report) -> None:
     )
 
 
-def _table(settings: Sequence[tuple[str, str, str]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Setting", "Value", "From"):
-        table.add_column(heading, overflow="fold")
-    for row in settings:
-        style = "dim" if row[2] == "default" else ""
-        table.add_row(*(Text(printable(text), style=style) for text in row))
-    return table
+def _table(settings: Sequence[tuple[str, str, str]]) -> FittedTable:
+    columns = (Column("Setting"), Column("Value"), Column("From", drop=1, is_below=True))
+    return FittedTable(
+        columns,
+        [
+            [Text(printable(text), FAINT if row[2] == "default" else "") for text in row]
+            for row in settings
+        ],
+    )

@@ -20,7 +20,7 @@ from pgvow.cli.commands.verify import verification_text
 from pgvow.cli.console import FAINT, output, styled
 from pgvow.errors import PgvowError, VerificationFailed
 from pgvow.operations import demo
-from pgvow.operations.list import list_backups
+from pgvow.operations.list import ListOptions, list_backups
 from pgvow.operations.server_programs import find_server_programs
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ def _show_all(call: Call) -> tuple[bool, bool]:
         result = demo.back_up(call.output_dir, call.context)
     _show(backup_text(result))
     _head("pgvow list")
-    selection_of = call.context.configuration.selection_of
-    backups, directories = list_backups([call.output_dir], None), [call.output_dir]
-    _show(listing_text(backups, directories, selection_of))
+    directories = [call.output_dir]
+    backups = list_backups(directories, ListOptions(), call.context)
+    _show(listing_text(backups, directories, call.context))
     _head(f"pgvow verify {result.backup.path}")
     with call.terminal.drawing():
         sound = demo.verify(result.backup.path, call.context)

@@ -12,7 +12,7 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, styled
 from pgvow.cli.picking import backup_path, places
 from pgvow.cli.report import plain
-from pgvow.cli.words import large_objects, moment, selected, size
+from pgvow.cli.words import counted, large_objects, moment, selected, size
 from pgvow.model import table_key
 from pgvow.operations.choose import newest_pair
 from pgvow.operations.diff import diff_backups
@@ -101,11 +101,15 @@ def _section(text: Text, heading: str, lines: Iterable[_Line]) -> None:
         text.append(f"  and {len(shown) - _LINES_SHOWN} more (all of them with --json)\n")
 
 
+def _rows(count: int | None) -> str:
+    return "? rows" if count is None else counted(count, "row")
+
+
 def _tables(changes: Changes[TableRows]) -> Iterator[_Line]:
     for table in changes.added:
-        yield _ADDED, f"{table.key}: {table.rows} rows"
+        yield _ADDED, f"{table.key}: {_rows(table.rows)}"
     for table in changes.gone:
-        yield _GONE, f"{table.key}: {table.rows} rows"
+        yield _GONE, f"{table.key}: {_rows(table.rows)}"
     for pair in changes.changed:
         yield _CHANGED, f"{pair.before.key}: {', '.join(_how(pair))}"
 
@@ -113,7 +117,7 @@ def _tables(changes: Changes[TableRows]) -> Iterator[_Line]:
 def _how(pair: Changed[TableRows]) -> Iterator[str]:
     before, after = pair.before, pair.after
     if before.rows != after.rows:
-        yield f"{before.rows} → {after.rows} rows"
+        yield f"{before.rows} → {_rows(after.rows)}"
     if before.bytes != after.bytes and before.bytes is not None and after.bytes is not None:
         yield f"{size(before.bytes)} → {size(after.bytes)}"
     if before.rows == after.rows and before.bytes == after.bytes:

@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
@@ -15,7 +14,8 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING
 from pgvow.cli.recording import recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import namer, none_in, size
+from pgvow.cli.table import Column, FittedTable
+from pgvow.cli.words import counted, namer, none_in, size
 from pgvow.errors import ConfigurationError
 from pgvow.operations.prune import PruneOptions
 from pgvow.operations.recorded import recorded
@@ -129,30 +129,34 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+_COLUMNS = (
+    Column(""),
+    Column("Backup"),
+    Column("Size", is_right=True),
+    Column("Why", drop=1, is_below=True),
+)
+
+
 def _text(result: PruneResult, directories: Sequence[Path], *, dry_run: bool) -> RenderableType:
     """Return a table of all backups, newest first, and a last line with the totals."""
     if not result.verdicts and not result.finished:
         return none_in(directories)
     name_of = namer([verdict.backup.path for verdict in result.verdicts])
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    table.add_column("Backup", overflow="fold")
-    table.add_column("Size", justify="right", no_wrap=True)
-    table.add_column("Why", overflow="fold")
-    for verdict in result.verdicts:
-        backup = verdict.backup
-        table.add_row(
-            Text("keep", style=GOOD) if verdict.keep else Text("remove"),
-            Text(name_of(backup.path)),
-            Text(size(backup.size_bytes) if backup.size_bytes is not None else "-"),
-            Text(printable("; ".join(verdict.reasons))),
-        )
-    return Group(table, Text(), *_outcome(result, dry_run=dry_run))
+    rows = [
+        [
+            Text("keep", style=GOOD) if verdict.keep else "remove",
+            name_of(verdict.backup.path),
+            "-" if verdict.backup.size_bytes is None else size(verdict.backup.size_bytes),
+            printable("; ".join(verdict.reasons)),
+        ]
+        for verdict in result.verdicts
+    ]
+    return Group(FittedTable(_COLUMNS, rows), Text(), *_outcome(result, dry_run=dry_run))
 
 
 def _outcome(result: PruneResult, *, dry_run: bool) -> Iterator[Text]:
     if dry_run:
-        count = len(result.to_remove)
+        count = counted(len(result.to_remove), "backup")
         freed = sum(backup.size_bytes or 0 for backup in result.to_remove)
         yield Text(f"{count} would be removed, {size(freed)}; nothing was: --dry-run")
         return
@@ -161,4 +165,6 @@ def _outcome(result: PruneResult, *, dry_run: bool) -> Iterator[Text]:
     for left in result.left:
         yield Text(f"! {printable(left.path.name)} is left: {printable(left.reason)}", WARNING)
     style = BAD if result.refused and not result.removed else ""
-    yield Text(f"{len(result.removed)} removed, {size(result.freed_bytes)} freed", style)
+    yield Text(
+        f"{counted(len(result.removed), 'backup')} removed, {size(result.freed_bytes)} freed", style
+    )

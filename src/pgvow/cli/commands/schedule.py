@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
@@ -19,9 +17,11 @@ from pgvow.cli.call import call_of
 from pgvow.cli.commands import verify
 from pgvow.cli.console import WARNING
 from pgvow.cli.parser import parse_pgvow
+from pgvow.cli.table import Column, FittedTable
+from pgvow.cli.words import moment
 from pgvow.errors import ConfigurationError, VerificationFailed
 from pgvow.operations.health.alarms import longest_unchecked
-from pgvow.operations.list import list_backups
+from pgvow.operations.list import ListOptions, list_backups
 from pgvow.operations.schedule import crontab, systemd_units
 from pgvow.operations.schedule.installed import (
     configured,
@@ -267,13 +267,18 @@ def _object(entry: ScheduleEntry, now: datetime) -> dict[str, Any]:
 def _table(rows: Sequence[dict[str, Any]]) -> RenderableType:
     if not rows:
         return Text("Nothing is scheduled: pgvow schedule install --every day --time 02:00")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Where", "Job", "At", "Next"):
-        table.add_column(heading, overflow="fold")
+    columns = (
+        Column("Where", drop=1),
+        Column("Job"),
+        Column("At"),
+        Column("Next", drop=2, is_below=True),
+    )
+    cells = []
     for row in rows:
-        cells = [Text(printable(row[name])) for name in ("where", "id", "at")]
-        table.add_row(*cells, Text("\n".join(row["next"])))
-    return table
+        known = [printable(row[name]) for name in ("where", "id", "at")]
+        cells.append([*known, row["next"][0] if row["next"] else ""])
+        cells += [["", "", "", due] for due in row["next"][1:]]
+    return FittedTable(columns, cells)
 
 
 def _remove(call: Call, report: Report) -> None:
@@ -302,7 +307,7 @@ def _remove(call: Call, report: Report) -> None:
 def _run(call: Call) -> None:
     def say(text: str) -> None:
         if not call.arguments.quiet:
-            now = call.context.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+            now = moment(call.context.clock())
             print(f"{now} {printable(text)}", file=sys.stderr, flush=True)
 
     is_typed = "output_dir" in call.arguments.typed
@@ -312,7 +317,9 @@ def _run(call: Call) -> None:
 def _verify(call: Call, report: Report) -> int:
     """Verify, to its last byte, the backup whose last check is oldest."""
     directories = call.directories
-    backup = longest_unchecked(list_backups(directories, None), call.environment)
+    backup = longest_unchecked(
+        list_backups(directories, ListOptions(), call.context), call.environment
+    )
     if backup is None:
         raise VerificationFailed(
             f"there is no backup to verify in {', '.join(map(str, directories))}",

@@ -6,8 +6,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
@@ -16,7 +14,8 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, WARNING, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.report import plain
-from pgvow.cli.words import large_objects, moment, part_rows, size
+from pgvow.cli.table import Column, FittedTable
+from pgvow.cli.words import counted, large_objects, moment, part_rows, size
 from pgvow.model import table_key
 from pgvow.operations.show import code_in_backup, show_backup
 from pgvow.outside import printable
@@ -150,25 +149,31 @@ def _names(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(shown)})"
 
 
+_COLUMNS = (
+    Column("Table"),
+    Column("Rows", is_right=True),
+    Column("As text", drop=2, is_right=True),
+    Column("On the server", drop=1, is_right=True),
+)
+
+
 def _tables(tables: Sequence[TableRows]) -> list[RenderableType]:
     rows = sum(table.rows or 0 for table in tables)
-    heading = Text(f"Tables with rows of their own in it: {len(tables)}, {rows} rows\n")
+    heading = Text(f"Tables with rows of their own in it: {len(tables)}, {counted(rows, 'row')}\n")
     if not tables:
         return [heading]
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    grid.add_column("Table", overflow="fold")
-    for name in ("Rows", "As text", "On the server"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    for table in tables[:_TABLES_SHOWN]:
-        grid.add_row(
+    shown = [
+        [
             printable(table.key),
             "?" if table.rows is None else str(table.rows),
             _size(table.bytes),
             _size(table.size_bytes),
-        )
+        ]
+        for table in tables[:_TABLES_SHOWN]
+    ]
     left = len(tables) - _TABLES_SHOWN
     rest = [Text(f"  and {left} more (all of them with --json)")] if left > 0 else []
-    return [heading, Padding(grid, (0, 0, 0, 2), expand=False), *rest]
+    return [heading, FittedTable(_COLUMNS, shown, indent="  "), *rest]
 
 
 def _size(count: int | None) -> str:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
-from pgvow.cli.console import BAD, GOOD, WARNING
+from pgvow.cli.console import BAD, GOOD, WARNING, output
 from pgvow.cli.report import plain
-from pgvow.cli.words import moment, selected, size
+from pgvow.cli.table import Column, FittedTable
+from pgvow.cli.words import (
+    counted,
+    elapsed,
+    moment,
+    selected,
+    size,
+    sparkline,
+    without_digests,
+)
 from pgvow.errors import PgvowError
-from pgvow.operations.health.alarms import next_step, rounded
 from pgvow.operations.health.status import StatusOptions, current_status
 from pgvow.operations.schedule.installed import installed
 from pgvow.outside import printable
@@ -39,6 +45,21 @@ _NAGIOS = {0: 0, 11: 1, 12: 2}
 _WORDS = {0: "OK", 11: "WARNING", 12: "CRITICAL"}
 
 
+_COLUMNS = (
+    Column(""),
+    Column("Environment", drop=6),
+    Column("Database", drop=7),
+    Column("Newest", drop=3),
+    Column("Age", is_right=True),
+    Column("Level", drop=5),
+    Column("Size", is_right=True),
+    Column("Change", drop=4, is_right=True),
+    Column("Next run", drop=2),
+    Column("Free", drop=1),
+)
+_DRAWN = (Column("Sizes"), Column("Durations"))
+
+
 def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     status = commands.add_parser(
@@ -53,7 +74,7 @@ def add_status(commands: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="one line, and exit code 0, 1, 2 or 3, as monitoring plug-ins have it",
     )
-    options.add(status, "env", "output_dir", "report")
+    options.add(status, "env", "database", "output_dir", "wide", "report")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
@@ -62,7 +83,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         return _monitor(arguments)
     status = _status(arguments)
     good = status.exit_code == 0
-    report.print(lambda: _object(status), lambda: _text(status), good=good)
+    report.print(lambda: _object(status), lambda: _text(status, wide=arguments.wide), good=good)
     return status.exit_code
 
 
@@ -81,7 +102,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> StatusReport:
     call = call_of(arguments)
     jobs = tuple(installed(call.context))
-    options = StatusOptions(call.environment, arguments.max_age, installed=jobs)
+    options = StatusOptions(call.environment, arguments.database, arguments.max_age, installed=jobs)
     return current_status(call.output_dir, options, call.context)
 
 
@@ -141,45 +162,55 @@ def _alarm_object(alarm: Alarm) -> dict[str, Any]:
     }
 
 
-def _text(report: StatusReport) -> RenderableType:
-    """Return one line for each database, and under them the alarms with a command each."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    for heading in ("Environment", "Database", "Newest", "Level"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("Size", "Change"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Next run", no_wrap=True)
-    table.add_column("Free", overflow="fold")
-    for series in report.series:
-        table.add_row(*_cells(series))
+def _text(report: StatusReport, *, wide: bool) -> RenderableType:
+    """Return one line for each database, and under them the alarms with a command each.
+
+    ``wide`` draws the sizes and durations of the last backups as well.
+    """
+    columns = _COLUMNS + _DRAWN * wide
+    rows = [[*_cells(series), *(_drawn(series) if wide else ())] for series in report.series]
     lines = [
         line for series in report.series for line in (*_alarm_lines(series), *_part_lines(series))
     ]
-    return Group(table, *lines)
+    return Group(FittedTable(columns, rows, is_wide=wide), *lines)
 
 
-def _cells(series: SeriesStatus) -> Iterator[Text]:
+def _cells(series: SeriesStatus) -> Iterator[str | Text]:
     mark, style = {0: ("✓", GOOD), 11: ("!", WARNING), 12: ("✗", BAD)}[series.exit_code]
     yield Text(mark, style=style)
-    yield Text(series.environment or "-")
-    yield Text(printable(series.database or "-"))
+    yield series.environment or "-"
+    yield printable(series.database or "-")
     newest = series.newest
     if newest is None:
-        yield from (Text("-") for _ in range(4))
+        yield from "-" * 5
     else:
-        yield Text(f"{rounded(series.age)} ago" if series.age is not None else "?")
-        yield Text(newest.trusted or "listed")
-        yield Text(size(newest.size_bytes or 0))
-        yield Text(f"{series.size_change:+.1%}" if series.size_change is not None else "first")
-    yield Text(moment(series.next_run.astimezone(UTC)) if series.next_run else "-")
-    yield Text(_space(series))
+        yield moment(newest.timestamp) if newest.timestamp else "?"
+        yield _age(series)
+        yield newest.trusted or "listed"
+        yield size(newest.size_bytes or 0)
+        yield f"{series.size_change:+.1%}" if series.size_change is not None else "first"
+    yield moment(series.next_run) if series.next_run else "-"
+    yield _space(series)
+
+
+def _drawn(series: SeriesStatus) -> Iterator[str]:
+    encoding = output().encoding
+    yield sparkline(series.sizes, encoding) or "-"
+    yield sparkline(series.durations, encoding) or "-"
+
+
+def _age(series: SeriesStatus) -> str:
+    return elapsed(series.age.total_seconds()) if series.age is not None else "?"
 
 
 def _space(series: SeriesStatus) -> str:
     if series.free_bytes is None:
         return "-"
-    days = f", full in {series.days_left:,.0f} days" if series.days_left is not None else ""
+    days = (
+        f", full in {counted(round(series.days_left), 'day')}"
+        if series.days_left is not None
+        else ""
+    )
     return size(series.free_bytes) + days
 
 
@@ -189,7 +220,7 @@ def _alarm_lines(series: SeriesStatus) -> Iterator[Text]:
         where = " ".join(part for part in (series.environment, series.database) if part)
         hint = f"  → {next_step(alarm)}"
         message = f"{where}: {alarm.message}" if where else alarm.message
-        yield Text.assemble((mark, style), f" {printable(message)}", (hint, "dim"))
+        yield Text.assemble((mark, style), f" {printable(without_digests(message))}", (hint, "dim"))
 
 
 def _part_lines(series: SeriesStatus) -> Iterator[Text]:
@@ -198,7 +229,7 @@ def _part_lines(series: SeriesStatus) -> Iterator[Text]:
     for part in series.parts:
         newest = part.newest.timestamp
         when = f", the newest of {moment(newest)}" if newest else ""
-        count = f"{part.count} backup{'' if part.count == 1 else 's'}"
+        count = counted(part.count, "backup")
         text = f"{where}: {count} of only a part, {selected(part.selection)}{when}"
         yield Text(f"- {printable(text)}", "dim")
 
@@ -209,9 +240,7 @@ def _nagios_line(report: StatusReport) -> str:
         alarm.message for alarm in sorted(report.alarms, key=lambda alarm: not alarm.is_critical)
     ]
     fine = [
-        f"{_label(series)} {rounded(series.age)} old"
-        for series in report.series
-        if series.age is not None
+        f"{_label(series)} {_age(series)} old" for series in report.series if series.age is not None
     ]
     text = printable("; ".join(alarms or fine)).replace("|", "/").replace("\n", " ")
     data = " ".join(item for series in report.series for item in _performance(series))

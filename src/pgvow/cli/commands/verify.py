@@ -13,7 +13,17 @@ from pgvow.cli.console import BAD, GOOD, mark, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import moment, namer, none_in, part_rows, selected, short_digest, size
+from pgvow.cli.words import (
+    counted,
+    moment,
+    namer,
+    none_in,
+    part_rows,
+    selected,
+    short_digest,
+    size,
+    without_digests,
+)
 from pgvow.operations.recorded import recorded
 from pgvow.operations.recorded.verbs import verify_directories, verify_file
 from pgvow.operations.verify import VerifyOptions
@@ -113,7 +123,8 @@ def _passed(result: Verification) -> Text:
 
 def _decoded(deep: DeepCheck) -> str:
     known = "as recorded" if deep.complete else "rows as recorded; fingerprints are not recorded"
-    return f"Every byte decodes: {deep.rows} rows in {len(deep.tables)} tables, {known}"
+    rows, tables = counted(deep.rows, "row"), counted(len(deep.tables), "table")
+    return f"Every byte decodes: {rows} in {tables}, {known}"
 
 
 def _failed(result: Verification) -> Text:
@@ -131,13 +142,14 @@ def _failed(result: Verification) -> Text:
 def _line(check: Check) -> str:
     label = _LABELS[check.name]
     if check.passed:
-        return f"{label}: {printable(check.found)}"
-    lines = [printable(line) for line in check.found.splitlines()]
+        return f"{label}: {without_digests(printable(check.found))}"
+    lines = [without_digests(printable(line)) for line in check.found.splitlines()]
     if len(lines) > _LINES_SHOWN:
         left = len(lines) - _LINES_SHOWN
         lines[_LINES_SHOWN:] = [f"and {left} more (all of them with --json)"]
     actual = "\n              ".join(lines)
-    return f"{label}\n    expected: {printable(check.expected)}\n    found:    {actual}"
+    expected = without_digests(printable(check.expected))
+    return f"{label}\n    expected: {expected}\n    found:    {actual}"
 
 
 def _steps(result: Verification) -> list[str]:

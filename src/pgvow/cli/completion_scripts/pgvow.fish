@@ -50,8 +50,8 @@ function _shtab_pgvow_using
   test "$_shtab_pgvow_cmdpath" = "$argv"
 end
 
-set -g _shtab_pgvow_commands init backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --space-factor --stall-timeout --table --time --timezone --to --url --user --with -N -T -n -t
+set -g _shtab_pgvow_commands backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo
+set -g _shtab_pgvow_opts_with_value --at --compress --config --database --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -118,7 +118,12 @@ complete -c pgvow -n '_shtab_pgvow_using verify; and test $_shtab_pgvow_npos -eq
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a list -d 'List backups, newest first.'
 complete -c pgvow -n '_shtab_pgvow_using list' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using list' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
+complete -c pgvow -n '_shtab_pgvow_using list' -l database -x -d 'only those of this database'
+complete -c pgvow -n '_shtab_pgvow_using list' -l last -x -d 'only the N newest'
+complete -c pgvow -n '_shtab_pgvow_using list' -l since -x -d 'only the newer ones: 7d, 12h, a date such as 2026-11-27, or a time in UTC such as 2026-11-27T16:44'
+complete -c pgvow -n '_shtab_pgvow_using list' -l level -xka "verified decoded proven" -d 'only those that reached this level at least, and lost it by no later check'
 complete -c pgvow -n '_shtab_pgvow_using list' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using list' -l wide -d 'every column, however narrow the terminal'
 complete -c pgvow -n '_shtab_pgvow_using list' -l json -d 'print the result as JSON, and nothing else on standard output'
 complete -c pgvow -n '_shtab_pgvow_using list' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using list' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
@@ -191,16 +196,22 @@ complete -c pgvow -n '_shtab_pgvow_using status' -s h -l help -d 'show this help
 complete -c pgvow -n '_shtab_pgvow_using status' -l max-age -x -d 'how old the newest backup may be: 26h (default), 8d'
 complete -c pgvow -n '_shtab_pgvow_using status' -l nagios -d 'one line, and exit code 0, 1, 2 or 3, as monitoring plug-ins have it'
 complete -c pgvow -n '_shtab_pgvow_using status' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
+complete -c pgvow -n '_shtab_pgvow_using status' -l database -x -d 'only those of this database'
 complete -c pgvow -n '_shtab_pgvow_using status' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using status' -l wide -d 'every column, however narrow the terminal'
 complete -c pgvow -n '_shtab_pgvow_using status' -l json -d 'print the result as JSON, and nothing else on standard output'
 complete -c pgvow -n '_shtab_pgvow_using status' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using status' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
-complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a history -d 'Runs, newest first.'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a history -d 'Runs, newest first: the last 20, with --json or --since all of them.'
 complete -c pgvow -n '_shtab_pgvow_using history' -s h -l help -d 'show this help message and exit'
-complete -c pgvow -n '_shtab_pgvow_using history' -l last -x -d 'so many (default: 20; with --json all)'
 complete -c pgvow -n '_shtab_pgvow_using history' -l operation -x -d 'backup, verify, prove, prune …'
+complete -c pgvow -n '_shtab_pgvow_using history' -l failed -d 'only runs that failed, died or were interrupted'
 complete -c pgvow -n '_shtab_pgvow_using history' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
+complete -c pgvow -n '_shtab_pgvow_using history' -l database -x -d 'only those of this database'
+complete -c pgvow -n '_shtab_pgvow_using history' -l last -x -d 'only the N newest'
+complete -c pgvow -n '_shtab_pgvow_using history' -l since -x -d 'only the newer ones: 7d, 12h, a date such as 2026-11-27, or a time in UTC such as 2026-11-27T16:44'
 complete -c pgvow -n '_shtab_pgvow_using history' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using history' -l wide -d 'every column, however narrow the terminal'
 complete -c pgvow -n '_shtab_pgvow_using history' -l json -d 'print the result as JSON, and nothing else on standard output'
 complete -c pgvow -n '_shtab_pgvow_using history' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using history' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'

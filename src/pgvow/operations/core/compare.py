@@ -19,6 +19,7 @@ from pgvow.archive import (
     read_toc,
 )
 from pgvow.errors import CannotBeProven, PgvowError
+from pgvow.formats import counted
 from pgvow.model import Difference, DifferenceKind, table_key
 from pgvow.operations.core.expected import (
     Expected,
@@ -269,7 +270,7 @@ class _DatabaseComparison:
         rows = sum(part.facts.rows for part in parts)
         if not restored:
             result.tables = 0
-            result.differ(DifferenceKind.TABLE_MISSING, f"{rows} rows", "no table")
+            result.differ(DifferenceKind.TABLE_MISSING, counted(rows, "row"), "no table")
             return result
         session = free.get()
         try:
@@ -338,7 +339,7 @@ class _DatabaseComparison:
                 key = table_key(
                     *(readable(self.session, each) for each in (table.schema, table.name))
                 )
-                self._differ(DifferenceKind.TABLE_EXTRA, key, "no rows", f"{rows} rows")
+                self._differ(DifferenceKind.TABLE_EXTRA, key, "no rows", counted(rows, "row"))
 
     def _sequences(self) -> None:
         restored = restored_sequences(self.session)

@@ -6,11 +6,10 @@ import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pgvow.formats import size
+from pgvow.formats import counted, elapsed, moment, size
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
 from pgvow.retention import unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
-from pgvow.settings import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +37,6 @@ _STEPS = {
 }
 _TAKE_NO_ENV = ("pgvow diff", "pgvow verify", "pgvow schedule")
 _BY_ITSELF = frozenset({Operation.BACKUP, Operation.VERIFY, Operation.PROVE, Operation.PRUNE})
-_SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 
 
@@ -143,7 +141,7 @@ def run_alarms(
     """
     for (operation, part), run in last_runs(runs, environment, configured).items():
         if operation in _BY_ITSELF and run.outcome in _BAD:
-            when = run.started.strftime("%Y-%m-%d %H:%M UTC")
+            when = moment(run.started)
             of = f" of the part {' '.join(part)}" if part else ""
             message = f"the last {operation}{of}, {when}, {run.outcome}: {_first_line(run)}"
             is_critical = operation is Operation.BACKUP and not part
@@ -167,7 +165,7 @@ def stuck_alarms(
         if run.outcome is not Outcome.RUNNING or run.operation is not Operation.BACKUP:
             continue
         if is_its and now - run.started > _period(run.started, next_due):
-            since = run.started.strftime("%Y-%m-%d %H:%M UTC")
+            since = moment(run.started)
             message = (
                 f"a backup has been running since {since} (process {run.pid or 'unknown'}),"
                 f" for {rounded(now - run.started)}: no other can be made meanwhile"
@@ -208,10 +206,10 @@ def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
     earlier = before.metadata.table_counts if before.metadata else {}
     for table, rows in earlier.items():
         if table not in counts:
-            message = f"the table {table} is gone; it had {rows:,} rows"
+            message = f"the table {table} is gone; it had {counted(rows, 'row')}"
             yield Alarm(AlarmKind.TABLE_GONE, message, is_critical=False, name=table)
         elif _shrunk(rows, counts[table], share):
-            message = f"the table {table} shrank from {rows:,} to {counts[table]:,} rows"
+            message = f"the table {table} shrank from {rows} to {counted(counts[table], 'row')}"
             yield Alarm(AlarmKind.TABLE_SHRUNK, message, is_critical=False, name=table)
 
 
@@ -283,13 +281,8 @@ def next_step(alarm: Alarm) -> str:
 
 
 def rounded(length: timedelta) -> str:
-    """Write a duration for people: two units at most."""
-    seconds = max(length, timedelta())
-    if seconds >= timedelta(days=2):
-        seconds -= seconds % timedelta(hours=1)
-    elif seconds >= timedelta(hours=1):
-        seconds -= seconds % timedelta(minutes=1)
-    return format_duration(seconds - seconds % _SECOND) or "0s"
+    """Write an age or a limit for people: two units at most."""
+    return elapsed(length.total_seconds())
 
 
 def longest_unchecked(backups: Sequence[Backup], environment: str | None) -> Backup | None:

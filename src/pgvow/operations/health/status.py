@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pgvow.runs import Run
 
 HEALTHY, WARNING, CRITICAL = 0, 11, 12
+_DRAWN = 20
+"""Backups of which ``status --wide`` draws sizes and durations."""
 _Key = tuple[str | None, str | None]
 
 
@@ -48,6 +50,8 @@ class SeriesStatus:
     ``newest`` is the newest good backup of the whole, or of the selection that is configured;
     ``parts`` are those of anything less, which count for nothing else here. ``free_bytes`` are
     free in ``directory``, and ``days_left`` until it is full, None if it is not filling up.
+    ``sizes`` are those of the last good backups, ``durations`` the seconds that the last successful
+    runs took, both oldest first.
     """
 
     environment: str | None
@@ -65,6 +69,8 @@ class SeriesStatus:
     days_left: float | None
     alarms: tuple[Alarm, ...]
     parts: tuple[PartStatus, ...] = ()
+    sizes: tuple[int, ...] = ()
+    durations: tuple[float, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -94,13 +100,16 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class StatusOptions:
-    """Which environment, None: all; and the age that a newest backup may have, None: the settings'.
+    """Which environment and database, None: all; and the age that a newest backup may have.
+
+    A ``max_age`` of None is the settings'.
 
     ``installed`` are our jobs in cron and systemd, for the time of the next backup; ``just_ended``
     is a run in the directory that counts though its history may have no room for it.
     """
 
     environment: str | None = None
+    database: str | None = None
     max_age: timedelta | None = None
     installed: Sequence[ScheduleEntry] = ()
     just_ended: Run | None = None
@@ -118,7 +127,9 @@ def current_status(directory: Path, options: StatusOptions, context: Context) ->
     for place in places:
         own = options if place == directory else replace(options, just_ended=None)
         read = _Directory(place, own, context, now)
-        series += read.series(environment)
+        series += [
+            each for each in read.series(environment) if options.database in (None, each.database)
+        ]
     return StatusReport(now, tuple(series))
 
 
@@ -242,6 +253,8 @@ class _Directory:
                 replace(alarm, environment=environment, database=database) for alarm in alarms
             ),
             parts=tuple(_parts(partial)),
+            sizes=tuple(backup.size_bytes or 0 for backup in reversed(good[:_DRAWN])),
+            durations=self._durations(environment, database),
         )
 
     def _next_run(self, environment: str | None) -> datetime | None:
@@ -271,8 +284,19 @@ class _Directory:
         self, environment: str | None, database: str | None, *outcomes: Outcome
     ) -> Run | None:
         """Find the last run that made the whole of a database, or failed to."""
+        matching = self._backup_runs(environment, database, *outcomes)
+        return max(matching, key=look.ended_at, default=None)
+
+    def _durations(self, environment: str | None, database: str | None) -> tuple[float, ...]:
+        runs = self._backup_runs(environment, database, Outcome.SUCCEEDED)
+        runs = sorted(runs, key=look.ended_at)[-_DRAWN:]
+        return tuple((run.ended - run.started).total_seconds() for run in runs if run.ended)
+
+    def _backup_runs(
+        self, environment: str | None, database: str | None, *outcomes: Outcome
+    ) -> list[Run]:
         configured = self._configuration.selection_of(environment)
-        matching = [
+        return [
             run
             for run in self._runs_of(environment, database)
             if run.operation is Operation.BACKUP
@@ -281,7 +305,6 @@ class _Directory:
             and run.outcome in outcomes
             and run.gave_a_verdict
         ]
-        return max(matching, key=look.ended_at, default=None)
 
 
 def _parts(partial: Sequence[Backup]) -> Iterator[PartStatus]:

@@ -1,0 +1,85 @@
+"""The options of ``list``, ``history`` and ``status`` that choose among backups and runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.test_json_stays import place_backups
+from tests.support.commands import Commands
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SHOP = ["01-10-50", "01-10-45", "01-10-36"]
+_LIVE = ["01-11-13", "01-11-05", "01-10-40"]
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """A directory with the fixed backups and their history."""
+    folder: Path = tmp_path_factory.mktemp("filters")
+    place_backups(folder)
+    return Commands(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--database", "shop"), _SHOP),
+        (("--database", "shop_live", "--last", "2"), _LIVE[:2]),
+        (("--database", "nothing"), []),
+        (("--last", "1"), _LIVE[:1]),
+        (("--since", "2026-11-28T01:11:05"), _LIVE[:2]),
+        (("--since", "2026-11-28", "--env", "dev"), _SHOP),
+        (("--since", "2199-01-01"), []),
+        (("--since", "99999999w"), None),
+        (("--level", "proven"), _LIVE[2:]),
+        (("--level", "decoded"), ["01-11-13", "01-10-50", "01-10-40", "01-10-36"]),
+    ],
+)
+def test_list_chooses(shell: Commands, words: tuple[str, ...], expected: list[str] | None) -> None:
+    """Filters add up, the newest stay first, and a level that a check refuted does not count."""
+    listed = shell.pgvow("list", "--json", *words).json
+    times = [backup["timestamp"][11:19].replace(":", "-") for backup in listed]
+    assert times == (sorted(_SHOP + _LIVE, reverse=True) if expected is None else expected)
+    if expected is not None:
+        faces = shell.run("--list", "--json", "--output-dir", "backups", *words).json
+        assert times == [backup["timestamp"][11:19].replace(":", "-") for backup in faces]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--failed",), ["verify"]),
+        (("--database", "shop", "--last", "2"), ["verify", "backup"]),
+        (("--since", "2026-11-28T01:11:08"), ["backup", "verify"]),
+        (("--env", "dev", "--operation", "backup"), ["backup"] * 3),
+    ],
+)
+def test_history_chooses(shell: Commands, words: tuple[str, ...], expected: list[str]) -> None:
+    """Filters add up, and ``--failed`` has failed, dead and interrupted runs."""
+    runs = shell.pgvow("history", "--json", *words).json
+    assert expected == [run["operation"] for run in runs]
+
+
+def test_status_of_one_database(shell: Commands) -> None:
+    """``status --database`` has its line and its alarms alone, and its exit code."""
+    assert 12 == shell.pgvow("status").code
+    done = shell.pgvow("status", "--database", "shop", "--max-age", "9000d", "--json")
+    assert (11, ["shop"]) == (done.code, [each["database"] for each in done.json["databases"]])
+
+
+def test_since_that_is_none(shell: Commands) -> None:
+    """A time that cannot be read is a usage error that shows how to write one."""
+    done = shell.pgvow("list", "--since", "yesterdayish")
+    assert 2 == done.code
+    assert "neither a length of time such as 7d, nor a date such as 2026-11-27" in done.err
+
+
+def test_a_stream_without_bars(shell: Commands) -> None:
+    """``status --wide`` draws in ASCII if the stream's encoding has no bars."""
+    plain = shell.pgvow("status", "--wide", PYTHONIOENCODING="ascii:replace")
+    assert "@_" in plain.out
+    assert "█▁" in shell.pgvow("status", "--wide").out
