@@ -18,7 +18,7 @@ from pgvow.engine.protocol import DumpOptions
 from pgvow.model import Compress
 from pgvow.operations.backup import BackupOptions
 from pgvow.operations.context import Context
-from pgvow.operations.list import list_backups
+from pgvow.operations.list import ListOptions, list_backups
 from pgvow.operations.prove import ProveOptions
 from pgvow.operations.recorded import Recording, recorded
 from pgvow.operations.recorded.verbs import back_up, prove_file, restore_file, verify_file
@@ -117,7 +117,7 @@ def list(context: Context, env: str = AUTO) -> Sequence[Backup]:  # noqa: A001 -
     environment = settings.named_environment(env, context.configuration.environments)
     first = _output_dir(context, environment)
     places = [first] if environment else directories(context.configuration, first)
-    return list_backups(places, environment)
+    return list_backups(places, ListOptions(environment), context)
 
 
 def verify(context: Context, dump: Path | str, *, deep: bool = False) -> Verification:

@@ -35,7 +35,7 @@ OF_COMMAND = {
         "report",
         "record",
     ),
-    "verify": ("deep", "env", "output_dir", "patience", "report", "record"),
+    "verify": ("deep", "env", "output_dir", "database", "patience", "report", "record"),
     "list": ("env", "database", "newest", "level", "output_dir", "wide", "report"),
 }
 """The groups of options of the commands that ``backup_db.py`` has too, in the order of --help."""

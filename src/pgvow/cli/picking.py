@@ -9,9 +9,8 @@ from rich.text import Text
 
 from pgvow.cli.arguments import BACKUP_HELP, UsageProblem
 from pgvow.cli.console import errors
-from pgvow.cli.words import moment, size
+from pgvow.cli.words import elapsed, moment, size
 from pgvow.operations.choose import NoSuchBackup, Places, choose_backup, offered
-from pgvow.operations.health.alarms import rounded
 from pgvow.outside import printable
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _pick(backups: Sequence[Backup], context: Context) -> Path:
 
 def _line(backup: Backup, context: Context) -> str:
     made = backup.timestamp
-    age = f" ({rounded(context.now() - made)} ago)" if made else ""
+    age = f" ({elapsed((context.now() - made).total_seconds())} ago)" if made else ""
     when = moment(made) if made else "-"
     subject = printable(f"{backup.environment} {backup.database}")
     level = backup.trusted or "listed"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pgvow.errors import ConfigurationError
 from pgvow.model import BackupStatus, is_partial
-from pgvow.operations.list import list_backups
+from pgvow.operations.list import ListOptions, list_backups
 from pgvow.store import names
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def choose_backup(typed: str, places: Places, context: Context) -> Path:
     """
     if os.path.lexists(typed) or _has_metadata(Path(typed)):
         return Path(typed)
-    listed = _listed(places)
+    listed = _listed(places, context)
     if match := _LATEST.fullmatch(typed):
         good = _good(listed, context)
         back = int(match["back"] or 0)
@@ -80,7 +80,7 @@ def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
 
     Raises NoSuchBackup.
     """
-    good = _good(_listed(places), context)
+    good = _good(_listed(places, context), context)
     if good:
         newest = good[0]
         subject = (newest.environment, newest.database)
@@ -92,7 +92,7 @@ def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
 
 def offered(places: Places, context: Context) -> list[Backup]:
     """Return the good backups of the places, newest first, for a person to choose from."""
-    return _good(_listed(places), context)
+    return _good(_listed(places, context), context)
 
 
 def _has_metadata(dump: Path) -> bool:
@@ -101,9 +101,10 @@ def _has_metadata(dump: Path) -> bool:
     )
 
 
-def _listed(places: Places) -> list[Backup]:
-    backups = list_backups(places.directories, places.environment)
-    return [each for each in backups if places.database in (None, each.database)]
+def _listed(places: Places, context: Context) -> list[Backup]:
+    return list_backups(
+        places.directories, ListOptions(places.environment, places.database), context
+    )
 
 
 def _good(listed: Sequence[Backup], context: Context) -> list[Backup]:

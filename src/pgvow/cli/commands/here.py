@@ -9,7 +9,7 @@ from rich.text import Text
 from pgvow.cli.call import call_of
 from pgvow.cli.commands import status
 from pgvow.cli.console import output
-from pgvow.operations.list import list_backups
+from pgvow.operations.list import ListOptions, list_backups
 from pgvow.settings import FILES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _NEXT = """
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Show what there is here, and what to type; returns the exit code."""
     call = call_of(arguments)
-    if list_backups(call.directories, None):
+    if list_backups(call.directories, ListOptions(), call.context):
         status.run(arguments, report)
         output().print(Text(_NEXT.rstrip("\n")))
     else:

@@ -24,6 +24,7 @@ from pgvow.cli.words import (
     without_digests,
 )
 from pgvow.errors import PgvowError
+from pgvow.operations.health.alarms import next_step
 from pgvow.operations.health.status import StatusOptions, current_status
 from pgvow.operations.schedule.installed import installed
 from pgvow.outside import printable

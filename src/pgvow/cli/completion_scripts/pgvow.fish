@@ -50,8 +50,8 @@ function _shtab_pgvow_using
   test "$_shtab_pgvow_cmdpath" = "$argv"
 end
 
-set -g _shtab_pgvow_commands backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --database --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --with -N -T -n -t
+set -g _shtab_pgvow_commands init backup verify list restore prove prune status history notify config schedule show extract diff doctor completion demo
+set -g _shtab_pgvow_opts_with_value --at --compress --config --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --url --user --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
