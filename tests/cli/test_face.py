@@ -172,7 +172,9 @@ def test_both_faces_take_the_same_options(mode: str, words: list[str]) -> None:
     if mode == "verify" and words[0] in {"--all", "--env", "--output-dir"}:  # instead of a FILE
         ours, theirs = [["verify", "--all", *words], ["--all", *words]]
     meant = vars(parse_contract(theirs))
-    assert vars(parse_pgvow(ours)) == {key: meant[key] for key in meant if key != "list"}
+    assert vars(parse_pgvow(ours)) == {
+        key: meant[key] for key in meant if key not in {"list", "contract"}
+    }
 
 
 @pytest.mark.parametrize("env", ["dev", "DEV", "development", "Development"])

@@ -87,11 +87,11 @@ def context(section: NotificationsSection, now: datetime = _MONDAY) -> Context:
 
 _GOOD, _BAD = Outcome.SUCCEEDED, Outcome.FAILED
 _RUNS = [
-    ran(Operation.BACKUP, 8, _GOOD, bytes=10 << 20),
-    ran(Operation.BACKUP, 3, _GOOD, bytes=11 << 20, removed=2, freed=20 << 20),
+    ran(Operation.BACKUP, 8, _GOOD, bytes=10_000_000),
+    ran(Operation.BACKUP, 3, _GOOD, bytes=11_000_000, removed=2, freed=20_000_000),
     ran(Operation.BACKUP, 2, _BAD, exit_code=3),
-    ran(Operation.BACKUP, 1, _GOOD, bytes=12 << 20, removed=1, freed=10 << 20),
-    ran(Operation.BACKUP, 0.5, _GOOD, bytes=1 << 20, selection=("--table=a",)),
+    ran(Operation.BACKUP, 1, _GOOD, bytes=12_000_000, removed=1, freed=10_000_000),
+    ran(Operation.BACKUP, 0.5, _GOOD, bytes=1_000_000, selection=("--table=a",)),
     ran(Operation.PROVE, 1, _GOOD, level=Level.PROVEN),
     ran(Operation.BACKUP, 1, _BAD, exit_code=9),
     ran(Operation.VERIFY, 1, _BAD, environment=None, database=None, exit_code=8),

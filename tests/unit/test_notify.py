@@ -148,7 +148,7 @@ def test_a_failure_is_told_in_full(
         run(Outcome.FAILED, environment, database),
         exit_code=3,
         ended=_NOW + timedelta(seconds=200),
-        bytes=50 * 1024 * 1024,
+        bytes=50_000_000,
         cause="connection refused",
         steps=("Is the server up? pg_isready -h h", "pgvow doctor"),
     )
