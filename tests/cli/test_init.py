@@ -102,7 +102,9 @@ def test_a_connection_that_fails_writes_nothing(
     assert [] == list(shell.cwd.iterdir())
 
 
-def test_settings_that_are_there_stay(shell: Commands, server: TestServer, database: str) -> None:
+def test_a_second_init_is_refused_and_changes_nothing(
+    shell: Commands, server: TestServer, database: str
+) -> None:
     """A second init is refused and names the lines; for the other environment it adds its own."""
     (shell.cwd / ".env.local").write_text("OTHER=kept")
     (shell.cwd / "pgvow.toml").write_text('output_dir = "mine"\n')
@@ -145,6 +147,6 @@ def test_any_password_is_read_back_as_it_was_typed(password: str) -> None:
     assert password == read.entries["DB_PASSWORD"].value
 
 
-def test_answers_do_not_show_their_password() -> None:
+def test_repr_of_the_answers_masks_the_password() -> None:
     """A traceback that shows them gives nothing away."""
     assert "s3cret" not in repr(Answers("prod", url="postgresql://u:s3cret@h/d", password="s3cret"))

@@ -34,7 +34,7 @@ def commands(pg18: TestServer, make_database: MakeDatabase, tmp_path: Path) -> C
     return commands
 
 
-def test_prove_latest(commands: Commands) -> None:
+def test_prove_latest_writes_a_proof_that_list_shows(commands: Commands) -> None:
     """The newest backup is proven, its proof written, and the list shows it with the time."""
     assert "✓ ok, decoded" in commands.pgvow("list").out
     done = commands.pgvow("prove", "--latest", "--jobs", "2")
@@ -47,7 +47,7 @@ def test_prove_latest(commands: Commands) -> None:
     assert "proven, restored in" in commands.pgvow("list").out
 
 
-def test_prove_on_a_named_server(commands: Commands, pg18: TestServer) -> None:
+def test_prove_on_uses_the_named_server(commands: Commands, pg18: TestServer) -> None:
     """With --on the proof is made there, and --json tells it."""
     (listed,) = commands.pgvow("list", "--json").json
     on = pg18.conninfo("postgres")
@@ -58,7 +58,7 @@ def test_prove_on_a_named_server(commands: Commands, pg18: TestServer) -> None:
     assert pg18.password not in done.out + done.err
 
 
-def test_a_backup_that_differs(commands: Commands, tmp_path: Path) -> None:
+def test_a_difference_fails_the_proof_with_8(commands: Commands, tmp_path: Path) -> None:
     """Rows that are not what the metadata say are a failed proof: exit 8, told and kept."""
     (listed,) = commands.pgvow("list", "--json").json
     (path,) = tmp_path.glob("db/backups/*.metadata.json")
@@ -71,7 +71,7 @@ def test_a_backup_that_differs(commands: Commands, tmp_path: Path) -> None:
     assert "✗ proof failed (decoded before)" in commands.pgvow("list").out
 
 
-def test_usage(commands: Commands, tmp_path: Path) -> None:
+def test_prove_takes_either_a_file_or_latest(commands: Commands, tmp_path: Path) -> None:
     """A file or --latest, not both and not neither; a file that is not there is told."""
     assert 2 == commands.pgvow("prove").code
     assert 2 == commands.pgvow("prove", "a.dump", "--latest").code

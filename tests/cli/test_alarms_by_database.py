@@ -43,7 +43,7 @@ def _states(commands: Commands) -> dict[str, str]:
 
 
 @pytest.mark.majors(18)
-def test_a_mistyped_environment_is_nobodys_alarm(commands: Commands) -> None:
+def test_a_mistyped_environment_raises_no_alarm(commands: Commands) -> None:
     """It ended before any database was known."""
     assert 2 == commands.pgvow("backup", "--env", "staging").code
     assert {"dev": "ok", "prod": "ok"} == _states(commands)
@@ -53,7 +53,7 @@ def test_a_mistyped_environment_is_nobodys_alarm(commands: Commands) -> None:
 
 
 @pytest.mark.majors(18)
-def test_prune_without_rules_is_no_alarm(commands: Commands) -> None:
+def test_prune_without_rules_raises_no_alarm(commands: Commands) -> None:
     """It is an answer to who typed it."""
     (commands.cwd / "pgvow.toml").write_text("")
     assert 2 == commands.pgvow("prune").code
@@ -61,7 +61,7 @@ def test_prune_without_rules_is_no_alarm(commands: Commands) -> None:
 
 
 @pytest.mark.majors(18)
-def test_one_damaged_file_concerns_its_environment(commands: Commands) -> None:
+def test_a_damaged_file_alarms_only_its_environment(commands: Commands) -> None:
     """``verify --all`` covers both directories, and dev has no alarm for a file of prod."""
     (dump,) = (commands.cwd / "of_prod").glob("*.dump")
     data = bytearray(dump.read_bytes())
@@ -75,7 +75,7 @@ def test_one_damaged_file_concerns_its_environment(commands: Commands) -> None:
 
 
 @pytest.mark.majors(18)
-def test_every_directory_is_covered(commands: Commands) -> None:
+def test_list_verify_and_prune_cover_every_directory(commands: Commands) -> None:
     """By ``list``, ``verify --all`` and ``prune``; one alone where it is named."""
     listed = commands.pgvow("list", "--json").json
     assert {"dev", "prod"} == {one["environment"] for one in listed}

@@ -48,7 +48,7 @@ def piped(bare: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_show_a_bare_dump(bare: Path) -> None:
+def test_show_describes_a_dump_without_metadata(bare: Path) -> None:
     """It says that there are no metadata, what is in it, and how to restore it."""
     done = Commands(bare.parent).pgvow("show", "it.dump")
     assert (0, "") == (done.code, done.err)
@@ -66,7 +66,7 @@ def test_show_a_bare_dump(bare: Path) -> None:
     assert "" == Commands(bare.parent).pgvow("show", "it.dump", "--quiet").out
 
 
-def test_extract_writes_bytes(bare: Path) -> None:
+def test_extract_writes_copy_text_and_csv_unchanged(bare: Path) -> None:
     """COPY text as it is, CSV in the archive's own bytes, and nothing else on standard output."""
     assert _ROWS == piped(bare, "--table", "messages", "--format", "copy").stdout
     csv = b'a\r\n1\r\n\r\n""\r\n\xff\xfe\\\r\n'
@@ -76,7 +76,7 @@ def test_extract_writes_bytes(bare: Path) -> None:
     assert b"1\n" == piped(bare, "--table", f'"{_HOSTILE}"', "--format", "copy").stdout
 
 
-def test_extract_names_what_is_close(bare: Path) -> None:
+def test_extract_lists_near_names_of_an_unknown_table(bare: Path) -> None:
     """An unknown table is exit code 2, nothing is written, and near names are listed."""
     done = piped(bare, "--table", "log")
     assert (2, b"") == (done.returncode, done.stdout)
@@ -85,7 +85,7 @@ def test_extract_names_what_is_close(bare: Path) -> None:
 
 
 @pytest.mark.parametrize("row_format", ["csv", "copy"])
-def test_a_reader_that_leaves_is_no_traceback(row_format: str, tmp_path: Path) -> None:
+def test_a_closed_pipe_causes_no_traceback(row_format: str, tmp_path: Path) -> None:
     """``| head`` gets its lines; pgvow ends without a word."""
     path = tmp_path / "it.dump"
     path.write_bytes(build(Spec((Table("messages", b"a row of some length\n" * 500_000),))))
@@ -102,7 +102,7 @@ def test_a_reader_that_leaves_is_no_traceback(row_format: str, tmp_path: Path) -
     assert 2 == done.stdout.count(b"\n")
 
 
-def test_a_full_disk_is_told(bare: Path) -> None:
+def test_extract_to_a_full_disk_exits_5(bare: Path) -> None:
     """Rows that find no room: exit code 5, never a file that passes for whole."""
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         done = subprocess.run(
@@ -122,7 +122,7 @@ def test_a_full_disk_is_told(bare: Path) -> None:
     [("show", "{}"), ("extract", "{}", "--table", "messages"), ("diff", "{}", "{}")],
     ids=lambda words: words[0],
 )
-def test_exit_codes(words: tuple[str, ...], bare: Path) -> None:
+def test_a_missing_dump_exits_8_and_an_unreadable_one_4(words: tuple[str, ...], bare: Path) -> None:
     """Missing or damaged is 8, not to be read is 4, as JSON where that is known."""
     commands = Commands(bare.parent, prefix=tuple(bound_by_permissions([])))
     missing = commands.pgvow(*(word.format("missing.dump") for word in words))
@@ -138,7 +138,7 @@ def test_exit_codes(words: tuple[str, ...], bare: Path) -> None:
         assert (4, 4) == (told.code, told.json["error"]["exit_code"])
 
 
-def test_diff_says_what_changed(bare: Path) -> None:
+def test_diff_prints_one_line_for_each_change(bare: Path) -> None:
     """A line a change, exit code 0 whatever differs; and one line where nothing does."""
     commands = Commands(bare.parent)
     other = bare.with_name("other.dump")
@@ -160,7 +160,9 @@ def test_diff_says_what_changed(bare: Path) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_the_whole_way(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_backup_show_extract_diff_work_as_documented(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Backup, show, extract, change, backup, diff: as in the document, with a real server."""
     server.psql(
         database,
@@ -186,7 +188,7 @@ def test_the_whole_way(server: TestServer, database: str, tmp_path: Path) -> Non
     assert ("metadata", "metadata") == tuple(told[one]["facts_from"] for one in ("older", "newer"))
 
 
-def test_extract_shows_how_far_it_is(bare: Path) -> None:
+def test_extract_draws_progress_on_a_terminal(bare: Path) -> None:
     """On a terminal it draws a bar, unless the rows themselves go there."""
     extract = ("-m", "pgvow", "extract", str(bare), "--table", "audit.log", "--format", "copy")
     piped_away = ["sh", "-c", 'exec "$@" > rows', "sh", sys.executable, *extract]

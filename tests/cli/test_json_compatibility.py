@@ -99,7 +99,7 @@ def _printed(folder: Path, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_json_stays(name: str, tmp_path: Path) -> None:
+def test_json_of_fixed_backups_is_unchanged(name: str, tmp_path: Path) -> None:
     """Every key, value and exit code is the one that today's readers know."""
     expected = (GOLDEN / f"{name}.json").read_text("utf-8")
     assert expected == _printed(tmp_path, name)
@@ -136,7 +136,9 @@ def _shapes(folder: Path, server: TestServer) -> dict[str, Any]:
     return {name: _shape(value) for name, value in results.items()}
 
 
-def test_the_shape_of_what_a_server_gives_stays(pg18: TestServer, tmp_path: Path) -> None:
+def test_keys_and_types_of_json_from_a_server_are_unchanged(
+    pg18: TestServer, tmp_path: Path
+) -> None:
     """Keys and types of the commands that need a server are those that readers know."""
     expected = json.loads((GOLDEN / "shapes.json").read_text("utf-8"))
     assert expected == _shapes(tmp_path, pg18)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_an_empty_folder_is_told_how_to_begin(tmp_path: Path) -> None:
+def test_an_empty_directory_shows_how_to_begin(tmp_path: Path) -> None:
     """Without settings: init, demo and help, and nothing is an error."""
     done = Commands(tmp_path).pgvow()
     assert (0, "") == (done.code, done.err)
@@ -19,7 +19,7 @@ def test_an_empty_folder_is_told_how_to_begin(tmp_path: Path) -> None:
     assert "pgvow demo" in done.out
 
 
-def test_settings_without_a_backup_lead_to_the_first(tmp_path: Path) -> None:
+def test_settings_without_a_backup_suggest_pgvow_doctor(tmp_path: Path) -> None:
     """With settings and no backup: check them, and make one."""
     (tmp_path / ".env.local").write_text("DB_NAME=shop\nDB_USER=backup\n")
     done = Commands(tmp_path).pgvow()
@@ -28,7 +28,7 @@ def test_settings_without_a_backup_lead_to_the_first(tmp_path: Path) -> None:
     assert "pgvow init" not in done.out
 
 
-def test_a_project_shows_how_its_backups_stand(tmp_path: Path) -> None:
+def test_a_project_shows_its_status_and_next_commands(tmp_path: Path) -> None:
     """With backups: the lines of status, and the commands that one needs next."""
     (tmp_path / "db/backups").mkdir(parents=True)
     backups.place(tmp_path / "db/backups", backups.metadata())
@@ -39,7 +39,7 @@ def test_a_project_shows_how_its_backups_stand(tmp_path: Path) -> None:
     assert "pgvow restore NAME --to DATABASE" in done.out
 
 
-def test_a_broken_settings_file_is_an_error_here_too(tmp_path: Path) -> None:
+def test_a_broken_settings_file_keeps_its_exit_code(tmp_path: Path) -> None:
     """What cannot be read is said, with its code, and no advice goes past it."""
     (tmp_path / "pgvow.toml").write_text("[[[")
     done = Commands(tmp_path).pgvow()

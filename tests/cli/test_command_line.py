@@ -1,4 +1,4 @@
-"""What a person types and what a script reads: help, options, JSON, silence (T004, T006, T048)."""
+"""What a person types and what a script reads: help, options, JSON, silence."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def cpu_seconds(argv: list[str]) -> float:
 
 
 @pytest.mark.parametrize("name", _FACES)
-def test_help_is_there_at_once(name: str) -> None:
+def test_help_takes_less_than_0_3_s(name: str) -> None:
     """``--help`` takes less than 0.3 s of the processor, where nothing else disturbs it.
 
     What must not be loaded for it, the next test says.
@@ -106,7 +106,9 @@ def test_help_is_there_at_once(name: str) -> None:
         ),
     ],
 )
-def test_what_is_not_needed_is_not_loaded(words: list[str], needless: str, tmp_path: Path) -> None:
+def test_no_library_is_imported_before_it_is_needed(
+    words: list[str], needless: str, tmp_path: Path
+) -> None:
     """No library is imported before it has something to do."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "pgvow", *words],
@@ -121,7 +123,7 @@ def test_what_is_not_needed_is_not_loaded(words: list[str], needless: str, tmp_p
     assert [] == [module for module in loaded if re.match(needless, module)]
 
 
-def test_version() -> None:
+def test_version_prints_program_and_version() -> None:
     """``pgvow --version`` names the program and its version."""
     done = face("pgvow", "--version")
     assert (0, f"pgvow {__version__}\n", "") == (done.returncode, done.stdout, done.stderr)
@@ -129,7 +131,7 @@ def test_version() -> None:
 
 @pytest.mark.parametrize("name", _FACES)
 def test_help_has_examples_and_exit_codes(name: str) -> None:
-    """T048: the way to call it, all options, examples, exit codes; plain in a pipe."""
+    """The way to call it, all options, examples, exit codes; plain in a pipe."""
     done = face(name, "--help")
     assert (0, "") == (done.returncode, done.stderr)
     assert EXIT_CODES in done.stdout
@@ -137,8 +139,8 @@ def test_help_has_examples_and_exit_codes(name: str) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_help_of_the_contract_has_every_option() -> None:
-    """T004, T048: the five of the contract first, and all the others."""
+def test_help_of_backup_db_lists_every_option() -> None:
+    """The five of the contract first, and all the others."""
     shown = re.findall(
         r"^  (?:-\w(?: [A-Z]+)?, )?(--[a-z-]+)", face("backup_db.py", "--help").stdout, re.MULTILINE
     )
@@ -166,7 +168,7 @@ def subparser(mode: str) -> argparse.ArgumentParser:
 
 
 @pytest.mark.parametrize(("mode", "words"), list(options()))
-def test_both_faces_take_the_same_options(mode: str, words: list[str]) -> None:
+def test_backup_db_accepts_the_options_of_pgvow(mode: str, words: list[str]) -> None:
     """Every option of pgvow's is accepted by backup_db.py, and means the same."""
     ours, theirs = [*_PGVOW_MODE[mode], *words], [*_CONTRACT_MODE[mode], *words]
     if mode == "verify" and words[0] in {"--all", "--env", "--output-dir"}:  # instead of a FILE
@@ -176,8 +178,8 @@ def test_both_faces_take_the_same_options(mode: str, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("env", ["dev", "DEV", "development", "Development"])
-def test_synonyms_of_the_development_database(env: str, commands: Commands) -> None:
-    """T006: a word for it in any case, and the backup is named ``dev``."""
+def test_synonyms_of_dev_are_accepted_in_any_case(env: str, commands: Commands) -> None:
+    """A word for it in any case, and the backup is named ``dev``."""
     done = commands.run("--env", env, "--json")
     assert done.code == 0, done.err
     assert "dev" == done.json["metadata"]["environment"]
@@ -185,23 +187,23 @@ def test_synonyms_of_the_development_database(env: str, commands: Commands) -> N
 
 
 @pytest.mark.parametrize("env", ["prod", "Prod", "production", "PRODUCTION"])
-def test_synonyms_of_the_production_database(env: str, tmp_path: Path) -> None:
-    """T006: so with production, and so with what is listed."""
+def test_synonyms_of_prod_are_accepted_in_any_case(env: str, tmp_path: Path) -> None:
+    """So with production, and so with what is listed."""
     for environment in ("dev", "prod"):
         backups.place(tmp_path, backups.metadata(environment=environment))
     listed = Commands(tmp_path).run("--list", "--output-dir", ".", "--env", env, "--json").json
     assert ["prod"] == [one["environment"] for one in listed]
 
 
-def test_an_unknown_environment_is_quoted(tmp_path: Path) -> None:
-    """T006: never a guess."""
+def test_an_unknown_environment_is_quoted_in_the_error(tmp_path: Path) -> None:
+    """Never a guess."""
     for words in (["--env", "staging"], ["--list", "--env", "staging"]):
         done = Commands(tmp_path).run(*words)
         assert 2 == done.code
         assert "'staging'" in done.err
 
 
-def test_json_on_success(commands: Commands) -> None:
+def test_json_prints_one_document_on_success(commands: Commands) -> None:
     """One document on standard output and nothing else, on each command of both faces."""
     made = commands.run("--json")
     dump = made.json["backup_path"]
@@ -229,7 +231,9 @@ def test_json_on_success(commands: Commands) -> None:
         (["--json"], 2),
     ],
 )
-def test_json_on_failure(words: list[str], code: int, commands: Commands) -> None:
+def test_json_prints_one_error_object_on_failure(
+    words: list[str], code: int, commands: Commands
+) -> None:
     """One object that says what failed; what a person reads is on standard error."""
     (commands.cwd / "file").touch()
     done = commands.pgvow(*words, DEV_DB_NAME="nowhere")
@@ -241,7 +245,7 @@ def test_json_on_failure(words: list[str], code: int, commands: Commands) -> Non
         assert done.json["error"]["cause"].splitlines()[0] in done.err
 
 
-def test_quiet_on_success(commands: Commands) -> None:
+def test_quiet_prints_nothing_on_success(commands: Commands) -> None:
     """``--quiet`` prints nothing at all on success, on each command of both faces."""
     assert ("", "") == ((made := commands.run("--quiet")).out, made.err)
     (dump,) = (commands.cwd / "db/backups").glob("*.dump")
@@ -255,7 +259,7 @@ def test_quiet_on_success(commands: Commands) -> None:
         assert (0, "", "") == (done.code, done.out, done.err)
 
 
-def test_quiet_is_silent_of_warnings_too(
+def test_quiet_hides_warnings_that_json_keeps(
     pg15: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """A warning is no failure: it is told without ``--quiet``, and kept in the JSON."""
@@ -267,7 +271,7 @@ def test_quiet_is_silent_of_warnings_too(
     assert 1 == len(commands.run("--quiet", "--json").json["warnings"])
 
 
-def test_quiet_tells_a_failure(commands: Commands) -> None:
+def test_quiet_prints_a_failure(commands: Commands) -> None:
     """Cron mails what is printed: a failure is."""
     failed = commands.run("--quiet", DEV_DB_NAME="nowhere")
     assert (3, "") == (failed.code, failed.out)
@@ -278,13 +282,13 @@ def test_quiet_tells_a_failure(commands: Commands) -> None:
     assert broken.out.startswith("✗ Backup verification failed")
 
 
-def test_results_and_errors_go_their_own_ways(commands: Commands) -> None:
+def test_results_go_to_stdout_and_errors_to_stderr(commands: Commands) -> None:
     """Results to standard output, failures to standard error, neither to both."""
     assert "" == commands.run().err
     assert "" == commands.run(DEV_DB_NAME="nowhere").out
 
 
-def test_json_can_be_piped_on(commands: Commands) -> None:
+def test_json_is_valid_in_any_encoding_of_stdout(commands: Commands) -> None:
     """Whatever the encoding of standard output, it is JSON that says the same."""
     commands.run("--quiet")
     plain = commands.run("--list", "--json").json

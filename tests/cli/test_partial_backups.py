@@ -35,7 +35,7 @@ def back_up(shop: Commands, *words: str) -> Path:
     return shop.cwd / str(done.json["backup_path"])
 
 
-def test_a_part_is_marked_everywhere(shop: Commands) -> None:
+def test_a_partial_backup_is_marked_by_every_command(shop: Commands) -> None:
     """Report, list, show, verify, diff, status, history and metrics name the part."""
     whole = back_up(shop)
     made = shop.pgvow("backup", "-t", "products", "--metrics-file", "pgvow.prom")
@@ -66,7 +66,7 @@ def test_a_part_is_marked_everywhere(shop: Commands) -> None:
     assert f'selection="{_PART}"' in (shop.cwd / "pgvow.prom").read_text()
 
 
-def test_prove_takes_the_newest_whole_one(shop: Commands) -> None:
+def test_prove_latest_takes_the_newest_whole_backup(shop: Commands) -> None:
     """--latest passes parts over, and ends with 2 without a whole one; a part is proven by name."""
     part = back_up(shop, "--exclude-table-data", "orders")
     refused = shop.pgvow("prove", "--latest")
@@ -80,7 +80,7 @@ def test_prove_takes_the_newest_whole_one(shop: Commands) -> None:
     assert "Only a part: --exclude-table-data=orders" in shop.pgvow("prove", part).out
 
 
-def test_a_part_replaces_no_database(shop: Commands, server: TestServer, database: str) -> None:
+def test_swap_refuses_a_partial_backup(shop: Commands, server: TestServer, database: str) -> None:
     """--swap ends with 2 and the way out, configured or not; the database is as it was.
 
     Under another name it is restored, and the report names the part.
@@ -103,7 +103,7 @@ def test_a_part_replaces_no_database(shop: Commands, server: TestServer, databas
             session.execute(f'DROP DATABASE IF EXISTS "{other}"')
 
 
-def test_the_selection_of_the_settings_is_the_whole(shop: Commands) -> None:
+def test_the_configured_selection_counts_as_the_whole(shop: Commands) -> None:
     """What [backup] names is neither marked as a part nor passed over; another part is."""
     (shop.cwd / "pgvow.toml").write_text('[backup]\ntable = ["products"]\n')
     chosen = back_up(shop)
@@ -115,7 +115,7 @@ def test_the_selection_of_the_settings_is_the_whole(shop: Commands) -> None:
     assert (chosen.name, "ok") == (status["newest"].rpartition("/")[2], status["status"])
 
 
-def test_metadata_of_before_are_read_alike(shop: Commands) -> None:
+def test_metadata_of_0_1_with_a_selection_are_a_partial_backup(shop: Commands) -> None:
     """A part that 0.1 made, with a selection and none of the newer keys, is a part."""
     part = back_up(shop, "-t", "products")
     path = part.with_name(part.name.removesuffix(".dump") + ".metadata.json")
@@ -126,7 +126,7 @@ def test_metadata_of_before_are_read_alike(shop: Commands) -> None:
     assert 12 == shop.pgvow("status").code
 
 
-def test_prune_keeps_the_whole_ones_that_parts_follow(shop: Commands) -> None:
+def test_prune_counts_partial_backups_apart(shop: Commands) -> None:
     """Rules count each part apart, so that the whole one stays, and the reasons name the part."""
     whole = back_up(shop)
     for _ in range(2):
