@@ -54,7 +54,7 @@ def filled(server: TestServer, database: str) -> str:
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("phase", _PHASES)
 @pytest.mark.parametrize("kind", FILE_KINDS)
-def test_the_partial_is_not_ours_any_more(
+def test_a_replaced_partial_file_is_not_published(
     server: TestServer, filled: str, tmp_path: Path, kind: str, phase: str, jobs: int
 ) -> None:
     """Whatever is done to the dump's name, by either engine: 7, no backup, and theirs untouched."""
@@ -72,7 +72,7 @@ def test_the_partial_is_not_ours_any_more(
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("phase", _PHASES)
 @pytest.mark.parametrize("kind", DIRECTORY_KINDS)
-def test_the_directory_is_not_ours_any_more(
+def test_a_replaced_directory_is_not_written_to(
     server: TestServer, filled: str, tmp_path: Path, kind: str, phase: str, jobs: int
 ) -> None:
     """A directory that is moved or swapped while we work: 7, and nothing in its place touched."""
@@ -87,7 +87,7 @@ def test_the_directory_is_not_ours_any_more(
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_partial_that_is_cut_short_is_not_published(
+def test_a_truncated_partial_file_is_not_published(
     server: TestServer, filled: str, tmp_path: Path, jobs: int
 ) -> None:
     """Truncated between reading back and publishing: 7, and no backup."""

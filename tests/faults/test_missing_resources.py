@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         RuntimeError("can't start new thread"),
     ],
 )
-def test_a_lack_of_the_system_is_named(error: Exception) -> None:
+def test_missing_memory_handles_and_processes_are_named(error: Exception) -> None:
     """Memory, file handles and processes: an error of its own with a step that helps."""
     lack = lack_of_resources(error)
     assert isinstance(lack, NoResources)
@@ -40,14 +40,14 @@ def test_a_lack_of_the_system_is_named(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "x"), ValueError("out of memory")])
-def test_other_errors_are_none_of_it(error: Exception) -> None:
+def test_other_os_errors_are_not_translated(error: Exception) -> None:
     """An error of another kind is not translated."""
     assert lack_of_resources(error) is None
 
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("handles", [10, 14, 18])
-def test_a_backup_without_file_handles(
+def test_a_backup_without_file_handles_exits_7_with_the_command(
     handles: int, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """The backup is not made: 7, with the command that allows more."""
@@ -64,7 +64,7 @@ def test_a_backup_without_file_handles(
     "why",
     ["NOCREATEDB", "CREATEDB CREATEROLE; ALTER ROLE {} SET default_transaction_read_only = on"],
 )
-def test_prove_on_a_server_where_nothing_may_be_made(
+def test_proving_on_a_read_only_server_exits_13_without_a_verdict(
     why: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A role that may not write cannot prove: 13, and nothing is recorded."""
@@ -112,7 +112,7 @@ def _programs(server: TestServer, folder: Path, before: str) -> Path:
         ("ulimit -n 3", NoResources),
     ],
 )
-def test_a_listing_that_did_not_come_to_its_end(
+def test_a_killed_pg_restore_list_is_no_verdict(
     before: str,
     kind: type[Exception],
     server: TestServer,

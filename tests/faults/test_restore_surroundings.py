@@ -46,7 +46,7 @@ _ACTIONS = {
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("action", _ACTIONS)
-def test_what_happens_to_a_session(
+def test_an_ended_session_exits_1_or_3_and_not_10(
     action: str,
     moment: str,
     jobs: int,
@@ -70,7 +70,9 @@ def test_what_happens_to_a_session(
         assert not [one for one in databases(given) if one.startswith(name)]
 
 
-def test_an_entry_that_is_refused(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_refused_entry_exits_10_whatever_its_rows_contain(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """It is 10 as ever, though a row of it has the words of a full disk and a lost connection."""
     server.psql(
         database,
@@ -100,7 +102,7 @@ def test_an_entry_that_is_refused(server: TestServer, database: str, tmp_path: P
         ("ERROR:  out of shared memory\nHINT:  increase max_locks_per_transaction.", None, 10),
     ],
 )
-def test_words(
+def test_unknown_words_exit_10_and_a_lost_session_3(
     words: str, lost: str | None, expected: int, server: TestServer, tmp_path: Path
 ) -> None:
     """What is not understood stays 10; a session beside it that was lost is 3."""

@@ -140,7 +140,7 @@ def succeeds(commands: Commands, receiver: Receiver, *words: str | Path) -> None
     assert 0 == commands.pgvow("status", "--quiet", *output).code
 
 
-def test_an_unreachable_server(
+def test_an_unreachable_server_is_reported_once_until_it_recovers(
     server: TestServer, database: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     """Refused: 3, everywhere; twice is told once; and then it works again."""
@@ -153,7 +153,7 @@ def test_an_unreachable_server(
     succeeds(commands, receiver)
 
 
-def test_a_dump_that_fails(
+def test_a_failed_dump_is_reported_and_keeps_the_good_backup(
     server: TestServer, database: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     """A table stays locked: 7, everywhere, and the good backup from before is still the newest."""
@@ -172,7 +172,7 @@ def test_a_dump_that_fails(
 
 
 @needs_root
-def test_a_full_disk(
+def test_a_disk_full_midway_is_reported_everywhere(
     server: TestServer, database: str, tmp_path: Path, small_disk: Path, receiver: Receiver
 ) -> None:
     """Full midway: 5, everywhere; the history is on the same disk."""
@@ -191,7 +191,7 @@ def test_a_full_disk(
 
 
 @needs_root
-def test_a_disk_that_is_full_before_we_begin(
+def test_a_disk_full_from_the_start_is_still_notified(
     server: TestServer, database: str, tmp_path: Path, small_disk: Path, receiver: Receiver
 ) -> None:
     """Not even a line fits: 5, the message and the metric all the same, and no words lost."""
@@ -207,7 +207,7 @@ def test_a_disk_that_is_full_before_we_begin(
     assert 1 == metric(commands.cwd, "last_run_failed")
 
 
-def test_a_stop_while_the_hook_runs(
+def test_a_stop_during_the_hook_keeps_the_backup_recorded(
     server: TestServer, database: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     """The backup was made, and stays so in the history; the run says that it was stopped."""
@@ -227,7 +227,7 @@ def test_a_stop_while_the_hook_runs(
     assert "ok" == listed["status"]
 
 
-def test_a_monitor_is_told_that_nothing_is_known(tmp_path: Path) -> None:
+def test_unreadable_settings_are_unknown_to_the_monitor(tmp_path: Path) -> None:
     """Settings that cannot be read: one line and 3, the plug-ins' word for it."""
     (tmp_path / "pgvow.toml").write_text("[nonsense]\n")
     done = Commands(tmp_path).pgvow("status", "--nagios")
@@ -235,7 +235,7 @@ def test_a_monitor_is_told_that_nothing_is_known(tmp_path: Path) -> None:
     assert done.out.startswith("PGVOW UNKNOWN - ")
 
 
-def test_a_service_that_is_down(
+def test_an_undelivered_notification_is_sent_with_the_next_run(
     server: TestServer, database: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     """A notification that fails is a warning, and comes with the next run; the backup is well."""
@@ -257,7 +257,7 @@ def test_a_service_that_is_down(
     assert any(title.endswith("works again") for title in titles)
 
 
-def test_the_test_message(tmp_path: Path, receiver: Receiver) -> None:
+def test_notify_test_reaches_the_service_or_fails(tmp_path: Path, receiver: Receiver) -> None:
     """``notify test`` reaches the service, or says that it does not."""
     configured(tmp_path, receiver)
     commands = Commands(tmp_path)
@@ -272,7 +272,9 @@ def test_the_test_message(tmp_path: Path, receiver: Receiver) -> None:
     assert 2 == commands.pgvow("notify", "test").code
 
 
-def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Receiver) -> None:
+def test_a_failing_hook_cancels_before_and_warns_after(
+    server: TestServer, database: str, tmp_path: Path, receiver: Receiver
+) -> None:
     """The facts reach them; one that fails before cancels, one that fails after is a warning."""
     script = tmp_path / "hook"
     script.write_text(
@@ -313,7 +315,7 @@ def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Rece
     assert "failed" == json.loads((tmp_path / "after.json").read_text())["outcome"]
 
 
-def test_a_hook_does_not_outlive_us(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_hook_ends_with_a_killed_run(server: TestServer, database: str, tmp_path: Path) -> None:
     """After ``kill -9`` of a run that waits for its hook, the hook is gone as well."""
     script = tmp_path / "hook"
     script.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid.new"\n'

@@ -1,4 +1,4 @@
-"""Verification turns red for every way in which a backup can be wrong (T031 to T037)."""
+"""Verification turns red for every way in which a backup can be wrong."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def flip(dump: Path, offset: int) -> None:
     dump.write_bytes(content)
 
 
-def test_a_sound_backup_passes(commands: Commands, dump: Path) -> None:
+def test_a_sound_backup_passes_with_0(commands: Commands, dump: Path) -> None:
     """The text of the contract, and 0."""
     done = commands.run("--verify", dump)
     assert done.code == 0
@@ -74,13 +74,13 @@ def test_a_sound_backup_passes(commands: Commands, dump: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [0.0, 0.01, 0.3, 0.5, 0.8, 0.999999])
-def test_one_flipped_byte(where: float, commands: Commands, dump: Path) -> None:
+def test_a_flipped_byte_anywhere_is_detected(where: float, commands: Commands, dump: Path) -> None:
     """Anywhere in the file: first byte, table of contents, data, last byte."""
     flip(dump, int(dump.stat().st_size * where))
     assert commands.run("--verify", dump).code == 8
 
 
-def test_flips_at_random(commands: Commands, dump: Path) -> None:
+def test_random_bit_flips_are_detected(commands: Commands, dump: Path) -> None:
     """Twelve more, at places that nobody chose."""
     sound = dump.read_bytes()
     chance = random.Random(31)
@@ -119,7 +119,7 @@ _BROKEN: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", _BROKEN)
-def test_red(name: str, commands: Commands, dump: Path) -> None:
+def test_every_fault_exits_8_with_advice(name: str, commands: Commands, dump: Path) -> None:
     """Each fault is found, exit 8, and what to do is said."""
     _BROKEN[name](dump)
     done = commands.run("--verify", dump)
@@ -128,7 +128,9 @@ def test_red(name: str, commands: Commands, dump: Path) -> None:
     assert "Troubleshooting" in done.out
 
 
-def test_the_structure_is_looked_at_itself(commands: Commands, dump: Path) -> None:
+def test_a_broken_archive_with_a_matching_checksum_is_detected(
+    commands: Commands, dump: Path
+) -> None:
     """Size and checksum recorded anew for a broken file: pg_restore still says no."""
     import hashlib  # noqa: PLC0415 - of this test alone
 
@@ -140,14 +142,18 @@ def test_the_structure_is_looked_at_itself(commands: Commands, dump: Path) -> No
     assert [one["name"] for one in done.json["checks"] if not one["passed"]] == ["structure"]
 
 
-def test_too_new_for_the_tools_at_hand(commands: Commands, dump: Path, pg15: TestServer) -> None:
+def test_an_archive_of_a_newer_pg_dump_exits_6(
+    commands: Commands, dump: Path, pg15: TestServer
+) -> None:
     """An archive of a newer pg_dump is not called damaged: 6, and what to install."""
     done = commands.run("--verify", dump, PGVOW_PG_BIN=str(pg15.bin))
     assert done.code == 6, done.out + done.err
     assert "postgresql-client-18" in done.err
 
 
-def test_a_damaged_dump_of_a_version_before_its_release(commands: Commands, dump: Path) -> None:
+def test_damage_is_reported_whatever_version_the_metadata_name(
+    commands: Commands, dump: Path
+) -> None:
     """The metadata may name 19beta1, or what is no version at all: the damage is what is told."""
     for version in ("19beta1", "unknown"):
         edit(dump, pg_dump_version=version)
@@ -156,7 +162,7 @@ def test_a_damaged_dump_of_a_version_before_its_release(commands: Commands, dump
         flip(dump, 0)
 
 
-def test_a_directory_that_may_not_be_entered(commands: Commands, dump: Path) -> None:
+def test_a_directory_without_permission_exits_4(commands: Commands, dump: Path) -> None:
     """Whether the file is there cannot be seen: 4, not the traceback of a bug."""
     dump.parent.chmod(0)
     bound = Commands(commands.cwd, commands.variables, tuple(bound_by_permissions([])))
@@ -166,7 +172,7 @@ def test_a_directory_that_may_not_be_entered(commands: Commands, dump: Path) -> 
     assert str(dump) in done.err
 
 
-def test_a_copy_elsewhere_is_as_good(commands: Commands, dump: Path, tmp_path: Path) -> None:
+def test_a_moved_backup_passes(commands: Commands, dump: Path, tmp_path: Path) -> None:
     """A backup may be moved, with what stands beside it."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
