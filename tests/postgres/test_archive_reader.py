@@ -166,7 +166,7 @@ def test_the_reader_agrees_with_pg_restore(server: TestServer, loaded: str, tmp_
     assert [same_data(ways[0])] * len(ways) == [same_data(way) for way in ways]
 
 
-def test_rows_dumped_as_commands_are_read(server: TestServer, filled: str, tmp_path: Path) -> None:
+def test_rows_dumped_as_inserts_are_read(server: TestServer, filled: str, tmp_path: Path) -> None:
     """``--inserts`` leaves no COPY text; it is read whole all the same."""
     path = tmp_path / "inserts.dump"
     command = [server.bin / "pg_dump", "-Fc", "--inserts", "-f", path]
@@ -178,7 +178,7 @@ def test_rows_dumped_as_commands_are_read(server: TestServer, filled: str, tmp_p
     assert 4000 == text.count(b"INSERT INTO public.orders VALUES (")
 
 
-def test_the_order_of_tables_is_known_while_pg_dump_writes(
+def test_the_order_of_tables_is_read_while_pg_dump_writes(
     server: TestServer, filled: str, tmp_path: Path
 ) -> None:
     """The table of contents at the start of a file without offsets names the tables in order."""
@@ -203,7 +203,7 @@ def flipped(raw: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-def test_every_flipped_bit_and_every_cut_is_noticed(
+def test_flipped_bits_and_truncations_are_detected(
     server: TestServer, filled: str, tmp_path: Path
 ) -> None:
     """300 flips and 100 cuts in each compression: an ArchiveError, or a digest that differs."""

@@ -105,7 +105,7 @@ def facts(contents: Contents) -> set[object]:
 
 
 @pytest.mark.parametrize(("scenario", "server"), CASES, indirect=["server"])
-def test_pg_restore_makes_the_same_of_it(
+def test_pg_restore_gives_the_same_script_and_list(
     server: TestServer, scenario: Scenario, loaded: str, tmp_path: Path
 ) -> None:
     """In every compression: the same script and the same list, byte for byte.
@@ -125,7 +125,7 @@ def test_pg_restore_makes_the_same_of_it(
             assert facts(contents) == facts(restored_at_once(server, ours, scenario))
 
 
-def test_the_head_is_what_pg_dump_writes_into_a_file(
+def test_the_head_equals_the_one_pg_dump_writes(
     pg15: TestServer, pg18: TestServer, tmp_path: Path
 ) -> None:
     """TocEntry for entry, whether there is data, and that its offset is known."""
@@ -148,7 +148,7 @@ def test_the_head_is_what_pg_dump_writes_into_a_file(
 
 
 @pytest.mark.majors(16, 17, 18)
-def test_frames_that_span_chunks_are_read(
+def test_pg_restore_reads_frames_that_span_chunks(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A frame of megabytes lies in many chunks: pg_restore reads all of it."""
@@ -178,7 +178,9 @@ def test_frames_that_span_chunks_are_read(
 
 
 @pytest.mark.majors(18)
-def test_the_judge_sees_a_difference(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_missing_row_changes_the_script_of_pg_restore(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """One row less in our archive, and pg_restore's script is another."""
     server.psql(database, "CREATE TABLE t AS SELECT n FROM generate_series(1, 9) AS n")
     raw = dump(server, database, Compression.GZIP)

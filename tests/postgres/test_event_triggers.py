@@ -71,7 +71,7 @@ def _prove(dump: Path, server: TestServer, *, on: bool) -> ProofResult:
 
 
 @pytest.mark.parametrize("is_mapped", [False, True], ids=["owners", "owner-map"])
-def test_they_do_not_act_on_a_restore(
+def test_event_triggers_do_not_fire_during_a_restore(
     server: TestServer,
     role: MakeRole,
     fresh: str,
@@ -99,7 +99,7 @@ def test_they_do_not_act_on_a_restore(
 
 
 @pytest.mark.parametrize("on", [False, True], ids=["throw-away", "on"])
-def test_they_do_not_act_on_a_proof(
+def test_event_triggers_do_not_fire_during_a_proof(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path, *, on: bool
 ) -> None:
     """Nor on a proof, and they are among what it compares."""
@@ -112,7 +112,9 @@ def test_they_do_not_act_on_a_proof(
 
 
 @pytest.mark.majors(17, 18)
-def test_at_login(server: TestServer, fresh: str, tmp_path: Path) -> None:
+def test_login_triggers_do_not_fire_before_the_end(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
     """What acts on each login writes nothing down and shuts nobody out until all is done."""
     source = f"{fresh}_source"
     server.create_database(source)
@@ -130,7 +132,9 @@ def test_at_login(server: TestServer, fresh: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.majors(18)
-def test_a_login_that_is_refused(server: TestServer, fresh: str, tmp_path: Path) -> None:
+def test_a_database_that_refuses_logins_is_proven_and_restored(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
     """A database that lets nobody in elsewhere is proven and restored, and then lets nobody in."""
     source = f"{fresh}_source"
     server.create_database(source)

@@ -71,7 +71,7 @@ def _refuse(client: socket.socket, refusal: bytes) -> None:
         ("57P03", ConnectionFailed, "Try by hand"),
     ],
 )
-def test_words_that_nobody_understands(
+def test_an_error_in_german_is_classified_by_sqlstate(
     sqlstate: str, kind: type[Exception], step: str, tmp_path: Path
 ) -> None:
     """What a German server refuses is what an English one would; its words are told."""
@@ -85,7 +85,9 @@ def test_words_that_nobody_understands(
 
 
 @pytest.mark.majors(15, 18)
-def test_the_sqlstate_of_a_real_refusal(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_role_without_connect_gives_sqlstate_42501(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """A role that may not enter the database: 42501; one that may: None."""
     role = f"outside_{database}"
     with server.connect(database) as session:

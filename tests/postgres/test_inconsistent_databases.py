@@ -48,7 +48,7 @@ _OF_AN_INDEX = "create index on label using gin (pieces(c));"
 
 @pytest.mark.parametrize("place", ["throw-away", "given"])
 @pytest.mark.parametrize("case", ["orphans", "check_elsewhere", "unqualified_names"])
-def test_what_stops_a_restore_is_told(
+def test_the_object_that_stops_a_restore_is_named(
     case: str, place: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """The object and the cause; the tables that were all there are compared, and equal."""
@@ -61,7 +61,7 @@ def test_what_stops_a_restore_is_told(
 
 @pytest.mark.majors(15, 16)
 @pytest.mark.parametrize("place", ["throw-away", "given"])
-def test_a_view_that_cannot_be_filled_is_told(
+def test_a_view_that_cannot_be_filled_is_named(
     place: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """The view and why; from 17 on a source cannot fill such a view either."""
@@ -81,7 +81,7 @@ def _is_told(server: TestServer, database: str, folder: Path, case: str, place: 
 
 
 @pytest.mark.majors(18)
-def test_the_report_of_a_rule_that_does_not_hold(
+def test_a_violated_rule_exits_8_and_reports_the_equal_tables(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """Exit code 8; the report has the tables that came back equal, and not that nothing did."""

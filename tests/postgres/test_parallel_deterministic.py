@@ -48,7 +48,9 @@ def stored(filled: FilledArchive) -> dict[str, str]:
 
 
 @pytest.mark.majors(15, 18)
-def test_the_same_bytes(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_an_unchanged_database_gives_the_same_bytes_with_any_workers(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Twice, with 1, 2 and 4 workers: several segments, TOAST, holes, nothing."""
     server.psql(database, _SETUP)
     compress = "gzip" if server.major < 16 else "zstd"
@@ -70,7 +72,7 @@ def test_the_same_bytes(server: TestServer, database: str, tmp_path: Path) -> No
 
 
 @pytest.mark.majors(18)
-def test_another_row_gives_other_bytes(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_changed_row_gives_other_bytes(server: TestServer, database: str, tmp_path: Path) -> None:
     """The comparison above turns red; and tables that did not change keep theirs."""
     server.psql(database, _SETUP)
     before = stored(dump_in_parallel(server, database, tmp_path / "before"))
@@ -80,7 +82,9 @@ def test_another_row_gives_other_bytes(server: TestServer, database: str, tmp_pa
 
 
 @pytest.mark.majors(15, 18)
-def test_where_a_piece_ends(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_answers_near_the_buffer_size_are_cut_and_counted_right(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Answers about as long as a buffer: whole, in pieces of the same size, rows counted right."""
     target = target_of(server, database)
     lengths = [_PIECE + more for more in (-60, -30, -2, -1, 0, 1, 2, 25, 26, 27, 30, 60, _PIECE)]
@@ -102,7 +106,7 @@ def test_where_a_piece_ends(server: TestServer, database: str, tmp_path: Path) -
 
 
 @pytest.mark.majors(18)
-def test_small_answers_keep_no_large_buffers(server: TestServer, database: str) -> None:
+def test_queued_small_answers_keep_no_large_buffers(server: TestServer, database: str) -> None:
     """Thousands of them may wait for their turn."""
     target = target_of(server, database)
     with (
@@ -118,7 +122,7 @@ def test_small_answers_keep_no_large_buffers(server: TestServer, database: str) 
                 assert len(piece.obj) <= 3 * len(piece)
 
 
-def test_a_copy_that_fails_midway(server: TestServer, database: str) -> None:
+def test_a_copy_that_fails_midway_has_its_sqlstate(server: TestServer, database: str) -> None:
     """It is told with its SQLSTATE: not every psql knows that there was an error."""
     target = target_of(server, database)
     failing = b"COPY (SELECT 1 / (5000 - n) FROM generate_series(1, 10000) AS n) TO STDOUT"
@@ -134,7 +138,7 @@ def test_a_copy_that_fails_midway(server: TestServer, database: str) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_an_error_among_notices(server: TestServer, database: str) -> None:
+def test_notices_are_not_taken_for_the_error(server: TestServer, database: str) -> None:
     """What a server tells whoever wants to know all is not taken for what went wrong."""
     target = target_of(server, database)
     failing = rb"""DO $$ BEGIN RAISE NOTICE E'two\nlines'; RAISE INFO 'i'; RAISE DEBUG 'd';
@@ -150,7 +154,7 @@ def test_an_error_among_notices(server: TestServer, database: str) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_errors_of_a_session_that_goes_on(server: TestServer, database: str) -> None:
+def test_a_failed_statement_does_not_end_the_session(server: TestServer, database: str) -> None:
     """Until then an error ends nothing: a lock that was not granted is tried again."""
     target = target_of(server, database)
     with (
@@ -163,7 +167,7 @@ def test_errors_of_a_session_that_goes_on(server: TestServer, database: str) -> 
         assert "1" == copy.execute(b"SELECT 1")
 
 
-def test_an_answer_like_a_mark(server: TestServer, database: str) -> None:
+def test_data_that_looks_like_a_mark_is_not_the_end(server: TestServer, database: str) -> None:
     """The byte that begins a mark is no end where something else follows it."""
     target = target_of(server, database)
     with (
@@ -190,7 +194,7 @@ class _ToolWithSmallPipes(Tool):
 @pytest.mark.majors(18)
 @pytest.mark.timeout(60)
 @pytest.mark.skipif(sys.platform != "linux", reason="pipes have no size elsewhere")
-def test_pipes_of_one_page(
+def test_pipes_of_one_page_cause_no_deadlock(
     server: TestServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent ahead that psql could not read: neither side waits for ever."""
@@ -207,7 +211,7 @@ def test_pipes_of_one_page(
 
 
 @pytest.mark.majors(18)
-def test_long_statements_with_long_answers(
+def test_long_statements_and_answers_cause_no_deadlock(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """More of both than pipes hold: neither side waits for the other for ever."""

@@ -43,7 +43,9 @@ def as_role(server: TestServer, database: str, role: str, folder: Path) -> Comma
 
 
 @pytest.mark.majors(18)
-def test_row_security(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_row_security_without_bypassrls_exits_4(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Whoever does not see all rows gets no backup, 4; with BYPASSRLS it has them all."""
     role = server.unique_name("reader")
     server.psql(database, _SECURED.format(role=role))
@@ -64,7 +66,9 @@ def test_row_security(server: TestServer, database: str, tmp_path: Path) -> None
 
 
 @pytest.mark.majors(15, 18)
-def test_sizes_that_were_never_gathered(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_the_true_size_of_an_unvacuumed_table_is_used(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """The catalog has 0 pages of a table before its first VACUUM: its true size is asked for."""
     server.psql(
         database,
@@ -85,7 +89,7 @@ def test_sizes_that_were_never_gathered(server: TestServer, database: str, tmp_p
 
 
 @pytest.mark.majors(15, 18)
-def test_a_filtered_table_of_several_segments(
+def test_a_large_configuration_table_keeps_its_filter(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """An extension's configuration table keeps its filter, however large it is."""
@@ -103,7 +107,7 @@ def test_a_filtered_table_of_several_segments(
 
 
 @pytest.mark.majors(15, 18)
-def test_settings_that_are_bad_for_ranges(
+def test_planner_settings_do_not_turn_ranges_into_full_scans(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A database's own planner settings do not make each range a scan of the whole table."""
@@ -144,7 +148,9 @@ def peak_of(run: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.majors(18)
-def test_memory_stays_flat(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_memory_is_bounded_with_toast_wide_rows_and_many_tables(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Little heap with much TOAST, a row of 40 MB, and thousands of small tables waiting."""
     server.psql(
         database,
@@ -166,7 +172,9 @@ def test_memory_stays_flat(server: TestServer, database: str, tmp_path: Path) ->
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", ["2", "4"])
-def test_very_many_tables(server: TestServer, database: str, jobs: str, tmp_path: Path) -> None:
+def test_very_many_tables_are_backed_up_by_one_psql_a_worker(
+    server: TestServer, database: str, jobs: str, tmp_path: Path
+) -> None:
     """More than are locked by every worker; each is there, and none costs a process."""
     server.psql(
         database,
@@ -192,7 +200,9 @@ def test_very_many_tables(server: TestServer, database: str, jobs: str, tmp_path
         assert {f"t{n}": 1 for n in range(1, 1201)} == rows_by_key(server, fresh)
 
 
-def test_a_lock_table_too_small_for_workers(start_server: StartServer, tmp_path: Path) -> None:
+def test_a_small_lock_table_falls_back_to_pg_dump_with_a_notice(
+    start_server: StartServer, tmp_path: Path
+) -> None:
     """pg_dump does it alone, and both of that and of its locks it is said, once each."""
     server = start_server(18, max_locks_per_transaction="10", max_connections="20")
     with server.connect("postgres") as session:
@@ -211,7 +221,7 @@ def test_a_lock_table_too_small_for_workers(start_server: StartServer, tmp_path:
 
 
 @pytest.mark.majors(18)
-def test_through_a_pooler_in_session_mode(
+def test_a_session_mode_pooler_serves_without_startup_parameters(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """It refuses startup parameters that we would like to set, and serves without."""
@@ -227,7 +237,7 @@ def test_through_a_pooler_in_session_mode(
 
 
 @pytest.mark.majors(15, 18)
-def test_large_objects_need_no_lock_on_tables(
+def test_large_objects_are_dumped_without_table_locks(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """Their pg_dump comes last: a migration that waits for us by then must not make it wait."""

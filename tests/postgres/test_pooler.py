@@ -75,7 +75,7 @@ def test_transaction_mode_is_refused(
     assert unchanged(before, after)
 
 
-def test_what_is_set_in_a_pooled_session_would_be_seen(server: TestServer, database: str) -> None:
+def test_a_setting_left_in_a_pooled_session_is_detected(server: TestServer, database: str) -> None:
     """The check above turns red where something stays behind."""
     with pgbouncer(server, pool_mode="transaction") as pooler:
         with pooler.connect(database) as session:
@@ -84,7 +84,7 @@ def test_what_is_set_in_a_pooled_session_would_be_seen(server: TestServer, datab
     assert ("search_path", '""') in left
 
 
-def test_transaction_mode_is_wrong_to_the_doctor(
+def test_doctor_reports_transaction_mode_with_12(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """The doctor says the same: 12, with the step that mends it."""
@@ -97,7 +97,9 @@ def test_transaction_mode_is_wrong_to_the_doctor(
     assert "Connect to PostgreSQL itself" in found["hint"]
 
 
-def test_session_mode_serves(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_session_mode_makes_a_backup_that_restores(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """A backup through it is made, without a warning, and restores; the doctor wants attention."""
     make_tables(server, database)
     with pgbouncer(server, pool_mode="session") as pooler:
@@ -112,7 +114,9 @@ def test_session_mode_serves(server: TestServer, database: str, tmp_path: Path) 
     assert ["pooler"] == [one["name"] for one in examined.json["checks"] if one["level"] != "good"]
 
 
-def test_session_mode_leaves_nothing(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_session_mode_leaves_no_settings_behind(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """What we set in a session of the pool is gone when the next client is given it."""
     make_tables(server, database)
     with pgbouncer(server, pool_mode="session") as pooler:

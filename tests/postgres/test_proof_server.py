@@ -91,7 +91,7 @@ prove_backup(StoredBackup.at(Path(dump)), options, context, between=die)
 """
 
 
-def test_what_a_killed_proof_left_is_cleared(pg18: TestServer, dump: Path) -> None:
+def test_databases_and_roles_of_a_killed_proof_are_dropped(pg18: TestServer, dump: Path) -> None:
     """Databases and roles of a run that was killed are gone after the next one, which says so."""
     before = _left(pg18)
     on = pg18.conninfo("postgres")
@@ -106,7 +106,7 @@ def test_what_a_killed_proof_left_is_cleared(pg18: TestServer, dump: Path) -> No
     assert before == _left(pg18)
 
 
-def test_what_a_living_proof_has_is_left_alone(pg18: TestServer) -> None:
+def test_databases_and_roles_of_a_live_proof_are_kept(pg18: TestServer) -> None:
     """Neither its databases nor its roles are cleared by another, nor what only looks like it."""
     place = GivenServer(pg18.conninfo("postgres"))
     role = f"site_{secrets.token_hex(4)}"
@@ -129,7 +129,7 @@ def test_what_a_living_proof_has_is_left_alone(pg18: TestServer) -> None:
         pg18.drop_database(look_alike)
 
 
-def test_a_role_that_another_proof_needs_stays(pg18: TestServer) -> None:
+def test_a_role_needed_by_another_proof_is_kept(pg18: TestServer) -> None:
     """What stands in for two proofs is dropped by the one that ends last."""
     place = GivenServer(pg18.conninfo("postgres"))
     role = f"site_{secrets.token_hex(4)}"
@@ -161,7 +161,7 @@ def _prove_as(conninfo: str, pg18: TestServer, dump: Path) -> bool:
     ).proven
 
 
-def test_roles_that_may_not_be_made_are_no_verdict(
+def test_without_createrole_missing_roles_are_no_verdict(
     pg18: TestServer, dump: Path, creator: str
 ) -> None:
     """Without CREATEROLE, what names a role that is not there cannot be proven: 13, and why."""
@@ -172,7 +172,7 @@ def test_roles_that_may_not_be_made_are_no_verdict(
     assert not proof_path(dump).exists()
 
 
-def test_owners_that_may_not_be_set_are_no_verdict(
+def test_owners_that_cannot_be_set_are_no_verdict(
     pg18: TestServer, plain_dump: Path, creator: str
 ) -> None:
     """Nor what belongs to a role that one may not act for."""
@@ -182,7 +182,7 @@ def test_owners_that_may_not_be_set_are_no_verdict(
     assert before == _left(pg18)
 
 
-def test_one_s_own_backup_needs_only_createdb(
+def test_createdb_is_enough_to_prove_own_objects(
     pg18: TestServer, creator: str, tmp_path: Path
 ) -> None:
     """A role that may make databases proves what belongs to it."""
@@ -197,7 +197,7 @@ def test_one_s_own_backup_needs_only_createdb(
         pg18.drop_database(name)
 
 
-def test_no_right_to_make_databases_is_no_verdict(
+def test_without_createdb_there_is_no_verdict(
     pg18: TestServer, plain_dump: Path, creator: str
 ) -> None:
     """Without CREATEDB nothing is proven and nothing refuted."""
@@ -207,7 +207,9 @@ def test_no_right_to_make_databases_is_no_verdict(
         _prove_as(creator, pg18, plain_dump)
 
 
-def test_time_limits_of_the_role_are_not_ours(pg18: TestServer, creator: str) -> None:
+def test_time_limits_of_role_and_database_do_not_end_our_sessions(
+    pg18: TestServer, creator: str
+) -> None:
     """Our sessions wait while others work, longer than a role or database may be let wait."""
     user = psycopg.conninfo.conninfo_to_dict(creator)["user"]
     limits = ("statement_timeout", "lock_timeout", "idle_session_timeout", "transaction_timeout")
@@ -228,7 +230,7 @@ def test_time_limits_of_the_role_are_not_ours(pg18: TestServer, creator: str) ->
 
 
 @pytest.mark.parametrize("secret", ["sslpassword", "scram_client_key"])
-def test_a_secret_that_tools_take_on_their_command_line_alone(secret: str) -> None:
+def test_a_secret_that_would_be_on_a_command_line_is_refused(secret: str) -> None:
     """It would be read there by everybody: refused, with another way."""
     with pytest.raises(ConfigurationError, match=secret) as caught:
         GivenServer(f"host=/tmp password=x {secret}=hunter2")
@@ -236,7 +238,7 @@ def test_a_secret_that_tools_take_on_their_command_line_alone(secret: str) -> No
     assert "service=NAME" in caught.value.steps[0]
 
 
-def test_a_session_that_the_server_ended(pg18: TestServer, plain_dump: Path) -> None:
+def test_an_ended_session_still_clears_the_proof(pg18: TestServer, plain_dump: Path) -> None:
     """What a proof made on the server is cleared away all the same."""
     place = GivenServer(pg18.conninfo("postgres"))
     with closing(open_session(place, "postgres")) as session:
@@ -249,7 +251,7 @@ def test_a_session_that_the_server_ended(pg18: TestServer, plain_dump: Path) -> 
     assert made not in _left(pg18)
 
 
-def test_a_disk_that_is_too_small(
+def test_too_little_space_ends_the_proof_before_the_restore(
     pg18: TestServer, plain_dump: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Less room than the tables had ends it before the restore; hardly more is a warning."""

@@ -227,7 +227,7 @@ def test_proven_on_a_throwaway_server_of_18(pg15: TestServer, name: str, tmp_pat
     assert 0 < (result.evidence.restore_seconds or 0) < result.evidence.seconds
 
 
-def test_missing_roles_are_stubs(pg18: TestServer, tmp_path: Path) -> None:
+def test_missing_roles_are_made_without_login_or_password(pg18: TestServer, tmp_path: Path) -> None:
     """Owners and grantees that do not exist are made, without a login or a password."""
     dump = _backup_of(pg18, _BY_NAME["row_security"], tmp_path)
     seen: list[tuple[str, bool, bool, bool]] = []
@@ -245,7 +245,7 @@ def test_missing_roles_are_stubs(pg18: TestServer, tmp_path: Path) -> None:
     assert [("scn_owner", False, False, True), ("scn_tenant", False, False, True)] == seen
 
 
-def test_owners_of_event_triggers_are_superusers(
+def test_an_event_trigger_of_a_missing_role_is_proven(
     pg15: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """An event trigger of a role that is not there is proven all the same."""
@@ -284,7 +284,7 @@ def dump(sound: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("sabotage", _SABOTAGE)
-def test_sabotage_is_told(pg18: TestServer, dump: Path, sabotage: str) -> None:
+def test_every_sabotage_fails_the_proof(pg18: TestServer, dump: Path, sabotage: str) -> None:
     """Whatever is changed in the restored database before it is compared, the proof differs."""
     statement, kind, name = _SABOTAGE[sabotage]
     result = _prove(dump, on=pg18, between=_executing(statement))
@@ -297,7 +297,7 @@ def test_sabotage_is_told(pg18: TestServer, dump: Path, sabotage: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["items", "hashed_0"])
-def test_a_dump_that_is_not_what_was_recorded(pg18: TestServer, dump: Path, table: str) -> None:
+def test_metadata_of_other_rows_fail_the_proof(pg18: TestServer, dump: Path, table: str) -> None:
     """Where the metadata tell of other rows than the dump has, what it gives back is no proof."""
     path = dump.with_name(metadata_name(dump.name))
     found = json.loads(path.read_text())
@@ -309,7 +309,7 @@ def test_a_dump_that_is_not_what_was_recorded(pg18: TestServer, dump: Path, tabl
     assert "0" * 32 == differences[0].expected
 
 
-def test_a_restore_that_fails_is_a_difference(
+def test_a_failed_restore_is_a_difference(
     pg18: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """Rows that break their own check cannot be restored, and the proof says so."""
@@ -381,7 +381,7 @@ def test_rows_are_compared_beside_a_refused_index(
 
 
 @_LATE
-def test_a_failure_that_is_no_verdict_ends_the_comparison(
+def test_a_failure_without_verdict_ends_the_comparison(
     pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, asleep: list[str], late: str
 ) -> None:
     """If the restore ends by something else than the data, nobody waits for rows to be compared."""
@@ -460,7 +460,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     assert dump == newest_backup([dump.parent], "dev", a_context({}))
 
 
-def test_a_changed_file_is_not_restored(dump: Path, pg18: TestServer) -> None:
+def test_a_changed_dump_is_not_restored(dump: Path, pg18: TestServer) -> None:
     """A dump with one bit changed is not restored anywhere, and the list shows it."""
     data = bytearray(dump.read_bytes())
     data[len(data) // 2] ^= 1
@@ -493,13 +493,15 @@ def test_an_older_server_is_no_verdict(pg15: TestServer, dump: Path) -> None:
         _prove(dump, on=pg15)
 
 
-def test_a_directory_without_backups(tmp_path: Path) -> None:
+def test_a_directory_without_backups_is_an_error(tmp_path: Path) -> None:
     """There is nothing to prove where there is no backup, and that is said."""
     with pytest.raises(ConfigurationError, match="no backup"):
         newest_backup([tmp_path], None, a_context({}))
 
 
-def test_without_inspection_the_archive_is_read(pg18: TestServer, dump: Path) -> None:
+def test_without_inspection_the_archives_fingerprints_are_compared(
+    pg18: TestServer, dump: Path
+) -> None:
     """A backup made with --no-inspect has no fingerprints: the archive's own are compared."""
     path = dump.with_name(metadata_name(dump.name))
     found = json.loads(path.read_text())
@@ -516,7 +518,9 @@ def test_without_inspection_the_archive_is_read(pg18: TestServer, dump: Path) ->
     assert _prove(dump, on=pg18).proven
 
 
-def test_rows_through_a_pipe(pg15: TestServer, make_database: MakeDatabase, tmp_path: Path) -> None:
+def test_rows_through_pipes_are_compared(
+    pg15: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
     """On a throw-away server rows come through pipes: many, long, none, and one that is changed."""
     name = make_database(pg15)
     pg15.psql(

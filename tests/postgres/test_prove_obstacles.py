@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.majors(15, 18)
-def test_a_long_statement_is_told_with_its_cause(
+def test_a_long_failing_statement_keeps_the_servers_error(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A table of 300 columns whose type was left out: what the server said of it decides."""
@@ -54,7 +54,7 @@ def _is_no_verdict(
         ("CREATE TABLE t AS SELECT xml '<a/>' AS body", "unsupported XML feature"),
     ],
 )
-def test_a_server_that_was_built_with_less(
+def test_a_server_without_lz4_or_libxml_is_no_verdict(
     server: TestServer, database: str, tmp_path: Path, schema: str, words: str
 ) -> None:
     """The embedded server has neither lz4 nor libxml, which says nothing of a backup."""
@@ -63,7 +63,7 @@ def test_a_server_that_was_built_with_less(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_dictionary_whose_file_is_elsewhere(
+def test_a_missing_dictionary_file_is_no_verdict(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A file of stop words is on the source's machine, and in no backup."""
@@ -76,7 +76,9 @@ def test_a_dictionary_whose_file_is_elsewhere(
 
 
 @pytest.mark.majors(18)
-def test_the_server_speaks_english_to_us(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_the_server_is_asked_for_english_messages(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """What it refuses is read: a superuser's server is asked for messages that can be."""
     password = f"PASSWORD '{server.password}'"
     server.psql(

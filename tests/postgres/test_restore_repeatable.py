@@ -32,7 +32,9 @@ def _by_turns() -> list[ParameterSet]:
 
 
 @pytest.mark.parametrize(("scenario", "server"), _by_turns(), indirect=["server"])
-def test_scenario(server: TestServer, scenario: Scenario, tmp_path: Path) -> None:
+def test_a_proven_scenario_is_restored_with_any_number_of_workers(
+    server: TestServer, scenario: Scenario, tmp_path: Path
+) -> None:
     """Whatever order the workers take their entries in, all rows come back equal."""
     database = load(server, scenario)
     try:

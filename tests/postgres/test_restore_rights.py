@@ -48,7 +48,7 @@ def as_role(server: TestServer, user: str) -> dict[str, str]:
 
 
 @pytest.mark.majors(15, 18)
-def test_a_role_that_only_may_create_databases(
+def test_createdb_is_enough_for_own_objects_and_no_owner(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """CREATEDB is enough for what it owns itself, for a swap too, and for all with --no-owner."""
@@ -78,7 +78,7 @@ def test_a_role_that_only_may_create_databases(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_role_gives_only_to_those_it_is_a_member_of(
+def test_owners_are_set_only_by_inheriting_members(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """What is another's is given to it by a member that inherits, and refused to any other."""
@@ -96,7 +96,7 @@ def test_a_role_gives_only_to_those_it_is_a_member_of(
 
 
 @pytest.mark.majors(18)
-def test_rows_that_the_role_may_not_read_back(
+def test_rows_hidden_by_row_security_are_reported_as_not_compared(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Where row security hides rows of it from its owner, it is restored, and said not compared."""
@@ -115,7 +115,7 @@ def test_rows_that_the_role_may_not_read_back(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_swap_that_would_fail_at_its_end_is_refused_at_once(
+def test_a_swap_without_the_rights_is_refused_at_once(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Who may not rename the old one, or not end its sessions, is told before anything is made."""
@@ -145,7 +145,9 @@ def tablespace(start_server: StartServer) -> Iterator[tuple[TestServer, str]]:
         yield server, name
 
 
-def test_tablespaces(tablespace: tuple[TestServer, str], pg18: TestServer, tmp_path: Path) -> None:
+def test_missing_tablespaces_are_refused_without_no_tablespaces(
+    tablespace: tuple[TestServer, str], pg18: TestServer, tmp_path: Path
+) -> None:
     """They are kept where they exist; else refused at once, unless with --no-tablespaces."""
     server, name = tablespace
     quoted = '"' + name.replace('"', '""') + '"'
@@ -204,7 +206,7 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S') ORDER
     ],
     ids=["table", "schema-only", "both"],
 )
-def test_an_owner_map_of_a_part(
+def test_owner_map_covers_only_the_restored_part(
     server: TestServer,
     role: MakeRole,
     fresh: str,
@@ -233,7 +235,7 @@ def test_an_owner_map_of_a_part(
 
 
 @pytest.mark.majors(18)
-def test_roles_that_stay_are_told(
+def test_a_failed_restore_names_the_roles_it_created(
     server: TestServer,
     role: MakeRole,
     fresh: str,
@@ -261,7 +263,7 @@ def test_roles_that_stay_are_told(
 
 
 @pytest.mark.majors(15, 18)
-def test_roles_of_the_database_itself(
+def test_missing_roles_of_database_settings_are_named_before_the_restore(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Who has settings or grants of the database itself is asked for, before anything is made.
@@ -298,7 +300,7 @@ def test_roles_of_the_database_itself(
 
 
 @pytest.mark.majors(18)
-def test_globals_are_made_all_or_none(
+def test_globals_are_created_all_or_none(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """A role that may not be made as it was is not made at all, and neither are the others."""
@@ -320,7 +322,7 @@ def test_globals_are_made_all_or_none(
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_hostile_name(
+def test_a_hostile_database_name_is_restored(
     server: TestServer, database: str, fresh: str, tmp_path: Path, jobs: int
 ) -> None:
     """A database's name may have anything in it that PostgreSQL allows."""
@@ -335,14 +337,14 @@ def test_a_hostile_name(
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("name", ["template0", "template1"])
-def test_templates_are_not_replaced(server: TestServer, tmp_path: Path, name: str) -> None:
+def test_template_databases_are_refused(server: TestServer, tmp_path: Path, name: str) -> None:
     """What new databases are made of is refused before anything is looked at."""
     with pytest.raises(ConfigurationError, match=name):
         restore(server, tmp_path / "x.dump", name, swap=True)
 
 
 @pytest.mark.majors(18)
-def test_a_name_taken_meanwhile(
+def test_a_database_created_meanwhile_is_kept(
     server: TestServer,
     database: str,
     fresh: str,
@@ -375,7 +377,7 @@ def small_disk() -> Iterator[Path]:
 
 
 @needs_root
-def test_a_full_disk_at_the_target(
+def test_a_full_disk_of_the_server_exits_5_and_drops_the_database(
     start_server: StartServer, small_disk: Path, tmp_path: Path
 ) -> None:
     """The server's disk fills up: 5, the half-made database goes, the server goes on."""
@@ -412,7 +414,9 @@ class Ending(Silent):
             self._kill()
 
 
-def test_the_server_is_stopped_midway(start_server: StartServer, tmp_path: Path) -> None:
+def test_a_database_left_by_a_stopped_server_is_named(
+    start_server: StartServer, tmp_path: Path
+) -> None:
     """What could not be dropped, for the server was gone, is named in the error: 10."""
     server = start_server(18)
     server.create_database("source")
@@ -427,7 +431,9 @@ def test_the_server_is_stopped_midway(start_server: StartServer, tmp_path: Path)
     assert "fresh_pgvow_" in caught.value.facts["Left behind"]
 
 
-def test_the_server_crashes_midway(start_server: StartServer, tmp_path: Path) -> None:
+def test_the_next_restore_clears_what_a_crash_left(
+    start_server: StartServer, tmp_path: Path
+) -> None:
     """Whether or not a crash fails the restore, the next one clears what it left, and succeeds."""
     server = start_server(18)
     server.create_database("source")

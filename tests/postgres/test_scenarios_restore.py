@@ -50,7 +50,7 @@ _BY_TURNS = [
 
 
 @pytest.mark.parametrize(("scenario", "server"), _BY_TURNS, indirect=["server"])
-def test_scenario(
+def test_a_scenario_is_restored_without_a_difference(
     server: TestServer,
     scenario: Scenario,
     loaded: str,

@@ -142,7 +142,7 @@ def quoted(name: str, codec: str) -> bytes:
     return b"".join([b'"', name.encode(codec, "surrogateescape").replace(b'"', b'""'), b'"'])
 
 
-def test_decoding_agrees_with_the_server(server: TestServer, database: str) -> None:
+def test_decoded_characters_agree_with_the_server(server: TestServer, database: str) -> None:
     """Every character that COPY could escape, alone and in company, as the server writes it."""
     with server.connect(database) as session:
         session.execute("CREATE TABLE texts (id integer, body text)")
@@ -163,7 +163,9 @@ def test_decoding_agrees_with_the_server(server: TestServer, database: str) -> N
     ["database_settings", "hostile_names", "encoding_latin1", "row_security", "sequences"],
 )
 @pytest.mark.majors(15, 18)
-def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: Path) -> None:
+def test_the_shown_stock_commands_restore_every_table(
+    server: TestServer, name: str, tmp_path: Path
+) -> None:
     """Typed into a shell as they stand, with stock tools alone, they give back every table."""
     (scenario,) = [one for one in SCENARIOS if one.name == name]
     database = load(server, scenario)
@@ -193,7 +195,9 @@ def test_the_commands_shown_restore_it(server: TestServer, name: str, tmp_path: 
     assert not found.sequences
 
 
-def test_what_a_day_of_work_changes(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_diff_finds_each_change_and_nothing_else(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Each change is found where it was made, and nothing else differs."""
     server.psql(
         database,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.majors(15, 18)
-def test_pages_that_are_written_after_the_snapshot_are_newer_than_it(
+def test_pages_written_after_the_snapshot_have_a_later_lsn(
     server: TestServer, database: str
 ) -> None:
     """However soon after it: by the recorded position nobody takes them for unchanged."""
