@@ -63,13 +63,13 @@ def mapped(text: str, roles: dict[str, str]) -> list[str]:
         ("\\connect postgres\n\nSET a = b;\n\\restrict x;y\n", ["SET a = b"]),
     ],
 )
-def test_another_database(text: str, expected: list[str]) -> None:
+def test_only_the_database_name_is_replaced(text: str, expected: list[str]) -> None:
     """Only the name behind the word DATABASE is another; literals and roles stay."""
     assert expected == renamed(text, "new")
 
 
 @given(_NAMES, _NAMES, _NAMES)
-def test_any_name(old: str, new: str, value: str) -> None:
+def test_any_database_name_is_replaced(old: str, new: str, value: str) -> None:
     """Whatever the names and values are, the old name goes and nothing else does."""
     literal = "'" + value.replace("'", "''") + "'"
     text = f"ALTER DATABASE {quoted(old)} SET a TO {literal};\n"
@@ -98,7 +98,7 @@ def test_any_name(old: str, new: str, value: str) -> None:
         ("GRANT ALL ON TABLE t TO _1 WITH x;", 'GRANT ALL ON TABLE t TO "y" WITH x'),
     ],
 )  # fmt: skip
-def test_other_roles(text: str, expected: str) -> None:
+def test_only_roles_are_renamed(text: str, expected: str) -> None:
     """Roles are renamed where roles stand, and tables, columns and texts of that name are not."""
     assert [expected] == mapped(text, {"app": "x", "_1": "y"})
 
@@ -116,21 +116,23 @@ def test_other_roles(text: str, expected: str) -> None:
         ("SECURITY LABEL FOR provider ON DATABASE d IS 'secret'", set(), None),
     ],
 )
-def test_roles_of_the_database_itself(text: str, roles: set[str], set_for: str | None) -> None:
+def test_roles_named_by_database_statements_are_found(
+    text: str, roles: set[str], set_for: str | None
+) -> None:
     """Whom a statement about a database names, and for whom it sets something."""
     (statement,) = statements(f"{text};")
     assert roles == roles_in(statement)
     assert set_for == role_set(statement)
 
 
-def test_bytes_that_are_no_text_go_back_as_they_came() -> None:
+def test_undecodable_bytes_are_kept() -> None:
     """Names of a SQL_ASCII database may be any bytes."""
     text = b"ALTER DATABASE x SET a TO '\xe9';".decode("utf-8", "surrogateescape")
     (statement,) = statements(text)
     assert b"ALTER DATABASE x SET a TO '\xe9'" == written(statement)
 
 
-def test_a_setting_of_a_statement() -> None:
+def test_a_setting_is_found_and_removed_from_a_statement() -> None:
     """What stands behind ``KEYWORD =`` is found and left out; a name or literal alike is not."""
     rest = """CREATE DATABASE "TABLESPACE = x" WITH LOCALE = 'TABLESPACE = y' """
     (found,) = statements(rest + """TABLESPACE = "My ""own";""")

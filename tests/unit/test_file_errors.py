@@ -1,4 +1,4 @@
-"""What the file system refuses, in our own errors: T041, T050, T051."""
+"""What the file system refuses, in our own errors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ _PATH = Path("/srv/backups/x.dump")
         (errno.ENOENT, PgvowError, 1),
     ],
 )
-def test_each_refusal_has_its_error(number: int, kind: type[PgvowError], status: int) -> None:
-    """T041: exit codes 4 and 5 for what they stand for, with cause, path and steps."""
+def test_each_os_error_has_its_error_and_exit_code(
+    number: int, kind: type[PgvowError], status: int
+) -> None:
+    """Exit codes 4 and 5 for what they stand for, with cause, path and steps."""
     with pytest.raises(PgvowError) as caught, refusals("write", _PATH):
         raise OSError(number, os.strerror(number), "whatever")
     error = caught.value
@@ -48,20 +50,20 @@ def test_each_refusal_has_its_error(number: int, kind: type[PgvowError], status:
         (errno.EACCES, f"ls -ld {_PATH}"),
     ],
 )
-def test_the_steps_are_those_of_the_cause(number: int, step: str) -> None:
-    """T050, T051: what is advised fits what happened."""
+def test_steps_fit_the_cause(number: int, step: str) -> None:
+    """What is advised fits what happened."""
     with pytest.raises(PgvowError) as caught, refusals("write", _PATH):
         raise OSError(number, os.strerror(number))
     assert step in "\n".join(caught.value.steps)
 
 
-def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
+def test_an_os_error_without_errno_keeps_its_message() -> None:
     """Not every OSError comes from the kernel."""
     with pytest.raises(PgvowError, match=r"cannot read .*: odd"), refusals("read", _PATH):
         raise OSError("odd")
 
 
-def test_other_errors_pass() -> None:
+def test_other_errors_are_not_translated() -> None:
     """What is no refusal of the file system is nobody's here."""
     with pytest.raises(ValueError, match="mine"), refusals("read", _PATH):
         raise ValueError("mine")

@@ -1,4 +1,4 @@
-"""T017, T030, T049: what to type next, by the words in which a server or libpq refused."""
+"""What to type next, by the words in which a server or libpq refused."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _REFUSALS = {
 
 
 @pytest.mark.parametrize("cause", _REFUSALS)
-def test_steps_for_a_refused_connection(cause: str) -> None:
+def test_a_refused_connection_has_steps(cause: str) -> None:
     """Each names what to look at, where it stands, and what to type."""
     steps = connection_steps(cause, _CONNECTION)
     text = "\n".join(steps)
@@ -79,13 +79,13 @@ def test_steps_for_a_refused_connection(cause: str) -> None:
 
 
 @pytest.mark.parametrize("cause", _REFUSALS)
-def test_no_step_tells_the_password(cause: str) -> None:
-    """T050: not even where it is about the password."""
+def test_no_step_shows_the_password(cause: str) -> None:
+    """Not even where it is about the password."""
     assert "hunter2" not in "\n".join(connection_steps(cause, _CONNECTION))
 
 
-def test_the_variable_of_the_environment_is_named(tmp_path: Path) -> None:
-    """T007: production's password stands in another variable than development's."""
+def test_steps_name_the_password_variable_of_the_environment(tmp_path: Path) -> None:
+    """Production's password stands in another variable than development's."""
     cause = "fe_sendauth: no password supplied"
     settings = {"DB_NAME": "shop", "DB_USER": "backup"}
     connection = load(env="prod", environ=settings, directory=tmp_path).connection
@@ -93,7 +93,7 @@ def test_the_variable_of_the_environment_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["my shop", "x; rm -rf ~", "it's", "$(id)", '"quoted"'])
-def test_names_are_quoted_for_the_shell(name: str) -> None:
+def test_names_in_steps_are_quoted_for_the_shell(name: str) -> None:
     """What is printed to be copied does what it says, whatever a database is called."""
     connection = replace(_CONNECTION, dbname=name, user=name)
     steps = connection_steps(f'FATAL:  database "{name}" does not exist', connection)
@@ -102,8 +102,8 @@ def test_names_are_quoted_for_the_shell(name: str) -> None:
     assert ["psql", "-h", "db.example.net", "-p", "5433", "-U", name, "-d", name] == words
 
 
-def test_a_user_that_is_left_to_libpq_is_not_made_up() -> None:
-    """T007: psql finds the same one as we did."""
+def test_steps_name_no_user_that_is_left_to_libpq() -> None:
+    """The printed command leaves the user to libpq, which finds the same one for psql."""
     steps = connection_steps("?", replace(_CONNECTION, user=None))
     assert "Try by hand: psql -h db.example.net -p 5433 -d shop" in steps
 
@@ -119,7 +119,7 @@ def test_a_user_that_is_left_to_libpq_is_not_made_up() -> None:
         (psycopg.OperationalError, "server's log"),
     ],
 )
-def test_steps_for_a_refused_statement(error: type[psycopg.Error], words: str) -> None:
+def test_a_refused_statement_has_steps_by_sqlstate(error: type[psycopg.Error], words: str) -> None:
     """By SQLSTATE, for the words may be in any language."""
     assert words in "\n".join(query_steps(error("¿cómo?")))
 
@@ -132,7 +132,7 @@ def test_steps_for_a_refused_statement(error: type[psycopg.Error], words: str) -
         ("out of memory\nDETAIL:  Failed on request of size 8 in memory context", False),
     ],
 )
-def test_two_kinds_of_memory(words: str, *, full: bool) -> None:
+def test_out_of_memory_and_full_lock_table_have_different_steps(words: str, *, full: bool) -> None:
     """Locks or the server's own memory: one SQLSTATE, and not the same to do."""
     error = psycopg.errors.OutOfMemory(words)
     assert full == is_lock_table_full(error)

@@ -65,7 +65,7 @@ def ended(operation: Operation, code: int, hours: float, **more: Any) -> Run:
 
 
 @pytest.mark.parametrize("selection", _SELECTIONS)
-def test_everything_that_leaves_something_out_is_a_part(selection: tuple[str, ...]) -> None:
+def test_any_exclusion_makes_a_partial_backup(selection: tuple[str, ...]) -> None:
     """Schemas, tables or only their rows left out: not the whole, unless that is configured."""
     assert is_partial(selection)
     assert not is_partial(())
@@ -76,7 +76,9 @@ def test_everything_that_leaves_something_out_is_a_part(selection: tuple[str, ..
 
 
 @pytest.mark.parametrize("selection", _SELECTIONS)
-def test_the_newest_is_a_whole_one(tmp_path: Path, selection: tuple[str, ...]) -> None:
+def test_a_newer_partial_backup_is_not_the_newest(
+    tmp_path: Path, selection: tuple[str, ...]
+) -> None:
     """A newer part changes neither the newest, its age, nor what shrank; it is shown apart."""
     place(tmp_path, 3 * _DAY)
     whole = place(tmp_path, 2 * _DAY)
@@ -88,7 +90,7 @@ def test_the_newest_is_a_whole_one(tmp_path: Path, selection: tuple[str, ...]) -
     assert [(selection, part, 1)] == [(it.selection, it.newest.path, it.count) for it in one.parts]
 
 
-def test_parts_alone_are_no_backup_of_the_database(tmp_path: Path) -> None:
+def test_partial_backups_alone_are_critical(tmp_path: Path) -> None:
     """There is no good backup, and the alarm has the way out; proofs of a part prove no whole."""
     place(tmp_path, timedelta(hours=1), _PART)
     report = look(tmp_path)
@@ -97,7 +99,7 @@ def test_parts_alone_are_no_backup_of_the_database(tmp_path: Path) -> None:
     assert "pgvow.toml" in report.alarms[0].message
 
 
-def test_the_configured_selection_is_the_whole(tmp_path: Path) -> None:
+def test_the_configured_selection_counts_as_the_whole(tmp_path: Path) -> None:
     """What pgvow.toml names counts, in any order; a whole database counts too, other parts not."""
     section = BackupSection(table=("orders", "customers"))
     chosen = place(tmp_path, timedelta(hours=3), ("--table=customers", "--table=orders"))
@@ -113,7 +115,7 @@ def test_the_configured_selection_is_the_whole(tmp_path: Path) -> None:
     assert [_PART] == [part.selection for part in one.parts]
 
 
-def test_metrics_of_parts_have_names_of_their_own(tmp_path: Path) -> None:
+def test_metrics_of_partial_backups_have_their_own_names(tmp_path: Path) -> None:
     """A query over the newest backup meets no part; a part has its selection as a label."""
     place(tmp_path, 2 * _DAY)
     place(tmp_path, timedelta(hours=1), _PART)
@@ -128,7 +130,7 @@ def test_metrics_of_parts_have_names_of_their_own(tmp_path: Path) -> None:
     assert f"pgvow_partial_backups{of_part} 1" in lines
 
 
-def test_a_part_displaces_no_whole_one() -> None:
+def test_retention_counts_partial_backups_apart() -> None:
     """Each series has its own rules and guarantees, and a part's reasons name the part."""
     whole = [backup(_NOW - n * _DAY) for n in (2, 3, 4)]
     proven = backup(_NOW - 9 * _DAY, level=Level.PROVEN)
@@ -141,7 +143,7 @@ def test_a_part_displaces_no_whole_one() -> None:
     assert not any(apart in one.reasons for one in verdicts if not one.backup.selection)
 
 
-def test_a_part_that_was_made_mends_no_failed_night() -> None:
+def test_a_partial_backup_does_not_end_a_failure_of_the_whole() -> None:
     """The whole failed at night, a part succeeded at noon: critical; a part's own failure is not.
 
     With that part configured, it is the whole.
@@ -160,7 +162,7 @@ def told(state: State, run: Run, parts: Sequence[Run] = ()) -> list[str]:
     return [one.title for one in decide(state, run, [], NotificationsSection(), _NOW, parts=parts)]
 
 
-def test_a_part_is_not_told_as_the_end_of_a_failure() -> None:
+def test_a_partial_backup_sends_no_recovery_message() -> None:
     """That it works again is told of the whole alone; states of 0.1, with three words, are read."""
     state = State(failed={json.dumps(["backup", "prod", "shop"])})
     whole = ended(Operation.BACKUP, 0, 1, environment="prod", database="shop")
@@ -168,7 +170,7 @@ def test_a_part_is_not_told_as_the_end_of_a_failure() -> None:
     assert ["pgvow: backup prod shop works again"] == told(state, whole)
 
 
-def test_a_run_before_the_environment_was_known_is_of_no_database(tmp_path: Path) -> None:
+def test_a_run_without_environment_alarms_no_database(tmp_path: Path) -> None:
     """A mistyped environment turns no healthy database critical, in status or in metrics."""
     place(tmp_path, timedelta(hours=2))
     for operation, code in ((Operation.BACKUP, 2), (Operation.VERIFY, 8), (Operation.PRUNE, 1)):
@@ -179,7 +181,7 @@ def test_a_run_before_the_environment_was_known_is_of_no_database(tmp_path: Path
     assert 'pgvow_last_run_failed{environment="prod",database="shop"} 0' in text.splitlines()
 
 
-def test_a_success_that_named_no_environment_is_of_all() -> None:
+def test_a_success_without_environment_ends_every_failure() -> None:
     """The ``verify --all`` of 0.1, which recorded none, ends an earlier failure."""
     bad = ended(Operation.VERIFY, 8, 5, environment="prod")
     assert ["last run failed"] == [str(alarm.kind) for alarm in run_alarms([bad], "prod")]
@@ -187,7 +189,7 @@ def test_a_success_that_named_no_environment_is_of_all() -> None:
 
 
 @pytest.mark.parametrize("operation", [Operation.PRUNE, Operation.VERIFY, Operation.PROVE])
-def test_what_was_asked_for_wrongly_is_no_failed_night(operation: Operation) -> None:
+def test_a_usage_error_is_an_alarm_of_a_backup_only(operation: Operation) -> None:
     """2 is an answer about the words typed, except of a backup, which is missing in the morning."""
     wrong = ended(operation, 2, 1, environment="prod")
     assert [] == list(run_alarms([wrong], "prod"))
@@ -196,7 +198,7 @@ def test_what_was_asked_for_wrongly_is_no_failed_night(operation: Operation) -> 
     assert [True] == [alarm.is_critical for alarm in run_alarms([backup_run], "prod")]
 
 
-def test_each_part_of_a_run_is_of_its_database() -> None:
+def test_each_outcome_of_a_run_counts_for_its_database() -> None:
     """A run over several leaves its outcome to the lines that follow it, told one by one."""
     whole = replace(ended(Operation.VERIFY, 8, 1), parts=2)
     prod = ended(Operation.VERIFY, 8, 1, environment="prod", database="shop", cause="size")
@@ -206,7 +208,7 @@ def test_each_part_of_a_run_is_of_its_database() -> None:
     assert ["pgvow: verify prod shop failed"] == told(State(), whole, [prod, dev])
 
 
-def test_a_run_of_another_database_of_the_environment(tmp_path: Path) -> None:
+def test_a_failure_of_another_database_is_no_alarm_of_this_one(tmp_path: Path) -> None:
     """It is no alarm of this one if it has backups of its own; a name without any is a slip."""
     place(tmp_path, timedelta(hours=2))
     for name in ("chat", "shpo"):
@@ -222,7 +224,7 @@ def test_a_run_of_another_database_of_the_environment(tmp_path: Path) -> None:
     }
 
 
-def test_what_a_run_was_of_is_read_back(tmp_path: Path) -> None:
+def test_selection_and_parts_of_a_run_read_back(tmp_path: Path) -> None:
     """Selection and parts stand in the line, and a line of 0.1 has neither."""
     run = ended(Operation.BACKUP, 0, 1, selection=_PART, parts=2)
     History(tmp_path).add([run, replace(run, id="x", selection=(), parts=None)])

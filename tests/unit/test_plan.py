@@ -75,7 +75,7 @@ def test_ranges_cover_all_blocks_once_in_order(relation: Relation) -> None:
 
 
 @given(relation=relations())
-def test_bytes_of_the_copies_add_up(relation: Relation) -> None:
+def test_bytes_of_the_copies_add_up_to_the_table(relation: Relation) -> None:
     """Progress ends where it should, but for what dividing leaves over."""
     copies = planned(relation)
     total = sum(task.bytes for task in copies)
@@ -142,7 +142,9 @@ def test_every_task_is_handed_out_once(
 
 
 @given(relations=databases(), data=st.data())
-def test_numbers_are_the_same_whoever_asks(relations: list[Relation], data: st.DataObject) -> None:
+def test_segment_numbers_do_not_depend_on_the_worker(
+    relations: list[Relation], data: st.DataObject
+) -> None:
     """One after the other over all tables; those of some tables are a part of them."""
     todo = Tasks([one.oid for one in relations], {one.oid: one for one in relations})
     everything = list(todo)
@@ -173,7 +175,7 @@ def test_a_plan_takes_no_memory_for_its_segments() -> None:
     count=st.one_of(st.integers(0, 60), st.integers(SHARED_LOCKS - 5, SHARED_LOCKS + 300)),
     workers=WORKERS,
 )
-def test_every_table_is_locked_by_somebody(count: int, workers: int) -> None:
+def test_every_table_is_locked_by_a_worker(count: int, workers: int) -> None:
     """Each by one worker or by all; all that are locked by all beyond one each stay bounded."""
     sizes = [(oid * 7919) % 1013 for oid in range(count)]
     known = tables(sizes)

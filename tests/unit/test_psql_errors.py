@@ -24,7 +24,7 @@ _CANCELED = Complaint("57014", "canceling statement", whole=True)
         "LOCATION:  of a message that was taken before\n",
     ],
 )
-def test_what_is_no_error_is_passed_over(before: str) -> None:
+def test_notices_are_passed_over(before: str) -> None:
     """Alone it is none, and before an error it does not hide that."""
     assert first_complaint(before) is None
     assert first_complaint(before + _ERROR) == _CANCELED
@@ -48,12 +48,12 @@ def test_what_is_no_error_is_passed_over(before: str) -> None:
         ),
     ],
 )
-def test_the_first_error_is_found(said: str, expected: Complaint) -> None:
+def test_the_first_error_is_found_by_severity(said: str, expected: Complaint) -> None:
     """By its severity, whatever its language; of a lost connection the first line."""
     assert expected == first_complaint(said)
 
 
-def test_what_helps_belongs_to_it() -> None:
+def test_a_hint_belongs_to_the_error() -> None:
     """A hint is kept, as psycopg has it behind its own messages."""
     found = first_complaint(
         "ERROR:  53200: out of shared memory\n"
@@ -64,7 +64,7 @@ def test_what_helps_belongs_to_it() -> None:
     )
 
 
-def test_an_error_may_still_be_coming() -> None:
+def test_an_incomplete_error_is_waited_for() -> None:
     """Until its last line has come it is not whole."""
     found = first_complaint("ERROR:  53200: out of shared memory\n")
     assert Complaint("53200", "out of shared memory", whole=False) == found

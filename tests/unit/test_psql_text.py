@@ -24,7 +24,7 @@ def _statement(name: str) -> str:
 
 
 @given(_NAMES)
-def test_any_name(name: str) -> None:
+def test_any_name_is_escaped_and_decodes_to_itself(name: str) -> None:
     """A name reaches psql as letters, digits and escapes within quotes, and undoes to itself."""
     text = plain(_statement(name))
     assert text is not None
@@ -34,13 +34,13 @@ def test_any_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", catalog.NAMES)
-def test_hostile_names(kind: str) -> None:
+def test_hostile_names_are_escaped_and_decode_to_themselves(kind: str) -> None:
     """And so does every name of the hostile catalog."""
     assert _CANNOT_DESYNC.fullmatch(for_psql(_statement(catalog.NAMES[kind])).rstrip(b"\n;"))
 
 
 @given(st.text(st.characters(exclude_categories=_SURROGATES)))
-def test_any_text_of_the_catalog(text: str) -> None:
+def test_any_statement_text_is_plain_to_psql(text: str) -> None:
     """Whatever stands in a statement, what psql reads of it is plain, or digits alone."""
     sent = for_psql(f"COPY (SELECT FROM t {text}) TO STDOUT")
     decoded = re.sub(rb"decode\('[0-9a-f]*'", b"decode('ff'", sent)
@@ -48,6 +48,6 @@ def test_any_text_of_the_catalog(text: str) -> None:
     assert _CANNOT_DESYNC.fullmatch(lines), sent
 
 
-def test_bytes_of_unknown_meaning() -> None:
+def test_sql_ascii_bytes_are_kept_or_escaped() -> None:
     """In SQL_ASCII a name's bytes have no code points and stay; what psql obeys is escaped."""
     assert "U&\"\xe9!+00000a!+00005c!+000021\" UESCAPE '!'" == plain('"\xe9\n\\!"', unknown=True)

@@ -27,7 +27,7 @@ def _connection() -> None:
     "spelled",
     [_SECRET, quote(_SECRET, safe=""), json.dumps(_SECRET), repr(_SECRET), _SECRET * 2],
 )
-def test_every_spelling(spelled: str) -> None:
+def test_a_password_is_masked_in_every_spelling(spelled: str) -> None:
     """As it is, as in a URL, in JSON, in Python: of the password nothing remains."""
     text = f"FATAL: no entry for {spelled}!"
     for quoted in (
@@ -40,7 +40,7 @@ def test_every_spelling(spelled: str) -> None:
         assert "cret" not in quoted
 
 
-def test_facts_and_steps() -> None:
+def test_facts_and_steps_of_an_error_are_masked() -> None:
     """An error's facts and steps are masked as its cause is, whenever they are added."""
     error = BackupFailed("cause", facts={"Tool": f"psql {_SECRET}"}, steps=[f"echo {_SECRET}"])
     error.with_facts({"Left behind": f"x: {_SECRET}", "Tool": "another"})
@@ -49,7 +49,7 @@ def test_facts_and_steps() -> None:
     assert "cret" not in str(json.dumps([dict(error.facts), error.steps, error.cause]))
 
 
-def test_warnings() -> None:
+def test_warnings_are_masked() -> None:
     """A warning is masked before it gets to the terminal, the history, the log or a result."""
     shown: list[str] = []
     display = Silent()
@@ -63,19 +63,19 @@ def test_warnings() -> None:
     assert ["NOTICE: ***"] == of_result
 
 
-def test_a_short_one() -> None:
+def test_a_short_password_masks_no_other_words() -> None:
     """A password of three letters hides no words of ours."""
     Connection("h", 5432, "d", "u", "not")
     assert "is not a file" == masked("is not a file")
 
 
-def test_a_password_that_is_the_user_too() -> None:
+def test_a_password_equal_to_the_user_is_not_masked() -> None:
     """It cannot be kept secret without hiding which user was refused."""
     Connection("h", 5432, "d", "postgres_user", "postgres_user")
     assert 'user "postgres_user"' == masked('user "postgres_user"')
 
 
-def test_a_long_message() -> None:
+def test_a_long_message_keeps_beginning_and_end() -> None:
     """Of a message of 10 MB a cause keeps the beginning and the end."""
     cause = BackupFailed("begin " + "x" * 10_000_000 + " end").cause
     assert _LIMIT > len(cause)
@@ -83,7 +83,7 @@ def test_a_long_message() -> None:
     assert cause.endswith(" end")
 
 
-def test_a_long_line_of_a_tool() -> None:
+def test_a_long_line_of_a_tool_is_not_kept_in_memory() -> None:
     """A line of 50 MB is neither kept nor read into memory; the next one is not lost."""
     code = "import sys; [sys.stderr.write('x' * 1000000) for n in range(50)]; sys.exit('\\nlast')"
     lines = run_quietly([sys.executable, "-c", code], env={}).stderr.splitlines()

@@ -22,7 +22,7 @@ def _names(*parts: Schema | Table, jobs: int = 2, above: Collection[int] = ()) -
     return [[f"{entry.desc} {entry.tag}" for entry in wave.entries] for wave in divided]
 
 
-def test_conditions_come_after_the_last_row() -> None:
+def test_check_constraints_come_after_the_last_row() -> None:
     """A domain's check has no dependency on rows, and still waits for all of them."""
     rows, conditions = _names(
         Schema("d", "DOMAIN"),
@@ -61,7 +61,7 @@ def test_event_triggers_come_last() -> None:
     assert ["EVENT TRIGGER e", "COMMENT EVENT TRIGGER e", "EVENT TRIGGER f"] == last
 
 
-def test_views_are_filled_by_themselves() -> None:
+def test_views_are_filled_after_all_that_they_read() -> None:
     """They come after all that they read, and before what would act on it."""
     _, made, filled, last = _names(
         Schema("v", "MATERIALIZED VIEW DATA", section=4),
@@ -74,7 +74,7 @@ def test_views_are_filled_by_themselves() -> None:
     assert ["EVENT TRIGGER e"] == last
 
 
-def test_one_transaction_sees_a_new_default_before_rows() -> None:
+def test_a_single_transaction_has_the_default_configuration_before_rows() -> None:
     """Rows come by a session that begins when the text search configuration is there."""
     parts = (
         Schema("c", "TEXT SEARCH CONFIGURATION"),
@@ -88,7 +88,7 @@ def test_one_transaction_sees_a_new_default_before_rows() -> None:
     assert "TABLE DATA t" in _names(*parts)[0]
 
 
-def test_each_role_restores_its_own_in_the_archives_order() -> None:
+def test_each_role_restores_in_waves_of_its_own() -> None:
     """What a superuser restores stands in waves of its own, between those of the other role."""
     parts = (Schema("e", "EXTENSION"), Schema("t"), Table("t"))
     numbers = {e.dump_id for e in read_toc(io.BytesIO(build(Spec(parts=parts)))).entries[1:2]}
@@ -104,6 +104,6 @@ def test_each_role_restores_its_own_in_the_archives_order() -> None:
         (Stage.VIEWS, False),
     ],
 )
-def test_texts_are_read_as_pg_dump_wrote_them(stage: Stage, *, expected: bool) -> None:
+def test_rows_are_loaded_with_array_nulls_on(stage: Stage, *, expected: bool) -> None:
     """Rows are read with array_nulls on; views are computed under the database's own settings."""
     assert expected == ("array_nulls=on" in options_for(stage))

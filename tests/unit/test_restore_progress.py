@@ -46,12 +46,14 @@ _ORDER = [
     ],
     ids=["first", "last", "one of two alike", "the other", "cut off", "unknown", "hidden"],
 )
-def test_in_turn(start: int, copying: Copying, expected: tuple[int, Amount]) -> None:
+def test_tables_before_the_running_one_are_counted_as_done(
+    start: int, copying: Copying, expected: tuple[int, Amount]
+) -> None:
     """All before the table that is being loaded is done; of two alike it is the earlier one."""
     assert expected == in_turn(_ORDER, start, copying)
 
 
-def test_total() -> None:
+def test_the_total_is_that_of_the_archive() -> None:
     """Bytes are those of the archive, where they are known."""
     tables = [TableFacts("public", "a", 1, 8192, bytes=5), TableFacts("public", "b", 2, 100)]
     assert Amount(3, 105) == total(tables)
@@ -104,7 +106,7 @@ def looked(
     return seen.steps
 
 
-def test_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parallel_progress_adds_up_and_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs and what is finished are added; it never goes back, nor beyond the whole."""
     steps = looked(
         [

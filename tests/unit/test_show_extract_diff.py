@@ -107,7 +107,7 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("offsets", [True, False])
 @pytest.mark.parametrize(("version", "compression"), COMBINATIONS)
-def test_a_bare_archive_is_read(
+def test_show_counts_the_rows_of_an_archive_without_metadata(
     version: int, compression: str, tmp_path: Path, *, offsets: bool
 ) -> None:
     """Every version and compression, without metadata: it says so, and has counted the rows."""
@@ -128,7 +128,7 @@ def test_a_bare_archive_is_read(
     assert _CSV == extract(path, "messages")
 
 
-def test_metadata_spare_the_reading(tmp_path: Path) -> None:
+def test_show_reads_no_row_if_metadata_match(tmp_path: Path) -> None:
     """With metadata of this file no row is read: damaged rows go unnoticed, for verify to find."""
     path = write(tmp_path / "it.dump")
     describe(path)
@@ -149,7 +149,7 @@ def test_metadata_spare_the_reading(tmp_path: Path) -> None:
         ({"toc": TocFacts("0" * 32, 1)}, "another table of contents"),
     ],
 )
-def test_metadata_of_another_file_are_not_believed(
+def test_show_ignores_metadata_of_another_file(
     changes: dict[str, object], words: str, tmp_path: Path
 ) -> None:
     """A size or table of contents that differs: it is said, and the archive itself is read."""
@@ -161,7 +161,7 @@ def test_metadata_of_another_file_are_not_believed(
     assert 9 == sum(table.rows or 0 for table in shown.tables)
 
 
-def test_broken_metadata_are_told(tmp_path: Path) -> None:
+def test_show_reports_broken_metadata_and_goes_on(tmp_path: Path) -> None:
     """They are no reason not to show what is there."""
     path = write(tmp_path / "it.dump")
     path.with_name(metadata_name(path.name)).write_text("{")
@@ -170,7 +170,7 @@ def test_broken_metadata_are_told(tmp_path: Path) -> None:
     assert 3 == len(shown.tables)
 
 
-def test_metadata_of_the_contract_alone(tmp_path: Path) -> None:
+def test_the_nine_keys_are_enough_for_show_and_diff(tmp_path: Path) -> None:
     """Rows come from ``table_counts``; sizes nobody has recorded; diff reads what it needs."""
     path = write(tmp_path / "it.dump")
     describe(path, tables=(), toc=None, large_objects=None)
@@ -186,7 +186,7 @@ def test_metadata_of_the_contract_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_is_no_file_is_refused(command: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_regular_exits_8(command: str, tmp_path: Path) -> None:
     """Nothing there, a directory, a named pipe that nobody writes into: exit code 8, at once."""
     os.mkfifo(tmp_path / "pipe")
     for name in ("missing.dump", "missing/it.dump", "pipe", "."):
@@ -206,7 +206,7 @@ def test_a_damaged_archive_is_an_error(command: str, keep: int, tmp_path: Path) 
     assert 8 == caught.value.status
 
 
-def test_rows_that_do_not_fit_the_columns_are_damage(tmp_path: Path) -> None:
+def test_rows_with_too_many_columns_are_damage_in_csv(tmp_path: Path) -> None:
     """The statement names one column and a row has two: csv says so, copy gives it as it is."""
     path = write(tmp_path / "it.dump", Table("messages", b"1\n2\t3\n"))
     with pytest.raises(
@@ -216,7 +216,7 @@ def test_rows_that_do_not_fit_the_columns_are_damage(tmp_path: Path) -> None:
     assert b"1\n2\t3\n" == extract(path, "messages", RowFormat.COPY)
 
 
-def test_rows_as_commands_are_refused(tmp_path: Path) -> None:
+def test_rows_dumped_as_inserts_are_refused(tmp_path: Path) -> None:
     """INSERT commands are neither COPY text nor CSV."""
     insert = b"INSERT INTO public.messages VALUES (1);\n"
     path = write(tmp_path / "it.dump", Table("messages", insert, copy_stmt="", terminator=b""))
@@ -226,7 +226,7 @@ def test_rows_as_commands_are_refused(tmp_path: Path) -> None:
     assert [None] == [table.rows for table in show(path).tables]
 
 
-def test_an_encoding_with_backslashes_in_its_letters(tmp_path: Path) -> None:
+def test_sjis_has_no_csv_and_keeps_its_text(tmp_path: Path) -> None:
     """Of SJIS there is no CSV; the text itself comes as it is."""
     path = write(tmp_path / "it.dump", encoding="SJIS")
     with pytest.raises(ConfigurationError, match="SJIS"):
@@ -234,7 +234,7 @@ def test_an_encoding_with_backslashes_in_its_letters(tmp_path: Path) -> None:
     assert _ROWS == extract(path, "messages", RowFormat.COPY)
 
 
-def test_columns_are_in_the_encoding_of_the_archive(tmp_path: Path) -> None:
+def test_the_csv_header_is_in_the_archives_encoding(tmp_path: Path) -> None:
     """The header's bytes are those of the rows' encoding."""
     table = Table("messages", b"\xe9\n", copy_stmt='COPY public.messages ("colonné") FROM stdin;\n')
     path = write(tmp_path / "it.dump", table, encoding="LATIN1", codec="latin-1")
@@ -243,7 +243,7 @@ def test_columns_are_in_the_encoding_of_the_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("compression", ["none", "zstd"])
-def test_whatever_is_in_the_file_the_answer_is_ours(
+def test_changed_bytes_give_a_result_or_our_error(
     command: str, compression: str, tmp_path: Path
 ) -> None:
     """Bytes changed anywhere: a result or an error of ours, nothing else."""
@@ -259,7 +259,7 @@ def test_whatever_is_in_the_file_the_answer_is_ours(
             COMMANDS[command](path)
 
 
-def test_a_column_that_the_encoding_does_not_have(tmp_path: Path) -> None:
+def test_a_column_outside_the_encoding_is_damage(tmp_path: Path) -> None:
     """The encoding is named behind the table: that is damage, and not a failure of ours."""
     table = Table("messages", b"1\n", copy_stmt='COPY public.messages ("日本") FROM stdin;\n')
     late = Schema("ENCODING", desc="ENCODING", defn="SET client_encoding = 'LATIN1';\n")
@@ -288,7 +288,9 @@ class Refusing(io.BytesIO):
         (errno.EIO, PgvowError),
     ],
 )
-def test_what_the_sink_refuses(number: int, expected: type[Exception], tmp_path: Path) -> None:
+def test_a_full_disk_of_the_sink_exits_5(
+    number: int, expected: type[Exception], tmp_path: Path
+) -> None:
     """A full disk behind the redirection is exit code 5; a reader that left is for the caller."""
     path = write(tmp_path / "it.dump")
     with pytest.raises(expected) as caught:
@@ -300,7 +302,7 @@ def test_what_the_sink_refuses(number: int, expected: type[Exception], tmp_path:
     assert "reading" not in str(caught.value)
 
 
-def test_nothing_changed(tmp_path: Path) -> None:
+def test_equal_contents_have_no_difference(tmp_path: Path) -> None:
     """The same content, compressed otherwise, with metadata and without: equal."""
     older = write(tmp_path / "a.dump", compression="gzip")
     newer = write(tmp_path / "b.dump", compression="zstd", version=14 + 2)
@@ -317,7 +319,7 @@ def changed(part: object, index: int) -> tuple[object, ...]:
     return (*_PARTS[:index], part, *_PARTS[index + 1 :])
 
 
-def test_what_changed_is_named(tmp_path: Path) -> None:
+def test_each_kind_of_change_is_found_alone(tmp_path: Path) -> None:
     """Each kind of change is found, in its own place, and nothing beside it."""
     older = write(tmp_path / "a.dump")
     for index, part, found in (
@@ -336,7 +338,7 @@ def test_what_changed_is_named(tmp_path: Path) -> None:
         assert not result.equal
 
 
-def test_tables_added_gone_and_changed(tmp_path: Path) -> None:
+def test_tables_of_the_newer_backup_are_added(tmp_path: Path) -> None:
     """A is the older one: what B alone has was added."""
     older = write(tmp_path / "a.dump", Table("stays", b"1\n"), Table("goes", b"2\n"))
     newer = write(tmp_path / "b.dump", Table("stays", b"3\n"), Table("comes", b"4\n5\n"))
@@ -348,7 +350,7 @@ def test_tables_added_gone_and_changed(tmp_path: Path) -> None:
     assert before.fingerprint != after.fingerprint
 
 
-def test_sequences_move(tmp_path: Path) -> None:
+def test_sequence_positions_are_compared(tmp_path: Path) -> None:
     """Their positions are compared: the last value, and whether it was given out."""
 
     def at(value: str) -> Schema:
@@ -363,7 +365,7 @@ def test_sequences_move(tmp_path: Path) -> None:
     assert diff(newer, newer).equal
 
 
-def test_what_makes_equal_data_look_changed_is_told(tmp_path: Path) -> None:
+def test_settings_that_change_the_text_of_rows_are_named(tmp_path: Path) -> None:
     """Settings on which the text of rows depends, and backups the wrong way round."""
     older, newer = write(tmp_path / "a.dump"), write(tmp_path / "b.dump")
     facts = describe(older, settings={"TimeZone": "UTC", "bytea_output": "hex"})
@@ -376,7 +378,7 @@ def test_what_makes_equal_data_look_changed_is_told(tmp_path: Path) -> None:
     assert () == diff(older, older).warnings
 
 
-def test_globals_are_found_beside(tmp_path: Path) -> None:
+def test_globals_are_found_with_and_without_metadata(tmp_path: Path) -> None:
     """With metadata or without; the commands load them first."""
     path = write(tmp_path / "-it's.dump")
     assert show(path).globals_file is None
@@ -387,7 +389,7 @@ def test_globals_are_found_beside(tmp_path: Path) -> None:
     assert shown.restore.commands[0].startswith("psql --dbname postgres --file ")
 
 
-def test_large_objects_of_the_metadata_are_believed(tmp_path: Path) -> None:
+def test_recorded_large_objects_are_shown_unread(tmp_path: Path) -> None:
     """What is recorded is shown, without reading them."""
     path = write(tmp_path / "it.dump")
     describe(path, large_objects=LargeObjectFacts(77, 770, "0" * 32, ("0" * 32,)))

@@ -55,7 +55,7 @@ def _named(directory: Path, suffix: str) -> Path:
 
 @pytest.mark.parametrize(("suffix", "after"), _MOMENTS)
 @pytest.mark.parametrize("kind", FILE_KINDS)
-def test_a_file_that_is_not_ours_is_never_published(
+def test_a_replaced_draft_file_is_never_published(
     tmp_path: Path, kind: str, suffix: str, after: int
 ) -> None:
     """A removed, replaced, linked or opened file of the draft: exit 7, no backup, none of ours."""
@@ -79,7 +79,7 @@ def test_a_file_that_is_not_ours_is_never_published(
 
 @pytest.mark.parametrize("after", _BEFORE_THE_END)
 @pytest.mark.parametrize("kind", DIRECTORY_KINDS)
-def test_a_directory_that_is_swapped_is_noticed(tmp_path: Path, kind: str, after: int) -> None:
+def test_a_replaced_directory_exits_7_untouched(tmp_path: Path, kind: str, after: int) -> None:
     """Exit 7, and nothing in the directory that took the place of ours is touched."""
     directory = tmp_path / "backups"
     with pytest.raises(BackupFailed, match="moved or replaced") as caught:

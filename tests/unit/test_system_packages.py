@@ -39,7 +39,7 @@ def _run(folder: Path, *, user: int = 0, update: int = 0, install: int = 0) -> t
 
 
 @pytest.mark.parametrize("update", [0, 100])
-def test_root_installs_whether_or_not_the_lists_can_be_renewed(update: int, tmp_path: Path) -> None:
+def test_root_installs_although_the_lists_cannot_be_updated(update: int, tmp_path: Path) -> None:
     """A mirror whose lists have expired, or that cannot be reached, is no reason not to try."""
     code, complaints, calls = _run(tmp_path, update=update)
     assert 0 == code

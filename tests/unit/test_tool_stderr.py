@@ -21,7 +21,7 @@ def _said(*lines: str) -> Complaints:
     return complaints
 
 
-def test_a_long_statement() -> None:
+def test_a_long_statement_keeps_the_servers_words() -> None:
     """The server's words stay, the beginning of what they are of, and what follows."""
     ended = "pg_restore: error: a worker process died unexpectedly\n"
     text = _said(*_REFUSED, "Command was: CREATE TABLE wide (\n", *_COLUMNS, ended).text()
@@ -29,7 +29,7 @@ def test_a_long_statement() -> None:
     assert "".join(kept).strip() == text
 
 
-def test_of_pg_dump_as_well() -> None:
+def test_query_and_detail_of_pg_dump_are_recognized() -> None:
     """pg_dump calls a statement a query, and a detail."""
     query = "pg_dump: detail: Query was: SELECT\n"
     text = _said("pg_dump: error: query failed: ERROR:  no\n", query, *_COLUMNS).text()
@@ -37,19 +37,19 @@ def test_of_pg_dump_as_well() -> None:
     assert text.startswith("pg_dump: error: query failed: ERROR:  no\n")
 
 
-def test_many_notices_before() -> None:
+def test_an_error_after_many_lines_is_kept() -> None:
     """However many lines come first, the server's words are among the last."""
     notices = ["NOTICE:  here\n"] * 5000
     text = _said(*notices, *_REFUSED, "Command was: CREATE TABLE\n", *_COLUMNS).text()
     assert "".join(_REFUSED) in text
 
 
-def test_many_lines_behind() -> None:
+def test_an_error_before_many_lines_is_kept() -> None:
     """And among the first where a function's text comes behind them."""
     assert _said(*_REFUSED, *_COLUMNS).text().startswith("".join(_REFUSED))
 
 
-def test_what_is_taken_is_gone() -> None:
+def test_an_error_is_returned_once() -> None:
     """Twice the same is never told."""
     complaints = _said("one\n", "two\n")
     assert ["one\ntwo", "", ""] == [complaints.take(), complaints.take(), complaints.text()]
@@ -57,7 +57,7 @@ def test_what_is_taken_is_gone() -> None:
     assert "three" == complaints.take()
 
 
-def test_without_the_statement() -> None:
+def test_the_statement_can_be_left_out() -> None:
     """What the server said, and nothing that it was told."""
     words = "".join(_REFUSED).strip()
     assert words == without_statement("".join([*_REFUSED, "Command was: CREATE\n", "TABLE x\n"]))

@@ -60,7 +60,9 @@ def text_of(compression: Compression, stored: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("compression", "level"), CHOICES)
-def test_pieces_laid_end_to_end_are_the_text(compression: Compression, level: int | None) -> None:
+def test_concatenated_pieces_decompress_to_the_text(
+    compression: Compression, level: int | None
+) -> None:
     """At every level, whatever the text: none, a little, noise, zeros."""
     encoder = encoder_for(compression, level)
     pieces = [encoder.encode(text) for text in TEXTS]
@@ -72,7 +74,9 @@ def test_pieces_laid_end_to_end_are_the_text(compression: Compression, level: in
 @given(
     st.lists(st.binary(max_size=2000), min_size=1), st.sampled_from(CHOICES[:4] + CHOICES[10:12])
 )
-def test_any_cuts_do(texts: list[bytes], choice: tuple[Compression, int | None]) -> None:
+def test_text_cut_anywhere_decompresses_to_the_text(
+    texts: list[bytes], choice: tuple[Compression, int | None]
+) -> None:
     """Texts cut anywhere, into pieces of nothing as well."""
     encoder = encoder_for(*choice)
     assert b"".join(texts) == text_of(
@@ -103,7 +107,7 @@ def test_a_piece_depends_on_its_text_alone(compression: Compression, level: int 
     assert expected[::-1] == [encoder.encode(NOISE), encoder.encode(text)]
 
 
-def test_levels_are_of_use() -> None:
+def test_a_higher_level_takes_fewer_bytes() -> None:
     """A higher level takes fewer bytes, where the two ends of the range are compared."""
     words = [str(number) * 2 for number in range(900)]
     text = " ".join(random.Random(4).choices(words, k=50_000)).encode()
@@ -112,7 +116,7 @@ def test_levels_are_of_use() -> None:
         assert sorted(sizes, reverse=True) == sizes
 
 
-def test_what_packs_badly_is_packed_denser() -> None:
+def test_badly_compressible_text_gets_a_denser_level() -> None:
     """Without a level asked for: below ISA-L's best, and what packs well stays with its 2."""
     choices = random.Random(4)
     hexadecimal = b"".join(b"%x\n" % choices.getrandbits(52) for _ in range(100_000))
@@ -137,14 +141,14 @@ def test_what_packs_badly_is_packed_denser() -> None:
         (Compression.LZ4, 1),
     ],
 )
-def test_levels_there_are_not_are_refused(compression: Compression, level: int | None) -> None:
+def test_an_unknown_level_raises_value_error(compression: Compression, level: int | None) -> None:
     """ValueError, and it names the level."""
     with pytest.raises(ValueError, match=str(level)):
         encoder_for(compression, level)
 
 
 @pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
-def test_damage_is_noticed(compression: Compression) -> None:
+def test_a_flipped_bit_is_refused_or_harmless(compression: Compression) -> None:
     """With any one bit turned over the data is refused, or still is the text."""
     encoder = encoder_for(compression, None)
     text = b"".join(b"%d\torder %d\n" % (number, number**3) for number in range(30))

@@ -44,7 +44,9 @@ def _toc(*parts: Schema) -> TableOfContents:
         ),
     ],
 )
-def test_where_rows_are_loaded(statement: str, expected: CopyTarget) -> None:
+def test_copy_statements_give_unquoted_table_and_columns(
+    statement: str, expected: CopyTarget
+) -> None:
     """Names come back without their quotes, columns in the order of the rows."""
     assert expected == copy_target(statement)
 
@@ -59,7 +61,7 @@ def test_where_rows_are_loaded(statement: str, expected: CopyTarget) -> None:
         "COPY a.b.c FROM stdin;\n",
     ],
 )
-def test_another_statement_is_refused(statement: str) -> None:
+def test_a_statement_that_is_no_copy_is_refused(statement: str) -> None:
     """What pg_dump does not write is no COPY statement of an archive."""
     with pytest.raises(ArchiveError):
         copy_target(statement)
@@ -111,12 +113,14 @@ def test_another_statement_is_refused(statement: str) -> None:
         ("FUNCTION", "CREATE FUNCTION f() AS 'GRANT a TO b';", set()),
     ],
 )
-def test_roles(desc: str, statement: str, expected: set[str]) -> None:
+def test_roles_of_owners_grants_policies_and_mappings_are_found(
+    desc: str, statement: str, expected: set[str]
+) -> None:
     """Owners, grantees, grantors, those of policies and mappings; no words, columns, literals."""
     assert expected | {_OWNER} == roles_named(_toc(Schema("x", desc, statement)))
 
 
-def test_superusers() -> None:
+def test_owners_of_event_triggers_must_be_superusers() -> None:
     """Who owns an event trigger must be a superuser; who owns a table need not be."""
     assert frozenset() == superusers_named(_toc(Schema("t")))
     assert {_OWNER} == superusers_named(_toc(Schema("t", "EVENT TRIGGER")))
@@ -135,7 +139,7 @@ def test_superusers() -> None:
         ),
     ],
 )
-def test_locale(statement: str, expected: dict[str, str]) -> None:
+def test_locale_options_of_the_database_are_found(statement: str, expected: dict[str, str]) -> None:
     """The options that say the locale, and no other; a database's name is none."""
     assert expected == database_locale(_toc(Schema("shop", "DATABASE", statement)))
     assert {} == database_locale(_toc(Schema("t")))

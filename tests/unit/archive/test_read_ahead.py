@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("count", [0, 1, DEPTH, DEPTH + 1, 1000])
-def test_the_items_come_in_their_order(count: int) -> None:
+def test_items_keep_their_order(count: int) -> None:
     """Nothing is lost, doubled or moved."""
     with Ahead(range(count)) as items:
         assert list(range(count)) == list(items)
 
 
-def test_an_error_comes_where_it_was_raised() -> None:
+def test_an_error_of_the_iterable_reaches_the_consumer() -> None:
     """What the iterable raises reaches the consumer, and the thread has ended."""
 
     def failing() -> Iterator[int]:
@@ -35,7 +35,7 @@ def test_an_error_comes_where_it_was_raised() -> None:
     assert "pgvow-ahead" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_no_more_is_made_than_may_wait() -> None:
+def test_a_slow_consumer_bounds_the_queue() -> None:
     """A consumer that is slow keeps the producer waiting, so that memory is bounded."""
     made = 0
 

@@ -24,7 +24,9 @@ def _digest(rows: list[bytes], *cuts: int) -> tuple[int, int, str]:
 
 
 @given(_ROWS, st.randoms(), st.lists(st.integers(0, 500), max_size=5))
-def test_any_order_any_pieces(rows: list[bytes], chance: object, cuts: list[int]) -> None:
+def test_reordered_rows_have_the_same_digest(
+    rows: list[bytes], chance: object, cuts: list[int]
+) -> None:
     """Rows in another order, cut anywhere, are the same rows."""
     moved = list(rows)
     chance.shuffle(moved)  # type: ignore[attr-defined]
@@ -32,12 +34,12 @@ def test_any_order_any_pieces(rows: list[bytes], chance: object, cuts: list[int]
 
 
 @given(_ROWS, _ROWS)
-def test_other_rows_are_noticed(one: list[bytes], other: list[bytes]) -> None:
+def test_different_rows_have_different_digests(one: list[bytes], other: list[bytes]) -> None:
     """The digests are equal where, and only where, the rows are; however often each is there."""
     assert (sorted(one) == sorted(other)) == (_digest(one) == _digest(other))
 
 
-def test_columns_can_be_put_in_another_order() -> None:
+def test_reordered_columns_have_the_same_digest_once_mapped() -> None:
     """Rows whose columns stand in another order are the same rows once put right."""
     wanted, found = UnorderedDigest(), UnorderedDigest([2, 0, 1])
     wanted.update(b"a\tb\tc\n\\N\t\t\\t\n")
@@ -45,7 +47,7 @@ def test_columns_can_be_put_in_another_order() -> None:
     assert wanted.facts() == found.facts()
 
 
-def test_a_row_that_is_not_ended_does_not_count() -> None:
+def test_an_unterminated_row_is_not_counted() -> None:
     """What follows the last newline is no row."""
     digest = UnorderedDigest()
     digest.update(b"a\nb")

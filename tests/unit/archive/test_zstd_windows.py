@@ -41,13 +41,13 @@ class Long(Writer):
 
 
 @pytest.mark.parametrize("log", [10, 17, 21, 23, 27])
-def test_the_window_is_read_from_the_frame(log: int) -> None:
+def test_the_window_size_is_read_from_the_frame(log: int) -> None:
     """It is two to the power that the compressor was given."""
     assert 1 << log == window_size(frame(log))
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 70_000, 2_000_000])
-def test_a_frame_of_known_size_needs_no_more_than_that(size: int) -> None:
+def test_a_single_segment_frame_needs_its_content_size(size: int) -> None:
     """A frame in a single segment says its content's size instead."""
     stored = COMPRESS["zstd"](bytes(size))
     # Sizes of 256 to 65,791 are written less 256.
@@ -55,13 +55,15 @@ def test_a_frame_of_known_size_needs_no_more_than_that(size: int) -> None:
 
 
 @pytest.mark.parametrize("stored", [b"", b"x" * 20, frame(27)[:4], frame(27)[:5]])
-def test_what_is_no_frame_asks_for_nothing(stored: bytes) -> None:
+def test_data_that_is_no_frame_needs_no_window(stored: bytes) -> None:
     """Damage is told by whoever decodes it."""
     assert 0 == window_size(stored)
 
 
 @pytest.mark.parametrize("before", [b"", frame(17, b"1\n")], ids=["first", "second"])
-def test_one_large_window_at_a_time(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+def test_only_one_block_holds_a_large_window(
+    monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
     """Whichever frame of a block asks for it, the others wait until the block has been read."""
     lock, now, most, ended = threading.Lock(), 0, 0, WindowTurn.end
     waited_for = WindowTurn.wait_for
@@ -93,7 +95,7 @@ def test_one_large_window_at_a_time(monkeypatch: pytest.MonkeyPatch, before: byt
     assert (0, 1) == (now, most)
 
 
-def test_small_windows_wait_for_nobody() -> None:
+def test_a_small_window_does_not_wait() -> None:
     """A block whose frame needs little may be read while another holds the large window."""
     lock = threading.Lock()
     assert LARGE < window_size(frame(27))
@@ -103,7 +105,7 @@ def test_small_windows_wait_for_nobody() -> None:
         assert (True, False) == (one.taken, other.taken)
 
 
-def test_a_head_that_is_cut_short_may_be_that_of_a_large_window() -> None:
+def test_a_truncated_frame_head_waits_as_a_large_window() -> None:
     """The first chunk may end before the window is told: then it waits to be safe."""
     with WindowTurn(threading.Lock()) as turn:
         turn.wait_for(frame(27)[:5])
