@@ -54,7 +54,7 @@ def test_a_mistyped_environment_raises_no_alarm(commands: Commands) -> None:
 
 @pytest.mark.majors(18)
 def test_prune_without_rules_raises_no_alarm(commands: Commands) -> None:
-    """It is an answer to who typed it."""
+    """The usage error answers the user who typed it; no alarm follows."""
     (commands.cwd / "pgvow.toml").write_text("")
     assert 2 == commands.pgvow("prune").code
     assert "ok" == _states(commands)["dev"]
@@ -76,7 +76,7 @@ def test_a_damaged_file_alarms_only_its_environment(commands: Commands) -> None:
 
 @pytest.mark.majors(18)
 def test_list_verify_and_prune_cover_every_directory(commands: Commands) -> None:
-    """By ``list``, ``verify --all`` and ``prune``; one alone where it is named."""
+    """By ``list``, ``verify --all`` and ``prune``; one alone if it is named."""
     listed = commands.pgvow("list", "--json").json
     assert {"dev", "prod"} == {one["environment"] for one in listed}
     assert {"db/backups", "of_prod"} == {one["directory"] for one in listed}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.majors(18)
 
 
 class Steps:
-    """A progress that remembers what it was told."""
+    """A progress that remembers its calls."""
 
     def __init__(self) -> None:
         self.phases: set[str] = set()

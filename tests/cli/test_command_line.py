@@ -1,4 +1,4 @@
-"""What a person types and what a script reads: help, options, JSON, silence."""
+"""Interface of people and scripts: help, options, JSON, silence."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def cpu_seconds(argv: list[str]) -> float:
 
 @pytest.mark.parametrize("name", _FACES)
 def test_help_takes_less_than_0_3_s(name: str) -> None:
-    """``--help`` takes less than 0.3 s of the processor, where nothing else disturbs it.
+    """``--help`` takes less than 0.3 s of the processor, if nothing else disturbs it.
 
     What must not be loaded for it, the next test says.
     """
@@ -151,7 +151,7 @@ def test_help_of_backup_db_lists_every_option() -> None:
 
 
 def options() -> Iterator[tuple[str, list[str]]]:
-    """Every option of ``pgvow backup|verify|list``, with a value where it takes one."""
+    """Every option of ``pgvow backup|verify|list``, with a value if it takes one."""
     for mode in _PGVOW_MODE:
         for action in subparser(mode)._actions:
             for word in action.option_strings:
@@ -188,7 +188,7 @@ def test_synonyms_of_dev_are_accepted_in_any_case(env: str, commands: Commands) 
 
 @pytest.mark.parametrize("env", ["prod", "Prod", "production", "PRODUCTION"])
 def test_synonyms_of_prod_are_accepted_in_any_case(env: str, tmp_path: Path) -> None:
-    """So with production, and so with what is listed."""
+    """So with production, and so with the environments that are listed."""
     for environment in ("dev", "prod"):
         backups.place(tmp_path, backups.metadata(environment=environment))
     listed = Commands(tmp_path).run("--list", "--output-dir", ".", "--env", env, "--json").json
@@ -234,7 +234,7 @@ def test_json_prints_one_document_on_success(commands: Commands) -> None:
 def test_json_prints_one_error_object_on_failure(
     words: list[str], code: int, commands: Commands
 ) -> None:
-    """One object that says what failed; what a person reads is on standard error."""
+    """One object with the cause; text for people is on standard error."""
     (commands.cwd / "file").touch()
     done = commands.pgvow(*words, DEV_DB_NAME="nowhere")
     assert (code, False) == (done.code, done.json["ok"])
@@ -272,7 +272,7 @@ def test_quiet_hides_warnings_that_json_keeps(
 
 
 def test_quiet_prints_a_failure(commands: Commands) -> None:
-    """Cron mails what is printed: a failure is."""
+    """Cron mails the output: a failure is printed."""
     failed = commands.run("--quiet", DEV_DB_NAME="nowhere")
     assert (3, "") == (failed.code, failed.out)
     assert failed.err.startswith("✗ Backup failed")

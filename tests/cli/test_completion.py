@@ -174,7 +174,7 @@ def test_a_directory_that_cannot_be_read_completes_nothing(project: Path) -> Non
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_completion_scripts_are_up_to_date(name: str) -> None:
-    """What is shipped was made from the options that there are: ``make reference``."""
+    """The shipped scripts are made from the current options: ``make reference``."""
     assert shell_files.script(name) == script(name).read_text(encoding="utf-8")
 
 

@@ -33,7 +33,7 @@ prune_after_backup = true
 
 
 def shown(commands: Commands, *words: str | Path, **more: str) -> dict[str, tuple[str, str]]:
-    """What ``config show`` says of each setting: its value, and where it comes from."""
+    """Return the value and source of each setting in ``config show``."""
     found = commands.pgvow("config", "show", "--json", *words, **more).json
     return {one["setting"]: (one["value"], one["from"]) for one in found}
 
@@ -95,7 +95,7 @@ def test_config_option_wins_over_variable_and_current_directory(tmp_path: Path) 
 def test_an_invalid_setting_is_reported_with_line_and_nearest_key(
     tmp_path: Path, text: str, line: int, words: str
 ) -> None:
-    """What cannot be used is 2 for every command, with the place; nothing is done by halves."""
+    """An invalid file is 2 for every command, with the place; nothing is done by halves."""
     (tmp_path / "pgvow.toml").write_text(text)
     commands = Commands(tmp_path)
     for done in (commands.pgvow("config", "check"), commands.pgvow("prune"), commands.run()):

@@ -59,7 +59,7 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the user has set; a demo takes nothing from it but where the programs are."""
+        """Settings of a user; a demo reads none of them but the folder of the programs."""
         return {
             **clean_environment(),
             "HOME": str(self.folder),
@@ -85,7 +85,7 @@ class Place:
         )
 
     def run(self, *words: str) -> str:
-        """Run it to its good end; returns what it showed."""
+        """Run it to its good end; returns its output."""
         done = self.start(*words, "demo", "--messages", str(_MESSAGES))
         out, err = done.communicate(timeout=600)
         assert (0, "") == (done.returncode, err)
@@ -93,7 +93,7 @@ class Place:
 
     @property
     def files(self) -> list[str]:
-        """What is in the directory of backups, whoever it belongs to."""
+        """List the directory of backups, whatever the owner of its files."""
         directory = self.folder / "db/backups"
         return sorted(path.name for path in directory.glob("*"))
 
@@ -278,7 +278,7 @@ def test_an_interrupted_demo_leaves_nothing(
 
 
 def next_steps(out: str) -> dict[str, str]:
-    """What the last lines say to type: doctor, backup and list."""
+    """Return the commands of the last lines: doctor, backup and list."""
     lines = [line.split("#")[0].strip() for line in out.splitlines()[-3:]]
     return {line.split()[-1]: line for line in lines}
 
@@ -335,7 +335,7 @@ def test_the_same_seed_makes_the_same_rows(server: TestServer, make_database: Ma
 
 @pytest.mark.majors(18)
 def test_demo_tables_have_the_requested_rows_and_types(server: TestServer, database: str) -> None:
-    """As many rows as were asked for; JSON, bytea, vectors, and what breaks careless tools."""
+    """As many rows as were asked for; JSON, bytea, vectors, and text that breaks careless tools."""
     with server.connect(database) as session:
         with session.transaction():
             fill(session, messages=_MESSAGES, progress=Silent())
@@ -353,7 +353,7 @@ def test_demo_tables_have_the_requested_rows_and_types(server: TestServer, datab
 
 
 class _Listening(Silent):
-    """Keeps what it is told."""
+    """Keeps every message."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -374,5 +374,5 @@ def test_progress_counts_the_messages_inserted(server: TestServer, database: str
 
 
 def test_the_embedded_package_is_installed() -> None:
-    """What the tests above rely on is installed with the development tools."""
+    """The package that the tests above need is installed with the development tools."""
     assert embedded_bin() is not None

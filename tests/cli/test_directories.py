@@ -52,7 +52,7 @@ def damage(folder: Path) -> str:
 
 
 def environments(found: list[dict[str, str]]) -> list[str]:
-    """Return the environments of what was found, in order."""
+    """Return the environments of the backups, in order."""
     return sorted(one["environment"] for one in found)
 
 
@@ -137,7 +137,7 @@ def test_usage_errors_leave_every_database_healthy(both: Commands) -> None:
 
 
 def test_without_pgvow_toml_list_reads_the_default_directory_only(both: Commands) -> None:
-    """``backup_db.py --list`` looks into db/backups, or where it was told to."""
+    """``backup_db.py --list`` reads db/backups, or the directory given."""
     (both.cwd / "pgvow.toml").unlink()
     assert [] == both.run("--list", "--json").json
     assert ["prod"] == environments(both.run("--list", "--json", "--output-dir", "prod").json)

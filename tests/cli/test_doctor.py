@@ -90,7 +90,7 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def concerns(done: Done) -> dict[str, dict[str, Any]]:
-    """What is not good, by the name of the check."""
+    """Return the checks that are not good, by name."""
     return {one["name"]: one for one in done.json["checks"] if one["level"] != "good"}
 
 
@@ -478,7 +478,7 @@ def live_run(commands: Commands, server: TestServer, database: str) -> Iterator[
 
 
 def test_11_abandoned_partial_files(healthy: Commands, server: TestServer, database: str) -> None:
-    """What a dead run left is named, and left for the next backup; what a live one writes is not.
+    """Partial files of a dead run are named and kept for the next backup; a live run's are not.
 
     The file of a live run grows meanwhile, so what the doctor changes is looked at afterwards.
     """
@@ -519,7 +519,7 @@ def test_11_incomplete_backup_is_named(
 
 
 def age(commands: Commands, by: timedelta) -> None:
-    """Make the only backup so much older: the moment in its names and in its metadata."""
+    """Make the only backup so much older: the timestamp in its names and in its metadata."""
     directory = commands.cwd / "db/backups"
     (dump,) = directory.glob("*.dump")
     stem = names.parse_stem(dump.stem)

@@ -34,7 +34,7 @@ def configure(commands: Commands, text: str) -> None:
 
 
 def test_space_factor_of_pgvow_toml_applies(healthy: Commands) -> None:
-    """What a backup asks for is what the doctor asks for, per environment."""
+    """The doctor asks for the space that a backup asks for, per environment."""
     configure(healthy, "[backup]\nspace_factor = 1e9\n")
     done = examined(healthy, "--json")
     assert "1e+09 times the database" in only_concern(done, 12, "space")["text"]
@@ -117,7 +117,7 @@ def test_11_misspelled_variable_names_the_one_meant(healthy: Commands) -> None:
 
 
 def test_variables_of_added_environments_are_known(healthy: Commands) -> None:
-    """What pgvow.toml adds is right as well, and what is nearly that is not."""
+    """Names that pgvow.toml adds are right as well; misspellings of them are not."""
     configure(healthy, '[environments.staging]\nprefix = "STAGE_DB"\n')
     private(healthy.cwd / ".env", "STAGE_DB_NAME=x\nSTAGE_DB_HSOT=y\n")
     done = examined(healthy, "--json")

@@ -40,7 +40,7 @@ def blocks(document: str, kind: str) -> list[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """What a user has after cloning: the files of the repository, without git."""
+    """Return the files of the repository as after cloning, without git."""
     names = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -110,7 +110,7 @@ def test_sh_blocks_of_the_documents_run(
 
 
 def test_cron_lines_of_the_documents_run(project: Path, shell: dict[str, str]) -> None:
-    """What stands behind the five fields is a command that works with cron's bare environment."""
+    """The command behind the five fields works with cron's bare environment."""
     lines = [line for block in blocks("quickstart.md", "cron") for line in block.splitlines()]
     commands = [line.split(maxsplit=5)[5] for line in lines if line[0].isdigit()]
     assert len(commands) == 4
@@ -131,7 +131,7 @@ _OTHERS = (
 def test_find_lines_for_retention_keep_seven_days_and_four_weeks(
     project: Path, shell: dict[str, str]
 ) -> None:
-    """The find lines remove what is older, of this database alone, and nothing else."""
+    """The find lines remove older backups of this database, and nothing else."""
     import os  # noqa: PLC0415 - utime alone
     import time  # noqa: PLC0415 - the clock alone
 
@@ -223,7 +223,7 @@ def test_readme_and_help_have_the_same_exit_codes() -> None:
 
 
 def test_git_ignores_backups_and_keeps_their_directory(tmp_path: Path) -> None:
-    """db/backups is in git, what a backup writes there is not."""
+    """db/backups is in git, files that a backup writes there are not."""
     tracked = subprocess.run(
         ["git", "ls-files", "db"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout

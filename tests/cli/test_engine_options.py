@@ -1,4 +1,4 @@
-"""``--jobs``, ``--engine`` and ``--compress``: what they do, and what is refused at once."""
+"""``--jobs``, ``--engine`` and ``--compress``: effects, and values refused at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
 def test_each_compression_is_recorded_and_restores(
     server: TestServer, commands: Commands, jobs: str, tmp_path: Path
 ) -> None:
-    """Each is what the archive and the metadata say, and restores."""
+    """Archive and metadata name each compression, and the archive restores."""
     for how, algorithm in {**_WAYS, "none": "none"}.items():
         done = commands.run("--json", "--no-globals", "--jobs", jobs, "--compress", how)
         assert 0 == done.code, done.err

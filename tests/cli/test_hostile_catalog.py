@@ -94,7 +94,7 @@ def test_every_command_shows_hostile_names_harmlessly(commands: Commands, jobs: 
 def test_prove_and_restore_reproduce_hostile_names_harmlessly(
     commands: Commands, server: TestServer, database: str
 ) -> None:
-    """What came from such a database comes back, is compared, and stays as harmless."""
+    """Objects of such a database come back, are compared, and stay as harmless."""
     made = _checked(commands.pgvow("backup", "--jobs", "2", "--space-factor", "0"))
     assert 0 == made.code, made.err
     (dump,) = (commands.cwd / "db/backups").glob("*.dump")

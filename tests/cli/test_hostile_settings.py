@@ -51,7 +51,7 @@ _KINDS: dict[str, Callable[[Path], None]] = {
 def test_a_settings_file_that_is_no_regular_file_exits_2(
     tmp_path: Path, name: str, kind: str
 ) -> None:
-    """Exit 2 with what is wrong, and not an unexpected error."""
+    """Exit 2 with the cause, and not an unexpected error."""
     _KINDS[kind](tmp_path / name)
     shell = Commands(tmp_path, {"PGVOW_PG_BIN": str(programs(18))})
     done = shell.pgvow("backup", timeout=_WITHIN)

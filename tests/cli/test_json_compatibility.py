@@ -106,7 +106,7 @@ def test_json_of_fixed_backups_is_unchanged(name: str, tmp_path: Path) -> None:
 
 
 def _shape(value: Any) -> Any:
-    """Keys and types, for what differs from run to run: checksums, sizes, names of servers."""
+    """Keys and types, for values that differ by run: checksums, sizes, names of servers."""
     if isinstance(value, dict):
         return {key: _shape(each) for key, each in value.items()}
     if isinstance(value, list):

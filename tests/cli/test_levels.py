@@ -48,7 +48,7 @@ def _listed(commands: Commands) -> tuple[str | None, str | None]:
 def test_a_fresh_backup_has_the_level_of_its_inspection(
     commands: Commands, jobs: str, level: str
 ) -> None:
-    """What the parallel engine wrote was read back, not decoded; ``verify --deep`` does that."""
+    """The parallel engine's dump was read back, not decoded; ``verify --deep`` does that."""
     _dump(commands).unlink()
     _dump_metadata(commands).unlink()
     assert 0 == commands.pgvow("backup", "--quiet", "--jobs", jobs).code
@@ -84,7 +84,7 @@ def test_a_plain_verification_does_not_lower_the_level(commands: Commands) -> No
 
 @pytest.mark.parametrize("deep", [[], ["--deep"]], ids=["plain", "deep"])
 def test_a_failed_verification_is_kept_and_listed(commands: Commands, deep: list[str]) -> None:
-    """What did not verify is listed as such, with the level that it had reached before."""
+    """A backup that did not verify is listed as such, with the level that it had reached before."""
     dump = _dump(commands)
     whole = dump.read_bytes()
     assert 0 == commands.pgvow("verify", dump, "--deep", "--quiet").code

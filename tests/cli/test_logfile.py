@@ -1,4 +1,4 @@
-"""``--log-file``: what cron leaves to read."""
+"""``--log-file``: the log of runs under cron."""
 
 from __future__ import annotations
 

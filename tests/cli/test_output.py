@@ -143,7 +143,7 @@ def test_a_terminal_shows_progress(commands: Commands, server: TestServer, datab
 def test_a_pipe_shows_neither_progress_nor_colour(
     commands: Commands, server: TestServer, database: str
 ) -> None:
-    """Neither a bar nor a colour: cron mails what there is."""
+    """Neither a bar nor a colour: cron mails the output."""
     make_noise(server, database)
     done = commands.run()
     assert (0, "") == (done.code, done.err)
@@ -157,7 +157,7 @@ def test_quiet_draws_no_progress_on_a_terminal(commands: Commands) -> None:
 
 
 def test_colours_appear_only_on_terminals_that_want_them(commands: Commands) -> None:
-    """✓ is green where there are colours, and none are where they are not wanted."""
+    """✓ is green if the terminal has colours, and no colour is written if none is wanted."""
     assert "\x1b[32m✓" in commands.on_terminal("backup").raw
     for wish in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         screen = commands.on_terminal("list", **wish)
@@ -200,7 +200,7 @@ def test_list_prints_one_line_a_backup_in_110_columns(tmp_path: Path) -> None:
 def test_list_on_a_narrow_terminal_never_breaks_a_name(
     narrower: int, headings: str, tmp_path: Path
 ) -> None:
-    """What a file's name says as well is left out; a name is never broken: it wraps as one line."""
+    """Facts that the file's name repeats are left out; a name is never broken, but wraps."""
     dump = backups.place(tmp_path, backups.metadata())
     commands = Commands(tmp_path)
     whole = max(map(len, commands.run("--list", "--output-dir", ".").out.splitlines()))
@@ -250,7 +250,7 @@ def test_list_into_head_causes_no_traceback(more: list[str], tmp_path: Path) -> 
 def test_a_pipe_closed_before_the_flush_causes_no_traceback(
     words: list[str], tmp_path: Path
 ) -> None:
-    """What fits the pipe's buffer is met when it is flushed, and that is no traceback either."""
+    """Output that fits the pipe's buffer fails when flushed, and that is no traceback either."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -292,7 +292,7 @@ _UNEXPECTED = "import sys; from pgvow.cli.app import run; sys.exit(run(lambda: [
 
 @pytest.mark.parametrize("value", ["1", "0", None])
 def test_tracebacks_appear_only_with_pgvow_debug(value: str | None, tmp_path: Path) -> None:
-    """PGVOW_DEBUG=1 shows where it happened; else what happened, and how to see where."""
+    """PGVOW_DEBUG=1 shows the traceback; else the error names the cause, and that variable."""
     environment = clean_environment() | ({"PGVOW_DEBUG": value} if value else {})
     for words in (["-c", _UNEXPECTED], ["-m", "pgvow", "backup"]):
         done = subprocess.run(

@@ -104,7 +104,7 @@ def test_swap_refuses_a_partial_backup(shop: Commands, server: TestServer, datab
 
 
 def test_the_configured_selection_counts_as_the_whole(shop: Commands) -> None:
-    """What [backup] names is neither marked as a part nor passed over; another part is."""
+    """The selection of [backup] is neither marked as a part nor passed over; another part is."""
     (shop.cwd / "pgvow.toml").write_text('[backup]\ntable = ["products"]\n')
     chosen = back_up(shop)
     back_up(shop, "-t", "orders")

@@ -1,4 +1,4 @@
-"""``pgvow`` alone: where things stand, and what to type next."""
+"""``pgvow`` alone: the state of the backups, and the next commands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_project_shows_its_status_and_next_commands(tmp_path: Path) -> None:
 
 
 def test_a_broken_settings_file_keeps_its_exit_code(tmp_path: Path) -> None:
-    """What cannot be read is said, with its code, and no advice goes past it."""
+    """An unreadable file is an error with its code, and no advice goes past it."""
     (tmp_path / "pgvow.toml").write_text("[[[")
     done = Commands(tmp_path).pgvow()
     assert 2 == done.code

@@ -59,7 +59,7 @@ def test_prove_on_uses_the_named_server(commands: Commands, pg18: TestServer) ->
 
 
 def test_a_difference_fails_the_proof_with_8(commands: Commands, tmp_path: Path) -> None:
-    """Rows that are not what the metadata say are a failed proof: exit 8, told and kept."""
+    """Rows that differ from the metadata are a failed proof: exit 8, reported and kept."""
     (listed,) = commands.pgvow("list", "--json").json
     (path,) = tmp_path.glob("db/backups/*.metadata.json")
     metadata = json.loads(path.read_text())

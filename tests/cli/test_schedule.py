@@ -202,7 +202,7 @@ def test_a_line_break_in_a_crontab_line_is_refused(tmp_path: Path) -> None:
 def test_invalid_schedules_are_refused_without_writing(
     tmp_path: Path, words: tuple[str, ...], complaint: str
 ) -> None:
-    """With what would be right; nothing is written."""
+    """With a valid example; nothing is written."""
     done = Commands(tmp_path).pgvow("schedule", "install", *words)
     assert 2 == done.code
     assert complaint in done.err
@@ -229,7 +229,7 @@ def elapses(line: str, begin: datetime) -> list[str]:
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
 @pytest.mark.parametrize("at", ["0 2 * * *", "15 2 * * *", "30 2 * * *", "0 3 * * *", "45 1 * * *"])
 def test_systemd_runs_a_daily_job_once_a_day_across_dst(zone: str, at: str) -> None:
-    """By what we install a daily job runs once on each day, also where the clock leaves it out."""
+    """A daily job runs once on each day by our units, even if the clock skips its hour."""
     for month in (3, 4, 9, 10, 11):
         begin = datetime(2027, month, 1, tzinfo=UTC)
         lines = [*calendar_lines(at, zone), *gap_lines(at, zone, 2027)]
@@ -290,7 +290,7 @@ def test_systemd_analyze_accepts_the_units(tmp_path: Path, name: str) -> None:
 
 
 def test_user_units_are_written_once_and_removed_without_foreign_ones(tmp_path: Path) -> None:
-    """Written once, shown, and removed; what we did not write stays."""
+    """Written once, shown, and removed; units that we did not write stay."""
     units = tmp_path / "config/systemd/user"
     units.mkdir(parents=True)
     foreign = units / "pgvow-mine.timer"

@@ -1,4 +1,4 @@
-"""show, extract and diff as a user runs them: what they print, their exit codes, their pipes."""
+"""show, extract and diff as a user runs them: output, exit codes, pipes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def piped(bare: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_show_describes_a_dump_without_metadata(bare: Path) -> None:
-    """It says that there are no metadata, what is in it, and how to restore it."""
+    """It says that there are no metadata, lists the contents, and shows how to restore them."""
     done = Commands(bare.parent).pgvow("show", "it.dump")
     assert (0, "") == (done.code, done.err)
     assert "! there are no metadata beside it" in done.out
@@ -123,7 +123,7 @@ def test_extract_to_a_full_disk_exits_5(bare: Path) -> None:
     ids=lambda words: words[0],
 )
 def test_a_missing_dump_exits_8_and_an_unreadable_one_4(words: tuple[str, ...], bare: Path) -> None:
-    """Missing or damaged is 8, not to be read is 4, as JSON where that is known."""
+    """Missing or damaged is 8, unreadable is 4, as JSON if the command has that."""
     commands = Commands(bare.parent, prefix=tuple(bound_by_permissions([])))
     missing = commands.pgvow(*(word.format("missing.dump") for word in words))
     assert (8, "") == (missing.code, missing.out)
@@ -139,7 +139,7 @@ def test_a_missing_dump_exits_8_and_an_unreadable_one_4(words: tuple[str, ...], 
 
 
 def test_diff_prints_one_line_for_each_change(bare: Path) -> None:
-    """A line a change, exit code 0 whatever differs; and one line where nothing does."""
+    """A line a change, exit code 0 whatever differs; and one line if nothing does."""
     commands = Commands(bare.parent)
     other = bare.with_name("other.dump")
     parts = (Table("messages", _ROWS + b"5\n"), Table("comes", b"1\n"))
