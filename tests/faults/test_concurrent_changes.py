@@ -140,7 +140,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event =
 
 
 def fingerprints(report: Any) -> dict[str, str]:
-    """The fingerprint of each table's rows, from what a backup printed."""
+    """Return the fingerprint of each table's rows, from the output of a backup."""
     return {table["name"]: table["fingerprint"] for table in report["metadata"]["tables"]}
 
 
@@ -148,7 +148,7 @@ def fingerprints(report: Any) -> dict[str, str]:
 def test_locks_are_held_until_the_last_row_is_copied(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """What comes amid the copying waits for the end of it; what was dumped is as it was before."""
+    """Changes during the copying wait for its end; the dump has the rows from before them."""
     tables = ("truncated", "dropped", "retyped", "clustered")
     with server.connect(database) as session:
         for table in tables:
@@ -189,7 +189,7 @@ def test_locks_are_held_until_the_last_row_is_copied(
 def test_tables_recreated_before_the_locks_restart_the_selection(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """pg_dump is asked what it would take before the locks: tables made since begin it anew."""
+    """pg_dump's selection is listed before the locks: tables made since restart it."""
     with server.connect(database) as session:
         session.execute(f"CREATE TABLE dropped AS {_FILL}")
     commands = Commands(tmp_path, settings_for(server, database))

@@ -48,7 +48,7 @@ CREATE TABLE whole USING heap2 AS SELECT n, md5(n::text) || md5((-n)::text) || m
 def test_a_disk_full_midway_exits_5_and_keeps_the_earlier_backup(
     server: TestServer, database: str, tmp_path: Path, small_disk: Path
 ) -> None:
-    """Full midway: 5, what was written goes, the earlier backup stays and passes."""
+    """Full midway: 5, partial files go, the earlier backup stays and passes."""
     commands = Commands(tmp_path, settings_for(server, database))
     first = commands.run("--output-dir", small_disk, "--space-factor", "0", "--json")
     assert first.code == 0, first.err
@@ -108,7 +108,7 @@ def test_our_process_stays_under_100_mb(server: TestServer, database: str, tmp_p
 def test_our_process_stays_under_150_mb_with_many_segments(
     made: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """It stays under 150 MB where a segment is a hundred of these, read faster than compressed."""
+    """It stays under 150 MB if a segment is a hundred of these, read faster than compressed."""
     with server.connect(database) as session:
         session.execute(made)
     commands = Commands(tmp_path, settings_for(server, database))

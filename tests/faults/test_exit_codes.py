@@ -53,7 +53,7 @@ def locked(server: TestServer, database: str) -> Iterator[None]:
 
 
 def files(commands: Commands) -> list[str]:
-    """What is in the backup directory, lock files and partial files included."""
+    """List the backup directory, lock files and partial files included."""
     directory = commands.cwd / "db/backups"
     return [path.name for path in left_in(directory)] if directory.exists() else []
 
@@ -102,7 +102,7 @@ def test_2_verify_takes_a_file_or_a_directory_not_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", [".", "below"])
 @pytest.mark.parametrize("words", [[], ["--list"], ["--all"]])
 def test_2_the_directory_is_a_file(words: list[str], below: str, commands: Commands) -> None:
-    """A file where a directory was to be, or above it: 2, naming the path and the option."""
+    """A file in place of the directory, or above it: 2, naming the path and the option."""
     path = commands.cwd / "backups"
     path.touch()
     done = commands.run(*words, "--output-dir", path / below)
@@ -180,7 +180,7 @@ def test_5_too_little_space_before_the_dump(commands: Commands) -> None:
 
 
 def test_5_disk_full_during_the_dump(commands: Commands) -> None:
-    """The file cannot grow any more: 5, why and where; what was half made goes, no other does."""
+    """The file cannot grow any more: 5, cause and path; the partial file goes, no other does."""
     assert commands.run().code == 0
     before = files(commands)
     small = Commands(commands.cwd, commands.variables, ("prlimit", "--fsize=300000", "--"))
@@ -193,7 +193,7 @@ def test_5_disk_full_during_the_dump(commands: Commands) -> None:
 
 @pytest.mark.parametrize("option", ["--output-dir", "--verify"])
 def test_2_empty_path(option: str, commands: Commands) -> None:
-    """What a shell makes of a variable that is not set: 2, and nothing happens here."""
+    """An empty path, as of an unset shell variable: 2, and nothing happens here."""
     done = commands.run(option, "")
     assert done.code == 2
     assert "path is empty" in done.err

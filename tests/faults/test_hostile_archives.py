@@ -45,7 +45,7 @@ def written(folder: Path, raw: bytes, *, pg_dump: str = "18.6") -> Path:
 
 
 def read(path: Path, server: TestServer, *commands: str) -> tuple[dict[str, Any], str, str]:
-    """Run commands on a file in a process of their own; returns what it measured, and its words."""
+    """Run commands on a file in a process of their own; returns its measurements and output."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.read_hostile", str(path), *commands],
         cwd=path.parent,
@@ -60,7 +60,7 @@ def read(path: Path, server: TestServer, *commands: str) -> tuple[dict[str, Any]
 
 
 def test_the_unedited_archive_is_accepted(server: TestServer, tmp_path: Path) -> None:
-    """The archive that all kinds are edited from passes: what is refused is the edit."""
+    """The archive that all kinds are edited from passes: only the edit is refused."""
     found, _, errors = read(written(tmp_path, sound()), server, *_READING)
     assert dict.fromkeys(_READING, 0) == {name: r["code"] for name, r in found["runs"].items()}, (
         errors

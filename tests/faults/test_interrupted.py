@@ -1,4 +1,4 @@
-"""Ctrl-C is heeded wherever it comes: also where a failure would only have been a warning."""
+"""Ctrl-C ends a run at any point, even if a failure there would only be a warning."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_an_interrupt_while_roles_are_dumped_exits_130(
 def test_an_interrupt_during_imports_exits_without_traceback(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """From the first moment on: no traceback, and no library that goes on without what it lacks."""
+    """From the first import on: no traceback, and no library goes on half imported."""
     tools = held(server.bin, tmp_path)  # or a run could be done before the signal comes
     commands = Commands(tmp_path, settings_for(server, database, bin_dir=tools.bin))
     chance = random.Random(4)

@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments: nothing half-made passes for a backup, and nothing lives on."""
+"""``kill -9`` at random times: nothing half-made passes for a backup, and nothing lives on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock table too small for our locks beside pg_dump's: what pg_dump alone can do, we still do."""
+"""A lock table too small for our locks beside pg_dump's: pg_dump alone still makes the backup."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_workers_keep_no_locks_on_indexes(
 def test_indexes_without_room_in_the_lock_table_keep_the_workers(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """Where the tables have room for each of us, the workers do it, however many indexes."""
+    """If the tables have room for each of us, the workers do it, however many indexes."""
     server = start_server(18, **_SMALL)
     with server.connect("postgres") as session:
         for number in range(300):
@@ -202,7 +202,7 @@ def test_indexes_without_room_in_the_lock_table_keep_the_workers(
 
 
 class _LocksAtTheFallback(Silent):
-    """At the first warning somebody has just locked a table, and keeps it for a moment."""
+    """At the first warning another session has just locked a table, and keeps it briefly."""
 
     def __init__(self, server: TestServer) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ class _LocksAtTheFallback(Silent):
 def test_a_late_fallback_has_a_lock_timeout_of_its_own(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """What the workers took of it before they were given up does not count."""
+    """Time that the workers waited before the fallback does not count."""
     server = start_server(18, **_SMALL)
     make_tables(server, _TABLES)
     target = target_of(server, "postgres")

@@ -1,4 +1,4 @@
-"""What a machine, a server or a role lacks has its own exit code and is named."""
+"""A resource that a machine, a server or a role lacks has its own exit code and is named."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _DONE, _UNFINISHED, _CONNECTION, _FULL = 0, 1, 3, 5
 
 @pytest.fixture(scope="module")
 def dumps(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """One sound backup for each moment, shared by all tests of the file."""
+    """One sound backup for each step, shared by all tests of the file."""
     return back_up_each(servers.get(_MAJOR), tmp_path_factory.mktemp("dumps"))
 
 
@@ -90,7 +90,7 @@ def test_an_ended_server_or_session_is_no_verdict(
     dumps: Mapping[str, Path],
     start_server: StartServer,
 ) -> None:
-    """A cancel, a termination, a crash, a shutdown at every moment: no verdict, nothing kept."""
+    """A cancel, a termination, a crash, a shutdown at every step: no verdict, nothing kept."""
     act, expected = _ACTIONS[action]
     lasts = action in {"cancel", "terminate"}
     given = (server if lasts else start_server(_MAJOR)) if place == "given" else None
@@ -111,7 +111,7 @@ def test_a_full_disk_of_the_server_exits_5(
     dumps: Mapping[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Short writes of a throw-away server on a full disk are 5 at every moment."""
+    """Short writes of a throw-away server on a full disk are 5 at every step."""
     before = _recorded(dumps[moment])
     with _disk("300m") as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))

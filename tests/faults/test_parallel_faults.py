@@ -60,7 +60,7 @@ AND state = 'active' AND wait_event = 'ClientWrite'
 
 @pytest.fixture(scope="module")
 def noise(server: TestServer) -> Iterator[str]:
-    """A database with one table of twice what is read ahead; no test of this module changes it."""
+    """A database with one table twice as large as the read-ahead; no test here changes it."""
     name = server.unique_name("noise")
     server.create_database(name)
     with server.connect(name) as session:
@@ -76,7 +76,7 @@ def commands(server: TestServer, noise: str, tmp_path: Path) -> Commands:
 
 
 def ended(run: subprocess.Popen[str], directory: Path, workers: list[psutil.Process]) -> str:
-    """Wait for the end of a run, see that nothing is left here, and return what it said."""
+    """Wait for the end of a run, check that nothing is left here, and return its error output."""
     _, err = run.communicate(timeout=600)
     assert [] == [worker for worker in workers if worker.is_running()]
     assert [] == left_in(directory / "db/backups")
@@ -84,7 +84,7 @@ def ended(run: subprocess.Popen[str], directory: Path, workers: list[psutil.Proc
 
 
 def wait_for_no_session(server: TestServer, database: str) -> None:
-    """The server may need a moment to notice."""
+    """The server may need some time to notice."""
     with server.connect(database) as session:
         wait_until(lambda: (0,) == session.execute(_SESSIONS).fetchone())
 
@@ -250,7 +250,7 @@ def test_an_immediate_shutdown_exits_7_with_the_cause(
 def test_a_full_disk_exits_5_and_leaves_nothing(
     server: TestServer, noise: str, commands: Commands, small_disk: Path
 ) -> None:
-    """5 and what helps; what was written goes."""
+    """5 and advice; partial files go."""
     done = commands.run("--jobs", "2", "--space-factor", "0", "--output-dir", small_disk)
     assert 5 == done.code, done.err
     assert "df -h" in done.err
@@ -262,7 +262,7 @@ def test_a_full_disk_exits_5_and_leaves_nothing(
 def test_a_file_size_limit_exits_5(
     server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """The same for ``ulimit -f``, which is a signal to whoever does not ignore it."""
+    """The same for ``ulimit -f``, which is a signal to processes that do not ignore it."""
     bound = Commands(tmp_path, commands.variables, ("prlimit", f"--fsize={1 << 20}"))
     done = bound.run("--jobs", "2", "--space-factor", "0")
     assert 5 == done.code, done.err
@@ -293,7 +293,7 @@ def test_at_most_two_connections_beside_the_workers(
 
 
 def log_of(server: TestServer, begin: int) -> list[str]:
-    """What the server has logged since."""
+    """Return the server's log since then."""
     with server.log_path.open(encoding="utf-8", errors="replace") as file:
         file.seek(begin)
         return file.readlines()

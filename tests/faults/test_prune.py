@@ -1,4 +1,4 @@
-"""Pruning a directory: what goes, what stays, and what a death leaves."""
+"""Pruning a directory: files removed, files kept, and the state after a kill."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_kill_at_any_step_leaves_no_half_removed_backup(tmp_path: Path, count:
 
 
 def test_the_next_backup_finishes_a_killed_prune(tmp_path: Path) -> None:
-    """What a killed prune left is finished by a backup of the same database as well."""
+    """A removal that a killed prune began is finished by a backup of the same database as well."""
     fill(tmp_path, 2)
     command = [sys.executable, prune_and_die.__file__, tmp_path, "2"]
     subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
@@ -180,7 +180,7 @@ def test_backups_of_a_locked_database_are_kept(tmp_path: Path) -> None:
 
 
 def test_renamed_backups_and_link_targets_are_kept(tmp_path: Path) -> None:
-    """A renamed backup is somebody's; a link goes, and what it leads to stays."""
+    """A renamed backup is foreign; a link goes, and its target stays."""
     _, second, third = fill(tmp_path, 3)
     renamed = tmp_path / "before-the-migration.dump"
     facts = backups.metadata(_NEWEST - timedelta(days=40))
@@ -197,7 +197,7 @@ def test_renamed_backups_and_link_targets_are_kept(tmp_path: Path) -> None:
 
 
 def test_dry_run_removes_nothing_and_names_what_prune_removes(tmp_path: Path) -> None:
-    """A dry run removes nothing and says what would go; then it goes; JSON has the reasons."""
+    """A dry run removes nothing and names the backups that go then; JSON has the reasons."""
     fill(tmp_path)
     commands = Commands(tmp_path)
     words = ("prune", "--output-dir", ".", "--keep-last", "1")
@@ -230,7 +230,7 @@ def test_a_backup_in_use_is_skipped_with_exit_0(tmp_path: Path) -> None:
 
 
 def test_a_refused_removal_exits_1_with_the_reason(tmp_path: Path) -> None:
-    """What the file system does not let go fails the run: 1, with the reason."""
+    """A removal that the file system refuses fails the run: 1, with the reason."""
     _, old = fill(tmp_path, 2)
     commands = Commands(tmp_path, prefix=tuple(bound_by_permissions([])))
     tmp_path.chmod(0o500)
@@ -266,7 +266,7 @@ def test_prune_without_rules_exits_2(tmp_path: Path) -> None:
 def test_pruning_follows_a_successful_backup_only(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """Pruned after a backup that succeeded, where the settings say so; never after a failure."""
+    """Pruned after a backup that succeeded, if the settings say so; never after a failure."""
     (tmp_path / "pgvow.toml").write_text(
         'output_dir = "."\n[retention]\nkeep_last = 2\nprune_after_backup = true\n'
     )

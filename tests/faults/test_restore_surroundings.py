@@ -32,7 +32,7 @@ pytestmark = pytest.mark.majors(_MAJOR)
 
 @pytest.fixture(scope="module")
 def dumps(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """One sound backup for each moment, shared by all tests of the file."""
+    """One sound backup for each step, shared by all tests of the file."""
     return back_up_each(servers.get(_MAJOR), tmp_path_factory.mktemp("dumps"))
 
 
@@ -105,7 +105,7 @@ def test_a_refused_entry_exits_10_whatever_its_rows_contain(
 def test_unknown_words_exit_10_and_a_lost_session_3(
     words: str, lost: str | None, expected: int, server: TestServer, tmp_path: Path
 ) -> None:
-    """What is not understood stays 10; a session beside it that was lost is 3."""
+    """An unknown message stays 10; a session beside it that was lost is 3."""
     environ = {**clean_environment(), **settings_for(server, "postgres")}
     target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
     installation = Installation(server.bin, "18.0", _MAJOR)

@@ -62,14 +62,14 @@ class Live:
         self.dump = dump
 
     def contents(self) -> tuple[str, int]:
-        """What stands under the name: which version, how many rows."""
+        """Return version and row count of the database with the name."""
         with self.server.connect(self.name) as session:
             row = session.execute("SELECT min(version), count(*) FROM versions").fetchone()
         assert row is not None
         return row[0], row[1]
 
     def others(self) -> set[str]:
-        """What stands beside it, without the beginning of its name."""
+        """Return the databases beside it, without the beginning of their names."""
         return {
             name.removeprefix(f"{self.name}_")
             for name in databases(self.server)
@@ -79,7 +79,7 @@ class Live:
     def start(
         self, moment: str, signum: signal.Signals = signal.SIGKILL, *words: str
     ) -> subprocess.Popen[bytes]:
-        """Start a restore that gets a signal at a moment: see ``restore_and_die``."""
+        """Start a restore that gets a signal at a step: see ``restore_and_die``."""
         return subprocess.Popen(
             [
                 *(sys.executable, restore_and_die.__file__, moment, signum.name),
@@ -96,7 +96,7 @@ class Live:
         )
 
     def stopped_at(self, moment: str) -> subprocess.Popen[bytes]:
-        """Start a restore and wait until it stands still at a moment; SIGCONT lets it go on."""
+        """Start a restore and wait until it is stopped at a step; SIGCONT lets it go on."""
         run = self.start(moment, signal.SIGSTOP)
         os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         assert run.poll() is None
@@ -105,7 +105,7 @@ class Live:
 
 @pytest.fixture
 def live(server: TestServer, tmp_path: Path) -> Iterator[Live]:
-    """Make a live database and the backup of what is to replace it."""
+    """Make a live database and the backup that is to replace it."""
     name = server.unique_name("live")
     server.create_database(name)
     fill = "CREATE TABLE versions AS SELECT '{}'::text AS version, n FROM generate_series(1, {}) n"
@@ -133,7 +133,7 @@ def test_swap_gives_the_name_to_the_new_database_and_keeps_the_old(live: Live) -
 
 @pytest.mark.majors(18)
 def test_swap_without_an_old_database_is_a_plain_restore(live: Live) -> None:
-    """Where there is nothing to swap out it is a plain restore."""
+    """If there is nothing to swap out it is a plain restore."""
     live.server.drop_database(live.name)
     result = restore(live.server, live.dump, live.name, swap=True)
     assert (None, ("new", _ROWS)) == (result.kept_as, live.contents())
@@ -156,7 +156,7 @@ def test_connected_sessions_stop_a_swap_without_terminate(live: Live) -> None:
 def test_a_session_opened_during_the_restore_stops_the_swap(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who connects during the restore is not thrown out: the swap fails, the old one stays."""
+    """A session opened during the restore is not ended: the swap fails, the old one stays."""
     monkeypatch.setattr(restore_swap, "_WAITING_SECONDS", 0.1)
     compare = restore_swap.put_in_place
 
@@ -200,7 +200,7 @@ def test_a_failed_restore_is_dropped_with_its_subscriptions(live: Live, tmp_path
 
 @pytest.mark.majors(15, 18)
 def test_a_difference_keeps_the_old_database(live: Live) -> None:
-    """What does not compare does not replace anything, and is dropped."""
+    """A database that does not compare replaces nothing, and is dropped."""
     forge(live.dump)
     with pytest.raises(RestoreFailed, match="versions"):
         restore(live.server, live.dump, live.name, swap=True)
@@ -309,7 +309,7 @@ def test_reconnecting_clients_see_the_old_database_then_the_new(live: Live) -> N
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("moment", _BEFORE_THE_SWAP)
 def test_a_kill_before_the_swap_keeps_the_old_database(live: Live, moment: str) -> None:
-    """The old one stands whole; the next run clears what was left, says so, and succeeds."""
+    """The old one stands whole; the next run drops the leftovers, says so, and succeeds."""
     run = live.start(moment)
     assert -signal.SIGKILL == run.wait(600)
     assert ("old", 7) == live.contents()
@@ -326,7 +326,7 @@ def test_a_kill_before_the_swap_keeps_the_old_database(live: Live, moment: str) 
 
 @pytest.mark.majors(18)
 def test_the_next_run_names_the_databases_it_dropped(live: Live) -> None:
-    """What a run that died has left is named when it is dropped."""
+    """Databases that a dead run left are named when they are dropped."""
     live.start("after:^CREATE DATABASE").wait(600)
     (left,) = live.others()
     result = restore(live.server, live.dump, live.name, swap=True)

@@ -80,7 +80,7 @@ def test_no_command_line_and_no_file_has_the_password(commands: Commands) -> Non
     ],
 )
 def test_no_error_shows_the_password(change: dict[str, str], commands: Commands) -> None:
-    """Not even with PGVOW_DEBUG=1, where tracebacks are printed."""
+    """Not even with PGVOW_DEBUG=1, which prints tracebacks."""
     done = commands.run(**{**change, "PGVOW_DEBUG": "1"})
     assert done.code != 0
     assert "Traceback" in done.err
@@ -137,7 +137,7 @@ def test_missing_libraries_are_one_line_without_traceback(tmp_path: Path) -> Non
 
 
 def test_backup_db_looks_for_every_dependency_of_pyproject() -> None:
-    """What pyproject.toml lists is what ``backup_db.py`` looks for before it begins."""
+    """``backup_db.py`` looks for every dependency of pyproject.toml before it begins."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {re.split(r"[\[<>=;]", line)[0] for line in listed}
     source = ast.parse((ROOT / "backup_db.py").read_text())

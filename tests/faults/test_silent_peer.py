@@ -233,7 +233,7 @@ def test_slow_statements_are_not_ended(server: TestServer, database: str, tmp_pa
 def test_run_timeout_exits_7_and_publishes_nothing(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """--run-timeout ends what works as well: 7, and nothing is published."""
+    """--run-timeout ends a working run as well: 7, and nothing is published."""
     server.psql(database, _SLOW)
     commands = Commands(tmp_path, settings_for(server, database))
     done = commands.run("--run-timeout", "2s", "--space-factor", "0", timeout=_IN_TIME)

@@ -1,4 +1,4 @@
-"""What goes wrong at night: exit code, history, notification, ping, metric and status agree."""
+"""Failures at night: exit code, history, notification, ping, metric and status agree."""
 
 from __future__ import annotations
 

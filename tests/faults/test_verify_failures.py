@@ -154,7 +154,7 @@ def test_an_archive_of_a_newer_pg_dump_exits_6(
 def test_damage_is_reported_whatever_version_the_metadata_name(
     commands: Commands, dump: Path
 ) -> None:
-    """The metadata may name 19beta1, or what is no version at all: the damage is what is told."""
+    """The metadata may name 19beta1, or no version at all: the damage is reported."""
     for version in ("19beta1", "unknown"):
         edit(dump, pg_dump_version=version)
         flip(dump, 0)
@@ -173,7 +173,7 @@ def test_a_directory_without_permission_exits_4(commands: Commands, dump: Path) 
 
 
 def test_a_moved_backup_passes(commands: Commands, dump: Path, tmp_path: Path) -> None:
-    """A backup may be moved, with what stands beside it."""
+    """A backup may be moved, with the files beside it."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for path in dump.parent.iterdir():
