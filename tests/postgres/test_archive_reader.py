@@ -1,4 +1,4 @@
-"""The reader on what pg_dump writes: it agrees with pg_restore, and notices what that does not."""
+"""The reader on pg_dump's archives: it agrees with pg_restore, and finds more damage."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def filled(server: TestServer, database: str) -> str:
 
 
 def compressions(server: TestServer) -> dict[str, str]:
-    """Return what this major's pg_dump can do, and how it is told."""
+    """Return the compressions of this major's pg_dump, and their options."""
     return LEVELS_ONLY if server.major < 16 else ALGORITHMS
 
 
@@ -99,7 +99,7 @@ def dump_to_stdout(server: TestServer, database: str, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Restored:
-    """What pg_restore made of an archive: its COPY texts in order, and its large objects."""
+    """Output of pg_restore for an archive: its COPY texts in order, and its large objects."""
 
     tables: list[bytes]
     large_objects: LargeObjects
@@ -130,7 +130,7 @@ def large_objects_in(script: bytes) -> LargeObjects:
 
 
 def assert_agrees(server: TestServer, path: Path) -> Contents:
-    """Compare what we read with what pg_restore writes, row for row."""
+    """Compare the rows we read with those pg_restore writes, one by one."""
     with path.open("rb") as file:
         contents = read_archive(file)
         toc = contents.toc
@@ -149,7 +149,7 @@ def assert_agrees(server: TestServer, path: Path) -> Contents:
 
 
 def same_data(contents: Contents) -> list[object]:
-    """Return what must not depend on how the archive was written."""
+    """Return the facts that must not depend on how the archive was written."""
     tables = [(table.entry.name, table.rows, table.fingerprint) for table in contents.tables]
     return [*tables, contents.large_objects]
 

@@ -46,13 +46,13 @@ def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
 
 
 def compressions(server: TestServer) -> list[Compression]:
-    """What this major reads, of what is written."""
+    """Compressions that we write and this major reads."""
     known = [Compression.GZIP, Compression.NONE]
     return known if server.major < 16 else [*known, Compression.ZSTD]
 
 
 def dump(server: TestServer, database: str, compression: Compression, *options: str) -> bytes:
-    """What pg_dump writes: to a pipe, unless the options say something else."""
+    """Return pg_dump's archive, written to a pipe unless the options say something else."""
     command = [server.bin / "pg_dump", "-Fc", "-Z", LEVELS[compression], *options]
     env = server.environment(database)
     return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout
@@ -78,7 +78,7 @@ def rewrite(raw: bytes, encoder: Encoder, target: Path) -> Contents:
 
 
 def script(server: TestServer, path: Path, *options: str) -> bytes:
-    """What pg_restore makes of an archive, without the token that differs each time."""
+    """Return pg_restore's script of an archive, without the token that differs each time."""
     command = [server.bin / "pg_restore", *options, path]
     env = server.environment("postgres")
     done = subprocess.run(command, env=env, check=True, capture_output=True)
@@ -87,7 +87,7 @@ def script(server: TestServer, path: Path, *options: str) -> bytes:
 
 
 def restored_at_once(server: TestServer, path: Path, like: Scenario) -> Contents:
-    """Restore with four workers into a database of its own, and return what is in it then."""
+    """Restore with four workers into a database of its own, and return its contents."""
     name = server.unique_name("restored")
     server.create_database(name, encoding=like.encoding, locale=like.locale)
     try:
@@ -99,7 +99,7 @@ def restored_at_once(server: TestServer, path: Path, like: Scenario) -> Contents
 
 
 def facts(contents: Contents) -> set[object]:
-    """What must be the same after a restore."""
+    """Contents that must be the same after a restore."""
     rows = {(table.entry.key, table.rows, table.fingerprint) for table in contents.tables}
     return {*rows, contents.large_objects}
 

@@ -122,7 +122,7 @@ def test_a_case_is_restored(case: Case, jobs: int) -> None:
 @pytest.mark.parametrize("case", ["domain_check"], indirect=True)
 @pytest.mark.parametrize("jobs", [2, 4])
 def test_a_proven_case_is_restored_every_time(case: Case, jobs: int) -> None:
-    """What waits for the last row waits every time: this one failed in four of five runs."""
+    """Entries that wait for the last row wait every time: this one failed in four of five runs."""
     for number in range(_TIMES):
         result = restore(case.server, case.dump, f"{case.database}_{number}", jobs=jobs)
         assert result.comparison is not None

@@ -1,4 +1,4 @@
-"""What a restore computes anew hangs on settings of the database itself: it has to have them."""
+"""Values that a restore computes depend on settings of the database itself: they apply to it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_text_search_configuration_is_the_default_before_rows(
 
 
 def test_settings_of_the_database_apply_during_a_proof(pg15: TestServer, tmp_path: Path) -> None:
-    """What is computed in a proof, on a newer server too, is what was computed at the source."""
+    """Values computed in a proof, on a newer server too, equal those of the source."""
     scenario = next(one for one in SCENARIOS if one.name == "database_settings")
     source = load(pg15, scenario)
     days = "SELECT day::text, visits, said FROM own.per_day ORDER BY 1"
@@ -143,7 +143,7 @@ def prover(pg18: TestServer) -> Iterator[str]:
 def test_a_refused_setting_is_no_verdict(
     pg18: TestServer, make_database: MakeDatabase, prover: str, tmp_path: Path
 ) -> None:
-    """A setting that is not to be had is told; what fails without it says nothing of the backup."""
+    """A setting that is refused is reported; a failure for want of it is no verdict."""
     source = make_database(pg18)
     pg18.psql(source, f"""ALTER DATABASE {source} SET "app.tenant" TO '7'""")
     pg18.psql(source, "CREATE TABLE t (n integer)")

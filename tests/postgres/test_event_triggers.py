@@ -1,4 +1,4 @@
-"""Event triggers come back, and act neither on the restore nor on what compares it."""
+"""Event triggers come back, and fire neither during the restore nor during the comparison."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_event_triggers_do_not_fire_during_a_restore(
     *,
     is_mapped: bool,
 ) -> None:
-    """What audits has nothing to write of a restore, and what forbids cannot stop it."""
+    """An auditing trigger records nothing of a restore, and a forbidding one cannot stop it."""
     admin, owner, other, another = role("SUPERUSER"), role(), role("SUPERUSER"), role()
     source = f"{fresh}_source"
     server.create_database(source)
@@ -102,7 +102,7 @@ def test_event_triggers_do_not_fire_during_a_restore(
 def test_event_triggers_do_not_fire_during_a_proof(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path, *, on: bool
 ) -> None:
-    """Nor on a proof, and they are among what it compares."""
+    """Nor during a proof, which compares them."""
     source = f"{fresh}_source"
     server.create_database(source)
     server.psql(source, _AUDITED.format(admin=role("SUPERUSER"), owner=role()))
@@ -115,7 +115,7 @@ def test_event_triggers_do_not_fire_during_a_proof(
 def test_login_triggers_do_not_fire_before_the_end(
     server: TestServer, fresh: str, tmp_path: Path
 ) -> None:
-    """What acts on each login writes nothing down and shuts nobody out until all is done."""
+    """A login trigger records nothing and refuses no session until all is done."""
     source = f"{fresh}_source"
     server.create_database(source)
     server.psql(source, _AT_LOGIN)

@@ -41,7 +41,7 @@ _EXPECTED = (300, 300, 900)
 
 @pytest.fixture
 def owner(role: MakeRole) -> str:
-    """Who owns the table and the view, and sees a third of the rows."""
+    """The role that owns the table and the view, and sees a third of the rows."""
     return role()
 
 

@@ -74,7 +74,7 @@ def _refuse(client: socket.socket, refusal: bytes) -> None:
 def test_an_error_in_german_is_classified_by_sqlstate(
     sqlstate: str, kind: type[Exception], step: str, tmp_path: Path
 ) -> None:
-    """What a German server refuses is what an English one would; its words are told."""
+    """An error in German has the class of the English one, and is quoted."""
     with refusing(sqlstate, "keine Berechtigung für Datenbank »shop«") as port:
         environ = {"DEV_DB_NAME": "shop", "DEV_DB_PASSWORD": "secret", "DEV_DB_PORT": str(port)}
         target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_scripts_of_pg_dumpall_of_every_major_are_complete(server: TestServer) -> None:
-    """The pg_dumpall of every major writes what passes for whole."""
+    """The script of every major's pg_dumpall is accepted as complete."""
     done = subprocess.run(
         [server.bin / "pg_dumpall", "--globals-only"],
         env=server.environment("postgres"),

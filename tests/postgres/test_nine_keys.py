@@ -98,7 +98,7 @@ def test_a_wrong_row_count_is_a_difference(
 def test_timestamps_in_another_time_zone_are_no_verdict(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """The nine keys do not tell the time zone: that moments read otherwise says nothing.
+    """The nine keys lack the time zone: timestamps in another one are no verdict.
 
     It was that of the role here, which is no setting of the database itself.
     """

@@ -1,4 +1,4 @@
-"""An unchanged database gives the same bytes of every table, whoever copies it with how many."""
+"""An unchanged database gives the same bytes of every table, with any number of workers."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_copy_that_fails_midway_has_its_sqlstate(server: TestServer, database:
 
 @pytest.mark.majors(15, 18)
 def test_notices_are_not_taken_for_the_error(server: TestServer, database: str) -> None:
-    """What a server tells whoever wants to know all is not taken for what went wrong."""
+    """Notices and debug messages of a server are not taken for the error."""
     target = target_of(server, database)
     failing = rb"""DO $$ BEGIN RAISE NOTICE E'two\nlines'; RAISE INFO 'i'; RAISE DEBUG 'd';
         RAISE EXCEPTION 'this' USING HINT = 'that'; END $$"""
@@ -168,7 +168,7 @@ def test_a_failed_statement_does_not_end_the_session(server: TestServer, databas
 
 
 def test_data_that_looks_like_a_mark_is_not_the_end(server: TestServer, database: str) -> None:
-    """The byte that begins a mark is no end where something else follows it."""
+    """The byte that begins a mark is no end if something else follows it."""
     target = target_of(server, database)
     with (
         target.connect("test") as session,

@@ -1,4 +1,4 @@
-"""What the parallel engine could trip over: rights, unknown sizes, very many tables, memory."""
+"""Edge cases of the parallel engine: rights, unknown sizes, very many tables, memory."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def as_role(server: TestServer, database: str, role: str, folder: Path) -> Comma
 def test_row_security_without_bypassrls_exits_4(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """Whoever does not see all rows gets no backup, 4; with BYPASSRLS it has them all."""
+    """A role that does not see all rows gets no backup, 4; with BYPASSRLS it has them all."""
     role = server.unique_name("reader")
     server.psql(database, _SECURED.format(role=role))
     commands = as_role(server, database, role, tmp_path)

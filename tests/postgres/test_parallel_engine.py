@@ -47,7 +47,7 @@ def ways(server: TestServer, scenario: Scenario) -> list[tuple[str, int]]:
 
 
 def assert_known(filled: FilledArchive, path: Path) -> None:
-    """What the engine says of the archive is what a reading of it says, and what was counted."""
+    """The engine's facts of the archive equal those of a reading, and the counts."""
     assert filled.contents is not None
     with path.open("rb") as file:
         assert read_archive(file) == filled.contents

@@ -1,4 +1,4 @@
-"""A proof on a server that goes on: what a killed one leaves, and what rights it needs."""
+"""A proof on a given server: leftovers of a killed one, and the rights that it needs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_databases_and_roles_of_a_killed_proof_are_dropped(pg18: TestServer, dum
 
 
 def test_databases_and_roles_of_a_live_proof_are_kept(pg18: TestServer) -> None:
-    """Neither its databases nor its roles are cleared by another, nor what only looks like it."""
+    """Neither its databases nor its roles are dropped by another, nor others of similar names."""
     place = GivenServer(pg18.conninfo("postgres"))
     role = f"site_{secrets.token_hex(4)}"
     look_alike = f"pgvow_proof_{secrets.token_hex(6)}"
@@ -130,7 +130,7 @@ def test_databases_and_roles_of_a_live_proof_are_kept(pg18: TestServer) -> None:
 
 
 def test_a_role_needed_by_another_proof_is_kept(pg18: TestServer) -> None:
-    """What stands in for two proofs is dropped by the one that ends last."""
+    """A role made for two proofs is dropped by the one that ends last."""
     place = GivenServer(pg18.conninfo("postgres"))
     role = f"site_{secrets.token_hex(4)}"
     with (
@@ -164,7 +164,7 @@ def _prove_as(conninfo: str, pg18: TestServer, dump: Path) -> bool:
 def test_without_createrole_missing_roles_are_no_verdict(
     pg18: TestServer, dump: Path, creator: str
 ) -> None:
-    """Without CREATEROLE, what names a role that is not there cannot be proven: 13, and why."""
+    """Without CREATEROLE, objects that name a missing role cannot be proven: 13, and why."""
     before = _left(pg18)
     with pytest.raises(CannotBeProven, match="names roles that this server does not have: site_"):
         _prove_as(creator, pg18, dump)
@@ -175,7 +175,7 @@ def test_without_createrole_missing_roles_are_no_verdict(
 def test_owners_that_cannot_be_set_are_no_verdict(
     pg18: TestServer, plain_dump: Path, creator: str
 ) -> None:
-    """Nor what belongs to a role that one may not act for."""
+    """Nor objects of a role that one may not act for."""
     before = _left(pg18)
     with pytest.raises(CannotBeProven, match=r"SET ROLE|must be member"):
         _prove_as(creator, pg18, plain_dump)
@@ -185,7 +185,7 @@ def test_owners_that_cannot_be_set_are_no_verdict(
 def test_createdb_is_enough_to_prove_own_objects(
     pg18: TestServer, creator: str, tmp_path: Path
 ) -> None:
-    """A role that may make databases proves what belongs to it."""
+    """A role that may make databases proves its own objects."""
     name = f"own_{secrets.token_hex(4)}"
     with psycopg.connect(creator, autocommit=True) as session:
         session.execute(f"CREATE DATABASE {name}".encode())
@@ -239,7 +239,7 @@ def test_a_secret_that_would_be_on_a_command_line_is_refused(secret: str) -> Non
 
 
 def test_an_ended_session_still_clears_the_proof(pg18: TestServer, plain_dump: Path) -> None:
-    """What a proof made on the server is cleared away all the same."""
+    """Databases and roles of the proof are dropped all the same."""
     place = GivenServer(pg18.conninfo("postgres"))
     with closing(open_session(place, "postgres")) as session:
         site = ProofSite(session, place, lasting=True)

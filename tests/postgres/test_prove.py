@@ -1,4 +1,4 @@
-"""Proof: green for every scenario, red for every sabotage, and neither where it cannot be made."""
+"""Proof: green for every scenario, red for every sabotage, and neither if it cannot be made."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _backup_of(server: TestServer, scenario: Scenario, folder: Path) -> Path:
 
 @pytest.mark.parametrize(("scenario", "server"), pairs(), indirect=["server"])
 def test_every_scenario_is_proven(server: TestServer, backed_up: Path) -> None:
-    """What comes back of each scenario on its own major is what was there, and is written down."""
+    """Each scenario comes back equal on its own major, and the proof is recorded."""
     databases = _databases(server)
     result = _prove(backed_up, on=server)
     assert () == result.evidence.differences
@@ -191,7 +191,7 @@ def test_every_scenario_is_proven(server: TestServer, backed_up: Path) -> None:
 def test_every_scenario_of_15_is_proven_on_18(
     server: TestServer, pg18: TestServer, backed_up: Path
 ) -> None:
-    """A newer server rewords checks and views, and still what comes back is what was there."""
+    """A newer server rewords checks and views, and still the restored database is equal."""
     assert server.major < pg18.major
     result = _prove(backed_up, on=pg18)
     assert () == result.evidence.differences
@@ -199,7 +199,7 @@ def test_every_scenario_of_15_is_proven_on_18(
 
 
 def _databases(server: TestServer) -> set[str]:
-    """Name what is left on a server: databases and roles."""
+    """List the databases and roles of a server."""
     with server.connect("postgres") as session:
         text = "SELECT datname FROM pg_database UNION ALL SELECT 'role ' || rolname FROM pg_roles"
         return {name for (name,) in session.execute(text)}
@@ -219,7 +219,7 @@ def _databases(server: TestServer) -> set[str]:
     ],
 )
 def test_proven_on_a_throwaway_server_of_18(pg15: TestServer, name: str, tmp_path: Path) -> None:
-    """A throw-away server of 18 proves what 15 dumped; the roles of the source are not there."""
+    """A throw-away server of 18 proves a dump of 15; the roles of the source are not there."""
     dump = _backup_of(pg15, _BY_NAME[name], tmp_path)
     result = _prove(dump, bin_dir=programs(18))
     assert () == result.evidence.differences
@@ -298,7 +298,7 @@ def test_every_sabotage_fails_the_proof(pg18: TestServer, dump: Path, sabotage: 
 
 @pytest.mark.parametrize("table", ["items", "hashed_0"])
 def test_metadata_of_other_rows_fail_the_proof(pg18: TestServer, dump: Path, table: str) -> None:
-    """Where the metadata tell of other rows than the dump has, what it gives back is no proof."""
+    """If the metadata record other rows than the dump has, the proof fails."""
     path = dump.with_name(metadata_name(dump.name))
     found = json.loads(path.read_text())
     (one,) = (one for one in found["tables"] if one["name"] == table)
@@ -494,7 +494,7 @@ def test_an_older_server_is_no_verdict(pg15: TestServer, dump: Path) -> None:
 
 
 def test_a_directory_without_backups_is_an_error(tmp_path: Path) -> None:
-    """There is nothing to prove where there is no backup, and that is said."""
+    """Without a backup there is nothing to prove, and the error says so."""
     with pytest.raises(ConfigurationError, match="no backup"):
         newest_backup([tmp_path], None, a_context({}))
 

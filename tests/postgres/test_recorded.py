@@ -65,7 +65,7 @@ def runs(directory: Path) -> tuple[Run, ...]:
 def test_a_recorded_backup_writes_history_log_metrics_and_prunes(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """History, log, metrics and hooks are there, and what the rules do not keep is pruned."""
+    """History, log, metrics and hooks are there, and backups that no rule keeps are pruned."""
     heard = tmp_path / "heard"
     hook = ("/bin/sh", "-c", f"cat >> {heard}")
     configuration = Configuration(
@@ -141,7 +141,7 @@ def test_a_damaged_backup_fails_verify_and_verify_all(
 
 
 def test_recorded_runs_import_no_parser_and_no_terminal_library() -> None:
-    """Whoever imports recorded runs gets no parser, and nothing that draws on a terminal."""
+    """Importing recorded runs loads no parser, and nothing that draws on a terminal."""
     code = (
         "import sys, pgvow.operations.recorded.verbs, pgvow.operations.recorded.verbs,"
         " pgvow.operations.recorded.verbs;"

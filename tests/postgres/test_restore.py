@@ -1,4 +1,4 @@
-"""``pgvow restore`` on real servers: what comes back, what is refused, and what is left."""
+"""``pgvow restore`` on real servers: results, refusals and leftovers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ INSERT INTO events SELECT n, 1 + n % 2 FROM generate_series(1, 100) AS n;
 
 @pytest.fixture
 def shop(server: TestServer, database: str) -> str:
-    """Fill a database with what a shop has."""
+    """Fill a database with the tables of a shop."""
     server.psql(database, _SHOP)
     return database
 
@@ -262,7 +262,7 @@ def test_extension_comments_and_owner_of_public_are_restored(
 def test_an_extension_comment_of_another_owner_is_a_warning(
     server: TestServer, database: str, role: MakeRole, tmp_path: Path
 ) -> None:
-    """Who restores without owning an extension is told, and the restore goes on."""
+    """A role that does not own an extension gets a warning, and the restore goes on."""
     server.psql(database, "CREATE EXTENSION citext")
     with back_up(server, database, tmp_path).backup.path.open("rb") as file:
         entries = read_toc(file).entries
@@ -280,7 +280,7 @@ def test_an_extension_comment_of_another_owner_is_a_warning(
 def test_a_damaged_file_is_not_restored(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
-    """What does not verify is refused with exit code 8 before the server is touched."""
+    """A dump that does not verify is refused with exit code 8 before the server is touched."""
     dump = back_up(server, shop, tmp_path).backup.path
     data = bytearray(dump.read_bytes())
     data[len(data) // 2] ^= 1
@@ -328,7 +328,7 @@ def test_schema_only_restores_definitions_without_rows(
 def test_table_restores_what_it_needs_and_no_other_table(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
-    """--table brings what the table needs and what hangs on it, and no other table.
+    """--table restores the table, its dependencies and its dependents, and no other table.
 
     What it loses for want of another is named.
     """
@@ -402,7 +402,7 @@ def test_an_unknown_table_is_a_usage_error(
 def test_globals_create_missing_roles_and_change_no_other(
     server: TestServer, shop: str, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """--globals makes the roles that are missing, with what they are, and touches no other."""
+    """--globals creates the missing roles with their attributes, and touches no other."""
     gone, member, stays = role(stem="gone"), role(stem="member"), role(stem="stays")
     server.psql(
         shop,
@@ -468,7 +468,7 @@ WHERE refobjid = '{role}'::regrole AND deptype = '{kind}'
 def test_owner_map_replaces_owners_and_grantees_of_every_object(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """What a role that is gone owned or was granted is another's, in every kind of object."""
+    """Objects and grants of a role that is gone go to another, for every kind of object."""
     old, new, other = role(stem="old"), role(stem="new"), role(stem="other")
     source = f"{fresh}_source"
     server.create_database(source)

@@ -30,7 +30,7 @@ _FILL = "SELECT n, repeat('x', 20) FROM generate_series(1, 3000) AS n"
 
 
 class Last(Silent):
-    """Keeps the last step, and fails where one goes back."""
+    """Keeps the last step, and fails if one goes back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_progress_counts_finished_and_running_tables(
 def test_a_lost_progress_session_fails_nothing(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """Who cannot be asked is not asked again in vain, and nothing fails."""
+    """A lost session is not queried again, and nothing fails."""
     metadata = back_up(server, database, tmp_path).metadata
     last = Last()
     with server.connect(database) as session:

@@ -1,4 +1,4 @@
-"""What was proven comes back every time: every scenario, with two workers and with four."""
+"""A proven backup comes back every time: every scenario, with two workers and with four."""
 
 from __future__ import annotations
 

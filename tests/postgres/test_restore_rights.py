@@ -1,4 +1,4 @@
-"""``pgvow restore`` where the server, the role or the place is not what the source's was."""
+"""``pgvow restore`` with another server, role or tablespace than the source's."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def as_role(server: TestServer, user: str) -> dict[str, str]:
 def test_createdb_is_enough_for_own_objects_and_no_owner(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """CREATEDB is enough for what it owns itself, for a swap too, and for all with --no-owner."""
+    """CREATEDB is enough for the role's own objects, for a swap, and for all with --no-owner."""
     user = role("LOGIN CREATEDB")
     source = f"{fresh}_source"
     server.create_database(source)
@@ -81,7 +81,7 @@ def test_createdb_is_enough_for_own_objects_and_no_owner(
 def test_owners_are_set_only_by_inheriting_members(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """What is another's is given to it by a member that inherits, and refused to any other."""
+    """Only a member that inherits may give objects to another role; others are refused."""
     owner, user, stranger = role(""), role("LOGIN CREATEDB"), role("LOGIN CREATEDB NOINHERIT")
     server.psql("postgres", f"GRANT {owner} TO {user}, {stranger}")
     source = f"{fresh}_source"
@@ -99,7 +99,7 @@ def test_owners_are_set_only_by_inheriting_members(
 def test_rows_hidden_by_row_security_are_reported_as_not_compared(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """Where row security hides rows of it from its owner, it is restored, and said not compared."""
+    """A table whose owner does not see all its rows is restored, and reported as not compared."""
     user = role("LOGIN CREATEDB")
     source = f"{fresh}_source"
     server.create_database(source)
@@ -118,7 +118,7 @@ def test_rows_hidden_by_row_security_are_reported_as_not_compared(
 def test_a_swap_without_the_rights_is_refused_at_once(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """Who may not rename the old one, or not end its sessions, is told before anything is made."""
+    """A role that may not rename the old one, or end its sessions, is refused at once."""
     user = role("LOGIN CREATEDB")
     server.create_database(fresh)
     server.psql(fresh, _TWO)
@@ -148,7 +148,7 @@ def tablespace(start_server: StartServer) -> Iterator[tuple[TestServer, str]]:
 def test_missing_tablespaces_are_refused_without_no_tablespaces(
     tablespace: tuple[TestServer, str], pg18: TestServer, tmp_path: Path
 ) -> None:
-    """They are kept where they exist; else refused at once, unless with --no-tablespaces."""
+    """They are kept if they exist; else refused at once, unless with --no-tablespaces."""
     server, name = tablespace
     quoted = '"' + name.replace('"', '""') + '"'
     server.psql("postgres", f"CREATE DATABASE source TABLESPACE {quoted}")
@@ -215,7 +215,7 @@ def test_owner_map_covers_only_the_restored_part(
     rows: dict[str, int],
     relations: tuple[str, ...],
 ) -> None:
-    """--owner-map gives away what --table or --schema-only restores, and asks for nothing else."""
+    """--owner-map applies to objects that --table or --schema-only restores, and to no other."""
     old, reader, new, new_reader = (role("") for _ in range(4))
     source = f"{fresh}_source"
     server.create_database(source)
@@ -266,7 +266,7 @@ def test_a_failed_restore_names_the_roles_it_created(
 def test_missing_roles_of_database_settings_are_named_before_the_restore(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """Who has settings or grants of the database itself is asked for, before anything is made.
+    """Roles with settings or grants of the database itself are required before anything is made.
 
     With --no-owner a missing role's settings are left out, and that is said; grants are kept.
     """
@@ -338,7 +338,7 @@ def test_a_hostile_database_name_is_restored(
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("name", ["template0", "template1"])
 def test_template_databases_are_refused(server: TestServer, tmp_path: Path, name: str) -> None:
-    """What new databases are made of is refused before anything is looked at."""
+    """Template databases are refused before anything is read."""
     with pytest.raises(ConfigurationError, match=name):
         restore(server, tmp_path / "x.dump", name, swap=True)
 
@@ -409,7 +409,7 @@ class Ending(Silent):
         self._kill = kill
 
     def update(self, step: Step) -> None:
-        """End it if this is the moment."""
+        """End it if this is the step."""
         if step.phase == self._phase:
             self._kill()
 
@@ -417,7 +417,7 @@ class Ending(Silent):
 def test_a_database_left_by_a_stopped_server_is_named(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """What could not be dropped, for the server was gone, is named in the error: 10."""
+    """A database that could not be dropped, for the server was gone, is named in the error."""
     server = start_server(18)
     server.create_database("source")
     server.psql("source", _TWO)
@@ -434,7 +434,7 @@ def test_a_database_left_by_a_stopped_server_is_named(
 def test_the_next_restore_clears_what_a_crash_left(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """Whether or not a crash fails the restore, the next one clears what it left, and succeeds."""
+    """Whether or not a crash fails the restore, the next one drops its leftovers, and succeeds."""
     server = start_server(18)
     server.create_database("source")
     server.psql("source", _TWO)

@@ -1,4 +1,4 @@
-"""Every scenario on every server: what was counted is what a stock restore gives back."""
+"""Every scenario on every server: a stock restore gives back the counted rows."""
 
 from __future__ import annotations
 

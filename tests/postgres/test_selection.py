@@ -1,4 +1,4 @@
-"""Part of a database: what pg_dump would take with the same options, and nothing else is said."""
+"""Part of a database: the selection of pg_dump with the same options, and no other is reported."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def long_options(choice: str) -> list[str]:
 def test_the_selection_equals_that_of_pg_dump(
     engine: tuple[str, str], server: TestServer, database: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """Script, list, counts and what is said of it, for every kind of choice."""
+    """Script, list, counts and report, for every kind of choice."""
     choices = list(_CHOICES.items())
     for number, (choice, expected) in enumerate(choices if engine[1] == "2" else choices[::3]):
         reference = tmp_path / f"{number}.dump"
@@ -134,7 +134,7 @@ def test_unreadable_schemas_can_be_excluded(
 def test_a_partial_backup_is_listed_verified_proven_and_restored(
     engine: tuple[str, str], server: TestServer, database: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """Shown, listed, verified, proven and restored for what it holds."""
+    """Shown, listed, verified, proven and restored with the objects that it holds."""
     choice = ("-n", "public", "-n", "audit", "--exclude-table-data", "order_lines")
     expected = {"orders": 300, **_AUDIT}
     done = commands.run("--json", *engine, *choice)
@@ -166,7 +166,7 @@ def test_a_partial_backup_is_listed_verified_proven_and_restored(
 def test_table_option_omits_dependencies_as_pg_dump_does(
     server: TestServer, database: str, commands: Commands
 ) -> None:
-    """``-t`` leaves out what a table leans on, as pg_dump does: no rows differ."""
+    """``-t`` leaves out dependencies of a table, as pg_dump does: no rows differ."""
     done = commands.run("--json", "--jobs", "2", "-t", "audit.log")
     assert 0 == done.code, done.err
     proven = commands.pgvow("prove", done.json["backup_path"], "--json")

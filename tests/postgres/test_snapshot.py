@@ -1,4 +1,4 @@
-"""What is recorded of a snapshot is good for building on it later."""
+"""The recorded position of a snapshot serves a later incremental backup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hot standby can be backed up; where recovery cancels the backup, it says so and what helps."""
+"""A hot standby can be backed up; if recovery cancels the backup, the error says so with advice."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def waits_for_a_lock(standby: TestServer) -> bool:
 def stopped_midway(
     run: subprocess.Popen[str], folder: Path, jobs: str
 ) -> AbstractContextManager[object]:
-    """Stop whoever of a run reads rows in the middle of them."""
+    """Stop the processes of a run that read rows."""
     if jobs == "1":
         return pg_dump_stopped_midway(run, folder)
     return workers_stopped_midway(run, folder)

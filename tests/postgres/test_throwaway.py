@@ -134,7 +134,7 @@ def test_no_process_listens_on_a_network_socket(server: TestServer) -> None:
 
 
 def test_a_tcp_listener_is_detected(tcp_server: TcpServer) -> None:
-    """The check above turns red where a server listens on TCP."""
+    """The check above turns red if a server listens on TCP."""
     assert [] != inet_sockets(tcp_server)
 
 
@@ -224,7 +224,7 @@ def test_the_server_dies_with_its_killed_owner(temporary: Path) -> None:
 
 
 def test_the_next_start_clears_a_killed_owners_directory(temporary: Path) -> None:
-    """Starting a server clears away what a killed owner left."""
+    """Starting a server removes the directory that a killed owner left."""
     with owner(temporary) as process:
         _, base = started(process)
         process.kill()
@@ -235,7 +235,7 @@ def test_the_next_start_clears_a_killed_owners_directory(temporary: Path) -> Non
 
 
 def test_clearing_ends_a_server_that_outlived_its_owner(temporary: Path) -> None:
-    """Where no parent-death signal came, the server is ended before its directory is removed."""
+    """If no parent-death signal came, the server is ended before its directory is removed."""
     with owner(temporary, "no parent-death signal") as process:
         postmaster, base = started(process)
         processes = family(postmaster)
@@ -250,7 +250,7 @@ def test_clearing_ends_a_server_that_outlived_its_owner(temporary: Path) -> None
 @pytest.mark.skipif(not _AS_ROOT, reason="only root could end the processes of others")
 @pytest.mark.parametrize("kind", ["link", "socket"])
 def test_clearing_ends_no_foreign_process(temporary: Path, kind: str) -> None:
-    """What a hostile dump leaves in the directory of its server leads to no other process."""
+    """Files that a hostile dump leaves in the server's directory lead to no other process."""
     abandoned = temporary / "pgvow-a"
     abandoned.mkdir()
     (abandoned / "owner.lock").touch()
@@ -297,7 +297,7 @@ def test_clearing_keeps_foreign_directories(temporary: Path) -> None:
 
 
 def _embedded_copy(folder: Path) -> Path:
-    """Copy the embedded package, and what lies beside it, into a folder; returns its tree."""
+    """Copy the embedded package and its libraries into a folder; returns its tree."""
     found = embedded_bin()
     assert found is not None
     package = found.parents[1]
@@ -410,7 +410,7 @@ def test_requested_encoding_superuser_and_settings_apply() -> None:
 
 
 def test_a_failing_initdb_does_not_show_the_password() -> None:
-    """Where initdb shows the statement that failed, the password in it is masked."""
+    """If initdb shows the statement that failed, the password in it is masked."""
     server = ThrowawayServer(programs(18), superuser='no "such" name')
     with pytest.raises(ToolUnsuitable, match=r"PASSWORD E'\*\*\*'") as caught, server:
         pass
@@ -424,7 +424,7 @@ def test_missing_programs_are_named(tmp_path: Path) -> None:
 
 
 def test_a_library_that_cannot_be_loaded_is_named(tmp_path: Path, temporary: Path) -> None:
-    """Where initdb says no more than "not found", the server's own words name the library."""
+    """If initdb says no more than "not found", the server's own words name the library."""
     tree = tmp_path / "tree"
     shutil.copytree(programs(18).parent, tree, ignore=shutil.ignore_patterns("include"))
     (tree / "lib" / "libxml2.so.2").write_text("not a library")

@@ -43,7 +43,7 @@ def _shown(tools: ToolsFor, server: TestServer, database: str, setting: str) -> 
 
 
 def test_pg_restore_of_a_proof_has_no_time_limits(server: TestServer, database: str) -> None:
-    """No limit holds where pg_restore works for a proof, and the user's own PGOPTIONS stay."""
+    """No limit applies to pg_restore in a proof, and the user's own PGOPTIONS stay."""
     _limited(server, database)
     installation = Installation(server.bin, "", server.major)
     place = GivenServer(server.conninfo("postgres").replace("options=''", ""))
@@ -56,7 +56,7 @@ def test_pg_restore_of_a_proof_has_no_time_limits(server: TestServer, database: 
 def test_pg_restore_of_a_restore_has_no_time_limits(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """No limit holds where pg_restore works for a restore, and the user's own PGOPTIONS stay."""
+    """No limit applies to pg_restore in a restore, and the user's own PGOPTIONS stay."""
     _limited(server, database)
     environ = {
         **clean_environment(),

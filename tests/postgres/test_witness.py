@@ -1,4 +1,4 @@
-"""The witness: what goes wrong on its thread is heard, and it never keeps anybody waiting."""
+"""The witness: an error on its thread is raised, and it never delays the run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def slowly(snapshot: HeldSnapshot) -> HeldSnapshot:
 def test_any_error_of_the_witness_fails_the_backup(
     server: TestServer, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only what the server refuses: a backup without all of its counts is none."""
+    """Not only errors of the server: a backup without all of its counts is none."""
     count_together = witness.count_together
 
     def broken(session: psycopg.Connection[tuple[Any, ...]], tables: list[Any]) -> list[int]:
@@ -223,7 +223,7 @@ def test_many_small_tables_are_counted_by_few_statements(
 def test_counts_refused_together_are_made_one_by_one(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is refused together is counted one by one."""
+    """Tables whose count is refused together are counted one by one."""
     count_together = witness.count_together
 
     def cramped(session: psycopg.Connection[tuple[Any, ...]], tables: list[Any]) -> list[int]:
