@@ -1,4 +1,4 @@
-"""What the bar shows: the amount, whatever a phase has to say besides."""
+"""The bar shows the amount, whatever the text of the phase."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drawn(columns: int, detail: str, total: int | None) -> str:
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_the_bar_shows_amount_and_table_on_one_line(columns: int) -> None:
-    """Both, on one line; of a long name what fits."""
+    """Both, on one line; a long name is cut to fit."""
     lines = drawn(columns, "75 % of a_table_with_quite_a_long_name_for_a_line", 34 * _MIB)
     assert 1 == lines.count("\n"), lines
     assert re.search(r"12\.0/34\.0 MiB  75 % of a_.*…", lines), lines

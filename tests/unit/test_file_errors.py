@@ -1,4 +1,4 @@
-"""What the file system refuses, in our own errors."""
+"""Refusals of the file system, as our own errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_each_os_error_has_its_error_and_exit_code(
     ],
 )
 def test_steps_fit_the_cause(number: int, step: str) -> None:
-    """What is advised fits what happened."""
+    """Each cause has its own steps."""
     with pytest.raises(PgvowError) as caught, refusals("write", _PATH):
         raise OSError(number, os.strerror(number))
     assert step in "\n".join(caught.value.steps)
@@ -64,6 +64,6 @@ def test_an_os_error_without_errno_keeps_its_message() -> None:
 
 
 def test_other_errors_are_not_translated() -> None:
-    """What is no refusal of the file system is nobody's here."""
+    """An OSError that is no refusal of the file system is raised unchanged."""
     with pytest.raises(ValueError, match="mine"), refusals("read", _PATH):
         raise ValueError("mine")

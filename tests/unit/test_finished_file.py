@@ -74,7 +74,7 @@ def _opening() -> set[str]:
 
 
 def test_no_other_module_opens_files_of_backups() -> None:
-    """Every module that opens a file is known, with what it opens: no backup's file is among it."""
+    """Every module that opens a file is listed, with its file: no backup's file is among them."""
     opening = {name for name in _opening() if name.split("/")[0] not in _READS_NOTHING}
     assert set() == opening - _OTHERS.keys()
     assert set() == _OTHERS.keys() - opening, "they open nothing any more"
@@ -134,7 +134,7 @@ def test_a_too_long_name_is_unreadable_and_a_missing_file_missing(tmp_path: Path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_a_read_error_names_file_and_offset() -> None:
-    """Linux answers EIO where a process has no memory: as a bad sector does."""
+    """Linux answers EIO if a process has no memory: as a bad sector does."""
     memory = Path("/proc/self/mem")
     with open_finished(memory) as file:
         with pytest.raises(UnreadableFile, match=f"^cannot read {memory} at byte 16: Input/output"):
@@ -170,7 +170,7 @@ def test_a_file_is_read_by_position_within_the_limit(tmp_path: Path) -> None:
 def test_only_errors_of_the_file_make_it_unreadable(
     number: int, kind: type[PgvowError], status: int
 ) -> None:
-    """Only what is known to be of the file makes it unreadable; all name it."""
+    """Only an error of the file itself makes it unreadable; all name it."""
     error = read_refusal(OSError(number, os.strerror(number)), "/srv/it.dump", offset=7)
     assert (kind, status) == (type(error), error.status)
     assert "/srv/it.dump" in error.cause

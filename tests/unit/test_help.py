@@ -89,7 +89,7 @@ def test_help_of_yes_matches_its_effect() -> None:
 
 
 def test_no_advice_installs_pgvow_from_an_index() -> None:
-    """pgvow is not published: its name on an index would be whoever's registered it."""
+    """pgvow is not published: a package of its name on an index would be a stranger's."""
     files = [
         path
         for name in _READ_BY_USERS
@@ -153,7 +153,7 @@ def test_help_and_version_have_their_short_forms(
 
 
 def test_options_are_grouped_under_ordered_headings() -> None:
-    """What, where, how fast, limits, output: in this order, and no option without a heading."""
+    """The topics in their order, and no option without a heading."""
     text = _help("backup")
     headings = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
     assert headings == ["Options", *(topic.capitalize() for topic in Topic)]

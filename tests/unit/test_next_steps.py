@@ -1,4 +1,4 @@
-"""What to type next, by the words in which a server or libpq refused."""
+"""Next steps, by the words in which a server or libpq refused."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _REFUSALS = {
 
 @pytest.mark.parametrize("cause", _REFUSALS)
 def test_a_refused_connection_has_steps(cause: str) -> None:
-    """Each names what to look at, where it stands, and what to type."""
+    """Each names the setting, its source, and the command to type."""
     steps = connection_steps(cause, _CONNECTION)
     text = "\n".join(steps)
     assert [] == [words for words in _REFUSALS[cause] if words not in text]
@@ -80,7 +80,7 @@ def test_a_refused_connection_has_steps(cause: str) -> None:
 
 @pytest.mark.parametrize("cause", _REFUSALS)
 def test_no_step_shows_the_password(cause: str) -> None:
-    """Not even where it is about the password."""
+    """Not even if it is about the password."""
     assert "hunter2" not in "\n".join(connection_steps(cause, _CONNECTION))
 
 
@@ -94,7 +94,7 @@ def test_steps_name_the_password_variable_of_the_environment(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["my shop", "x; rm -rf ~", "it's", "$(id)", '"quoted"'])
 def test_names_in_steps_are_quoted_for_the_shell(name: str) -> None:
-    """What is printed to be copied does what it says, whatever a database is called."""
+    """Printed commands can be copied into a shell, whatever a database is called."""
     connection = replace(_CONNECTION, dbname=name, user=name)
     steps = connection_steps(f'FATAL:  database "{name}" does not exist', connection)
     assert ["createdb", name] == shlex.split(steps[2].split(": ")[1])

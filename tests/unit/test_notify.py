@@ -1,4 +1,4 @@
-"""What a person is told, and when; hooks that misbehave."""
+"""Notifications: which are sent, and when; hooks that misbehave."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(outcome: Outcome, environment: str | None = "prod", database: str | None
 
 
 def at(moment: datetime, section: NotificationsSection) -> Context:
-    """A context with these notifications, at a moment."""
+    """A context with these notifications, at a timestamp."""
     return Context(Configuration(notifications=section), {}, clock=lambda: moment)
 
 
@@ -50,7 +50,7 @@ def told(
     *,
     every_time: bool = False,
 ) -> list[str]:
-    """The events of what there is to tell."""
+    """Return the events that are to be sent."""
     section = NotificationsSection(on=on, every_time=every_time)
     found = decide(state, run(outcome), alarms, section, _NOW)
     return [str(message.event) for message in found]
@@ -68,7 +68,7 @@ def test_repeated_failures_are_one_message() -> None:
 
 
 def test_every_failure_is_sent_if_asked_for() -> None:
-    """Who wants to hear of each is told of each."""
+    """With every_time each failure is sent."""
     state = State()
     assert [["failure"], ["failure"], ["recovery"], ["success"]] == [
         told(state, outcome, every_time=True, on=_ALL)
@@ -78,7 +78,7 @@ def test_every_failure_is_sent_if_asked_for() -> None:
 
 @pytest.mark.parametrize("event", Event)
 def test_an_event_not_in_on_is_not_sent(event: Event) -> None:
-    """What is not among ``on`` is not told; the state is kept all the same."""
+    """An event that is not among ``on`` is not sent; the state is kept all the same."""
     state = State()
     alarm = Alarm(AlarmKind.TOO_OLD, "old", is_critical=True)
     found = [
@@ -180,7 +180,7 @@ def hook(*words: str, seconds: float = 60) -> HooksSection:
     ],
 )
 def test_a_failed_hook_cancels_before_and_warns_after(words: tuple[str, ...], reason: str) -> None:
-    """Before it cancels, after it warns; each with the reason and the end of what it said."""
+    """Before it cancels, after it warns; each with the reason and the end of its output."""
     with pytest.raises(BackupFailed, match=reason):
         run_before(hook(*words), {}, os.environ)
     warnings: list[str] = []
@@ -228,7 +228,7 @@ def test_no_password_reaches_a_hook(tmp_path: Path) -> None:
 
 
 def test_a_password_printed_by_a_hook_is_masked() -> None:
-    """It may have found the password elsewhere; what it says of it is not told."""
+    """It may have found the password elsewhere; its output is masked."""
     environ = {"PATH": os.environ["PATH"], "DB_PASSWORD": "s3cr3t"}
     with pytest.raises(BackupFailed, match=r"\*\*\*") as caught:
         run_before(hook("/bin/sh", "-c", "echo it is s3cr3t; exit 1"), {}, environ)
@@ -239,7 +239,7 @@ def test_a_password_printed_by_a_hook_is_masked() -> None:
     "ping", ["http://hc:s3cr3t@127.0.0.1:1/x", "http://127.0.0.1:port/s3cr3t", "http://h /s3cr3t"]
 )
 def test_a_failed_ping_is_a_warning_without_secrets(ping: str) -> None:
-    """Whatever is wrong with the URL, it is a warning, without what is secret in it."""
+    """Whatever is wrong with the URL, it is a warning, without its secrets."""
     warnings: list[str] = []
     section = NotificationsSection(ping=ping, timeout=2)
     ping_ended(run(Outcome.FAILED), section, warnings.append)

@@ -1,4 +1,4 @@
-"""What to type next, as the user would have to type it."""
+"""The command to type next, as the user would have to type it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Start:
 
 
 def test_on_path_the_bare_name_is_used(started: Start, tmp_path: Path) -> None:
-    """The bare name, as a shell hands the whole path of what it found."""
+    """The bare name, as a shell passes the whole path of the program."""
     script = program(tmp_path / "bin", "pgvow")
     assert "pgvow" == started(str(script), path=script.parent)
 
@@ -55,7 +55,7 @@ def test_off_path_the_whole_path_is_used(started: Start, tmp_path: Path) -> None
 
 
 def test_another_program_on_path_gives_the_whole_path(started: Start, tmp_path: Path) -> None:
-    """What PATH has is not this program: its path is said."""
+    """The program on PATH is another one: this one's path is shown."""
     other = program(tmp_path / "bin", "pgvow")
     script = program(tmp_path / "here/.venv/bin", "pgvow")
     assert str(script) == started(".venv/bin/pgvow", path=other.parent)

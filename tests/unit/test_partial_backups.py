@@ -79,7 +79,7 @@ def test_any_exclusion_makes_a_partial_backup(selection: tuple[str, ...]) -> Non
 def test_a_newer_partial_backup_is_not_the_newest(
     tmp_path: Path, selection: tuple[str, ...]
 ) -> None:
-    """A newer part changes neither the newest, its age, nor what shrank; it is shown apart."""
+    """A newer part changes neither the newest, its age, nor its shrinking; it is shown apart."""
     place(tmp_path, 3 * _DAY)
     whole = place(tmp_path, 2 * _DAY)
     part = place(tmp_path, timedelta(hours=1), selection)
@@ -100,7 +100,7 @@ def test_partial_backups_alone_are_critical(tmp_path: Path) -> None:
 
 
 def test_the_configured_selection_counts_as_the_whole(tmp_path: Path) -> None:
-    """What pgvow.toml names counts, in any order; a whole database counts too, other parts not."""
+    """The selection of pgvow.toml counts, in any order; so does a whole database, no other part."""
     section = BackupSection(table=("orders", "customers"))
     chosen = place(tmp_path, timedelta(hours=3), ("--table=customers", "--table=orders"))
     place(tmp_path, timedelta(hours=1), _PART)
@@ -158,7 +158,7 @@ def test_a_partial_backup_does_not_end_a_failure_of_the_whole() -> None:
 
 
 def told(state: State, run: Run, parts: Sequence[Run] = ()) -> list[str]:
-    """Return the titles of what there is to tell."""
+    """Return the titles of the messages to send."""
     return [one.title for one in decide(state, run, [], NotificationsSection(), _NOW, parts=parts)]
 
 

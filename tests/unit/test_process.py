@@ -1,4 +1,4 @@
-"""Programs that we start: what they said is kept, and none of them outlives us."""
+"""Programs that we start: their errors are kept, and none of them outlives us."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def is_gone(pid: int) -> bool:
 
 
 def test_output_status_and_stderr_are_returned() -> None:
-    """All of its output, its status, and what it complained of."""
+    """All of its output, its status, and its standard error."""
     output = run(python("print('x' * 200000); sys.exit('no: \\u00fc')"), env=_ENVIRONMENT)
     assert b"x" * 200000 + b"\n" == output.stdout
     assert Ended(1, "no: ü") == output.ended
@@ -96,7 +96,7 @@ def test_the_program_gets_only_the_given_environment() -> None:
 
 
 def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
-    """What a shell would act upon arrives as it is."""
+    """Characters that a shell interprets arrive unchanged."""
     word = f"$(touch {tmp_path}/made); `id` > {tmp_path}/made & *"
     output = run([*python("print(sys.argv[1])"), word], env=_ENVIRONMENT)
     assert word == output.stdout.decode().rstrip("\n")
@@ -130,7 +130,7 @@ def test_poll_waits_no_longer_than_asked() -> None:
 
 
 def test_stop_sends_sigterm_first() -> None:
-    """SIGTERM is obeyed at once, and what the program says of it is kept."""
+    """SIGTERM is obeyed at once, and the program's last output is kept."""
     code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('cancelled')); " + _READY + _SLEEP
     with started(code) as tool:
         tool.stop()
@@ -169,7 +169,7 @@ def test_a_grandchild_with_the_pipe_does_not_block(
 
 
 def test_a_child_dies_with_its_parent() -> None:
-    """``kill -9`` of us: the kernel ends what we started."""
+    """``kill -9`` of us: the kernel ends our children."""
     parent = children.start(children.command(_PARENT))
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())

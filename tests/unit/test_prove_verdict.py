@@ -1,4 +1,4 @@
-"""What stops a restore: the backup's fault, this machine's, or the disk's."""
+"""Causes that stop a restore: the backup's fault, this machine's, or the disk's."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_failed_statement_is_a_difference_that_names_its_object() -> None:
 
 
 def test_an_error_of_a_worker_is_a_difference() -> None:
-    """What a server refuses a worker of pg_restore is a difference all the same."""
+    """An error of a worker of pg_restore is a difference all the same."""
     error = RestoreError(None, 'COPY failed for table "t": ERROR: value too long', "22001")
     difference = _judged(error, lacking=None)
     assert (DifferenceKind.RESTORE, error.complaint) == (difference.kind, difference.found)
@@ -195,7 +195,7 @@ def test_errors_not_about_the_data_are_no_verdict(
 def test_limits_of_this_machine_are_no_verdict(
     dump_id: int | None, complaint: str, lacking: str | None, kind: type[PgvowError]
 ) -> None:
-    """What only this machine lacks is no verdict, a full disk no difference."""
+    """A limit of this machine is no verdict, a full disk no difference."""
     with pytest.raises(kind):
         _judged(RestoreError(dump_id, complaint), lacking=lacking)
 
@@ -211,13 +211,13 @@ def test_only_the_servers_words_decide_not_the_statements() -> None:
 
 
 def test_a_row_without_partition_is_a_difference_if_no_collation_is_missing() -> None:
-    """Only where another collation had to do can it be the reason."""
+    """Only if another collation was substituted can it be the reason."""
     error = RestoreError(_TABLE, 'no partition of relation "t" found for row', "23514")
     assert DifferenceKind.RESTORE is _judged(error, lacking=None).kind
 
 
 def test_objects_left_out_by_a_selection_are_no_verdict() -> None:
-    """Only where something was left out, and only of what is not there."""
+    """Only if something was left out, and only of objects that are not there."""
     error = RestoreError(_TABLE, 'schema "audit" does not exist', "3F000")
     with pytest.raises(CannotBeProven, match=r"only a part was backed up: --table=audit\.log"):
         _judged(error, lacking=None, selection=["--table=audit.log"])

@@ -1,4 +1,4 @@
-"""What is an error among all that psql writes to its standard error, and what is none."""
+"""Errors are told from notices in psql's standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What psql's lexer reads is plain under every encoding and setting, and means the same."""
+"""Text for psql's lexer is plain under every encoding and setting, and means the same."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_hostile_names_are_escaped_and_decode_to_themselves(kind: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=_SURROGATES)))
 def test_any_statement_text_is_plain_to_psql(text: str) -> None:
-    """Whatever stands in a statement, what psql reads of it is plain, or digits alone."""
+    """Whatever stands in a statement, psql reads plain text, or digits alone."""
     sent = for_psql(f"COPY (SELECT FROM t {text}) TO STDOUT")
     decoded = re.sub(rb"decode\('[0-9a-f]*'", b"decode('ff'", sent)
     lines = decoded.removesuffix(b"\n").replace(b" \\gexec", b"").replace(b"\n;", b"")
@@ -49,5 +49,5 @@ def test_any_statement_text_is_plain_to_psql(text: str) -> None:
 
 
 def test_sql_ascii_bytes_are_kept_or_escaped() -> None:
-    """In SQL_ASCII a name's bytes have no code points and stay; what psql obeys is escaped."""
+    """In SQL_ASCII a name's bytes have no code points and stay; psql's characters are escaped."""
     assert "U&\"\xe9!+00000a!+00005c!+000021\" UESCAPE '!'" == plain('"\xe9\n\\!"', unknown=True)

@@ -1,4 +1,4 @@
-"""What is kept of a run while it works: seconds by phase, warnings, fields."""
+"""The record of a run while it works: seconds by phase, warnings, fields."""
 
 from __future__ import annotations
 

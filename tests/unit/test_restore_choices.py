@@ -1,4 +1,4 @@
-"""What a restore decides without a server: the tool, the names, the globals, the owners."""
+"""Decisions of a restore without a server: the tool, the names, the globals, the owners."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ def test_printed_commands_quote_the_database(name: str) -> None:
 
 
 def test_an_older_server_is_refused() -> None:
-    """What a newer pg_dump wrote may mean nothing to an older server."""
+    """An archive of a newer pg_dump may mean nothing to an older server."""
     with pytest.raises(RestoreFailed, match="pg_dump 18"):
         choose_pg_restore(installed(18), server_major=17, made_by=18)
 
 
 @pytest.mark.parametrize(("version", "major"), [("15.18", 15), ("18beta1", 18), ("", 0)])
 def test_major_is_parsed_from_the_version(version: str, major: int) -> None:
-    """The major is what the version begins with."""
+    """The major is the first number of the version."""
     assert major == major_of(version)
 
 
@@ -112,8 +112,8 @@ def test_temporary_names_fit_63_bytes() -> None:
     assert shortened("shop", "_x") == "shop_x"
 
 
-def test_globals_create_missing_roles_only() -> None:
-    """What exists is left alone; so are a grantor that is not there, and what is psql's."""
+def test_globals_create_missing_roles_and_tablespaces_only() -> None:
+    """Existing roles are left alone; missing grantors and psql's commands are left out."""
     known = Known(frozenset({"here", "also"}), frozenset({"pg_default", "slow"}))
     assert [
         'CREATE ROLE "The New"',

@@ -34,7 +34,7 @@ def test_check_constraints_come_after_the_last_row() -> None:
 
 
 def test_rows_then_indexes_then_constraints() -> None:
-    """All rows, then indexes that need nothing later, then constraints and what leans on them."""
+    """All rows, then indexes that need nothing later, then constraints and their dependents."""
     rows, indexes, others = _names(
         Schema("t"),
         Table("t"),
@@ -62,7 +62,7 @@ def test_event_triggers_come_last() -> None:
 
 
 def test_views_are_filled_after_all_that_they_read() -> None:
-    """They come after all that they read, and before what would act on it."""
+    """They come after all that they read, and before entries that would act on it."""
     _, made, filled, last = _names(
         Schema("v", "MATERIALIZED VIEW DATA", section=4),
         Schema("e", "EVENT TRIGGER", section=4),
@@ -89,7 +89,7 @@ def test_a_single_transaction_has_the_default_configuration_before_rows() -> Non
 
 
 def test_each_role_restores_in_waves_of_its_own() -> None:
-    """What a superuser restores stands in waves of its own, between those of the other role."""
+    """Entries of a superuser are in waves of their own, between those of the other role."""
     parts = (Schema("e", "EXTENSION"), Schema("t"), Table("t"))
     numbers = {e.dump_id for e in read_toc(io.BytesIO(build(Spec(parts=parts)))).entries[1:2]}
     assert [["ENCODING ENCODING"], ["EXTENSION e"], ["TABLE t", "TABLE DATA t"]] == _names(

@@ -57,7 +57,7 @@ def backup(
 
 
 def kept(history: Sequence[Backup], rules: Rules, now: datetime = _NOW) -> set[Path]:
-    """The paths of what is kept."""
+    """Return the paths of the backups kept."""
     return {one.backup.path for one in decide(history, lambda _: rules, now) if one.keep}
 
 
@@ -81,7 +81,7 @@ _clocks = st.integers(-3 * 365, 20 * 365).map(lambda days: _NOW + timedelta(days
 
 
 def series(history: Sequence[Backup]) -> dict[tuple[object, ...], list[Backup]]:
-    """What stands in for each other, newest first."""
+    """Group the backups by series, newest first."""
     found: dict[tuple[object, ...], list[Backup]] = {}
     for one in sorted(history, key=lambda one: (one.timestamp, one.path.name), reverse=True):
         assert one.metadata is not None
@@ -106,7 +106,7 @@ def test_the_newest_proven_and_verified_backups_are_kept(
 def test_bad_backups_are_kept_and_displace_nothing(
     history: list[Backup], rules: Rules, now: datetime
 ) -> None:
-    """Damaged, incomplete and foreign ones stay, and what is kept without them is kept with."""
+    """Damaged, incomplete and foreign ones stay, and change nothing for the others."""
     good = [one for one in history if unfit(one, now) is None]
     others = {one.path for one in history} - {one.path for one in good}
     assert kept(good, rules, now) | others == kept(history, rules, now)
@@ -114,7 +114,7 @@ def test_bad_backups_are_kept_and_displace_nothing(
 
 @given(_histories, _rules, _clocks)
 def test_pruning_is_idempotent(history: list[Backup], rules: Rules, now: datetime) -> None:
-    """What is left by a pruning is left by the next."""
+    """Backups left by a pruning are left by the next."""
     once = kept(history, rules, now)
     assert once == kept([one for one in history if one.path in once], rules, now)
 
@@ -123,7 +123,7 @@ def test_pruning_is_idempotent(history: list[Backup], rules: Rules, now: datetim
 def test_a_larger_rule_keeps_more(
     history: list[Backup], rules: Rules, now: datetime, name: str
 ) -> None:
-    """What N of a rule keeps, N + 1 keeps; and so does a longer time."""
+    """Backups that N of a rule keeps, N + 1 keeps; and so does a longer time."""
     more = replace(rules, **{name: getattr(rules, name) + 1})
     if rules:
         assert kept(history, rules, now) <= kept(history, more, now)
@@ -136,7 +136,7 @@ def test_a_larger_rule_keeps_more(
 def test_a_slow_clock_removes_nothing_newer(
     history: list[Backup], rules: Rules, now: datetime
 ) -> None:
-    """What was made after the moment that a wrong clock shows is kept, all of it."""
+    """Backups made after the time that a wrong clock shows are all kept."""
     beyond = {one.path for one in history if one.timestamp and one.timestamp > now + _DAY}
     assert beyond <= kept(history, rules, now)
 
@@ -165,7 +165,7 @@ def test_without_rules_everything_is_kept(history: list[Backup], now: datetime) 
     ],
 )
 def test_only_complete_unfailed_backups_of_pgvow_count(kind: str, reason: str | None) -> None:
-    """Only what pgvow made, is complete, and failed no check."""
+    """Only backups that pgvow made, that are complete, and failed no check."""
     assert reason == unfit(backup(_NOW, kind=kind), _NOW)
 
 
@@ -188,7 +188,7 @@ def test_keep_within_counts_from_the_newest() -> None:
 
 
 def golden() -> str:
-    """Two years of daily backups, with two an evening in autumn, and what became of each."""
+    """Two years of daily backups, with two an evening in autumn, and the state of each."""
     history = [backup(_NOW - timedelta(days=days)) for days in range(730)]
     history += [backup(_NOW - timedelta(days=days, hours=6)) for days in range(0, 60, 7)]
     history += [

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def thread() -> Iterator[Executor]:
-    """A thread to do it in: what it has chosen ends with it."""
+    """A thread to do it in: its policy ends with it."""
     with ThreadPoolExecutor(1) as pool:
         yield pool
 
 
 def policy() -> int:
-    """The policy of whoever asks."""
+    """Return the policy of the calling thread."""
     return os.sched_getscheduler(0)
 
 

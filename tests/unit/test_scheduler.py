@@ -21,7 +21,7 @@ _DAY = timedelta(days=1)
 
 
 def changes(zone: str) -> list[datetime]:
-    """The moments of 2026 at which a zone's clock is changed."""
+    """Return the clock changes of a zone in 2026."""
     moments = [datetime(2026, 1, 1, tzinfo=UTC) + hours * _HOUR for hours in range(365 * 24)]
     offsets = [moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in moments]
     return [
@@ -82,7 +82,7 @@ class YearRunner:
         self.runs: list[tuple[datetime, ScheduledJob]] = []
 
     def now(self) -> datetime:
-        """What time it is."""
+        """Return the current time."""
         return self.time
 
     def wait(self, pause: timedelta) -> bool:
@@ -153,7 +153,7 @@ def test_a_job_left_by_a_stop_is_run_later(tmp_path: Path) -> None:
 
 
 def test_a_new_job_is_not_caught_up() -> None:
-    """What was due before it was scheduled was never due."""
+    """Runs before the job was scheduled are not due."""
     job = ScheduledJob(Job.BACKUP, "0 2 * * *")
     scheduler = Scheduler([job], "UTC")
     assert [] == scheduler.due(datetime(2026, 5, 1, 12, tzinfo=UTC))
@@ -174,7 +174,7 @@ def test_a_clock_set_back_a_year_runs_the_next_night() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": "x"}', "null", "\udcff"])
 def test_an_unreadable_state_is_forgotten(tmp_path: Path, text: str) -> None:
-    """What cannot be read is forgotten, and nothing else."""
+    """A state that cannot be read is forgotten, and nothing else."""
     state = tmp_path / "state"
     state.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert {} == read_state(state)

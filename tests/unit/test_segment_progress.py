@@ -1,4 +1,4 @@
-"""How far the parallel engine has come, as whoever draws it is steps."""
+"""Progress of the parallel engine, as steps for a display."""
 
 from __future__ import annotations
 

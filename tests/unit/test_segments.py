@@ -40,7 +40,7 @@ def texts(queue: SegmentQueue, number: int) -> list[bytes]:
 
 
 def test_segments_are_written_in_order_whatever_arrives_first() -> None:
-    """What was brought for the second segment waits until the first has been taken."""
+    """Pieces of the second segment wait until the first has been taken."""
     queue = SegmentQueue(most=100, awaited=10)
     queue.put(2, part(b"second"))
     queue.end(2)
@@ -72,7 +72,7 @@ def test_only_readers_ahead_wait_at_the_limit() -> None:
 
 
 def test_the_awaited_reader_waits_once_its_own_room_is_full() -> None:
-    """What is read faster than it is compressed does not pile up, and goes on when it is taken."""
+    """Rows read faster than they are compressed do not pile up, and reading goes on later."""
     queue = SegmentQueue(most=10, awaited=20)
     brought: list[int] = []
 
@@ -115,7 +115,7 @@ def test_a_piece_larger_than_the_limit_is_written() -> None:
 
 
 def test_the_first_failure_is_raised() -> None:
-    """Whoever waits to bring something is told to stop; the writer gets the first reason."""
+    """Readers that wait are stopped; the writer raises the first error."""
     queue = SegmentQueue(most=1, awaited=1)
     queue.put(2, part(b"a"))
     stopped: list[str] = []
@@ -137,7 +137,7 @@ def test_the_first_failure_is_raised() -> None:
 
 
 def test_failures_of_readers_after_the_writer_stopped_are_ignored() -> None:
-    """Readers that fail because they were ended are not what went wrong."""
+    """Readers that fail because they were ended are not the cause."""
     queue = SegmentQueue(most=1, awaited=1)
     queue.stop()
     queue.fail(ValueError("a consequence"))
@@ -147,7 +147,7 @@ def test_failures_of_readers_after_the_writer_stopped_are_ignored() -> None:
 
 
 def test_a_piece_that_is_still_being_compressed_is_waited_for() -> None:
-    """The writer waits for the piece, and gets what the compressing failed with."""
+    """The writer waits for the piece, and raises the error of the compression."""
     future: Future[Piece] = Future()
     waiting = SegmentPart(memoryview(b"a"), future, 0)
     future.set_exception(MemoryError("compressing"))

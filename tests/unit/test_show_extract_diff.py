@@ -1,4 +1,4 @@
-"""show, extract and diff on archives made of nothing: what they say, and what they refuse."""
+"""show, extract and diff on synthetic archives: results and refusals."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_show_ignores_metadata_of_another_file(
 
 
 def test_show_reports_broken_metadata_and_goes_on(tmp_path: Path) -> None:
-    """They are no reason not to show what is there."""
+    """They are no reason not to show the contents."""
     path = write(tmp_path / "it.dump")
     path.with_name(metadata_name(path.name)).write_text("{")
     shown = show(path)
@@ -198,7 +198,7 @@ def test_a_file_that_is_not_regular_exits_8(command: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("keep", [0, 4, 40, 300, -30, -1])
 def test_a_damaged_archive_is_an_error(command: str, keep: int, tmp_path: Path) -> None:
-    """Cut short anywhere in what is read: ArchiveError, exit code 8."""
+    """Cut short anywhere in the part that is read: ArchiveError, exit code 8."""
     path = write(tmp_path / "it.dump", *_PARTS[:3], compression="zstd", version=16)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ArchiveError) as caught:
@@ -339,7 +339,7 @@ def test_each_kind_of_change_is_found_alone(tmp_path: Path) -> None:
 
 
 def test_tables_of_the_newer_backup_are_added(tmp_path: Path) -> None:
-    """A is the older one: what B alone has was added."""
+    """A is the older one: tables of B alone were added."""
     older = write(tmp_path / "a.dump", Table("stays", b"1\n"), Table("goes", b"2\n"))
     newer = write(tmp_path / "b.dump", Table("stays", b"3\n"), Table("comes", b"4\n5\n"))
     tables = diff(older, newer).tables
@@ -390,7 +390,7 @@ def test_globals_are_found_with_and_without_metadata(tmp_path: Path) -> None:
 
 
 def test_recorded_large_objects_are_shown_unread(tmp_path: Path) -> None:
-    """What is recorded is shown, without reading them."""
+    """The recorded count is shown, without reading them."""
     path = write(tmp_path / "it.dump")
     describe(path, large_objects=LargeObjectFacts(77, 770, "0" * 32, ("0" * 32,)))
     totals = show(path).facts.large_objects

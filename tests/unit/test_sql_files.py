@@ -1,4 +1,4 @@
-"""The queries in files: one each, told what comes back, and sendable to any database."""
+"""The queries in files: one each, with a comment on its result, and sendable to any database."""
 
 from __future__ import annotations
 

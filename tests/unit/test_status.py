@@ -98,7 +98,7 @@ def test_no_backup_is_critical(tmp_path: Path) -> None:
 
 
 def test_a_scheduled_environment_without_backup_is_reported(tmp_path: Path) -> None:
-    """What the schedule promises and is not there is told, with the next run."""
+    """A scheduled environment without a backup is reported, with the next run."""
     place(tmp_path, timedelta())
     jobs = (ScheduledJob(Job.BACKUP, "0 14 * * *", "staging"),)
     configuration = Configuration(schedule=ScheduleSection(jobs=jobs))
@@ -110,7 +110,7 @@ def test_a_scheduled_environment_without_backup_is_reported(tmp_path: Path) -> N
 
 
 def test_a_run_refused_by_a_lock_is_no_alarm(tmp_path: Path) -> None:
-    """9 is no verdict, and what ended last counts, not what began last: healthy."""
+    """9 is no verdict, and the run that ended last counts, not the one that began last: healthy."""
     place(tmp_path, timedelta(hours=2))
     recorded(tmp_path, Outcome.SUCCEEDED, timedelta(hours=2))
     history = History(tmp_path)
@@ -133,7 +133,7 @@ def test_a_run_refused_by_a_lock_is_no_alarm(tmp_path: Path) -> None:
 def test_a_refusal_on_a_terminal_is_no_alarm(
     tmp_path: Path, operation: Operation, code: int
 ) -> None:
-    """Who typed it has seen it; a mistyped environment is none that should have backups."""
+    """The user has seen the error; a mistyped environment is none that should have backups."""
     place(tmp_path, timedelta())
     for what, number, name in ((operation, code, "prod"), (Operation.BACKUP, 2, "staging")):
         run = new_run(what, _NOW)
@@ -244,7 +244,7 @@ def test_a_smaller_dump_is_an_alarm(tmp_path: Path, size: int, expected: list[st
 
 
 def test_a_missing_or_old_proof_is_an_alarm_if_required(tmp_path: Path) -> None:
-    """Only where one is asked for; never, and too long ago."""
+    """Only if one is asked for; never, and too long ago."""
     dump = place(tmp_path, timedelta())
     assert [] == kinds(look(tmp_path))
     section = StatusSection(max_proof_age=8 * _DAY)
@@ -285,7 +285,7 @@ def test_directories_of_other_environments_are_covered(tmp_path: Path) -> None:
 def test_the_default_directory_is_covered_if_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One environment has a directory of its own, the others the default: seen where it is used."""
+    """One environment has a directory of its own, the others the default: covered if it is used."""
     monkeypatch.chdir(tmp_path)
     default = Path("db/backups")
     for directory in (tmp_path / "b", default):

@@ -1,4 +1,4 @@
-"""What a dead run left is found without being touched: for whoever only looks."""
+"""Partial files of a dead run are found without being touched."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_missing_directory_has_no_abandoned_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["directory", "lock"])
 def test_an_unreadable_directory_is_refused(tmp_path: Path, what: str) -> None:
-    """In our own words, with the code for what is not permitted."""
+    """With our own error, and the exit code of a refused permission."""
     partial(Files(tmp_path, _STEM).dump).touch()
     lock = tmp_path / ".shop_dev.lock"
     lock.touch()

@@ -38,7 +38,7 @@ def test_sha256_changes_with_one_bit(tmp_path: Path) -> None:
 
 
 def test_sha256_of_a_descriptor_covers_the_whole_file(tmp_path: Path) -> None:
-    """A file just written is hashed whole, and its writer finds its position where it was."""
+    """A file just written is hashed whole, and its position is unchanged."""
     with (tmp_path / "x.dump").open("w+b", buffering=0) as file:
         file.write(b"PGDMP")
         assert (hashlib.sha256(b"PGDMP").hexdigest(), 5) == sha256_of(Positioned(file.fileno()))
@@ -68,7 +68,7 @@ def test_sha256_takes_bounded_memory(tmp_path: Path) -> None:
 
 
 def test_sha256_of_a_missing_file_raises_our_error(tmp_path: Path) -> None:
-    """What the file system refuses comes with the path."""
+    """An error of the file system comes with the path."""
     with pytest.raises(PgvowError, match="No such file") as caught:
         hash_backup(StoredBackup.at(tmp_path / "gone.dump"), Silent())
     assert {"Path": str(tmp_path / "gone.dump")} == caught.value.facts

@@ -58,7 +58,7 @@ def test_a_file_that_was_put_is_listed_whole(store: Store) -> None:
 
 
 def test_put_starts_at_the_position_of_the_file(store: Store) -> None:
-    """What was read before is not put: the rest of an open file is."""
+    """The bytes already read are not put: the rest of an open file is."""
     source = io.BytesIO(b"head,tail")
     source.seek(5)
     store.put(_NAME, source)
@@ -149,7 +149,7 @@ def test_a_file_larger_than_allowed_is_not_read(store: Store) -> None:
 
 
 def test_update_gives_the_bytes_that_are_there(store: Store) -> None:
-    """The first change gets None, the next what the first has made."""
+    """The first change gets None, the next the bytes of the first."""
     given: list[bytes | None] = []
 
     def change(data: bytes | None) -> bytes:

@@ -69,7 +69,7 @@ def _publish_after(directory: Path, meddle: Callable[[Draft], object]) -> None:
 
 
 def test_a_draft_has_no_final_name_before_publishing(tmp_path: Path) -> None:
-    """What is being written is told apart by its name, and not listed."""
+    """A draft is told apart by its name, and not listed."""
     with _draft(tmp_path) as draft:
         backups.fill(draft)
         assert _PARTIAL | {_LOCK} == backups.contents(tmp_path)
@@ -112,7 +112,7 @@ def test_a_backup_without_globals_names_none(tmp_path: Path) -> None:
 
 
 def test_globals_are_recorded_from_their_bytes(tmp_path: Path) -> None:
-    """What the metadata is to say of the globals comes from their bytes."""
+    """The metadata of the globals come from their bytes."""
     with _draft(tmp_path) as draft:
         found = draft.write_globals(backups.GLOBALS, role_passwords=True)
     digest = hashlib.sha256(backups.GLOBALS).hexdigest()
@@ -145,7 +145,7 @@ def test_buffered_bytes_are_flushed_before_publishing(tmp_path: Path) -> None:
 
 
 def test_the_dump_can_be_written_by_a_program(tmp_path: Path) -> None:
-    """The open file serves as the standard output of what makes the dump."""
+    """The open file serves as the standard output of the program that makes the dump."""
     code = "import sys; sys.stdout.write('PGDMP')"
     with _draft(tmp_path) as draft, draft.open_dump() as file:
         argv = children.command(code)
@@ -198,7 +198,7 @@ def test_publish_refuses_metadata_of_another_backup(tmp_path: Path, wrong: dict[
 
 
 def test_publish_refuses_invalid_metadata(tmp_path: Path) -> None:
-    """What cannot be read back is not published."""
+    """Metadata that cannot be read back are not published."""
     with pytest.raises(MetadataError), _draft(tmp_path) as draft:
         draft.publish(replace(backups.fill(draft), seconds=float("nan")))
     assert set() == backups.contents(tmp_path)
@@ -275,7 +275,7 @@ def test_publishing_reaches_the_disk_in_order(
 
 
 def test_discard_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What went wrong first is what the user hears of; the rest is left to the next run."""
+    """The first error is the one reported; the rest is left to the next run."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError

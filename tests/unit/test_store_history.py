@@ -117,7 +117,7 @@ def test_a_run_killed_after_its_line_has_ended(tmp_path: Path) -> None:
 
 
 def test_an_empty_mark_is_no_run(tmp_path: Path) -> None:
-    """A run that died before it could write what it was had not begun: it is no run, and goes."""
+    """A run that died before it wrote its mark had not begun: it is no run, and goes."""
     mark = tmp_path / ".pgvow-run-20261122T020000Z-0123abcd.json"
     mark.touch()
     assert () == History(tmp_path).read().runs
@@ -185,7 +185,7 @@ def test_the_history_is_rotated_at_its_largest_size(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_is_counted_and_hides_no_other(tmp_path: Path) -> None:
-    """What a full disk or a death cut short is counted, and neither hides what is around it."""
+    """A line cut short by a full disk or a kill is counted, and hides no other."""
     history = History(tmp_path)
     for torn in (b'{"id": "2026', b"\xff\xfe", b"[1]", b'{"id": 1, "operation": "backup"}'):
         with (tmp_path / NAME).open("ab") as file:

@@ -62,7 +62,7 @@ def test_a_killed_reader_releases_the_lock(dump: Path) -> None:
 
 
 def test_a_reader_waits_for_a_removal(dump: Path) -> None:
-    """Whoever comes while it is removed finds nothing afterwards, or what has taken its place."""
+    """A reader that comes during the removal finds nothing afterwards, or its replacement."""
     entered = threading.Event()
 
     def read() -> None:

@@ -65,7 +65,7 @@ def _listed_when_bound(directory: Path) -> str:
 
 
 def test_backups_are_listed_newest_first(tmp_path: Path) -> None:
-    """The moment decides, not the name, nor when a file was touched."""
+    """The timestamp decides, not the name, nor when a file was touched."""
     facts = [
         backups.metadata(backups.MOMENT + timedelta(days=day), database=database)
         for day, database in enumerate(["z", "a", "m"])
@@ -77,7 +77,7 @@ def test_backups_are_listed_newest_first(tmp_path: Path) -> None:
 
 
 def test_a_good_backup_is_listed_with_all_its_facts(tmp_path: Path) -> None:
-    """Moment, environment, database, size and status, by the metadata."""
+    """Timestamp, environment, database, size and status, by the metadata."""
     facts = backups.metadata(database="a/b", environment="prod")
     path = backups.place(tmp_path, facts)
     (backup,) = _list(tmp_path)
@@ -188,7 +188,7 @@ def test_damaged_backups_are_listed_and_hide_no_other(
 
 
 def test_a_foreign_dump_is_listed_last(tmp_path: Path) -> None:
-    """A dump whose name says nothing is shown without a moment, after all that have one."""
+    """A dump whose name says nothing is shown without a timestamp, after all that have one."""
     (tmp_path / "by hand.dump").write_bytes(b"PGDMP")
     backups.place(tmp_path, backups.metadata())
     first, last = _list(tmp_path)
@@ -286,7 +286,7 @@ def test_names_read_during_renames_are_never_half_a_backup(
 def test_a_backup_removed_during_the_listing_is_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was pruned since the names were read is not shown as damaged."""
+    """A backup pruned since the names were read is not shown as damaged."""
     monkeypatch.setattr(os, "listdir", lambda _: [_STEM + names.DUMP])
     assert [] == _list(tmp_path)
 
@@ -301,7 +301,7 @@ def test_unreadable_metadata_is_listed(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_directory_is_an_error(tmp_path: Path) -> None:
-    """What may not be read is not said to be empty."""
+    """An unreadable directory is not listed as empty."""
     tmp_path.chmod(0o300)
     try:
         found = _listed_when_bound(tmp_path)

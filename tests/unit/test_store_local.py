@@ -116,7 +116,7 @@ def test_prepare_refuses_an_unwritable_directory(tmp_path: Path, mode: int, stat
 
 
 def test_prepare_fails_below_an_unwritable_directory(tmp_path: Path) -> None:
-    """What cannot be made is told with the path and the system's own words."""
+    """The error has the path and the system's own words."""
     tmp_path.chmod(0o500)
     try:
         found = _call(tmp_path / "backups", "prepare")
@@ -133,7 +133,7 @@ def test_prepare_fails_below_an_unwritable_directory(tmp_path: Path) -> None:
 def test_prepare_distinguishes_a_full_disk_from_no_permission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[PgvowError]
 ) -> None:
-    """What the first byte meets decides; the file it was to be in is gone."""
+    """The error of the first byte decides; its file is gone."""
 
     def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
@@ -155,7 +155,7 @@ def test_free_bytes_excludes_the_reserve_of_root(
 
 
 def test_free_bytes_of_a_missing_directory_raises_our_error(tmp_path: Path) -> None:
-    """There is no number to be given for what is not there."""
+    """A missing directory has no free space to report."""
     assert Spool(tmp_path).free_bytes() > 0
     with pytest.raises(PgvowError, match="No such file"):
         Spool(tmp_path / "gone").free_bytes()

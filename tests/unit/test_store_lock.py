@@ -58,7 +58,7 @@ _CONTENDER = """
 
 
 def test_the_lock_file_names_process_host_start_and_purpose(tmp_path: Path) -> None:
-    """Who looks into the file learns process, host, start and purpose; 0600."""
+    """The file has process, host, start and purpose; 0600."""
     with RunLock(tmp_path, _GROUP, backups.clock, operation="restore"):
         path = tmp_path / _NAME
         expected = {
@@ -104,7 +104,7 @@ def test_a_second_run_exits_9_and_names_the_holder(tmp_path: Path) -> None:
 
 
 def test_a_run_waits_for_a_clean_up(tmp_path: Path) -> None:
-    """Who sees to what a dead run has left makes no backup fail, only wait; nor does he wait."""
+    """A clean-up makes no backup fail, only wait; nor does it wait itself."""
     child = children.start(children.command(_HOLDER, tmp_path, _GROUP, "clean-up"))
     threading.Timer(0.5, children.end, [child]).start()
     begun = time.monotonic()
@@ -127,7 +127,7 @@ def test_the_lock_of_a_killed_run_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_longer_note_of_a_dead_run_is_replaced(tmp_path: Path) -> None:
-    """What a dead run wrote does not show through what the next one writes."""
+    """A dead run's note does not show through the next one's."""
     (tmp_path / _NAME).write_text("x" * 10_000)
     with RunLock(tmp_path, _GROUP, backups.clock):
         json.loads((tmp_path / _NAME).read_bytes())
@@ -155,7 +155,7 @@ def test_the_same_process_cannot_take_the_lock_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", [b"", b"[]", b"\xff", b"[" * 4000, b'{"pid": null}', b"{"])
 def test_an_unreadable_note_does_not_hide_the_lock(tmp_path: Path, note: bytes) -> None:
-    """Whatever stands in the file, who holds the lock holds it."""
+    """Whatever stands in the file, the lock is held by its holder."""
     with RunLock(tmp_path, _GROUP, backups.clock):
         (tmp_path / _NAME).write_bytes(note)
         with pytest.raises(AlreadyRunning) as caught, RunLock(tmp_path, _GROUP, backups.clock):
@@ -194,7 +194,7 @@ def test_a_lock_on_a_removed_file_is_retried_by_name(
 
 
 def test_release_never_removes_another_run_s_file(tmp_path: Path) -> None:
-    """Where somebody removed our file and another run made its own, that one stays."""
+    """If our file was removed and another run made its own, that one stays."""
     with RunLock(tmp_path, _GROUP, backups.clock):
         (tmp_path / _NAME).unlink()
         child = children.start(children.command(_HOLDER, tmp_path, _GROUP))
@@ -207,7 +207,7 @@ def test_release_never_removes_another_run_s_file(tmp_path: Path) -> None:
 def test_is_running_does_not_fail_a_starting_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``is_running`` holds the lock for a moment; a run that starts then waits it out."""
+    """``is_running`` holds the lock briefly; a run that starts then waits for it."""
     path = tmp_path / _NAME
     path.touch()
     asking = os.open(path, os.O_RDONLY)
@@ -254,7 +254,7 @@ def test_a_failure_to_write_the_note_releases_the_lock(
 def test_a_file_system_without_locks_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the kernel cannot lock, there is no run without a lock, and no file left open."""
+    """If the kernel cannot lock, there is no run without a lock, and no file left open."""
     asked: list[int] = []
 
     def refuse(fd: int, _: int) -> None:
@@ -282,7 +282,7 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_missing_directory_raises_our_error(tmp_path: Path) -> None:
-    """What the file system refuses comes with the path."""
+    """An error of the file system comes with the path."""
     gone = tmp_path / "gone"
     with (
         pytest.raises(PgvowError, match="No such file") as caught,
@@ -293,7 +293,7 @@ def test_a_missing_directory_raises_our_error(tmp_path: Path) -> None:
 
 
 def test_releasing_in_a_removed_directory_does_not_raise(tmp_path: Path) -> None:
-    """Giving the lock back never raises: it would hide what happened before."""
+    """Giving the lock back never raises: it would hide an earlier error."""
     directory = tmp_path / "backups"
     directory.mkdir()
     with RunLock(directory, _GROUP, backups.clock):

@@ -110,7 +110,7 @@ def test_the_nine_keys_alone_are_enough() -> None:
 
 
 def test_unknown_keys_are_ignored() -> None:
-    """A reader ignores what it does not know."""
+    """A reader ignores unknown keys."""
     expected = _WHOLE
     assert expected == _decode({**_as_object(), "colour": {"of": ["the", "sea"]}, "x": None})
 
@@ -127,7 +127,7 @@ def test_a_missing_key_is_named(key: str) -> None:
 @pytest.mark.parametrize("key", sorted(_NINE))
 @pytest.mark.parametrize("value", [None, [], {"a": "b"}, True, 1.5, -1, "", "\0", "\ud800"])
 def test_a_mistyped_key_is_named(key: str, value: object) -> None:
-    """Each of the nine must be what the contract says."""
+    """Each of the nine must have its type."""
     complaints = _complaints_with(**{key: value})
     assert all(complaint.startswith(key) for complaint in complaints)
 
@@ -171,7 +171,7 @@ def test_a_mistyped_key_is_named(key: str, value: object) -> None:
     ],
 )
 def test_a_nearly_valid_value_is_refused(key: str, value: object) -> None:
-    """What looks nearly right is not read as something else."""
+    """A nearly valid value is not read as something else."""
     assert all(complaint.startswith(key) for complaint in _complaints_with(**{key: value}))
 
 
@@ -200,7 +200,7 @@ def test_a_file_outside_the_directory_is_refused(name: str) -> None:
 
 
 def test_all_errors_are_reported_at_once() -> None:
-    """Whoever mends metadata learns everything that is wrong with it in one go."""
+    """One error lists every fault of the metadata."""
     changed = {"environment": 1, "checksum_sha256": "x", "table_counts": {"a": -1, "b": "c"}}
     starts = [complaint.split()[0] for complaint in _complaints_with(**changed)]
     expected = ["environment", "checksum_sha256", "table_counts.a", "table_counts.b"]

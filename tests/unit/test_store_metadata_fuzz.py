@@ -1,4 +1,4 @@
-"""Metadata by property: what is written reads back, and no input breaks the reader."""
+"""Metadata by property: any metadata read back, and no input breaks the reader."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_stem_refuses_an_environment_with_underscore(environment: str) -> None:
 
 @given(_DATABASES, _ENVIRONMENTS, _MOMENTS)
 def test_stem_reads_back(database: str, environment: str, moment: datetime) -> None:
-    """What a name was made of can be read from it, underscores in the database's or not."""
+    """The parts of a name can be read from it, with or without underscores in the database's."""
     stem = names.stem(database, environment, moment)
     assert (database, environment, moment) == names.parse_stem(stem)
 

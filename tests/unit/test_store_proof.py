@@ -76,7 +76,7 @@ def _complaints_with(**changed: object) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("proof", [_PROOF, _FAILED, Proof(_FILE, _SUM)])
 def test_a_proof_reads_back(proof: Proof) -> None:
-    """What is written is what is read."""
+    """A proof reads back as it was written."""
     assert proof == decode_proof(encode_proof(proof))
 
 
@@ -101,7 +101,7 @@ def test_a_missing_key_is_named(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["level", "at", "seconds", "tables", "rows", "differences"])
 def test_a_missing_key_of_a_check_is_named(key: str) -> None:
-    """Nor one of a check's, which is named with where it stands."""
+    """Nor one of a check's, which is named with its place."""
     found = _as_object()
     del found["passed"][0][key]
     (complaint,) = _complaints(json.dumps(found).encode())
@@ -158,7 +158,7 @@ def test_a_value_of_the_wrong_type_in_a_check_is_named(key: str, value: object) 
     ids=["passed with differences", "failed without", "out of order", "twice"],
 )
 def test_a_contradictory_proof_is_refused(proof: Proof) -> None:
-    """What contradicts itself is none, so it cannot be written either."""
+    """A contradictory proof is none, so it cannot be written either."""
     with pytest.raises(ProofError):
         encode_proof(proof)
 
@@ -180,7 +180,7 @@ def test_levels_are_never_lowered() -> None:
 @pytest.mark.parametrize("failed", Level)
 @pytest.mark.parametrize("later", Level)
 def test_a_failure_stands_until_its_level_passes(failed: Level, later: Level) -> None:
-    """What a check failed to show, only a check of its level or a higher one can show after all."""
+    """After a failed check only one of its level or a higher one restores trust."""
     missed = replace(_REFUTED, level=failed)
     proof = Proof(_FILE, _SUM).after(missed).after(replace(_SHOWN, level=later))
     assert (missed if later.rank < failed.rank else None) == proof.failed
@@ -193,7 +193,7 @@ def test_a_failure_stands_until_its_level_passes(failed: Level, later: Level) ->
 def test_after_a_failure_only_lower_levels_are_trusted(
     failed: Level, trusted: Level | None
 ) -> None:
-    """The level stays, and what may be relied upon is what nothing speaks against."""
+    """The level stays, and only levels below the failed one are trusted."""
     missed = Proof(_FILE, _SUM, (_DECODED, _SHOWN), replace(_REFUTED, level=failed))
     backup = Backup(Path(_FILE), BackupStatus.OK, 1, metadata=backups.metadata(), proof=missed)
     assert Level.PROVEN is backup.level
@@ -239,7 +239,7 @@ def test_a_proof_is_0600_and_gains_checks(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_proof(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the disk refuses, the old proof stands and our partial file is gone."""
+    """If the disk refuses, the old proof stands and our partial file is gone."""
     dump = tmp_path / _FILE
     StoredBackup.at(dump).add_evidence(_SUM, _VERIFIED)
 
@@ -254,7 +254,7 @@ def test_a_failed_write_leaves_the_old_proof(
 
 
 def test_a_partial_file_of_a_dead_run_is_replaced(tmp_path: Path) -> None:
-    """What a killed run left half-written is neither in the way nor in the new proof."""
+    """A killed run's partial file is neither in the way nor in the new proof."""
     dump = tmp_path / _FILE
     (tmp_path / (proof_path(dump).name + ".partial")).write_bytes(b"x" * 10_000)
     StoredBackup.at(dump).add_evidence(_SUM, _SHOWN)

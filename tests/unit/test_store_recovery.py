@@ -1,4 +1,4 @@
-"""What dead runs left. Runs are killed for real, at each step of publishing."""
+"""Recovery of dead runs. Runs are killed for real, at each step of publishing."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_run_killed_while_undoing_a_publish_is_all_or_nothing(
 
 
 def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
-    """What another run is writing stays, until that run is dead."""
+    """Files of another run stay, until that run is dead."""
     store = Spool(tmp_path)
     child = children.start(children.command(_DUMPING, tmp_path))
     before = backups.contents(tmp_path)
@@ -285,7 +285,7 @@ def test_a_dump_that_contradicts_its_metadata_is_not_completed(
 
 
 def test_globals_unknown_to_the_metadata_are_not_published(tmp_path: Path) -> None:
-    """A backup is completed with what its metadata names, no more."""
+    """A backup is completed with the files that its metadata name, no more."""
     files = _half_made(tmp_path, with_globals=False)
     partial(files.globals).write_bytes(b"stray")
     (done,) = Spool(tmp_path).recover(backups.clock)
@@ -294,7 +294,7 @@ def test_globals_unknown_to_the_metadata_are_not_published(tmp_path: Path) -> No
 
 
 def test_globals_with_their_final_name_are_checked(tmp_path: Path) -> None:
-    """Under its final name the file must be what the metadata says as well."""
+    """Under its final name the file must match the metadata as well."""
     files = _half_made(tmp_path)
     partial(files.globals).rename(files.globals)
     files.globals.write_bytes(b"theirs")
@@ -345,7 +345,7 @@ def test_a_directory_with_a_partial_name_is_reported_and_kept(tmp_path: Path) ->
 def test_a_backup_published_before_our_lock_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was published between our first look and our having the lock is left alone."""
+    """A backup published between our first look and our lock is left alone."""
     files = _half_made(tmp_path)
     real = RunLock.__enter__
 
@@ -374,7 +374,7 @@ def test_a_missing_directory_has_nothing_to_recover(tmp_path: Path) -> None:
 
 
 def test_a_completed_backup_equals_the_published_one(tmp_path: Path) -> None:
-    """What is rolled forward reads as the run would have published it."""
+    """A backup rolled forward reads as the run would have published it."""
     files = _half_made(tmp_path)
     Spool(tmp_path).recover(backups.clock)
     (backup,) = backups_in(DirectoryStore(tmp_path))

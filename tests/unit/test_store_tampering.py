@@ -1,4 +1,4 @@
-"""Others meddle while a backup is published: it fails, and what is theirs is untouched."""
+"""Others meddle while a backup is published: it fails, and their files are untouched."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_replaced_directory_exits_7_untouched(tmp_path: Path, kind: str, after
 def test_a_link_under_a_final_name_is_not_followed_nor_replaced(
     tmp_path: Path, suffix: str, after: int
 ) -> None:
-    """A name that others take at any moment before the last stays theirs, be it a dangling link."""
+    """A name that others take at any step before the last stays theirs, be it a dangling link."""
     directory = tmp_path / "backups"
     final = directory / (_STEM + suffix)
 

@@ -181,7 +181,7 @@ def test_extracted_rows_are_the_same_as_in_a_directory(
 
 
 def test_diff_compares_backups_of_two_stores(dump: Path, tmp_path: Path) -> None:
-    """diff takes one backup from a directory and one from memory; only what changed differs."""
+    """diff takes one backup from a directory and one from memory; only the changes differ."""
     store = MemoryStore()
     with dump.open("rb") as file:
         store.put(dump.name, file)

@@ -39,7 +39,7 @@ def names() -> TableNames:
 
 @pytest.mark.parametrize("pair", _TABLES, ids=str)
 def test_every_key_of_table_counts_finds_its_table(pair: tuple[str, str]) -> None:
-    """What ``table_counts`` and ``pgvow show`` call a table is enough."""
+    """The names of ``table_counts`` and ``pgvow show`` are accepted."""
     entry = names().find(table_key(*pair))
     assert pair == (entry.namespace, entry.tag)
 
@@ -62,7 +62,7 @@ def test_every_key_of_table_counts_finds_its_table(pair: tuple[str, str]) -> Non
     ],
 )
 def test_quoted_unquoted_and_public_names_are_accepted(name: str, pair: tuple[str, str]) -> None:
-    """Quotes that are not needed, ``public`` spelled out, names as they are where that is clear."""
+    """Quotes that are not needed, ``public`` spelled out, names as they are if that is clear."""
     entry = names().find(name)
     assert pair == (entry.namespace, entry.tag)
 

@@ -1,4 +1,4 @@
-"""Of what a program says, that is kept which tells why it failed."""
+"""Of a program's standard error the part with the cause is kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _said(*lines: str) -> Complaints:
 
 
 def test_a_long_statement_keeps_the_servers_words() -> None:
-    """The server's words stay, the beginning of what they are of, and what follows."""
+    """The server's words stay, the beginning of the statement, and the lines after it."""
     ended = "pg_restore: error: a worker process died unexpectedly\n"
     text = _said(*_REFUSED, "Command was: CREATE TABLE wide (\n", *_COLUMNS, ended).text()
     kept = [*_REFUSED, "Command was: CREATE TABLE wide (\n", *_COLUMNS[:9], "…\n", ended]
@@ -45,7 +45,7 @@ def test_an_error_after_many_lines_is_kept() -> None:
 
 
 def test_an_error_before_many_lines_is_kept() -> None:
-    """And among the first where a function's text comes behind them."""
+    """And among the first if a function's text comes behind them."""
     assert _said(*_REFUSED, *_COLUMNS).text().startswith("".join(_REFUSED))
 
 
@@ -58,7 +58,7 @@ def test_an_error_is_returned_once() -> None:
 
 
 def test_the_statement_can_be_left_out() -> None:
-    """What the server said, and nothing that it was told."""
+    """The server's error, without the statement."""
     words = "".join(_REFUSED).strip()
     assert words == without_statement("".join([*_REFUSED, "Command was: CREATE\n", "TABLE x\n"]))
     assert "no statement" == without_statement("no statement")

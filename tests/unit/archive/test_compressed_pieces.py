@@ -1,4 +1,4 @@
-"""Pieces: each stands for its text alone, and laid end to end they are what pg_restore reads."""
+"""Pieces: each depends on its text alone, and pg_restore reads them laid end to end."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_piece_depends_on_its_text_alone(compression: Compression, level: int 
 
 
 def test_a_higher_level_takes_fewer_bytes() -> None:
-    """A higher level takes fewer bytes, where the two ends of the range are compared."""
+    """A higher level takes fewer bytes, if the two ends of the range are compared."""
     words = [str(number) * 2 for number in range(900)]
     text = " ".join(random.Random(4).choices(words, k=50_000)).encode()
     for compression, low, high in ((Compression.GZIP, 1, 9), (Compression.ZSTD, 1, 22)):
@@ -117,7 +117,7 @@ def test_a_higher_level_takes_fewer_bytes() -> None:
 
 
 def test_badly_compressible_text_gets_a_denser_level() -> None:
-    """Without a level asked for: below ISA-L's best, and what packs well stays with its 2."""
+    """Without a level asked for: below ISA-L's best; text that packs well stays with its 2."""
     choices = random.Random(4)
     hexadecimal = b"".join(b"%x\n" % choices.getrandbits(52) for _ in range(100_000))
     sizes = [

@@ -1,4 +1,4 @@
-"""COPY text is taken apart as COPY put it together, however it is cut; what is none is refused."""
+"""COPY text is decoded as COPY encoded it, however it is cut; malformed text is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def as_csv(text: bytes, columns: int, *, places: Sequence[int] = (), long: int =
 
 @given(VALUES)
 def test_decoding_undoes_copy_encoding(value: bytes | None) -> None:
-    """Decoding undoes what COPY's encoding of a value does."""
+    """Decoding a value that COPY encoded gives the value."""
     assert value == decode_field(copy_field(value))
 
 
@@ -90,7 +90,7 @@ def test_the_csv_module_reads_the_same_values(table: tuple[int, list[list[bytes 
 
 @given(st.binary(max_size=30))
 def test_an_incomplete_escape_is_held_back(raw: bytes) -> None:
-    """What is held back is a backslash whose other half has not come."""
+    """Only a backslash whose other half has not come is held back."""
     kept = whole_escapes(raw)
     assert raw[kept:] in (b"", b"\\")
     assert (raw[:kept].count(b"\\") - raw.count(b"\\")) in (0, -1)
@@ -136,7 +136,7 @@ def test_column_names_in_the_header_are_quoted_if_needed() -> None:
 
 
 def test_memory_is_bounded_for_a_64_mb_value() -> None:
-    """A value of 64 MB passes in pieces no larger than what comes in and what counts as long."""
+    """A value of 64 MB passes in pieces no larger than the input and the limit for long values."""
     piece = b"a\\\\b\\n" * 20_000
     pieces = [b"1\t", *[piece] * 530, b"\t2\n", b"3\t4\t5\n"]
     largest = total = 0

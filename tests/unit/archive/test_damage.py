@@ -53,7 +53,7 @@ def read(raw: bytes) -> Contents:
 
 
 def outcome(raw: bytes) -> Contents | None:
-    """Read an archive that may be damaged; None where that was noticed."""
+    """Read an archive that may be damaged; None if the damage was detected."""
     try:
         return read(raw)
     except ArchiveError:

@@ -1,4 +1,4 @@
-"""An archive of definitions alone reads back as what was put into it."""
+"""An archive of definitions alone reads back as it was written."""
 
 from __future__ import annotations
 

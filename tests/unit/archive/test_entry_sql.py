@@ -1,4 +1,4 @@
-"""What is read from an archive's statements: where rows are loaded, which roles, which locale."""
+"""Facts from an archive's statements: the table of the rows, roles, locale."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_copy_statements_give_unquoted_table_and_columns(
     ],
 )
 def test_a_statement_that_is_no_copy_is_refused(statement: str) -> None:
-    """What pg_dump does not write is no COPY statement of an archive."""
+    """A statement that pg_dump does not write is no COPY statement of an archive."""
     with pytest.raises(ArchiveError):
         copy_target(statement)
 
@@ -121,7 +121,7 @@ def test_roles_of_owners_grants_policies_and_mappings_are_found(
 
 
 def test_owners_of_event_triggers_must_be_superusers() -> None:
-    """Who owns an event trigger must be a superuser; who owns a table need not be."""
+    """The owner of an event trigger must be a superuser; that of a table need not be."""
     assert frozenset() == superusers_named(_toc(Schema("t")))
     assert {_OWNER} == superusers_named(_toc(Schema("t", "EVENT TRIGGER")))
 

@@ -1,4 +1,4 @@
-"""The data: what was written is what is read, however it is cut, compressed and laid out."""
+"""The data reads back as written, however it is cut, compressed and laid out."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_rows_dumped_as_inserts_are_not_counted() -> None:
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
 def test_a_table_of_several_frames_is_read(compression: str) -> None:
-    """Frames follow one another as long as each ends where a chunk does."""
+    """Frames follow one another as long as each ends with a chunk."""
     frames = [COMPRESS[compression](piece) for piece in (b"1\n", b"", b"2\n3\n", b"\\.\n\n\n")]
     contents = read(Framed(Spec(version=16, compression=compression), *frames).archive())
     assert 3 == contents.tables[0].rows
@@ -169,7 +169,7 @@ def test_a_table_of_several_frames_is_read(compression: str) -> None:
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
 def test_a_frame_that_ends_within_a_chunk_is_refused(compression: str) -> None:
-    """pg_restore passes over what follows a zstd frame in its chunk, so nothing may follow."""
+    """pg_restore ignores bytes after a zstd frame in its chunk, so none may follow."""
     frames = b"".join(COMPRESS[compression](piece) for piece in (b"1\n", b"2\n", b"\\.\n\n\n"))
     error = refused(Framed(Spec(version=16, compression=compression), frames).archive())
     assert error.complaint == "a compressed frame ends in the midst of a chunk"
@@ -240,7 +240,7 @@ def test_chunks_after_the_end_of_a_zlib_stream_are_refused() -> None:
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "lz4"])
 def test_data_that_does_not_decompress_is_refused(compression: str) -> None:
-    """What the library says of it stands in the error."""
+    """The error quotes the library."""
     error = refused(Framed(Spec(version=16, compression=compression), b"\xff" * 99).archive())
     assert error.complaint.startswith("the compressed data is damaged: ")
 
@@ -303,7 +303,7 @@ def test_an_offset_that_scanning_contradicts_is_an_error() -> None:
 
 @pytest.mark.parametrize("offsets", [True, False])
 def test_a_block_of_another_kind_or_entry_is_an_error(*, offsets: bool) -> None:
-    """A block says what it is and whose; both must be right."""
+    """A block has its kind and the number of its entry; both must be right."""
     raw = build(Spec((Table("a", b"1\n"),), offsets=offsets))
     start = read_toc(io.BytesIO(raw)).end
     for place, value in ((start, 3), (start + 2, 8)):
@@ -373,7 +373,7 @@ def test_the_text_of_one_table_is_read(*, offsets: bool) -> None:
 
 
 def test_the_text_of_a_damaged_table_ends_with_an_error() -> None:
-    """What is handed out is not the whole table, and whoever takes it is told."""
+    """The pieces are not the whole table, and the caller gets an error."""
     raw = build(Spec(PARTS, compression="none"))
     file = io.BytesIO(raw[:-20])
     toc = read_toc(file)
@@ -382,7 +382,7 @@ def test_the_text_of_a_damaged_table_ends_with_an_error() -> None:
 
 
 class Listener:
-    """Keeps what it is told of progress, and from which threads."""
+    """Records progress, and the threads that report it."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []

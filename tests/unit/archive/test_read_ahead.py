@@ -24,7 +24,7 @@ def test_items_keep_their_order(count: int) -> None:
 
 
 def test_an_error_of_the_iterable_reaches_the_consumer() -> None:
-    """What the iterable raises reaches the consumer, and the thread has ended."""
+    """An error of the iterable reaches the consumer, and the thread has ended."""
 
     def failing() -> Iterator[int]:
         yield from range(3)
@@ -55,7 +55,7 @@ def test_a_slow_consumer_bounds_the_queue() -> None:
 
 @pytest.mark.parametrize("taken", [0, 1, 100])
 def test_leaving_early_ends_the_thread(taken: int) -> None:
-    """A consumer that wants no more leaves no thread behind, even where there is no end."""
+    """A consumer that stops early leaves no thread behind, even if the iterable is endless."""
     with Ahead(itertools.count()) as items:
         assert list(range(taken)) == list(itertools.islice(items, taken))
     assert "pgvow-ahead" not in {thread.name for thread in threading.enumerate()}

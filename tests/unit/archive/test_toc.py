@@ -49,7 +49,7 @@ def toc_of(raw: bytes) -> TableOfContents:
 
 
 def complaint(raw: bytes) -> str:
-    """Return what is said of bytes that are no archive."""
+    """Return the error of bytes that are no archive."""
     with pytest.raises(ArchiveError) as caught:
         toc_of(raw)
     return caught.value.complaint
@@ -89,7 +89,7 @@ def test_the_creation_time_is_decoded_from_struct_tm() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_entries_are_read_in_every_version(version: int) -> None:
-    """Every field of an entry stands where this version has it."""
+    """Every field of an entry is read at the place that this version gives it."""
     encoding, schema, data, objects = toc_of(build(Spec(PARTS, version=version))).entries
     assert encoding.desc == "ENCODING"
     assert (7, "TABLE", "orders", "public") == (
@@ -266,7 +266,7 @@ def tampered(*entries: bytes, count: int | None = None) -> bytes:
     ],
 )
 def test_a_malformed_entry_is_refused(entries: tuple[bytes, ...], expected: str) -> None:
-    """Whatever pg_dump cannot have written is an error that says what is wrong."""
+    """An entry that pg_dump cannot have written is an error that names the fault."""
     assert expected == complaint(tampered(*entries))
 
 
@@ -286,7 +286,7 @@ def test_an_impossible_relkind_is_refused() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_file_that_ends_early_is_incomplete(version: int) -> None:
-    """Cut anywhere before the data it is IncompleteArchive: whoever is writing it may go on."""
+    """Cut anywhere before the data it is IncompleteArchive: its writer may go on."""
     raw = build(Spec(PARTS, version=version))
     end = toc_of(raw).end
     for cut in range(end):
@@ -323,7 +323,7 @@ def test_a_long_file_of_holes_takes_no_memory(text: str, tmp_path: Path) -> None
 
 
 def test_texts_too_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many texts that are long enough each are refused where they are too much together."""
+    """Many texts, each within its limit, are refused if they are too long together."""
     texts = [W.entry(number, "t", "VIEW", defn="x" * 1000, data=3) for number in range(1, 30)]
     raw = tampered(*texts)
     assert 29 == len(toc_of(raw).entries)
@@ -332,7 +332,7 @@ def test_texts_too_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_definition_of_many_megabytes_is_read() -> None:
-    """What PostgreSQL takes for a view is taken here."""
+    """A view definition that PostgreSQL accepts is accepted here."""
     defn = "CREATE VIEW v AS SELECT " + "1, " * (10 << 20) + "1;"
     assert defn == toc_of(tampered(W.entry(3, "v", "VIEW", defn=defn, data=3))).entries[0].defn
 

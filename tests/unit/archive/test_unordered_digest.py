@@ -48,7 +48,7 @@ def test_reordered_columns_have_the_same_digest_once_mapped() -> None:
 
 
 def test_an_unterminated_row_is_not_counted() -> None:
-    """What follows the last newline is no row."""
+    """Text after the last newline is no row."""
     digest = UnorderedDigest()
     digest.update(b"a\nb")
     assert 1 == digest.facts().rows

@@ -1,4 +1,4 @@
-"""The archive writer: what it writes is what the reader, and so pg_restore, finds in it."""
+"""The archive writer: the reader, and so pg_restore, reads back all that it writes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def add(writer: ArchiveWriter, whole: Original, dump_id: int) -> None:
 
 
 def written(whole: Original, order: list[int] | None = None) -> tuple[bytes, Contents]:
-    """Write all of it; returns the file, and what the writer says of it."""
+    """Write all of it; returns the file, and the writer's facts."""
     file = io.BytesIO()
     writer = whole.writer(file)
     for dump_id in order or list(whole.parts):
@@ -127,7 +127,7 @@ def written(whole: Original, order: list[int] | None = None) -> tuple[bytes, Con
 
 @pytest.mark.parametrize(("version", "compression"), COMBINATIONS)
 def test_the_writers_facts_equal_the_readers(version: int, compression: Compression) -> None:
-    """The writer says of its file what the reader says, in every version and compression."""
+    """The writer's facts of its file equal the reader's, in every version and compression."""
     whole = original(version, compression)
     raw, contents = written(whole)
     assert read_archive(io.BytesIO(raw)) == contents
@@ -193,7 +193,7 @@ def test_any_tables_in_any_order_and_pieces_read_back(
 
 
 def test_blocks_lie_in_the_order_of_the_calls() -> None:
-    """And each starts where the one before it ends."""
+    """And each starts at the end of the one before it."""
     whole = original()
     order = list(reversed(whole.parts))
     _, contents = written(whole, order)
@@ -227,7 +227,7 @@ def test_chunks_are_at_most_256_kb(compression: str) -> None:
 
 
 def test_a_row_count_of_the_caller_is_used() -> None:
-    """What the caller says of the rows is believed; nothing else changes."""
+    """The caller's count of the rows is taken over; nothing else changes."""
     whole = original(parts=(Table("orders", ROWS),))
     results = []
     for known in (None, 17):
@@ -241,7 +241,7 @@ def test_a_row_count_of_the_caller_is_used() -> None:
 
 
 def test_the_head_is_parsed_apart_from_what_follows() -> None:
-    """Each beginning of it is incomplete; what follows it makes no difference."""
+    """Each beginning of it is incomplete; bytes after it make no difference."""
     whole = original()
     raw = whole.head.raw
     for length in range(len(raw)):
@@ -371,7 +371,7 @@ def test_nothing_is_added_after_the_end() -> None:
 
 
 def test_a_write_error_is_raised_and_not_hidden() -> None:
-    """Its error goes through, and what comes later does not hide it."""
+    """Its error goes through, and a later one does not hide it."""
 
     class Full(io.BytesIO):
         def write(self, data: object, /) -> int:
@@ -415,7 +415,7 @@ def test_large_objects_are_copied_byte_for_byte(compression: str, *, offsets: bo
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_damaged_large_objects_are_not_copied(compression: str) -> None:
-    """Cut short or with a bit turned over: refused, or what is copied is what was there."""
+    """Cut short or with a bit turned over: refused, or copied unchanged."""
     objects = LargeObjects(((16384, b"one and two"), (3_000_000_000, bytes(range(60)))))
     whole = original(compression=compression, parts=(objects,))
     entry = read_toc(io.BytesIO(whole.raw)).with_data[0]

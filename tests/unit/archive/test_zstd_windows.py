@@ -1,4 +1,4 @@
-"""Large windows: what a frame asks for is known before it gets it, and one has it at a time."""
+"""Large windows: the size is known before decompression, and one block has one at a time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_single_segment_frame_needs_its_content_size(size: int) -> None:
 
 @pytest.mark.parametrize("stored", [b"", b"x" * 20, frame(27)[:4], frame(27)[:5]])
 def test_data_that_is_no_frame_needs_no_window(stored: bytes) -> None:
-    """Damage is told by whoever decodes it."""
+    """The decoder reports damage."""
     assert 0 == window_size(stored)
 
 

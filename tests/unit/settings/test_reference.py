@@ -1,4 +1,4 @@
-"""docs/configuration.md is what the code makes of it, and its example is taken."""
+"""docs/configuration.md is generated from the code, and its example is valid."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_an_empty_value_is_a_problem(
 def test_an_impossible_database_name_is_refused_unquoted(
     folder: SettingsFolder, variable: str, value: str, complaint: str
 ) -> None:
-    """What cannot be a name is a problem that does not quote it."""
+    """An impossible name is a problem that does not quote it."""
     folder.exported(**({"DEV_DB_NAME": "d"} | {variable: value}))
 
     assert [f"{variable} (the environment): {complaint}"] == folder.complaints()
@@ -168,7 +168,7 @@ def test_unusual_names_are_kept_unchanged(folder: SettingsFolder, name: str) -> 
 def test_an_impossible_host_is_refused_unquoted(
     folder: SettingsFolder, host: str, complaint: str
 ) -> None:
-    """What cannot be a host is a problem that does not quote it."""
+    """An impossible host is a problem that does not quote it."""
     folder.exported(DEV_DB_NAME="d", DEV_DB_HOST=host)
 
     assert [f"DEV_DB_HOST (the environment): {complaint}"] == folder.complaints()
@@ -264,7 +264,7 @@ def test_an_unset_reference_earns_a_warning(folder: SettingsFolder) -> None:
 
 
 def test_an_unset_reference_explains_an_empty_value(folder: SettingsFolder) -> None:
-    """Where the value is empty for that reason, the problem says so."""
+    """If the value is empty for that reason, the problem says so."""
     (complaint,) = folder.local("DEV_DB_NAME=${STAGE}\n").complaints()
 
     assert complaint.endswith("is empty, for its ${…} refers to a variable that is not set")
@@ -286,7 +286,7 @@ def test_pghostaddr_earns_a_warning(folder: SettingsFolder, source: str) -> None
 
 
 def test_libpqs_variables_of_the_files_are_passed_on(folder: SettingsFolder) -> None:
-    """Those that libpq cannot see itself, key by key; what is exported it sees already."""
+    """Those that libpq cannot see itself, key by key; exported ones it sees already."""
     folder.local("DEV_DB_NAME=d\nPGSSLMODE=verify-full\nPGCONNECT_TIMEOUT=\nPGDATA=/x\n")
     folder.shared("PGSSLMODE=disable\nPGPASSFILE=/p\nPGCONNECT_TIMEOUT=5\nPGAPPNAME=x\n")
     folder.exported(PGAPPNAME="exported", PGOPTIONS="-c x=y")
@@ -324,7 +324,7 @@ def test_pgvow_pg_bin_comes_from_every_source(folder: SettingsFolder) -> None:
 def test_an_invalid_pgvow_pg_bin_is_a_problem(
     folder: SettingsFolder, value: str, complaint: str
 ) -> None:
-    """What cannot be a folder is a problem."""
+    """An impossible folder is a problem."""
     folder.exported(DEV_DB_NAME="d", PGVOW_PG_BIN=value)
 
     assert [f"PGVOW_PG_BIN (the environment): {complaint}"] == folder.complaints()
@@ -339,7 +339,7 @@ def test_pgvow_pg_bin_is_read_without_a_database(folder: SettingsFolder) -> None
 
 
 def test_an_invalid_pgvow_pg_bin_is_reported_without_a_database(folder: SettingsFolder) -> None:
-    """What is wrong with that one variable is reported as ever."""
+    """An error of that one variable is reported as ever."""
     folder.shared("PGVOW_PG_BIN=~/bin\n")
 
     with pytest.raises(ConfigurationError, match="PGVOW_PG_BIN"):
@@ -379,7 +379,7 @@ def test_a_missing_user_is_left_to_libpq(folder: SettingsFolder) -> None:
 
 @pytest.mark.parametrize("env", ["dev", "prod"])
 def test_parameters_hold_no_password(folder: SettingsFolder, env: str) -> None:
-    """What goes to a tool's command line has the password in no form."""
+    """The parameters of a tool's command line have the password in no form."""
     folder.local(PROD + DEV + "DB_PASSWORD=hunter2\n")
 
     connection = folder.load(env).connection

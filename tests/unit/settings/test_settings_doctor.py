@@ -1,4 +1,4 @@
-"""What the doctor wants to know of settings: is the server here, and which variables count."""
+"""Settings for the doctor: whether the server is local, and which variables count."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_set_variables_decide_without_env_mode(
 
 
 def test_nothing_set_is_an_error_with_an_example(folder: SettingsFolder) -> None:
-    """Where nothing says which database, the error shows what a .env.local looks like."""
+    """If nothing names a database, the error shows a .env.local."""
     error = folder.shared("DB_HOST=h\nDB_PASSWORD=hunter2\n").refused()
 
     assert 2 == error.exit_code
@@ -144,7 +144,7 @@ def test_nothing_set_is_an_error_with_an_example(folder: SettingsFolder) -> None
 def test_an_unknown_env_mode_is_quoted_not_guessed(
     folder: SettingsFolder, mode: str, complaint: str
 ) -> None:
-    """An ENV_MODE we do not know is an error, even where names would decide."""
+    """An unknown ENV_MODE is an error, even if set variables would decide."""
     folder.local(f"{BOTH}ENV_MODE={mode}\n")
 
     assert [f"ENV_MODE (.env.local line 5): {complaint}"] == folder.complaints()
@@ -185,7 +185,7 @@ def test_an_interpolated_value_with_a_password_is_not_quoted(
 def test_a_url_in_the_wrong_place_is_not_quoted(
     folder: SettingsFolder, variable: str, value: str
 ) -> None:
-    """Who takes one variable for another does not find the password in a log."""
+    """A URL in another variable's place is not quoted: it may hold the password."""
     error = folder.local(f"{BOTH}{variable}={value}\n").refused()
 
     assert SECRET not in error.cause
@@ -211,7 +211,7 @@ def test_a_value_that_contains_a_short_password_is_quoted(folder: SettingsFolder
     [("auto", None), ("AUTO", None), ("Development", "dev"), ("prod", "prod")],
 )
 def test_env_synonyms_are_resolved_without_settings(env: str, expected: str | None) -> None:
-    """Where no database is needed ``--env`` still means what it means elsewhere."""
+    """If no database is needed ``--env`` has the same meaning as elsewhere."""
     assert expected == named_environment(env)
 
 

@@ -101,7 +101,7 @@ def test_any_password_can_be_written_between_single_quotes(password: str) -> Non
     ).map("".join)
 )
 def test_values_are_those_of_dotenv_values(text: str) -> None:
-    """What we read, line numbers apart, is what python-dotenv itself reads by default."""
+    """Values, line numbers apart, are those that python-dotenv itself reads by default."""
     environ = {"A": "from the environment"}
     with mock.patch.dict(os.environ, environ, clear=True):
         theirs = dotenv_values(stream=io.StringIO(text, newline=None))
@@ -135,7 +135,7 @@ def test_unset_references_are_recorded() -> None:
 
 
 def test_line_numbers_are_those_of_an_editor() -> None:
-    """A variable's line is where its name stands, blank lines and comments before it counted."""
+    """A variable's line is that of its name, blank lines and comments before it counted."""
     text = "\n\n# comment\nA=1\n\n\n  B='x\ny'\r\n\r\nexport C=3\rD=4"
 
     entries = parse_env_file(".env", text, {}).entries

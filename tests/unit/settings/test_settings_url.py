@@ -1,4 +1,4 @@
-"""Connection URLs: what libpq makes of them, what we refuse, and that nothing of them is shown."""
+"""Connection URLs: parsed as libpq does, refused if invalid, and never shown."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_url_without_password_takes_the_variables(
 
 
 def test_the_password_of_the_url_wins(folder: SettingsFolder) -> None:
-    """The password variables are only what is fallen back on."""
+    """The password variables are only a fallback."""
     folder.local(f"DEV_DATABASE_URL=postgresql://u:{SECRET}@h/d\nDEV_DB_PASSWORD=x\n")
 
     assert SECRET == folder.load().connection.password
@@ -198,7 +198,7 @@ def test_sockets_addresses_and_both_schemes_are_parsed(
 
 
 def test_host_and_hostaddr_of_a_url_are_both_kept(folder: SettingsFolder) -> None:
-    """Host and hostaddr of a URL go to libpq together: the name is what TLS checks."""
+    """Host and hostaddr of a URL go to libpq together: TLS checks the name."""
     folder.exported(DATABASE_URL="postgresql://u@db.example/d?hostaddr=127.0.0.1")
 
     settings = folder.load()

@@ -1,4 +1,4 @@
-"""pgvow.toml: what it takes, what it refuses, and where it says that each thing stands."""
+"""pgvow.toml: accepted and refused values, and the line of each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(folder: Path, text: str, **environ: str) -> LoadedConfiguration:
 
 
 def complaints(folder: Path, text: str, **environ: str) -> list[str]:
-    """Load what must be refused, and give its problems."""
+    """Load an invalid file, and return its problems."""
     with pytest.raises(ConfigurationError) as caught:
         load(folder, text, **environ)
     return [f"{one.source}: {one.variable} {one.complaint}" for one in caught.value.problems]
@@ -161,7 +161,7 @@ def test_an_error_has_file_line_and_nearest_key(tmp_path: Path, text: str, compl
 
 
 def test_all_errors_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
-    """Whoever mends a file wants to know everything that is wrong with it."""
+    """One error lists every fault of the file."""
     assert 3 == len(complaints(tmp_path, "x = 1\n[backup]\njobs = -1\n[status]\nmax_age = 3"))
 
 
@@ -251,7 +251,7 @@ _anything = st.recursive(
 def test_any_value_is_accepted_or_explained(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[str, str], value: str
 ) -> None:
-    """Every key takes every value, or says what is wrong with it."""
+    """Every key accepts a value or names its fault."""
     folder = tmp_path_factory.mktemp("toml")
     section, key = place
     try:
@@ -261,5 +261,5 @@ def test_any_value_is_accepted_or_explained(
 
 
 def test_sections_of_an_environment_exist_as_general_sections() -> None:
-    """What an environment may have of its own is among what there is."""
+    """Sections of an environment are general sections too."""
     assert POLICY.keys() <= SECTIONS.keys()
