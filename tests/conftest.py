@@ -52,7 +52,7 @@ def _names(argnames: str | Sequence[str]) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run whoever asks for ``server`` on every major, or on those its marker names.
+    """Run tests that ask for ``server`` on every major, or on those that their marker names.
 
     A test that names its majors by ``parametrize`` has said so itself.
     """
@@ -67,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @contextlib.contextmanager
 def or_skip() -> Iterator[None]:
-    """Skip where a server does not run on this machine; under CI that is a failure."""
+    """Skip if a server does not run on this machine; under CI that is a failure."""
     try:
         yield
     except ServerUnavailable as error:
@@ -122,7 +122,7 @@ class StartServer(Protocol):
 
 @pytest.fixture
 def start_server() -> Iterator[StartServer]:
-    """Start servers for this test alone, for those that break or set up what others would see."""
+    """Start servers for this test alone, for tests that break or set up things others would see."""
     with contextlib.ExitStack() as stack:
 
         def start(major: int, **settings: str) -> TestServer:
@@ -143,12 +143,12 @@ class MakeDatabase(Protocol):
         encoding: str | None = None,
         locale: str | None = None,
     ) -> str:
-        """Return the name, a unique one where none is given."""
+        """Return the name, a unique one if none is given."""
 
 
 @pytest.fixture
 def make_database(start_server: StartServer) -> Iterator[MakeDatabase]:
-    """Make databases on any server; they are dropped after the test, whoever is connected.
+    """Make databases on any server; they are dropped after the test, even under sessions.
 
     Asks for ``start_server`` so as to be torn down before it: a server outlives its databases.
     """

@@ -1,4 +1,4 @@
-"""Draw docs/demo.svg: what `pgvow demo` really prints, on a server of its own."""
+"""Draw docs/demo.svg: the output of `pgvow demo`, on a server of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTH = 118
 
 
 def main() -> None:
-    """Run the demo with a console that remembers, in a folder that is gone afterwards."""
+    """Run the demo with a recording console, in a temporary directory."""
     console = Console(
         record=True,
         width=WIDTH,

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make a virtual environment with pgvow and everything its tests need.
-# uv where it is there; else venv and pip; else virtualenv; else say which package to install.
+# uv if it is installed; else venv and pip; else virtualenv; else say which package to install.
 set -eu
 venv=$1
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install Debian packages that are missing, if we may; else name them in one line.
+# Install missing Debian packages as root; else name them in one line.
 # Without names: the packages that the tests need. Ends with 1 if something stays missing.
 set -eu
 tests="
@@ -32,7 +32,7 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-# Where the lists cannot be brought up to date, those that are there may still do.
+# If the lists cannot be updated, the present ones may still do.
 apt-get update -qq || say "apt-get update failed; trying with the lists of packages that are here"
 if ! apt-get install -y -qq --no-install-recommends $missing >/dev/null; then
     say "apt-get could not install:$missing"

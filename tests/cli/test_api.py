@@ -23,7 +23,7 @@ pytestmark = pytest.mark.majors(18)
 
 
 class Steps:
-    """A progress that remembers what it was told."""
+    """A progress that remembers its calls."""
 
     def __init__(self) -> None:
         self.phases: set[str] = set()
@@ -80,7 +80,7 @@ def test_a_backup_is_made_listed_verified_proven_and_restored(
     assert {"succeeded"} == {run["outcome"] for run in history}
 
 
-def test_what_is_wrong_is_raised_and_recorded(environ: dict[str, str], tmp_path: Path) -> None:
+def test_an_error_is_raised_and_recorded(environ: dict[str, str], tmp_path: Path) -> None:
     """An error is one of pgvow's own, with its exit code, and the run has failed."""
     lost = {**environ, "DEV_DB_PORT": "1"}
     with pytest.raises(ConnectionFailed) as caught:
@@ -105,7 +105,7 @@ def test_the_options_of_a_backup_are_those_of_the_settings(tmp_path: Path) -> No
     assert not pgvow.backup_options(context, "prod").dump.parallel
 
 
-def test_the_package_alone_loads_nothing() -> None:
+def test_importing_pgvow_loads_no_function() -> None:
     """``import pgvow`` is as quick as ever: the functions are loaded when they are used."""
     code = "import sys, pgvow; print('pgvow.api' in sys.modules, 'psycopg' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

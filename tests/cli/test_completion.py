@@ -126,7 +126,7 @@ def _output(argv: list[str], project: Path) -> str:
         ("pgvow completion ", ["bash", "zsh", "fish"]),
     ],
 )
-def test_a_real_shell_completes(
+def test_bash_fish_and_zsh_complete(
     project: Path,
     completed: Callable[[Path, str], list[str]],
     line: str,
@@ -149,7 +149,7 @@ def test_a_command_is_offered_no_option_of_another(
     assert "--engine" not in offered
 
 
-def test_completion_answers_at_once(project: Path) -> None:
+def test_completion_takes_less_than_0_15_s(project: Path) -> None:
     """The names of backups take less than 0.15 s of the processor."""
     argv = [str(project / "bin/pgvow"), "completion", "backups"]
 
@@ -173,12 +173,12 @@ def test_a_directory_that_cannot_be_read_completes_nothing(project: Path) -> Non
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_scripts_are_those_of_the_parser(name: str) -> None:
-    """What is shipped was made from the options that there are: ``make reference``."""
+def test_completion_scripts_are_up_to_date(name: str) -> None:
+    """The shipped scripts are made from the current options: ``make reference``."""
     assert shell_files.script(name) == script(name).read_text(encoding="utf-8")
 
 
-def test_the_manual_is_that_of_the_parser() -> None:
+def test_pgvow_1_is_up_to_date() -> None:
     """The page of the manual has the options that there are: ``make reference``."""
     assert shell_files.manual() == shell_files.MANUAL.read_text(encoding="utf-8")
 

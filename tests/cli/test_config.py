@@ -33,12 +33,12 @@ prune_after_backup = true
 
 
 def shown(commands: Commands, *words: str | Path, **more: str) -> dict[str, tuple[str, str]]:
-    """What ``config show`` says of each setting: its value, and where it comes from."""
+    """Return the value and source of each setting in ``config show``."""
     found = commands.pgvow("config", "show", "--json", *words, **more).json
     return {one["setting"]: (one["value"], one["from"]) for one in found}
 
 
-def test_show_says_what_holds_and_where_it_comes_from(tmp_path: Path) -> None:
+def test_show_prints_each_setting_with_its_source_and_no_secret(tmp_path: Path) -> None:
     """Each setting with its line; defaults are called so; no secret is printed, text or JSON."""
     (tmp_path / "pgvow.toml").write_text(_FILE)
     (tmp_path / ".env").write_text("TOKEN=s3cr3t\nDB_NAME=shop\nDB_USER=u\nDB_PASSWORD=pa55\n")
@@ -57,7 +57,7 @@ def test_show_says_what_holds_and_where_it_comes_from(tmp_path: Path) -> None:
         assert secret not in said.out + said.err + str(found)
 
 
-def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+def test_without_a_file_the_defaults_apply(tmp_path: Path) -> None:
     """Nothing there is no error, and every setting is the default."""
     commands = Commands(tmp_path)
     assert {"default"} == {source for _, source in shown(commands).values()}
@@ -65,7 +65,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert (0, {"path": None, "usable": True}) == (done.code, done.json)
 
 
-def test_which_file(tmp_path: Path) -> None:
+def test_config_option_wins_over_variable_and_current_directory(tmp_path: Path) -> None:
     """``--config``, then PGVOW_CONFIG, then the current directory; a named one has to exist."""
     for name, last in (("pgvow.toml", 1), ("variable.toml", 2), ("option.toml", 3)):
         (tmp_path / name).write_text(f"[retention]\nkeep_last = {last}\n")
@@ -92,10 +92,10 @@ def test_which_file(tmp_path: Path) -> None:
         ("[backup\n", 1, "pgvow.toml"),
     ],
 )
-def test_check_names_file_line_and_the_nearest_key(
+def test_an_invalid_setting_is_reported_with_line_and_nearest_key(
     tmp_path: Path, text: str, line: int, words: str
 ) -> None:
-    """What cannot be used is 2 for every command, with the place; nothing is done by halves."""
+    """An invalid file is 2 for every command, with the place; nothing is done by halves."""
     (tmp_path / "pgvow.toml").write_text(text)
     commands = Commands(tmp_path)
     for done in (commands.pgvow("config", "check"), commands.pgvow("prune"), commands.run()):
@@ -105,7 +105,7 @@ def test_check_names_file_line_and_the_nearest_key(
     assert [tmp_path / "pgvow.toml"] == left_in(tmp_path)
 
 
-def test_show_names_the_variables_that_production_is_read_from(tmp_path: Path) -> None:
+def test_show_names_the_variables_of_production(tmp_path: Path) -> None:
     """They are fixed by the contract, and do not begin with the environment's name."""
     (tmp_path / "pgvow.toml").write_text("[environments.prod]\noutput_dir = 'p'\n")
     shown = Commands(tmp_path).pgvow("config", "show", "--json").json
@@ -117,7 +117,9 @@ def test_show_names_the_variables_that_production_is_read_from(tmp_path: Path) -
 
 
 @pytest.mark.majors(18)
-def test_an_environment_of_ones_own(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_an_added_environment_is_backed_up_and_pruned_by_its_own_rules(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """A third one is backed up, named so, pruned by rules of its own; the file's options hold.
 
     A typed option goes before the file; dev keeps the general rules.

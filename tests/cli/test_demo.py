@@ -59,7 +59,7 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the user has set; a demo takes nothing from it but where the programs are."""
+        """Settings of a user; a demo reads none of them but the folder of the programs."""
         return {
             **clean_environment(),
             "HOME": str(self.folder),
@@ -85,7 +85,7 @@ class Place:
         )
 
     def run(self, *words: str) -> str:
-        """Run it to its good end; returns what it showed."""
+        """Run it to its good end; returns its output."""
         done = self.start(*words, "demo", "--messages", str(_MESSAGES))
         out, err = done.communicate(timeout=600)
         assert (0, "") == (done.returncode, err)
@@ -93,7 +93,7 @@ class Place:
 
     @property
     def files(self) -> list[str]:
-        """What is in the directory of backups, whoever it belongs to."""
+        """List the directory of backups, whatever the owner of its files."""
         directory = self.folder / "db/backups"
         return sorted(path.name for path in directory.glob("*"))
 
@@ -201,7 +201,7 @@ def entries(dump: Path) -> str:
 
 
 @pytest.mark.parametrize("major", [15, 18])
-def test_with_the_server_of_this_machine(major: int, whose: Place) -> None:
+def test_demo_runs_on_the_installed_server(major: int, whose: Place) -> None:
     """As root and as a user, with the major that is installed; vectors where they can be had."""
     tree = programs(major).parent
     tree = within_reach(whose, tree / "bin" / "postgres", tree) / tree.name
@@ -212,7 +212,7 @@ def test_with_the_server_of_this_machine(major: int, whose: Place) -> None:
     assert (major == 18) == ("EXTENSION - vector" in entries(dump))
 
 
-def test_with_no_server_on_this_machine(whose: Place) -> None:
+def test_demo_runs_on_the_embedded_package(whose: Place) -> None:
     """As root and as a user: the embedded package serves, and has vectors of its own."""
     (whose.folder / "bin").mkdir()
     whose.variables["PATH"] = str(whose.folder / "bin")
@@ -222,7 +222,7 @@ def test_with_no_server_on_this_machine(whose: Place) -> None:
     assert "EXTENSION - vector" in entries(check_shown(whose, out))
 
 
-def test_programs_of_which_there_is_only_the_client(place: Place) -> None:
+def test_a_client_only_pg_bin_is_passed_over_by_the_demo(place: Place) -> None:
     """A folder with pg_dump and no server is the user's for backups; the demo finds another."""
     folder = place.folder / "bin"
     folder.mkdir()
@@ -232,7 +232,7 @@ def test_programs_of_which_there_is_only_the_client(place: Place) -> None:
     check_shown(place, place.run(*_NOTHING))
 
 
-def test_programs_that_are_not_there(place: Place) -> None:
+def test_a_pg_bin_without_programs_is_an_error(place: Place) -> None:
     """A folder that is named wrongly is told, and not passed over."""
     place.variables["PGVOW_PG_BIN"] = str(place.folder)
     done = place.start(*_PGVOW, "demo")
@@ -252,7 +252,9 @@ def test_programs_that_are_not_there(place: Place) -> None:
         ("dumping", signal.SIGTERM),
     ],
 )
-def test_interrupted(stage: str, number: signal.Signals, place: Place) -> None:
+def test_an_interrupted_demo_leaves_nothing(
+    stage: str, number: signal.Signals, place: Place
+) -> None:
     """Ctrl-C in the midst: 130 and a word, no process, no file, no directory."""
     folder = place.folder.parent / "tools"
     folder.mkdir()
@@ -276,13 +278,13 @@ def test_interrupted(stage: str, number: signal.Signals, place: Place) -> None:
 
 
 def next_steps(out: str) -> dict[str, str]:
-    """What the last lines say to type: doctor, backup and list."""
+    """Return the commands of the last lines: doctor, backup and list."""
     lines = [line.split("#")[0].strip() for line in out.splitlines()[-3:]]
     return {line.split()[-1]: line for line in lines}
 
 
 @pytest.mark.parametrize("on_path", [False, True])
-def test_what_to_type_next_works(on_path: bool, place: Place) -> None:  # noqa: FBT001
+def test_the_commands_that_the_demo_suggests_work(on_path: bool, place: Place) -> None:  # noqa: FBT001
     """However it was started, the commands that it ends with work, there and in another folder."""
     script = Path(sys.executable).parent / "pgvow"
     place.variables["PGVOW_PG_BIN"] = str(programs(18))
@@ -332,8 +334,8 @@ def test_the_same_seed_makes_the_same_rows(server: TestServer, make_database: Ma
 
 
 @pytest.mark.majors(18)
-def test_the_rows_are_believable(server: TestServer, database: str) -> None:
-    """As many rows as were asked for; JSON, bytea, vectors, and what breaks careless tools."""
+def test_demo_tables_have_the_requested_rows_and_types(server: TestServer, database: str) -> None:
+    """As many rows as were asked for; JSON, bytea, vectors, and text that breaks careless tools."""
     with server.connect(database) as session:
         with session.transaction():
             fill(session, messages=_MESSAGES, progress=Silent())
@@ -351,7 +353,7 @@ def test_the_rows_are_believable(server: TestServer, database: str) -> None:
 
 
 class _Listening(Silent):
-    """Keeps what it is told."""
+    """Keeps every message."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -363,7 +365,7 @@ class _Listening(Silent):
 
 
 @pytest.mark.majors(18)
-def test_progress_of_the_filling(server: TestServer, database: str) -> None:
+def test_progress_counts_the_messages_inserted(server: TestServer, database: str) -> None:
     """It says how many messages there are already."""
     progress = _Listening()
     with server.connect(database) as session, session.transaction():
@@ -371,6 +373,6 @@ def test_progress_of_the_filling(server: TestServer, database: str) -> None:
     assert [f"{done:,} of 1,500 messages" for done in (0, 500, 1000)] == progress.details
 
 
-def test_the_embedded_package_is_there() -> None:
-    """What the tests above rely on is installed with the development tools."""
+def test_the_embedded_package_is_installed() -> None:
+    """The package that the tests above need is installed with the development tools."""
     assert embedded_bin() is not None

@@ -52,7 +52,7 @@ def damage(folder: Path) -> str:
 
 
 def environments(found: list[dict[str, str]]) -> list[str]:
-    """Return the environments of what was found, in order."""
+    """Return the environments of the backups, in order."""
     return sorted(one["environment"] for one in found)
 
 
@@ -89,7 +89,7 @@ def test_prune_and_prove_cover_every_directory(both: Commands) -> None:
     assert ["prod"] == [run["environment"] for run in runs]
 
 
-def test_a_damaged_file_is_an_alarm_of_its_database(both: Commands) -> None:
+def test_a_damaged_file_alarms_its_own_database_only(both: Commands) -> None:
     """After ``verify --all`` (8), prod alone is critical."""
     damage(both.cwd / "prod")
     assert 8 == both.pgvow("verify", "--all").code
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_an_alarm_of_its_database(both: Commands) -> None:
     )
 
 
-def test_a_damaged_file_beside_sound_ones(both: Commands) -> None:
+def test_history_has_a_line_for_each_database_of_a_directory(both: Commands) -> None:
     """In one directory too each database has a line of its own in the history."""
     together = both.cwd / "together"
     together.mkdir()
@@ -120,7 +120,7 @@ def test_a_damaged_file_beside_sound_ones(both: Commands) -> None:
     }
 
 
-def test_slips_of_the_tongue_are_no_alarms(both: Commands) -> None:
+def test_usage_errors_leave_every_database_healthy(both: Commands) -> None:
     """A mistyped environment and ``prune`` without rules end with 2, and all stay healthy."""
     (both.cwd / "pgvow.toml").unlink()
     both.pgvow("backup", "--env", "dev")
@@ -136,8 +136,8 @@ def test_slips_of_the_tongue_are_no_alarms(both: Commands) -> None:
     )  # fmt: skip
 
 
-def test_without_settings_file_the_default_directory_is_all_there_is(both: Commands) -> None:
-    """``backup_db.py --list`` looks into db/backups, or where it was told to."""
+def test_without_pgvow_toml_list_reads_the_default_directory_only(both: Commands) -> None:
+    """``backup_db.py --list`` reads db/backups, or the directory given."""
     (both.cwd / "pgvow.toml").unlink()
     assert [] == both.run("--list", "--json").json
     assert ["prod"] == environments(both.run("--list", "--json", "--output-dir", "prod").json)

@@ -90,7 +90,7 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def concerns(done: Done) -> dict[str, dict[str, Any]]:
-    """What is not good, by the name of the check."""
+    """Return the checks that are not good, by name."""
     return {one["name"]: one for one in done.json["checks"] if one["level"] != "good"}
 
 
@@ -112,7 +112,7 @@ def backup_agrees(commands: Commands, done: Done, **more: str) -> bool:
     return (commands.run("--quiet", **more).code != 0) == (done.code == 12)
 
 
-def test_all_is_well(healthy: Commands) -> None:
+def test_a_sound_setup_exits_0_with_every_check_good(healthy: Commands) -> None:
     """0, every check is good, and the verdict says so."""
     done = examined(healthy)
     assert done.code == 0, done.out
@@ -141,7 +141,7 @@ def test_quiet_is_silent_only_when_all_is_well(healthy: Commands, commands: Comm
     assert "! newest backup" in done.out
 
 
-def test_settings_and_where_each_comes_from(healthy: Commands) -> None:
+def test_settings_are_listed_with_their_sources_and_no_password(healthy: Commands) -> None:
     """One line a setting, with the variable and the line of the file; no password."""
     lines = [f"{key}='{value}'\n" for key, value in healthy.variables.items()]
     private(healthy.cwd / ".env.local", "".join(lines))
@@ -169,7 +169,7 @@ def private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_it_fits_a_terminal(healthy: Commands) -> None:
+def test_lines_wrap_between_words_at_80_columns(healthy: Commands) -> None:
     """In 80 columns lines are broken between words, under the text they belong to; with colours."""
     screen = healthy.on_terminal("doctor", columns=80)
     assert screen.code == 0
@@ -181,7 +181,7 @@ def test_it_fits_a_terminal(healthy: Commands) -> None:
     assert not healthy.on_terminal("doctor", NO_COLOR="1").is_coloured
 
 
-def test_12_bad_settings(commands: Commands) -> None:
+def test_12_invalid_settings_are_reported_all_at_once(commands: Commands) -> None:
     """All problems at once, each with its variable; the tools are looked at all the same."""
     done = examined(commands, "--json", DEV_DB_PORT="none", DEV_DB_NAME="")
     assert done.code == 12
@@ -191,7 +191,7 @@ def test_12_bad_settings(commands: Commands) -> None:
     assert commands.variables["PGVOW_PG_BIN"] in check(done, "tools")["text"]
 
 
-def test_12_a_settings_file_that_may_not_be_read(commands: Commands) -> None:
+def test_12_unreadable_settings_file_is_named(commands: Commands) -> None:
     """A file of somebody else's is named."""
     (commands.cwd / ".env").touch(mode=0o000)
     bound = Commands(commands.cwd, commands.variables, tuple(bound_by_permissions([])))
@@ -200,7 +200,7 @@ def test_12_a_settings_file_that_may_not_be_read(commands: Commands) -> None:
     assert ".env" in concerns(done)["settings"]["text"]
 
 
-def test_12_no_tools(healthy: Commands) -> None:
+def test_12_missing_pg_dump(healthy: Commands) -> None:
     """No pg_dump: what to install; the server is looked at all the same."""
     done = examined(healthy, "--json", PGVOW_PG_BIN=str(healthy.cwd))
     concern = only_concern(done, 12, "tools")
@@ -210,7 +210,7 @@ def test_12_no_tools(healthy: Commands) -> None:
     assert backup_agrees(healthy, done, PGVOW_PG_BIN=str(healthy.cwd))
 
 
-def test_12_tools_too_old(healthy: Commands, pg15: TestServer) -> None:
+def test_12_pg_dump_older_than_the_server(healthy: Commands, pg15: TestServer) -> None:
     """A pg_dump older than the server."""
     done = examined(healthy, "--json", PGVOW_PG_BIN=str(pg15.bin))
     concern = only_concern(done, 12, "versions")
@@ -220,7 +220,7 @@ def test_12_tools_too_old(healthy: Commands, pg15: TestServer) -> None:
 
 
 @pytest.mark.majors(15)
-def test_11_newer_client(healthy: Commands, pg18: TestServer) -> None:
+def test_11_pg_dump_newer_than_the_server(healthy: Commands, pg18: TestServer) -> None:
     """A newer pg_dump serves, but its archives need an equally new pg_restore."""
     done = examined(healthy, "--json", PGVOW_PG_BIN=str(pg18.bin))
     assert "needs" not in only_concern(done, 11, "versions")["text"]
@@ -237,7 +237,7 @@ def test_12_wrong_password(healthy: Commands) -> None:
     assert "not-that-one" not in done.out + done.err
 
 
-def test_12_nobody_listens(healthy: Commands) -> None:
+def test_12_connection_refused_still_checks_directory_and_backups(healthy: Commands) -> None:
     """The directory and the backups are looked at all the same."""
     done = examined(healthy, "--json", DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1")
     assert "Connection refused" in only_concern(done, 12, "connection")["text"]
@@ -254,7 +254,7 @@ def test_12_table_not_readable(healthy: Commands, make_role: MakeRole) -> None:
     assert backup_agrees(healthy, done, **role)
 
 
-def test_what_an_extension_owns_needs_no_rights(
+def test_tables_of_an_extension_need_no_select_privilege(
     healthy: Commands, server: TestServer, database: str, make_role: MakeRole
 ) -> None:
     """Its own tables are not dumped; its configuration tables are."""
@@ -279,7 +279,7 @@ def test_what_an_extension_owns_needs_no_rights(
     assert backup_agrees(healthy, done, **role)
 
 
-def test_a_materialized_view_need_not_be_readable(
+def test_a_materialized_view_needs_no_select_privilege(
     healthy: Commands, server: TestServer, database: str, make_role: MakeRole
 ) -> None:
     """Its rows are computed anew by a restore, and never read."""
@@ -316,7 +316,7 @@ def test_12_large_object_not_readable(
     assert backup_agrees(healthy, done, **role)
 
 
-def test_12_row_security(
+def test_12_row_security_hides_rows_from_the_role(
     healthy: Commands, server: TestServer, database: str, make_role: MakeRole
 ) -> None:
     """Policies that would hide rows, unless the role has BYPASSRLS."""
@@ -335,7 +335,7 @@ def test_12_row_security(
 
 
 @pytest.mark.parametrize("force", ["NO FORCE", "FORCE"])
-def test_12_row_security_forced_upon_the_owner(
+def test_12_row_security_forced_on_the_owner(
     force: str, healthy: Commands, server: TestServer, database: str, make_role: MakeRole
 ) -> None:
     """An owner sees all rows of his table, unless FORCE ROW LEVEL SECURITY says otherwise."""
@@ -353,7 +353,7 @@ def test_12_row_security_forced_upon_the_owner(
     assert backup_agrees(healthy, done, **role)
 
 
-def test_roles_without_passwords_are_no_warning(
+def test_unreadable_role_passwords_are_information_not_a_warning(
     healthy: Commands, server: TestServer, database: str, make_role: MakeRole
 ) -> None:
     """An ordinary role can become green: that roles have no passwords then is information."""
@@ -376,7 +376,7 @@ def test_roles_without_passwords_are_no_warning(
 def test_11_production_on_this_machine(
     tcp_server: TcpServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
-    """Production on 127.0.0.1 earns a warning, and the environment is shown (T026)."""
+    """Production on 127.0.0.1 earns a warning, and the environment is shown."""
     settings = settings_for(tcp_server, make_database(tcp_server), environment="prod")
     commands = Commands(tmp_path, {**settings, "DB_HOST": tcp_server.tcp_host})
     assert commands.run("--quiet", "--env", "Production").code == 0
@@ -385,7 +385,7 @@ def test_11_production_on_this_machine(
     assert "prod" == check(done, "environment")["text"]
 
 
-def test_11_unencrypted_across_a_network(
+def test_11_unencrypted_connection_across_a_network(
     tcp_server: TcpServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """Any host but this one, without TLS; a loopback address is no network."""
@@ -423,7 +423,7 @@ def tls_server() -> Iterator[TcpServer]:
         yield server
 
 
-def test_tls_is_seen(tls_server: TcpServer, tmp_path: Path) -> None:
+def test_a_tls_connection_is_reported_as_encrypted(tls_server: TcpServer, tmp_path: Path) -> None:
     """A connection that is encrypted is called so, whatever the host."""
     settings = {**settings_for(tls_server, "postgres"), "DEV_DB_HOST": tls_server.tcp_host}
     done = examined(Commands(tmp_path, settings), "--json")
@@ -478,7 +478,7 @@ def live_run(commands: Commands, server: TestServer, database: str) -> Iterator[
 
 
 def test_11_abandoned_partial_files(healthy: Commands, server: TestServer, database: str) -> None:
-    """What a dead run left is named, and left for the next backup; what a live one writes is not.
+    """Partial files of a dead run are named and kept for the next backup; a live run's are not.
 
     The file of a live run grows meanwhile, so what the doctor changes is looked at afterwards.
     """
@@ -504,7 +504,7 @@ def test_11_abandoned_partial_files(healthy: Commands, server: TestServer, datab
     ],
     ids=["truncated", "gone", "no-metadata", "broken-metadata"],
 )
-def test_11_broken_backup(
+def test_11_incomplete_backup_is_named(
     change: Callable[[Path], object], complaint: str, commands: Commands
 ) -> None:
     """A backup that is not whole is named with what is wrong; the next one is fresh, and whole."""
@@ -519,7 +519,7 @@ def test_11_broken_backup(
 
 
 def age(commands: Commands, by: timedelta) -> None:
-    """Make the only backup so much older: the moment in its names and in its metadata."""
+    """Make the only backup so much older: the timestamp in its names and in its metadata."""
     directory = commands.cwd / "db/backups"
     (dump,) = directory.glob("*.dump")
     stem = names.parse_stem(dump.stem)
@@ -533,7 +533,7 @@ def age(commands: Commands, by: timedelta) -> None:
     metadata.write_text(json.dumps(facts))
 
 
-def test_11_old_newest_backup(healthy: Commands) -> None:
+def test_11_newest_backup_too_old(healthy: Commands) -> None:
     """A daily backup that did not happen; one of yesterday is still fresh."""
     age(healthy, timedelta(hours=25))
     assert examined(healthy).code == 0
@@ -544,7 +544,7 @@ def test_11_old_newest_backup(healthy: Commands) -> None:
     assert "pgvow backup --env dev" in concern["hint"]
 
 
-def test_11_newest_backup_of_the_future(healthy: Commands) -> None:
+def test_11_newest_backup_dated_in_the_future(healthy: Commands) -> None:
     """A clock that went wrong must not keep silent for years."""
     age(healthy, -timedelta(days=400))
     done = examined(healthy, "--json")

@@ -33,8 +33,8 @@ def configure(commands: Commands, text: str) -> None:
     (commands.cwd / "pgvow.toml").write_text(text)
 
 
-def test_space_factor_of_the_file(healthy: Commands) -> None:
-    """What a backup asks for is what the doctor asks for, per environment."""
+def test_space_factor_of_pgvow_toml_applies(healthy: Commands) -> None:
+    """The doctor asks for the space that a backup asks for, per environment."""
     configure(healthy, "[backup]\nspace_factor = 1e9\n")
     done = examined(healthy, "--json")
     assert "1e+09 times the database" in only_concern(done, 12, "space")["text"]
@@ -46,7 +46,7 @@ def test_space_factor_of_the_file(healthy: Commands) -> None:
     assert 0 == healthy.run("--quiet").code
 
 
-def test_max_age_of_the_file(healthy: Commands) -> None:
+def test_max_age_of_pgvow_toml_applies(healthy: Commands) -> None:
     """A weekly backup is fresh for a week if pgvow.toml allows that, and status agrees."""
     age(healthy, timedelta(days=6))
     only_concern(examined(healthy, "--json"), 11, "newest backup")
@@ -62,7 +62,9 @@ def test_max_age_of_the_file(healthy: Commands) -> None:
         ('[status]\nmax_age = "soon"\n', ["pgvow.toml line 2"]),
     ],
 )
-def test_12_a_broken_file_is_a_finding(text: str, problems: list[str], healthy: Commands) -> None:
+def test_12_invalid_pgvow_toml_is_reported_with_lines(
+    text: str, problems: list[str], healthy: Commands
+) -> None:
     """Every problem with file and line; the rest is looked at all the same."""
     configure(healthy, text)
     done = examined(healthy, "--json")
@@ -75,7 +77,7 @@ def test_12_a_broken_file_is_a_finding(text: str, problems: list[str], healthy: 
 
 
 @pytest.mark.parametrize("name", [".env", ".env.local"])
-def test_11_a_password_that_others_can_read(name: str, healthy: Commands) -> None:
+def test_11_password_file_readable_by_others(name: str, healthy: Commands) -> None:
     """The file is named with the command that mends it; without a password it may be open."""
     path = healthy.cwd / name
     password = healthy.variables["DEV_DB_PASSWORD"]
@@ -91,7 +93,7 @@ def test_11_a_password_that_others_can_read(name: str, healthy: Commands) -> Non
     assert 0 == examined(healthy).code
 
 
-def test_11_a_password_with_a_replaced_dollar(healthy: Commands, server: TestServer) -> None:
+def test_11_password_with_an_interpolated_variable(healthy: Commands, server: TestServer) -> None:
     """A ${…} within a password is replaced even in single quotes; one alone is meant so."""
     password = healthy.variables.pop("DEV_DB_PASSWORD")
     private(healthy.cwd / ".env", "DEV_DB_PASSWORD='${WORD}'\n")
@@ -103,7 +105,7 @@ def test_11_a_password_with_a_replaced_dollar(healthy: Commands, server: TestSer
     assert password not in done.out + done.err
 
 
-def test_11_a_name_that_is_nearly_right(healthy: Commands) -> None:
+def test_11_misspelled_variable_names_the_one_meant(healthy: Commands) -> None:
     """The variable that was meant, if that is not set; any other program's is passed over."""
     name = healthy.variables.pop("DEV_DB_NAME")
     lines = f"DEV_DB_NAM={name}\nSECRET_KEY=x\nPGDATA=/srv\nREDIS_URL=redis://x\nDEV_DB_PORTS=1\n"
@@ -114,15 +116,15 @@ def test_11_a_name_that_is_nearly_right(healthy: Commands) -> None:
     assert "DEV_DB_NAME" in found[0]["hint"]
 
 
-def test_names_of_added_environments_are_known(healthy: Commands) -> None:
-    """What pgvow.toml adds is right as well, and what is nearly that is not."""
+def test_variables_of_added_environments_are_known(healthy: Commands) -> None:
+    """Names that pgvow.toml adds are right as well; misspellings of them are not."""
     configure(healthy, '[environments.staging]\nprefix = "STAGE_DB"\n')
     private(healthy.cwd / ".env", "STAGE_DB_NAME=x\nSTAGE_DB_HSOT=y\n")
     done = examined(healthy, "--json")
     assert "STAGE_DB_HSOT" in only_concern(done, 11, "variable")["text"]
 
 
-def test_11_what_postgresql_19_refuses(
+def test_11_standard_conforming_strings_off_is_named_before_postgresql_19(
     healthy: Commands, server: TestServer, database: str
 ) -> None:
     """standard_conforming_strings off, by the database, is named before the upgrade."""

@@ -40,7 +40,7 @@ def blocks(document: str, kind: str) -> list[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """What a user has after cloning: the files of the repository, without git."""
+    """Return the files of the repository as after cloning, without git."""
     names = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -95,7 +95,9 @@ def run(script: str, project: Path, shell: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("document", ["README.md", "quickstart.md"])
-def test_the_commands_run(document: str, project: Path, shell: dict[str, str]) -> None:
+def test_sh_blocks_of_the_documents_run(
+    document: str, project: Path, shell: dict[str, str]
+) -> None:
     """Every sh block, in order, in one folder; a make target only has to exist (it runs in CI)."""
     for script in blocks(document, "sh"):
         if script.startswith("make "):
@@ -107,8 +109,8 @@ def test_the_commands_run(document: str, project: Path, shell: dict[str, str]) -
     assert not list((project / "db/backups").glob("*.partial"))
 
 
-def test_the_cron_lines_run(project: Path, shell: dict[str, str]) -> None:
-    """What stands behind the five fields is a command that works with cron's bare environment."""
+def test_cron_lines_of_the_documents_run(project: Path, shell: dict[str, str]) -> None:
+    """The command behind the five fields works with cron's bare environment."""
     lines = [line for block in blocks("quickstart.md", "cron") for line in block.splitlines()]
     commands = [line.split(maxsplit=5)[5] for line in lines if line[0].isdigit()]
     assert len(commands) == 4
@@ -126,8 +128,10 @@ _OTHERS = (
 )
 
 
-def test_retention_keeps_seven_days_and_four_weeks(project: Path, shell: dict[str, str]) -> None:
-    """The find lines remove what is older, of this database alone, and nothing else."""
+def test_find_lines_for_retention_keep_seven_days_and_four_weeks(
+    project: Path, shell: dict[str, str]
+) -> None:
+    """The find lines remove older backups of this database, and nothing else."""
     import os  # noqa: PLC0415 - utime alone
     import time  # noqa: PLC0415 - the clock alone
 
@@ -159,14 +163,14 @@ def test_retention_keeps_seven_days_and_four_weeks(project: Path, shell: dict[st
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_every_relative_link_names_a_file(document: Path) -> None:
     """Every relative link names a file."""
     for match in _LINK.finditer(document.read_text(encoding="utf-8")):
         assert (document.parent / match["path"]).exists(), match["path"]
 
 
 def test_every_document_is_reachable_from_the_index() -> None:
-    """From docs/index.md, link by link (T058)."""
+    """From docs/index.md, link by link."""
     seen: set[Path] = set()
     ahead = [ROOT / "docs/index.md"]
     while ahead:
@@ -180,9 +184,7 @@ def test_every_document_is_reachable_from_the_index() -> None:
 
 
 @pytest.mark.parametrize("document", ["docs/parallel.md", "docs/unattended.md"])
-def test_the_commands_of_the_guides_run(
-    document: str, project: Path, shell: dict[str, str]
-) -> None:
+def test_sh_blocks_of_the_guides_run(document: str, project: Path, shell: dict[str, str]) -> None:
     """Every sh block, in order, beside a backup that is there."""
     run("python3 backup_db.py", project, shell)
     scripts = blocks(document, "sh")
@@ -191,7 +193,7 @@ def test_the_commands_of_the_guides_run(
         run(script, project, shell)
 
 
-def test_the_metrics_are_those_of_the_guide(project: Path, shell: dict[str, str]) -> None:
+def test_the_guide_lists_exactly_the_metrics_written(project: Path, shell: dict[str, str]) -> None:
     """Each metric that is written stands in the table, and each of the table is written."""
     run("python3 backup_db.py --metrics-file here.prom", project, shell)
     run("pgvow prove --latest", project, shell)
@@ -210,8 +212,8 @@ def test_the_metrics_are_those_of_the_guide(project: Path, shell: dict[str, str]
         assert name in written
 
 
-def test_exit_codes_agree() -> None:
-    """README and --help have the same codes with the same words (T041, T048)."""
+def test_readme_and_help_have_the_same_exit_codes() -> None:
+    """README and --help have the same codes with the same words."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for line in EXIT_CODES.splitlines()[1:]:
         code, meaning = line.split(maxsplit=1)
@@ -220,8 +222,8 @@ def test_exit_codes_agree() -> None:
         assert first_words.split()[0].lower() in row.replace("`", "").lower()
 
 
-def test_git_keeps_backups_out_and_the_folder_in(tmp_path: Path) -> None:
-    """db/backups is in git, what a backup writes there is not (T001 to T003, T057)."""
+def test_git_ignores_backups_and_keeps_their_directory(tmp_path: Path) -> None:
+    """db/backups is in git, files that a backup writes there are not."""
     tracked = subprocess.run(
         ["git", "ls-files", "db"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout

@@ -1,4 +1,4 @@
-"""``--jobs``, ``--engine`` and ``--compress``: what they do, and what is refused at once."""
+"""``--jobs``, ``--engine`` and ``--compress``: effects, and values refused at once."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_compressions(server: TestServer, commands: Commands, jobs: str, tmp_path: Path) -> None:
-    """Each is what the archive and the metadata say, and restores."""
+def test_each_compression_is_recorded_and_restores(
+    server: TestServer, commands: Commands, jobs: str, tmp_path: Path
+) -> None:
+    """Archive and metadata name each compression, and the archive restores."""
     for how, algorithm in {**_WAYS, "none": "none"}.items():
         done = commands.run("--json", "--no-globals", "--jobs", jobs, "--compress", how)
         assert 0 == done.code, done.err
@@ -46,7 +48,7 @@ def test_compressions(server: TestServer, commands: Commands, jobs: str, tmp_pat
 
 @pytest.mark.majors(15)
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_zstd_is_refused_with_programs_that_cannot_read_it(
+def test_zstd_is_refused_if_pg_dump_is_too_old_for_it(
     commands: Commands, jobs: str, tmp_path: Path
 ) -> None:
     """6, and what to use instead; nothing is left."""
@@ -58,7 +60,7 @@ def test_zstd_is_refused_with_programs_that_cannot_read_it(
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_zstd_is_refused_by_programs_that_were_built_without(
+def test_zstd_is_refused_if_pg_dump_was_built_without_it(
     server: TestServer, commands: Commands, jobs: str, tmp_path: Path
 ) -> None:
     """6 as well, although only pg_dump can tell: its version does not."""
@@ -77,7 +79,7 @@ def test_zstd_is_refused_by_programs_that_were_built_without(
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_what_pg_dump_warns_of_is_passed_on(
+def test_a_warning_of_pg_dump_is_passed_on_once(
     server: TestServer, database: str, commands: Commands, jobs: str, tmp_path: Path
 ) -> None:
     """Once, however often it is run, and nothing of how it was ended."""
@@ -107,7 +109,9 @@ def test_what_pg_dump_warns_of_is_passed_on(
     ],
     ids=" ".join,
 )
-def test_what_is_no_choice(words: tuple[str, str], tmp_path: Path) -> None:
+def test_invalid_engine_options_exit_2_before_any_connection(
+    words: tuple[str, str], tmp_path: Path
+) -> None:
     """2, before anything is asked of a server."""
     done = Commands(tmp_path).run(*words)
     assert 2 == done.code, done.err
@@ -116,7 +120,7 @@ def test_what_is_no_choice(words: tuple[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.majors(18)
-def test_without_psql(
+def test_without_psql_the_reference_engine_serves_with_a_notice(
     server: TestServer, commands: Commands, database: str, tmp_path: Path
 ) -> None:
     """pg_dump does it alone, and it is said."""

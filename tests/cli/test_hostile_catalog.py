@@ -60,7 +60,7 @@ def _checked(done: Done) -> Done:
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_every_command(commands: Commands, jobs: str) -> None:
+def test_every_command_shows_hostile_names_harmlessly(commands: Commands, jobs: str) -> None:
     """Backup, list, show, verify, diff, extract, status, history: plain text, and true names."""
     kept = (commands.cwd / "pgvow.log", commands.cwd / "pgvow.prom")
     files = ("--log-file", kept[0], "--metrics-file", kept[1])
@@ -91,8 +91,10 @@ def test_every_command(commands: Commands, jobs: str) -> None:
 
 
 @pytest.mark.majors(18)
-def test_prove_and_restore(commands: Commands, server: TestServer, database: str) -> None:
-    """What came from such a database comes back, is compared, and stays as harmless."""
+def test_prove_and_restore_reproduce_hostile_names_harmlessly(
+    commands: Commands, server: TestServer, database: str
+) -> None:
+    """Objects of such a database come back, are compared, and stay as harmless."""
     made = _checked(commands.pgvow("backup", "--jobs", "2", "--space-factor", "0"))
     assert 0 == made.code, made.err
     (dump,) = (commands.cwd / "db/backups").glob("*.dump")

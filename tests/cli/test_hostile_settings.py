@@ -48,8 +48,10 @@ _KINDS: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("name", [".env", ".env.local", "pgvow.toml"])
-def test_settings_that_are_no_settings(tmp_path: Path, name: str, kind: str) -> None:
-    """Exit 2 with what is wrong, and not an unexpected error."""
+def test_a_settings_file_that_is_no_regular_file_exits_2(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    """Exit 2 with the cause, and not an unexpected error."""
     _KINDS[kind](tmp_path / name)
     shell = Commands(tmp_path, {"PGVOW_PG_BIN": str(programs(18))})
     done = shell.pgvow("backup", timeout=_WITHIN)
@@ -76,7 +78,9 @@ def _binary(path: Path) -> None:
     [_pipe, _folder, _endless, _huge_line, _many_lines, _binary],
     ids=["pipe", "folder", "endless", "line of 1 GB", "many lines", "binary"],
 )
-def test_a_history_that_is_none(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_a_history_that_is_no_regular_file_does_not_hang(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
     """``status`` judges without it, in bounded memory; ``history`` ends with a plain answer."""
     folder = tmp_path / "db/backups"
     folder.mkdir(parents=True)
@@ -94,7 +98,7 @@ def test_a_history_that_is_none(tmp_path: Path, make: Callable[[Path], None]) ->
         assert "judged by the backups alone" in done.out
 
 
-def test_lines_that_are_no_runs_are_counted(tmp_path: Path) -> None:
+def test_history_counts_invalid_lines(tmp_path: Path) -> None:
     """``history`` tells how many it passed over, also if no run is left to be shown."""
     folder = tmp_path / "db/backups"
     folder.mkdir(parents=True)
@@ -108,7 +112,7 @@ def test_lines_that_are_no_runs_are_counted(tmp_path: Path) -> None:
     assert "3 lines of the history could not be read" in listed.err
 
 
-def test_a_mark_that_is_none(tmp_path: Path) -> None:
+def test_a_run_mark_that_is_a_pipe_is_passed_over(tmp_path: Path) -> None:
     """A pipe in the place of a live run's mark is passed over."""
     folder = tmp_path / "db/backups"
     folder.mkdir(parents=True)

@@ -96,13 +96,15 @@ def test_options_alone_are_enough(shell: Commands, server: TestServer, database:
 def test_a_connection_that_fails_writes_nothing(
     shell: Commands, server: TestServer, database: str
 ) -> None:
-    """What does not work is not kept: the folder is as before, the error that of a backup."""
+    """Settings that do not work are not kept: the folder is as before, the error a backup's."""
     words = [*options(server, f"{database}_none")]
     assert 3 == with_password(shell, server, *words).returncode
     assert [] == list(shell.cwd.iterdir())
 
 
-def test_settings_that_are_there_stay(shell: Commands, server: TestServer, database: str) -> None:
+def test_a_second_init_is_refused_and_changes_nothing(
+    shell: Commands, server: TestServer, database: str
+) -> None:
     """A second init is refused and names the lines; for the other environment it adds its own."""
     (shell.cwd / ".env.local").write_text("OTHER=kept")
     (shell.cwd / "pgvow.toml").write_text('output_dir = "mine"\n')
@@ -139,12 +141,12 @@ def test_a_repository_that_would_take_the_password_is_named(
 
 @given(st.text(st.characters(exclude_characters="\0\n\r", codec="utf-8"), min_size=1))
 def test_any_password_is_read_back_as_it_was_typed(password: str) -> None:
-    """Quotes, backslashes, ``${…}`` and the rest: what is written is what a backup will read."""
+    """Quotes, backslashes, ``${…}`` and the rest: a backup reads the password as it was typed."""
     read = parse_env_file(".env.local", f"DB_PASSWORD={_quoted(password)}\n", {"x": "wrong"})
     assert not read.problems
     assert password == read.entries["DB_PASSWORD"].value
 
 
-def test_answers_do_not_show_their_password() -> None:
+def test_repr_of_the_answers_masks_the_password() -> None:
     """A traceback that shows them gives nothing away."""
     assert "s3cret" not in repr(Answers("prod", url="postgresql://u:s3cret@h/d", password="s3cret"))

@@ -45,8 +45,10 @@ def _listed(commands: Commands) -> tuple[str | None, str | None]:
 
 
 @pytest.mark.parametrize(("jobs", "level"), [("1", "decoded"), ("2", "verified")])
-def test_a_fresh_backup_claims_what_was_done(commands: Commands, jobs: str, level: str) -> None:
-    """What the parallel engine wrote was read back, not decoded; ``verify --deep`` does that."""
+def test_a_fresh_backup_has_the_level_of_its_inspection(
+    commands: Commands, jobs: str, level: str
+) -> None:
+    """The parallel engine's dump was read back, not decoded; ``verify --deep`` does that."""
     _dump(commands).unlink()
     _dump_metadata(commands).unlink()
     assert 0 == commands.pgvow("backup", "--quiet", "--jobs", jobs).code
@@ -66,7 +68,7 @@ def _damage(dump: Path) -> None:
     dump.write_bytes(data)
 
 
-def test_levels_rise_and_are_kept(commands: Commands) -> None:
+def test_a_plain_verification_does_not_lower_the_level(commands: Commands) -> None:
     """Verified when made, decoded by a deep verification; a plain one afterwards lowers nothing."""
     dump = _dump(commands)
     assert ("verified", "verified") == _listed(commands)
@@ -81,8 +83,8 @@ def test_levels_rise_and_are_kept(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize("deep", [[], ["--deep"]], ids=["plain", "deep"])
-def test_a_failure_is_kept_and_shown(commands: Commands, deep: list[str]) -> None:
-    """What did not verify is listed as such, with the level that it had reached before."""
+def test_a_failed_verification_is_kept_and_listed(commands: Commands, deep: list[str]) -> None:
+    """A backup that did not verify is listed as such, with the level that it had reached before."""
     dump = _dump(commands)
     whole = dump.read_bytes()
     assert 0 == commands.pgvow("verify", dump, "--deep", "--quiet").code
@@ -95,7 +97,7 @@ def test_a_failure_is_kept_and_shown(commands: Commands, deep: list[str]) -> Non
     assert ("decoded", "decoded") == _listed(commands)
 
 
-def test_what_only_decoding_finds(commands: Commands) -> None:
+def test_damage_found_by_decoding_alone_is_recorded_at_that_level(commands: Commands) -> None:
     """Damage that the checksum does not tell is a missed level of its own, and verify leaves it."""
     dump = _dump(commands)
     path = dump.with_name(dump.name.replace(".dump", ".metadata.json"))
@@ -110,7 +112,7 @@ def test_what_only_decoding_finds(commands: Commands) -> None:
     assert "contents" == difference["kind"]
 
 
-def test_without_metadata_nothing_is_kept(commands: Commands) -> None:
+def test_without_metadata_no_proof_is_written(commands: Commands) -> None:
     """A dump without metadata is somebody's, and nothing is written beside it."""
     dump = _dump(commands)
     dump.with_name(dump.name.replace(".dump", ".metadata.json")).unlink()
@@ -118,7 +120,7 @@ def test_without_metadata_nothing_is_kept(commands: Commands) -> None:
     assert not proof_path(dump).exists()
 
 
-def test_a_directory_that_may_only_be_read(commands: Commands) -> None:
+def test_a_read_only_directory_costs_only_a_warning(commands: Commands) -> None:
     """The verification stands; that its level is not kept is a warning."""
     dump = _dump(commands)
     reader = Commands(commands.cwd, commands.variables, prefix=tuple(bound_by_permissions([])))
@@ -146,7 +148,7 @@ class _Remover(Silent):
             self.found.add(is_free)
 
 
-def test_what_is_verified_is_not_removed(commands: Commands, pg18: TestServer) -> None:
+def test_a_backup_under_verification_is_not_removed(commands: Commands, pg18: TestServer) -> None:
     """While it is read nobody gets the right to remove it; afterwards anybody does."""
     remover = _Remover(_dump(commands))
     result = verify_and_record(

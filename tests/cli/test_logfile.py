@@ -1,4 +1,4 @@
-"""``--log-file``: what cron leaves to read."""
+"""``--log-file``: the log of runs under cron."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PROGRAMS = {"PGVOW_PG_BIN": str(programs(18))}
 
 
-def test_lines_for_people(tmp_path: Path) -> None:
+def test_text_log_has_start_warnings_and_end_for_its_owner_only(tmp_path: Path) -> None:
     """Beginning, warnings and end, appended; the file is its owner's."""
     dump = backups.place(tmp_path, backups.metadata())
     dump.write_bytes(dump.read_bytes() + b"!")
@@ -33,7 +33,7 @@ def test_lines_for_people(tmp_path: Path) -> None:
     assert 0o600 == log.stat().st_mode & 0o777
 
 
-def test_lines_for_programs(tmp_path: Path) -> None:
+def test_json_log_has_one_object_a_line(tmp_path: Path) -> None:
     """One JSON object a line."""
     commands = Commands(tmp_path, _PROGRAMS)
     words = ("--log-file", "log", "--log-format", "json")
@@ -44,7 +44,7 @@ def test_lines_for_programs(tmp_path: Path) -> None:
     assert ended["cause"]
 
 
-def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_log_is_only_a_warning(tmp_path: Path) -> None:
     """It is a warning, and changes nothing else."""
     done = Commands(tmp_path).pgvow(
         "prune", "--keep-last", "1", "--output-dir", ".", "--log-file", "no/such/log"

@@ -1,4 +1,4 @@
-"""How it looks: on a terminal and in a pipe, with names that nobody would choose (T024)."""
+"""How it looks: on a terminal and in a pipe, with names that nobody would choose."""
 
 from __future__ import annotations
 
@@ -59,8 +59,10 @@ def make_noise(server: TestServer, database: str) -> None:
         )
 
 
-def test_many_tables(commands: Commands, server: TestServer, database: str) -> None:
-    """T024: the largest first and "and 37 more" on screen, all of them in the file."""
+def test_many_tables_show_the_largest_and_a_count_of_the_rest(
+    commands: Commands, server: TestServer, database: str
+) -> None:
+    """The largest first and "and 37 more" on screen, all of them in the file."""
     make_tables(server, database, [f"t{number:02}" for number in range(45)])
     done = commands.run()
     assert done.code == 0, done.err
@@ -72,12 +74,14 @@ def test_many_tables(commands: Commands, server: TestServer, database: str) -> N
     assert {f"t{number:02}": number for number in range(45)} == counts
 
 
-def test_no_tables(commands: Commands) -> None:
-    """T024: an empty database has none, and that is no failure."""
+def test_an_empty_database_reports_no_tables(commands: Commands) -> None:
+    """An empty database has none, and that is no failure."""
     assert "\nTables:      0\n" in commands.run().out
 
 
-def test_hostile_names(commands: Commands, server: TestServer, database: str) -> None:
+def test_hostile_table_names_are_printed_escaped(
+    commands: Commands, server: TestServer, database: str
+) -> None:
     """Names come out as they are, or escaped: no markup, no escape sequence, no line break."""
     make_tables(server, database, list(_HOSTILE))
     done = commands.run()
@@ -91,7 +95,9 @@ def test_hostile_names(commands: Commands, server: TestServer, database: str) ->
     assert set(_HOSTILE) == keys
 
 
-def test_hostile_names_in_a_failure(commands: Commands, server: TestServer, database: str) -> None:
+def test_hostile_names_in_an_error_are_printed_escaped(
+    commands: Commands, server: TestServer, database: str
+) -> None:
     """Nor does a failure act on the terminal: the server's words are escaped like names."""
     make_tables(server, database, list(_HOSTILE))
     with server.connect(database) as session, session.transaction():
@@ -104,8 +110,8 @@ def test_hostile_names_in_a_failure(commands: Commands, server: TestServer, data
     assert all(one.isprintable() for one in done.err.replace("\n", ""))
 
 
-def test_hostile_names_in_a_directory(tmp_path: Path) -> None:
-    """A file's name that is no text, or does something: listed, and hides no other (T045)."""
+def test_hostile_file_names_are_listed_escaped(tmp_path: Path) -> None:
+    """A file's name that is no text, or does something: listed, and hides no other."""
     backups.place(tmp_path, backups.metadata())
     for name in (b"\xff\x1b[2J.dump", "[bold]ü.dump".encode()):
         (tmp_path / os.fsdecode(name)).touch()
@@ -134,8 +140,10 @@ def test_a_terminal_shows_progress(commands: Commands, server: TestServer, datab
     assert "━" not in report
 
 
-def test_a_pipe_shows_none(commands: Commands, server: TestServer, database: str) -> None:
-    """Neither a bar nor a colour: cron mails what there is."""
+def test_a_pipe_shows_neither_progress_nor_colour(
+    commands: Commands, server: TestServer, database: str
+) -> None:
+    """Neither a bar nor a colour: cron mails the output."""
     make_noise(server, database)
     done = commands.run()
     assert (0, "") == (done.code, done.err)
@@ -143,13 +151,13 @@ def test_a_pipe_shows_none(commands: Commands, server: TestServer, database: str
     assert "━" not in done.out
 
 
-def test_a_quiet_terminal(commands: Commands) -> None:
+def test_quiet_draws_no_progress_on_a_terminal(commands: Commands) -> None:
     """``--quiet`` draws no bar either."""
     assert "" == commands.on_terminal("backup", "--quiet").raw
 
 
-def test_colours_are_for_terminals(commands: Commands) -> None:
-    """✓ is green where there are colours, and none are where they are not wanted."""
+def test_colours_appear_only_on_terminals_that_want_them(commands: Commands) -> None:
+    """✓ is green if the terminal has colours, and no colour is written if none is wanted."""
     assert "\x1b[32m✓" in commands.on_terminal("backup").raw
     for wish in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         screen = commands.on_terminal("list", **wish)
@@ -158,7 +166,7 @@ def test_colours_are_for_terminals(commands: Commands) -> None:
     assert "\x1b" not in commands.run("--list").out
 
 
-def test_an_error_on_a_terminal(commands: Commands) -> None:
+def test_an_error_on_a_terminal_is_red(commands: Commands) -> None:
     """✗ is red, and the troubleshooting below it is plain."""
     screen = commands.on_terminal("backup", DEV_DB_NAME="nowhere")
     assert 3 == screen.code
@@ -228,7 +236,7 @@ def piped_to_head(words: list[str], cwd: Path) -> tuple[int, bytes, bytes]:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_a_reader_that_leaves(more: list[str], tmp_path: Path) -> None:
+def test_list_into_head_causes_no_traceback(more: list[str], tmp_path: Path) -> None:
     """``backup_db.py --list | head -1``: the line, and no traceback."""
     dump = backups.place(tmp_path, backups.metadata())
     for number in range(1500):
@@ -243,8 +251,10 @@ def test_a_reader_that_leaves(more: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words", [["-m", "pgvow", "--help"], [str(ROOT / "backup_db.py"), "--help"]]
 )
-def test_a_reader_that_was_never_there(words: list[str], tmp_path: Path) -> None:
-    """What fits the pipe's buffer is met when it is flushed, and that is no traceback either."""
+def test_a_pipe_closed_before_the_flush_causes_no_traceback(
+    words: list[str], tmp_path: Path
+) -> None:
+    """Output that fits the pipe's buffer fails when flushed, and that is no traceback either."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -260,7 +270,7 @@ def test_a_reader_that_was_never_there(words: list[str], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_any_encoding_will_do(encoding: str, commands: Commands) -> None:
+def test_an_unencodable_report_does_not_fail_the_backup(encoding: str, commands: Commands) -> None:
     """A report that cannot be written as it is does not fail the backup: cron has no locale."""
     done = commands.run(PYTHONIOENCODING=encoding)
     assert 0 == done.code, done.err
@@ -271,7 +281,7 @@ def test_any_encoding_will_do(encoding: str, commands: Commands) -> None:
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_closed_streams(closed: str, commands: Commands) -> None:
+def test_a_backup_without_stdout_and_stderr_is_made(closed: str, commands: Commands) -> None:
     """Started without standard output or error: the backup is made all the same."""
     shell = Commands(commands.cwd, commands.variables, ("sh", "-c", f'"$@" {closed}', "sh"))
     done = shell.run()
@@ -285,8 +295,8 @@ _UNEXPECTED = "import sys; from pgvow.cli.app import run; sys.exit(run(lambda: [
 
 
 @pytest.mark.parametrize("value", ["1", "0", None])
-def test_tracebacks_are_for_those_who_ask(value: str | None, tmp_path: Path) -> None:
-    """PGVOW_DEBUG=1 shows where it happened; else what happened, and how to see where."""
+def test_tracebacks_appear_only_with_pgvow_debug(value: str | None, tmp_path: Path) -> None:
+    """PGVOW_DEBUG=1 shows the traceback; else the error names the cause, and that variable."""
     environment = clean_environment() | ({"PGVOW_DEBUG": value} if value else {})
     for words in (["-c", _UNEXPECTED], ["-m", "pgvow", "backup"]):
         done = subprocess.run(

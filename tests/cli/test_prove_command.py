@@ -35,7 +35,7 @@ def commands(pg18: TestServer, make_database: MakeDatabase, tmp_path: Path) -> C
     return commands
 
 
-def test_prove_latest(commands: Commands) -> None:
+def test_prove_latest_writes_a_proof_that_list_shows(commands: Commands) -> None:
     """The newest backup is proven, its proof written, and the list shows it with the time."""
     assert "✓ ok, decoded" in commands.pgvow("list").out
     done = commands.pgvow("prove", "--latest", "--jobs", "2")
@@ -48,7 +48,7 @@ def test_prove_latest(commands: Commands) -> None:
     assert "proven, restored in" in commands.pgvow("list").out
 
 
-def test_prove_on_a_named_server(commands: Commands, pg18: TestServer) -> None:
+def test_prove_on_uses_the_named_server(commands: Commands, pg18: TestServer) -> None:
     """With --on the proof is made there, and --json tells it."""
     (listed,) = commands.pgvow("list", "--json").json
     on = pg18.conninfo("postgres")
@@ -64,8 +64,8 @@ def test_prove_on_a_named_server(commands: Commands, pg18: TestServer) -> None:
     assert pg18.password not in done.out + done.err
 
 
-def test_a_backup_that_differs(commands: Commands, tmp_path: Path) -> None:
-    """Rows that are not what the metadata say are a failed proof: exit 8, told and kept."""
+def test_a_difference_fails_the_proof_with_8(commands: Commands, tmp_path: Path) -> None:
+    """Rows that differ from the metadata are a failed proof: exit 8, reported and kept."""
     (listed,) = commands.pgvow("list", "--json").json
     (path,) = tmp_path.glob("db/backups/*.metadata.json")
     metadata = json.loads(path.read_text())

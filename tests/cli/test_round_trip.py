@@ -76,7 +76,7 @@ def test_round_trip_on_every_major(server: TestServer, database: str, tmp_path: 
 def test_round_trip_with_a_newer_client(
     server: TestServer, pg18: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """A client newer than the server serves, with a note that says what the archive then needs."""
+    """A client newer than the server serves, with a note on the pg_restore needed."""
     make_chat(server, database)
     commands = Commands(tmp_path, settings_for(server, database, bin_dir=pg18.bin))
     made = commands.run("--json")

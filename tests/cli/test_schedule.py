@@ -76,7 +76,7 @@ def table(commands: Commands) -> bytes:
     return done.stdout
 
 
-def test_a_real_crontab(commands: Commands) -> None:
+def test_crontab_entry_is_installed_replaced_and_removed(commands: Commands) -> None:
     """It takes our lines; twice changes nothing; another time replaces; removal leaves the rest."""
     foreign = b"MAILTO=me@example.org\n5 4 * * 0 echo 'caf\xe9 100\\%'\n"
     subprocess.run([*commands.prefix, "crontab", "-"], input=foreign, check=True)
@@ -110,7 +110,7 @@ def _shown(commands: Commands) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("foreign", _FOREIGN)
-def test_foreign_entries_stay(tmp_path: Path, foreign: bytes) -> None:
+def test_foreign_crontab_entries_are_unchanged(tmp_path: Path, foreign: bytes) -> None:
     """Byte for byte, whatever they are, before and after."""
     one = scheduled(tmp_path)
     there = with_entry(foreign, one)
@@ -124,7 +124,7 @@ def test_foreign_entries_stay(tmp_path: Path, foreign: bytes) -> None:
     assert foreign + b"9 9 * * * added later\n" == without_entries(later, frozenset({one.identity}))
 
 
-def test_a_mark_above_somebody_elses_job(tmp_path: Path) -> None:
+def test_a_foreign_job_below_our_mark_is_kept(tmp_path: Path) -> None:
     """Our job deleted, or a foreign one put above it: that stays, and ours is there once."""
     one = scheduled(tmp_path)
     mark, ours = lines_for(one).splitlines(keepends=True)
@@ -215,7 +215,9 @@ _names = st.text(st.characters(exclude_characters="\n\r\0/", exclude_categories=
 
 @given(_names)
 @settings(max_examples=60)
-def test_the_line_means_what_it_says(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+def test_the_crontab_line_runs_pgvow_in_this_directory(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
     """As cron reads it, /bin/sh runs our program in this directory with these words."""
     folder = tmp_path_factory.mktemp("cron") / ("d" + name[:40])
     try:
@@ -235,7 +237,7 @@ def test_the_line_means_what_it_says(tmp_path_factory: pytest.TempPathFactory, n
     assert [str(folder), name, words] == said
 
 
-def test_what_cannot_stand_in_a_line(tmp_path: Path) -> None:
+def test_a_line_break_in_a_crontab_line_is_refused(tmp_path: Path) -> None:
     """A line break would be a second job: refused."""
     with pytest.raises(ConfigurationError, match="line break"):
         lines_for(scheduled(tmp_path / "a\n* * * * * rm"))
@@ -255,8 +257,10 @@ def test_what_cannot_stand_in_a_line(tmp_path: Path) -> None:
         (("--every", "day", "--timezone", "Europe/Berlin"), "no time zone that works everywhere"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, words: tuple[str, ...], complaint: str) -> None:
-    """With what would be right; nothing is written."""
+def test_invalid_schedules_are_refused_without_writing(
+    tmp_path: Path, words: tuple[str, ...], complaint: str
+) -> None:
+    """With a valid example; nothing is written."""
     done = Commands(tmp_path).pgvow("schedule", "install", *words)
     assert 2 == done.code
     assert complaint in done.err
@@ -282,8 +286,8 @@ def elapses(line: str, begin: datetime) -> list[str]:
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
 @pytest.mark.parametrize("at", ["0 2 * * *", "15 2 * * *", "30 2 * * *", "0 3 * * *", "45 1 * * *"])
-def test_systemd_at_both_edges(zone: str, at: str) -> None:
-    """By what we install a daily job runs once on each day, also where the clock leaves it out."""
+def test_systemd_runs_a_daily_job_once_a_day_across_dst(zone: str, at: str) -> None:
+    """A daily job runs once on each day by our units, even if the clock skips its hour."""
     for month in (3, 4, 9, 10, 11):
         begin = datetime(2027, month, 1, tzinfo=UTC)
         lines = [*calendar_lines(at, zone), *gap_lines(at, zone, 2027)]
@@ -301,7 +305,7 @@ def test_systemd_at_both_edges(zone: str, at: str) -> None:
     ["0 2 * * *", "*/15 * * * *", "5 4 1,15 * *", "30 3 * * 1-5", "0 0 1 1 *", "7 */6 * 2-11 sun",
      "0 5 13 * 5", "0 5 */2 * 1", "0 2 1 * 0-6", "0 2 1-31 * 1", "0 2 1 * *", "0 2 * * 1"],
 )  # fmt: skip
-def test_systemd_means_the_same(at: str) -> None:
+def test_systemd_calendar_is_due_when_cron_is(at: str) -> None:
     """systemd-analyze takes our calendar lines, and is due when cron is, 20 times over."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     due = {text for line in calendar_lines(at, "UTC") for text in elapses(line, begin)}
@@ -314,7 +318,7 @@ def test_systemd_means_the_same(at: str) -> None:
     assert set(expected) == early
 
 
-def test_what_systemd_has_nothing_for() -> None:
+def test_last_day_of_month_is_refused_for_systemd() -> None:
     """The last day of a month is cronsim's own; it is refused and not guessed."""
     with pytest.raises(ConfigurationError, match="systemd has nothing"):
         calendar_lines("0 2 L * *", None)
@@ -323,7 +327,7 @@ def test_what_systemd_has_nothing_for() -> None:
 @pytest.mark.parametrize(
     "name", ["plain", "with space", "per%cent", 'quo"te', "dol$lar", "a=b$c", "é"]
 )
-def test_units_are_accepted(tmp_path: Path, name: str) -> None:
+def test_systemd_analyze_accepts_the_units(tmp_path: Path, name: str) -> None:
     """systemd-analyze verify has nothing to say of them, whatever the directory is called."""
     folder = tmp_path / name
     folder.mkdir()
@@ -343,8 +347,8 @@ def test_units_are_accepted(tmp_path: Path, name: str) -> None:
     assert (0, []) == (done.returncode, ours), done.stderr
 
 
-def test_units_of_a_user(tmp_path: Path) -> None:
-    """Written once, shown, and removed; what we did not write stays."""
+def test_user_units_are_written_once_and_removed_without_foreign_ones(tmp_path: Path) -> None:
+    """Written once, shown, and removed; units that we did not write stay."""
     units = tmp_path / "config/systemd/user"
     units.mkdir(parents=True)
     foreign = units / "pgvow-mine.timer"
@@ -365,7 +369,9 @@ def test_units_of_a_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.majors(18)
-def test_two_minutes(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_foreground_schedule_runs_each_minute_and_drains_on_sigterm(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """In the foreground, every minute: the files are there; SIGTERM drains, and ends it with 0."""
     (tmp_path / "pgvow.toml").write_text(
         "[backup]\nspace_factor = 0\n[retention]\nkeep_last = 9\n"

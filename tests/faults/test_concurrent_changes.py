@@ -1,4 +1,4 @@
-"""Counts and dump are of one snapshot, whatever others do to the tables meanwhile (T019, T027)."""
+"""Counts and dump are of one snapshot, whatever others do to the tables meanwhile."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def write(session: Session) -> None:
 
 
 @pytest.mark.parametrize(("server", "jobs"), [(15, "2"), (18, "1")], indirect=["server"])
-def test_migrations_against_the_start_of_backups(
+def test_migrations_at_the_start_cause_no_wrong_count_and_no_deadlock(
     server: TestServer, database: str, jobs: str, tmp_path: Path
 ) -> None:
     """TRUNCATE, DROP, ALTER … TYPE and CLUSTER, again and again: consistent or a clear error.
@@ -140,13 +140,15 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event =
 
 
 def fingerprints(report: Any) -> dict[str, str]:
-    """The fingerprint of each table's rows, from what a backup printed."""
+    """Return the fingerprint of each table's rows, from the output of a backup."""
     return {table["name"]: table["fingerprint"] for table in report["metadata"]["tables"]}
 
 
 @pytest.mark.majors(15, 18)
-def test_locks_last_to_the_last_row(server: TestServer, database: str, tmp_path: Path) -> None:
-    """What comes amid the copying waits for the end of it; what was dumped is as it was before."""
+def test_locks_are_held_until_the_last_row_is_copied(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Changes during the copying wait for its end; the dump has the rows from before them."""
     tables = ("truncated", "dropped", "retyped", "clustered")
     with server.connect(database) as session:
         for table in tables:
@@ -184,10 +186,10 @@ def test_locks_last_to_the_last_row(server: TestServer, database: str, tmp_path:
 
 
 @pytest.mark.majors(18)
-def test_a_choice_of_tables_that_are_made_anew(
+def test_tables_recreated_before_the_locks_restart_the_selection(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """pg_dump is asked what it would take before the locks: tables made since begin it anew."""
+    """pg_dump's selection is listed before the locks: tables made since restart it."""
     with server.connect(database) as session:
         session.execute(f"CREATE TABLE dropped AS {_FILL}")
     commands = Commands(tmp_path, settings_for(server, database))
@@ -208,7 +210,7 @@ def test_a_choice_of_tables_that_are_made_anew(
 @pytest.mark.parametrize(
     ("server", "jobs"), [(15, "1"), (16, "2"), (17, "1"), (18, "2")], indirect=["server"]
 )
-def test_rows_written_all_the_while(
+def test_concurrent_writers_are_not_blocked_and_not_counted(
     server: TestServer, database: str, jobs: str, tmp_path: Path
 ) -> None:
     """Writers are not blocked, and the counts are those of the very snapshot that was dumped."""

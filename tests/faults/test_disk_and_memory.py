@@ -45,8 +45,10 @@ CREATE TABLE whole USING heap2 AS SELECT n, md5(n::text) || md5((-n)::text) || m
 
 @pytest.mark.majors(15, 18)
 @needs_root
-def test_a_full_disk(server: TestServer, database: str, tmp_path: Path, small_disk: Path) -> None:
-    """Full midway: 5, what was written goes, the earlier backup stays and passes (T011, T051)."""
+def test_a_disk_full_midway_exits_5_and_keeps_the_earlier_backup(
+    server: TestServer, database: str, tmp_path: Path, small_disk: Path
+) -> None:
+    """Full midway: 5, partial files go, the earlier backup stays and passes."""
     commands = Commands(tmp_path, settings_for(server, database))
     first = commands.run("--output-dir", small_disk, "--space-factor", "0", "--json")
     assert first.code == 0, first.err
@@ -61,7 +63,9 @@ def test_a_full_disk(server: TestServer, database: str, tmp_path: Path, small_di
 
 
 @pytest.mark.majors(15, 18)
-def test_the_server_is_stopped_midway(server: TestServer, tmp_path: Path) -> None:
+def test_a_server_stopped_midway_exits_7_and_leaves_nothing(
+    server: TestServer, tmp_path: Path
+) -> None:
     """An immediate shutdown during the dump: 7, the cause in the tool's words, nothing left."""
     with ThrowawayServer(server.bin) as doomed:
         import psycopg  # noqa: PLC0415 - the only direct use in this module
@@ -90,8 +94,8 @@ def test_the_server_is_stopped_midway(server: TestServer, tmp_path: Path) -> Non
 
 
 @pytest.mark.majors(18)
-def test_memory_stays_flat(server: TestServer, database: str, tmp_path: Path) -> None:
-    """Our own process stays under 100 MB (T054)."""
+def test_our_process_stays_under_100_mb(server: TestServer, database: str, tmp_path: Path) -> None:
+    """Our own process stays under 100 MB."""
     with server.connect(database) as session:
         session.execute(_NOISE)
         session.execute("CREATE TABLE wide AS SELECT repeat(md5('x'), 3000000) AS text")
@@ -101,8 +105,10 @@ def test_memory_stays_flat(server: TestServer, database: str, tmp_path: Path) ->
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("made", [_WIDE, _NOT_A_HEAP], ids=["wide rows", "not a heap"])
-def test_memory_of_all_cores(made: str, server: TestServer, database: str, tmp_path: Path) -> None:
-    """It stays under 150 MB where a segment is a hundred of these, read faster than compressed."""
+def test_our_process_stays_under_150_mb_with_many_segments(
+    made: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """It stays under 150 MB if a segment is a hundred of these, read faster than compressed."""
     with server.connect(database) as session:
         session.execute(made)
     commands = Commands(tmp_path, settings_for(server, database))

@@ -1,4 +1,4 @@
-"""Every exit code, by its real cause; the message names the cause and a step that mends it (T041).
+"""Every exit code, by its real cause; the message names the cause and a step that mends it.
 
 Codes 11 and 12 are in tests/cli/test_doctor.py; 10 and 13 come with restore and prove.
 """
@@ -53,7 +53,7 @@ def locked(server: TestServer, database: str) -> Iterator[None]:
 
 
 def files(commands: Commands) -> list[str]:
-    """What is in the backup directory, lock files and partial files included."""
+    """List the backup directory, lock files and partial files included."""
     directory = commands.cwd / "db/backups"
     return [path.name for path in left_in(directory)] if directory.exists() else []
 
@@ -68,7 +68,7 @@ def test_2_nothing_configured(tmp_path: Path) -> None:
 
 
 def test_2_unknown_mode(tmp_path: Path) -> None:
-    """An unknown ENV_MODE is quoted, never guessed (T006)."""
+    """An unknown ENV_MODE is quoted, never guessed."""
     done = Commands(tmp_path, {"ENV_MODE": "staging", "DB_NAME": "shop"}).run()
     assert done.code == 2
     assert "'staging'" in done.err
@@ -85,14 +85,14 @@ def test_2_unknown_mode(tmp_path: Path) -> None:
         ["--verify"],
     ],
 )
-def test_2_usage(words: list[str], tmp_path: Path) -> None:
+def test_2_invalid_options(words: list[str], tmp_path: Path) -> None:
     """Options of another mode, unknown ones and impossible values are usage errors."""
     done = Commands(tmp_path).run(*words)
     assert done.code == 2
     assert "--help" in done.err
 
 
-def test_2_verify_takes_a_file_or_a_directory(tmp_path: Path) -> None:
+def test_2_verify_takes_a_file_or_a_directory_not_both(tmp_path: Path) -> None:
     """A directory beside a FILE would be passed over: it is refused instead."""
     done = Commands(tmp_path).pgvow("verify", "x.dump", "--output-dir", "elsewhere")
     assert done.code == 2
@@ -102,7 +102,7 @@ def test_2_verify_takes_a_file_or_a_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", [".", "below"])
 @pytest.mark.parametrize("words", [[], ["--list"], ["--all"]])
 def test_2_the_directory_is_a_file(words: list[str], below: str, commands: Commands) -> None:
-    """A file where a directory was to be, or above it: 2, naming the path and the option."""
+    """A file in place of the directory, or above it: 2, naming the path and the option."""
     path = commands.cwd / "backups"
     path.touch()
     done = commands.run(*words, "--output-dir", path / below)
@@ -129,7 +129,7 @@ def test_3_no_such_database(commands: Commands) -> None:
     assert "DEV_DB_NAME" in done.err
 
 
-def test_3_refused_port(commands: Commands) -> None:
+def test_3_connection_refused(commands: Commands) -> None:
     """Nobody listens: 3, and how to ask whether the server runs."""
     done = commands.run(DEV_DB_HOST="127.0.0.1", DEV_DB_PORT="1")
     assert done.code == 3
@@ -155,7 +155,7 @@ def test_4_role_without_select(commands: Commands, server: TestServer, database:
     assert files(commands) == []
 
 
-def test_4_directory_without_write_permission(
+def test_4_unwritable_directory(
     tcp_server: TcpServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """A directory that may not be written: 4, naming it."""
@@ -170,7 +170,7 @@ def test_4_directory_without_write_permission(
     assert "Troubleshooting" in done.err
 
 
-def test_5_found_early(commands: Commands) -> None:
+def test_5_too_little_space_before_the_dump(commands: Commands) -> None:
     """Less space than asked for: 5 before the dump begins, showing required and available."""
     done = commands.run("--space-factor", "1e9")
     assert done.code == 5
@@ -179,8 +179,8 @@ def test_5_found_early(commands: Commands) -> None:
     assert files(commands) == []
 
 
-def test_5_met_midway(commands: Commands) -> None:
-    """The file cannot grow any more: 5, why and where; what was half made goes, no other does."""
+def test_5_disk_full_during_the_dump(commands: Commands) -> None:
+    """The file cannot grow any more: 5, cause and path; the partial file goes, no other does."""
     assert commands.run().code == 0
     before = files(commands)
     small = Commands(commands.cwd, commands.variables, ("prlimit", "--fsize=300000", "--"))
@@ -192,8 +192,8 @@ def test_5_met_midway(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize("option", ["--output-dir", "--verify"])
-def test_2_an_empty_path(option: str, commands: Commands) -> None:
-    """What a shell makes of a variable that is not set: 2, and nothing happens here."""
+def test_2_empty_path(option: str, commands: Commands) -> None:
+    """An empty path, as of an unset shell variable: 2, and nothing happens here."""
     done = commands.run(option, "")
     assert done.code == 2
     assert "path is empty" in done.err
@@ -218,7 +218,7 @@ def test_3_too_few_connections_for_pg_dump(
     assert "CONNECTION LIMIT" in done.err
 
 
-def test_4_a_large_object_that_may_not_be_read(
+def test_4_large_object_without_select(
     commands: Commands, server: TestServer, database: str
 ) -> None:
     """pg_read_all_data does not cover it: 4, and the GRANT that does."""
@@ -236,7 +236,7 @@ def test_4_a_large_object_that_may_not_be_read(
     assert "GRANT SELECT ON LARGE OBJECT" in done.err
 
 
-def test_6_no_tools(commands: Commands, tmp_path: Path) -> None:
+def test_6_pg_dump_missing(commands: Commands, tmp_path: Path) -> None:
     """No pg_dump: 6, and what to install."""
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -245,7 +245,7 @@ def test_6_no_tools(commands: Commands, tmp_path: Path) -> None:
     assert "apt install postgresql-client" in done.err
 
 
-def test_6_too_old(commands: Commands, pg15: TestServer) -> None:
+def test_6_pg_dump_older_than_the_server(commands: Commands, pg15: TestServer) -> None:
     """A pg_dump older than the server: 6, naming both versions."""
     done = commands.run(PGVOW_PG_BIN=str(pg15.bin))
     assert done.code == 6
@@ -253,7 +253,9 @@ def test_6_too_old(commands: Commands, pg15: TestServer) -> None:
     assert "15." in done.err
 
 
-def test_7_locked_for_too_long(commands: Commands, server: TestServer, database: str) -> None:
+def test_7_lock_timeout_names_the_table(
+    commands: Commands, server: TestServer, database: str
+) -> None:
     """A table that stays locked: 7 once the user's patience is over, naming the table."""
     with locked(server, database):
         done = commands.run("--lock-wait-timeout", "0.5")
@@ -277,7 +279,7 @@ def test_8_corrupt_file(commands: Commands) -> None:
 
 
 def test_9_two_runs_at_once(commands: Commands, server: TestServer, database: str) -> None:
-    """The second run ends at once with 9 and names the process of the first (T053)."""
+    """The second run ends at once with 9 and names the process of the first."""
     with locked(server, database):
         first = commands.start("--lock-wait-timeout", "3600")
         wait_until(lambda: any(name.endswith(".lock") for name in files(commands)))
@@ -292,7 +294,7 @@ def test_9_two_runs_at_once(commands: Commands, server: TestServer, database: st
 def test_9_one_database_in_two_environments(
     commands: Commands, server: TestServer, database: str
 ) -> None:
-    """Settings of prod that name dev's database: 9 as well (T053); of another one, they run."""
+    """Settings of prod that name dev's database: 9 as well; of another one, they run."""
     production = Commands(commands.cwd, settings_for(server, database, environment="prod"))
     other = Commands(commands.cwd, settings_for(server, "postgres", environment="prod"))
     with locked(server, database):
@@ -310,7 +312,7 @@ def test_9_one_database_in_two_environments(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted(
+def test_130_and_143_on_ctrl_c_and_sigterm_leave_nothing(
     number: signal.Signals, code: int, commands: Commands, server: TestServer, database: str
 ) -> None:
     """Ctrl-C and SIGTERM: 130 and 143, no file, no pg_dump, no session left."""

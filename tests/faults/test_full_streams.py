@@ -30,7 +30,9 @@ def into(full: str, commands: Commands) -> Commands:
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
-def test_a_result_that_cannot_be_written(more: tuple[str, ...], commands: Commands) -> None:
+def test_an_unwritable_result_exits_1_and_the_backup_is_recorded(
+    more: tuple[str, ...], commands: Commands
+) -> None:
     """1 and the reason on standard error, no traceback; the backup was made, and is recorded so."""
     done = into(">", commands).run(*more)
     assert done.code == 1
@@ -44,7 +46,7 @@ def test_a_result_that_cannot_be_written(more: tuple[str, ...], commands: Comman
 
 
 @pytest.mark.parametrize("stdout", [">/dev/full", "| true"])
-def test_a_verification_that_fails_unheard(stdout: str, commands: Commands) -> None:
+def test_a_failed_verification_exits_8_without_any_output(stdout: str, commands: Commands) -> None:
     """8, whether or not anybody could read why."""
     dump = commands.cwd / commands.run("--json").json["backup_path"]
     dump.write_bytes(dump.read_bytes()[:-1])
@@ -53,6 +55,6 @@ def test_a_verification_that_fails_unheard(stdout: str, commands: Commands) -> N
     assert shell.run("--verify", dump).code == 8
 
 
-def test_a_failure_that_cannot_be_told(commands: Commands) -> None:
+def test_an_unwritable_error_keeps_its_exit_code(commands: Commands) -> None:
     """Nobody can read why; the exit code says it all the same."""
     assert into("2>", commands).run(DEV_DB_PASSWORD="wrong").code == 3

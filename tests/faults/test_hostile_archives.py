@@ -45,7 +45,7 @@ def written(folder: Path, raw: bytes, *, pg_dump: str = "18.6") -> Path:
 
 
 def read(path: Path, server: TestServer, *commands: str) -> tuple[dict[str, Any], str, str]:
-    """Run commands on a file in a process of their own; returns what it measured, and its words."""
+    """Run commands on a file in a process of their own; returns its measurements and output."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.read_hostile", str(path), *commands],
         cwd=path.parent,
@@ -59,8 +59,8 @@ def read(path: Path, server: TestServer, *commands: str) -> tuple[dict[str, Any]
     return json.loads(done.stdout.splitlines()[-1]), done.stdout, done.stderr
 
 
-def test_the_sound_one_is_read(server: TestServer, tmp_path: Path) -> None:
-    """The archive that all kinds are edited from passes: what is refused is the edit."""
+def test_the_unedited_archive_is_accepted(server: TestServer, tmp_path: Path) -> None:
+    """The archive that all kinds are edited from passes: only the edit is refused."""
     found, _, errors = read(written(tmp_path, sound()), server, *_READING)
     assert dict.fromkeys(_READING, 0) == {name: r["code"] for name, r in found["runs"].items()}, (
         errors
@@ -68,7 +68,9 @@ def test_the_sound_one_is_read(server: TestServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_hostile_archives_are_harmless(kind: str, server: TestServer, tmp_path: Path) -> None:
+def test_hostile_archives_are_refused_in_bounded_time_and_memory(
+    kind: str, server: TestServer, tmp_path: Path
+) -> None:
     """A plain end within 20 s and 200 MB, no traceback, no control character, no file written."""
     folder = tmp_path / "in"
     folder.mkdir()
@@ -86,7 +88,7 @@ def test_hostile_archives_are_harmless(kind: str, server: TestServer, tmp_path: 
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_other_formats_are_no_valid_structure(
+def test_other_formats_exit_8_in_every_reading_command(
     kind: str, server: TestServer, tmp_path: Path
 ) -> None:
     """Every reading command and a proof: 8, whatever pg_restore --list makes of the file."""
@@ -98,7 +100,9 @@ def test_other_formats_are_no_valid_structure(
 
 
 @pytest.mark.parametrize("kind", ["a tar", "the toc.dat of a directory", "plain SQL"])
-def test_formats_are_named(kind: str, server: TestServer, tmp_path: Path) -> None:
+def test_the_error_names_the_format_of_the_archive(
+    kind: str, server: TestServer, tmp_path: Path
+) -> None:
     """The message has the format, and that pgvow reads the custom one."""
     path = written(tmp_path, FORMATS[kind](sound()))
     for command in ("show", "verify"):
@@ -112,7 +116,7 @@ def test_formats_are_named(kind: str, server: TestServer, tmp_path: Path) -> Non
     ("option", "name"),
     [("-Ft", "a tar"), ("-Fd", "the toc.dat of a directory"), ("-Fp", "plain SQL")],
 )
-def test_pg_dumps_other_formats_are_refused(
+def test_verify_refuses_other_formats_of_pg_dump(
     option: str, name: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """Those that pg_dump itself writes: verify 8, though pg_restore --list accepts the tar."""
@@ -136,7 +140,9 @@ def test_pg_dumps_other_formats_are_refused(
     assert 3 <= " ".join((printed + errors).split()).count(name)
 
 
-def test_a_newer_archive_is_not_refuted(server: TestServer, tmp_path: Path) -> None:
+def test_an_archive_of_a_newer_version_exits_6_without_a_verdict(
+    server: TestServer, tmp_path: Path
+) -> None:
     """Version 1.17: 6 with the version and what to do; nothing is recorded against the file."""
     path = written(tmp_path, KINDS["version 1.17"](sound()), pg_dump="20.1")
     found, _, errors = read(path, server, "show", "deep", "prove")

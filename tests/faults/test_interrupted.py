@@ -1,4 +1,4 @@
-"""Ctrl-C is heeded wherever it comes: also where a failure would only have been a warning."""
+"""Ctrl-C ends a run at any point, even if a failure there would only be a warning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ pytestmark = pytest.mark.majors(18)
 
 
 @pytest.mark.parametrize("name", ["pg_dumpall", "pg_dump", "pg_restore"])
-def test_while_a_tool_runs(name: str, server: TestServer, database: str, tmp_path: Path) -> None:
+def test_an_interrupt_while_roles_are_dumped_exits_130(
+    name: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Roles that cannot be kept are a warning; an interruption meanwhile ends the run: 130."""
     tools = held(server.bin, tmp_path, name)
     run = Commands(tmp_path, settings_for(server, database, bin_dir=tools.bin)).start()
@@ -38,8 +40,10 @@ def test_while_a_tool_runs(name: str, server: TestServer, database: str, tmp_pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="who handles what is told by /proc")
-def test_while_libraries_are_loaded(server: TestServer, database: str, tmp_path: Path) -> None:
-    """From the first moment on: no traceback, and no library that goes on without what it lacks."""
+def test_an_interrupt_during_imports_exits_without_traceback(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """From the first import on: no traceback, and no library goes on half imported."""
     tools = held(server.bin, tmp_path)  # or a run could be done before the signal comes
     commands = Commands(tmp_path, settings_for(server, database, bin_dir=tools.bin))
     chance = random.Random(4)

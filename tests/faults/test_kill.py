@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments: nothing half-made passes for a backup, and nothing lives on."""
+"""``kill -9`` at random times: nothing half-made passes for a backup, and nothing lives on."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def tools_of(directory: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.majors(18)
-def test_fifty_kills_in_one_directory(
+def test_fifty_kills_leave_no_half_made_backup_and_no_session(
     server: TestServer, database: str, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """50 live runs meet kill -9, while migrations make pg_dump wait for locks, and one run goes on.

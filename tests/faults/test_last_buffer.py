@@ -57,7 +57,7 @@ def pages_of_a_dump(commands: Commands, disk: Path) -> int:
 
 
 @pytest.mark.parametrize("inspect", [(), ("--no-inspect",)], ids=["inspected", "uninspected"])
-def test_each_of_the_last_pages_may_be_missing(
+def test_a_full_disk_at_any_of_the_last_pages_exits_5(
     inspect: tuple[str, ...], commands: Commands, disk: Path
 ) -> None:
     """Whichever write it is that finds the disk full: 5, and nothing is left."""
@@ -69,7 +69,7 @@ def test_each_of_the_last_pages_may_be_missing(
         assert [] == left_in(disk)
 
 
-def test_a_disk_that_has_room_again_before_we_look(
+def test_a_dump_cut_by_a_briefly_full_disk_is_not_published(
     server: TestServer, commands: Commands, disk: Path, tmp_path: Path
 ) -> None:
     """The dump is cut short all the same, and pg_restore --list is content with it: no backup."""

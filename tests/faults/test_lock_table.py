@@ -1,4 +1,4 @@
-"""A lock table too small for our locks beside pg_dump's: what pg_dump alone can do, we still do."""
+"""A lock table too small for our locks beside pg_dump's: pg_dump alone still makes the backup."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def truncating(server: TestServer) -> Iterator[list[int]]:
         thread.join()
 
 
-def test_tables_that_pg_dump_can_lock_and_the_two_of_us_cannot(
+def test_a_lock_table_too_small_for_two_backs_up_under_pg_dumps_locks(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     """The backup is made under pg_dump's own locks, says so once, and counts every table."""
@@ -88,7 +88,7 @@ def test_tables_that_pg_dump_can_lock_and_the_two_of_us_cannot(
     assert done.json["metadata"]["table_counts"] == expected
 
 
-def test_truncates_while_there_are_no_locks_of_ours(
+def test_concurrent_truncates_cause_no_wrong_count(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     """Whatever is emptied and refilled meanwhile: every count is of the snapshot, or none is told.
@@ -113,7 +113,9 @@ def test_truncates_while_there_are_no_locks_of_ours(
     assert quiet.code == 0, quiet.err
 
 
-def test_more_tables_than_even_pg_dump_can_lock(start_server: StartServer, tmp_path: Path) -> None:
+def test_more_tables_than_pg_dump_can_lock_exits_7_with_the_setting(
+    start_server: StartServer, tmp_path: Path
+) -> None:
     """7 with the setting to raise, and not with a page of tables' names."""
     server = start_server(18, **_SMALL)
     make_tables(server, 2000)
@@ -183,10 +185,10 @@ def test_workers_keep_no_locks_on_indexes(
     assert {name for name, kind in locked if kind == "i"} <= {"z_n_idx"}
 
 
-def test_tables_with_indexes_that_the_lock_table_has_no_room_for(
+def test_indexes_without_room_in_the_lock_table_keep_the_workers(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """Where the tables have room for each of us, the workers do it, however many indexes."""
+    """If the tables have room for each of us, the workers do it, however many indexes."""
     server = start_server(18, **_SMALL)
     with server.connect("postgres") as session:
         for number in range(300):
@@ -200,7 +202,7 @@ def test_tables_with_indexes_that_the_lock_table_has_no_room_for(
 
 
 class _LocksAtTheFallback(Silent):
-    """At the first warning somebody has just locked a table, and keeps it for a moment."""
+    """At the first warning another session has just locked a table, and keeps it briefly."""
 
     def __init__(self, server: TestServer) -> None:
         super().__init__()
@@ -225,10 +227,10 @@ class _LocksAtTheFallback(Silent):
             time.sleep(_BRIEFLY / 2)
 
 
-def test_a_late_fallback_has_its_own_time_for_locks(
+def test_a_late_fallback_has_a_lock_timeout_of_its_own(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    """What the workers took of it before they were given up does not count."""
+    """Time that the workers waited before the fallback does not count."""
     server = start_server(18, **_SMALL)
     make_tables(server, _TABLES)
     target = target_of(server, "postgres")

@@ -39,7 +39,7 @@ _NAMES = (
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_a_database_whose_name_looks_like_something_else(
+def test_database_names_like_options_or_urls_are_backed_up(
     name: str, server: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """An option, a connection string, quotes: dump, globals and verification are all there."""
@@ -52,7 +52,7 @@ def test_a_database_whose_name_looks_like_something_else(
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "SQL_ASCII"])
-def test_a_client_encoding_set_for_the_database(
+def test_client_encoding_of_the_database_does_not_change_the_dump(
     encoding: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """It cannot hold every row, and a dump is in the database's own encoding all the same."""
@@ -71,7 +71,7 @@ def test_a_client_encoding_set_for_the_database(
 
 @pytest.mark.parametrize("encoding", ["EUC_TW", "MULE_INTERNAL"])
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_encoding_that_python_cannot_read(
+def test_an_unsupported_database_encoding_exits_2(
     encoding: str,
     jobs: str,
     server: TestServer,
@@ -94,7 +94,7 @@ def test_an_encoding_that_python_cannot_read(
     assert not list(tmp_path.rglob("*.dump*"))
 
 
-def test_a_client_encoding_that_python_cannot_read(
+def test_an_unsupported_client_encoding_exits_2(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """2 with the variable that helps; with it all is well."""
@@ -108,7 +108,7 @@ def test_a_client_encoding_that_python_cannot_read(
     assert 0 == helped.code, helped.err
 
 
-def test_two_names_that_differ_in_bytes_alone(
+def test_names_that_differ_only_in_bytes_have_their_own_counts(
     server: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """In SQL_ASCII "é" may be two tables, in UTF-8 and in LATIN1: each has its own count."""
@@ -134,7 +134,7 @@ def test_two_names_that_differ_in_bytes_alone(
         ("PGCHANNELBINDING", "maybe", "channel_binding"),
     ],
 )
-def test_a_variable_of_libpq_that_is_mistyped(
+def test_an_invalid_libpq_variable_exits_2_and_is_named(
     variable: str, value: str, named: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """Refused before any server is asked: a matter of settings, 2, that names the one."""
@@ -145,7 +145,7 @@ def test_a_variable_of_libpq_that_is_mistyped(
 
 
 @pytest.mark.parametrize("place", ["process", "file", "URL"])
-def test_options_of_the_users_own_hide_none_of_ours(
+def test_pgoptions_of_the_user_and_ours_both_apply(
     place: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """Wherever the options come from, pg_dump's session has them, and notices when we die."""

@@ -36,7 +36,7 @@ _DONE, _UNFINISHED, _CONNECTION, _FULL = 0, 1, 3, 5
 
 @pytest.fixture(scope="module")
 def dumps(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """One sound backup for each moment, shared by all tests of the file."""
+    """One sound backup for each step, shared by all tests of the file."""
     return back_up_each(servers.get(_MAJOR), tmp_path_factory.mktemp("dumps"))
 
 
@@ -82,7 +82,7 @@ _ACTIONS = {
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("action", _ACTIONS)
 @pytest.mark.parametrize("place", ["throw-away", "given"])
-def test_what_happens_to_a_server(
+def test_an_ended_server_or_session_is_no_verdict(
     place: str,
     action: str,
     moment: str,
@@ -90,7 +90,7 @@ def test_what_happens_to_a_server(
     dumps: Mapping[str, Path],
     start_server: StartServer,
 ) -> None:
-    """A cancel, a termination, a crash, a shutdown at every moment: no verdict, nothing kept."""
+    """A cancel, a termination, a crash, a shutdown at every step: no verdict, nothing kept."""
     act, expected = _ACTIONS[action]
     lasts = action in {"cancel", "terminate"}
     given = (server if lasts else start_server(_MAJOR)) if place == "given" else None
@@ -105,13 +105,13 @@ def test_what_happens_to_a_server(
 @needs_root
 @pytest.mark.majors(_MAJOR)
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_disk_that_fills_up(
+def test_a_full_disk_of_the_server_exits_5(
     moment: str,
     server: TestServer,
     dumps: Mapping[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Short writes of a throw-away server on a full disk are 5 at every moment."""
+    """Short writes of a throw-away server on a full disk are 5 at every step."""
     before = _recorded(dumps[moment])
     with _disk("300m") as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
@@ -151,7 +151,7 @@ def _fill(disk: Path) -> None:
 
 @needs_root
 @pytest.mark.majors(_MAJOR)
-def test_a_full_disk_of_our_own(
+def test_a_full_disk_of_temporary_files_exits_5(
     server: TestServer, dumps: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own temporary files on a full disk are 5, though the server has room."""
@@ -166,7 +166,7 @@ def test_a_full_disk_of_our_own(
 
 @needs_root
 @pytest.mark.majors(_MAJOR)
-def test_no_room_for_the_restored_schema(
+def test_no_room_for_the_schema_dump_exits_5(
     server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pg_dump's words about the disk that the restored schema is dumped to are 5."""
@@ -182,7 +182,7 @@ def test_no_room_for_the_restored_schema(
 
 @needs_root
 @pytest.mark.majors(_MAJOR)
-def test_a_disk_too_small_for_a_server(
+def test_initdb_on_a_full_disk_exits_5(
     server: TestServer,
     dumps: Mapping[str, Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -204,7 +204,9 @@ def test_a_disk_too_small_for_a_server(
         "transaction_timeout",
     ],
 )
-def test_time_limits_of_the_role(limit: str, server: TestServer, dumps: Mapping[str, Path]) -> None:
+def test_time_limits_of_the_role_do_not_end_a_proof(
+    limit: str, server: TestServer, dumps: Mapping[str, Path]
+) -> None:
     """A limit of a tenth of the time that a statement takes ends neither us nor a tool: proven."""
     role = server.unique_name("limited")
     server.psql(
@@ -223,7 +225,7 @@ def test_time_limits_of_the_role(limit: str, server: TestServer, dumps: Mapping[
 
 @pytest.mark.majors(_MAJOR)
 @pytest.mark.parametrize("handles", [12, 16, 24])
-def test_no_file_handles(
+def test_missing_file_handles_are_named_and_no_verdict(
     handles: int, server: TestServer, dumps: Mapping[str, Path], tmp_path: Path
 ) -> None:
     """Too few file handles are named, with the command that allows more, and are no verdict."""

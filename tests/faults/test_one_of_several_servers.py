@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tests.support.servers import TcpServer, TestServer
 
 
-def test_hosts_that_take_turns(pg18: TestServer, start_server: StartServer, tmp_path: Path) -> None:
+def test_every_session_uses_the_host_that_answered_first(
+    pg18: TestServer, start_server: StartServer, tmp_path: Path
+) -> None:
     """Every session of one run, pg_dump's included, is at the server that answered first."""
     other = start_server(18)
     with other.connect("postgres") as session:
@@ -42,7 +44,7 @@ def test_hosts_that_take_turns(pg18: TestServer, start_server: StartServer, tmp_
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_a_name_of_several_addresses(
+def test_the_address_that_answered_is_kept_beside_the_name(
     host: str, tcp_server: TcpServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """The address that answered is kept beside the name, which TLS and .pgpass go by."""

@@ -60,7 +60,7 @@ AND state = 'active' AND wait_event = 'ClientWrite'
 
 @pytest.fixture(scope="module")
 def noise(server: TestServer) -> Iterator[str]:
-    """A database with one table of twice what is read ahead; no test of this module changes it."""
+    """A database with one table twice as large as the read-ahead; no test here changes it."""
     name = server.unique_name("noise")
     server.create_database(name)
     with server.connect(name) as session:
@@ -76,7 +76,7 @@ def commands(server: TestServer, noise: str, tmp_path: Path) -> Commands:
 
 
 def ended(run: subprocess.Popen[str], directory: Path, workers: list[psutil.Process]) -> str:
-    """Wait for the end of a run, see that nothing is left here, and return what it said."""
+    """Wait for the end of a run, check that nothing is left here, and return its error output."""
     _, err = run.communicate(timeout=600)
     assert [] == [worker for worker in workers if worker.is_running()]
     assert [] == left_in(directory / "db/backups")
@@ -84,7 +84,7 @@ def ended(run: subprocess.Popen[str], directory: Path, workers: list[psutil.Proc
 
 
 def wait_for_no_session(server: TestServer, database: str) -> None:
-    """The server may need a moment to notice."""
+    """The server may need some time to notice."""
     with server.connect(database) as session:
         wait_until(lambda: (0,) == session.execute(_SESSIONS).fetchone())
 
@@ -110,7 +110,7 @@ def copy_that_waits(session: psycopg.Connection, workers: list[psutil.Process]) 
 
 
 @pytest.mark.majors(15, 18)
-def test_a_worker_is_killed(
+def test_a_killed_worker_ends_the_others_and_exits_7(
     server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
     """7, it says who died of what, and the other one ends, even one that is stopped."""
@@ -132,7 +132,7 @@ def test_a_worker_is_killed(
         ("pg_terminate_backend", ["terminating connection", "server closed the connection"]),
     ],
 )
-def test_a_workers_copy_is_ended(
+def test_a_cancelled_copy_ends_the_others_and_exits_7(
     server: TestServer,
     noise: str,
     commands: Commands,
@@ -156,7 +156,7 @@ def test_a_workers_copy_is_ended(
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_is_interrupted(
+def test_an_interrupt_ends_workers_and_sessions_in_two_seconds(
     signum: int, code: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
     """Within two seconds workers end, even stopped ones, and so do their sessions."""
@@ -171,7 +171,7 @@ def test_it_is_interrupted(
 
 
 @pytest.mark.majors(18)
-def test_it_is_interrupted_while_it_connects(
+def test_an_interrupt_while_connecting_ends_in_two_seconds(
     server: TestServer, noise: str, tmp_path: Path
 ) -> None:
     """Two seconds are the bound here too, however many workers a pooler lets wait."""
@@ -193,7 +193,7 @@ def test_it_is_interrupted_while_it_connects(
 
 
 @pytest.mark.majors(18)
-def test_a_pooler_that_has_no_session_to_give(
+def test_a_pooler_without_free_sessions_exits_3(
     server: TestServer, noise: str, tmp_path: Path
 ) -> None:
     """A worker that is let in and then gets no answer is waited for, but not for ever: 3."""
@@ -207,7 +207,9 @@ def test_a_pooler_that_has_no_session_to_give(
 
 
 @pytest.mark.majors(18)
-def test_it_is_killed(server: TestServer, noise: str, commands: Commands, tmp_path: Path) -> None:
+def test_a_killed_run_takes_its_workers_along(
+    server: TestServer, noise: str, commands: Commands, tmp_path: Path
+) -> None:
     """Its workers end with it, and their sessions; the next run clears the file and succeeds."""
     run = commands.start(*_SLOW)
     with workers_stopped_midway(run, tmp_path) as workers:
@@ -225,7 +227,7 @@ def test_it_is_killed(server: TestServer, noise: str, commands: Commands, tmp_pa
 
 
 @pytest.mark.majors(18)
-def test_the_server_is_stopped(
+def test_an_immediate_shutdown_exits_7_with_the_cause(
     server: TestServer, start_server: StartServer, tmp_path: Path
 ) -> None:
     """An immediate shutdown: 7, what the server said or that it is gone, and what to do."""
@@ -245,8 +247,10 @@ def test_the_server_is_stopped(
 
 @pytest.mark.majors(18)
 @needs_root
-def test_a_full_disk(server: TestServer, noise: str, commands: Commands, small_disk: Path) -> None:
-    """5 and what helps; what was written goes."""
+def test_a_full_disk_exits_5_and_leaves_nothing(
+    server: TestServer, noise: str, commands: Commands, small_disk: Path
+) -> None:
+    """5 and advice; partial files go."""
     done = commands.run("--jobs", "2", "--space-factor", "0", "--output-dir", small_disk)
     assert 5 == done.code, done.err
     assert "df -h" in done.err
@@ -255,10 +259,10 @@ def test_a_full_disk(server: TestServer, noise: str, commands: Commands, small_d
 
 
 @pytest.mark.majors(18)
-def test_a_limit_on_the_files_size(
+def test_a_file_size_limit_exits_5(
     server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """The same for ``ulimit -f``, which is a signal to whoever does not ignore it."""
+    """The same for ``ulimit -f``, which is a signal to processes that do not ignore it."""
     bound = Commands(tmp_path, commands.variables, ("prlimit", f"--fsize={1 << 20}"))
     done = bound.run("--jobs", "2", "--space-factor", "0")
     assert 5 == done.code, done.err
@@ -269,7 +273,7 @@ def test_a_limit_on_the_files_size(
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_connections(
+def test_at_most_two_connections_beside_the_workers(
     jobs: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
     """Never more than two beside the workers; and a server's log has nobody who just left."""
@@ -289,14 +293,16 @@ def test_connections(
 
 
 def log_of(server: TestServer, begin: int) -> list[str]:
-    """What the server has logged since."""
+    """Return the server's log since then."""
     with server.log_path.open(encoding="utf-8", errors="replace") as file:
         file.seek(begin)
         return file.readlines()
 
 
 @pytest.mark.majors(15, 18)
-def test_the_servers_memory_runs_out(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_an_out_of_memory_server_is_not_a_full_lock_table(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """It has the SQLSTATE of a full lock table, and is none: 7, and nothing is begun anew."""
     with server.connect(database) as session:
         session.execute(_OUT_OF_MEMORY)
@@ -309,7 +315,9 @@ def test_the_servers_memory_runs_out(server: TestServer, database: str, tmp_path
 
 
 @pytest.mark.majors(18)
-def test_too_few_connections(server: TestServer, noise: str, tmp_path: Path) -> None:
+def test_a_connection_limit_exits_3_with_advice(
+    server: TestServer, noise: str, tmp_path: Path
+) -> None:
     """A role that may not have so many: 3, and how to do with fewer."""
     role = server.unique_name("bounded")
     with server.connect(noise) as session:

@@ -107,7 +107,9 @@ def _target(server: TestServer, database: str, folder: Path) -> Target:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_backup_runs_none(server: TestServer, tenants: str, tmp_path: Path, jobs: int) -> None:
+def test_a_backup_runs_no_function_of_other_roles(
+    server: TestServer, tenants: str, tmp_path: Path, jobs: int
+) -> None:
     """Every table is counted and copied, with an engine and with the other, and f never runs."""
     made = back_up(server, tenants, tmp_path, jobs=jobs)
     counts: Mapping[str, int] = {table.name: table.rows for table in made.metadata.tables}
@@ -115,7 +117,7 @@ def test_a_backup_runs_none(server: TestServer, tenants: str, tmp_path: Path, jo
     assert "0" == server.psql(tenants, "SELECT count(*) FROM ran").strip()
 
 
-def test_what_still_needs_a_plan_is_not_sent(
+def test_wide_row_search_and_filters_run_no_function_of_other_roles(
     server: TestServer, tenants: str, tmp_path: Path
 ) -> None:
     """Neither the search for wide rows nor a comparison through an extension's filter runs f."""
@@ -134,7 +136,9 @@ def test_what_still_needs_a_plan_is_not_sent(
     assert "0" == server.psql(tenants, "SELECT count(*) FROM ran").strip()
 
 
-def test_doctor_names_it(server: TestServer, tenants: str, tmp_path: Path) -> None:
+def test_doctor_names_index_function_and_owner(
+    server: TestServer, tenants: str, tmp_path: Path
+) -> None:
     """Doctor names index, function and owner to a superuser, and advises an ordinary role."""
     environ = {**clean_environment(), **settings_for(server, tenants)}
     settings = load(env="dev", environ=environ, directory=tmp_path)
@@ -146,7 +150,9 @@ def test_doctor_names_it(server: TestServer, tenants: str, tmp_path: Path) -> No
     assert "0" == server.psql(tenants, "SELECT count(*) FROM ran").strip()
 
 
-def test_whose_functions_count(server: TestServer, tenants: str, tmp_path: Path) -> None:
+def test_trusted_owners_functions_allow_copying_by_ranges(
+    server: TestServer, tenants: str, tmp_path: Path
+) -> None:
     """Functions of a superuser or of the role itself keep no table from being copied by ranges."""
     kinds = ("predicate", "expression", "inlined_one", "operator", "exclusion", "statistics")
     with _target(server, tenants, tmp_path).connect("test") as session:

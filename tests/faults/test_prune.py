@@ -1,4 +1,4 @@
-"""Pruning a directory: what goes, what stays, and what a death leaves."""
+"""Pruning a directory: files removed, files kept, and the state after a kill."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def stems(directory: Path) -> set[str]:
     return {path.name.split(".")[0] for path in directory.iterdir()}
 
 
-def test_what_goes_and_what_stays(tmp_path: Path) -> None:
+def test_prune_removes_all_files_of_a_backup_and_no_others(tmp_path: Path) -> None:
     """All files of a removed backup go, those of the others stay, and the bytes are told."""
     newest, second, *others = fill(tmp_path)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
@@ -67,7 +67,7 @@ def test_what_goes_and_what_stays(tmp_path: Path) -> None:
     assert [] == result.left
 
 
-def test_no_rules(tmp_path: Path) -> None:
+def test_without_rules_nothing_is_removed(tmp_path: Path) -> None:
     """Without rules nothing is removed."""
     fill(tmp_path)
     assert [] == prune(options(tmp_path, Rules()), _CONTEXT).removed
@@ -75,7 +75,7 @@ def test_no_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", range(len(removal.STEPS)))
-def test_killed_at_each_step(tmp_path: Path, count: int) -> None:
+def test_a_kill_at_any_step_leaves_no_half_removed_backup(tmp_path: Path, count: int) -> None:
     """No half is ever listed, no whole one is harmed, and the next run finishes."""
     newest, *_, oldest = fill(tmp_path)
     before = stems(tmp_path)
@@ -93,8 +93,8 @@ def test_killed_at_each_step(tmp_path: Path, count: int) -> None:
     assert expected == set(result.finished)
 
 
-def test_the_next_backups_recovery_finishes(tmp_path: Path) -> None:
-    """What a killed prune left is finished by a backup of the same database as well."""
+def test_the_next_backup_finishes_a_killed_prune(tmp_path: Path) -> None:
+    """A removal that a killed prune began is finished by a backup of the same database as well."""
     fill(tmp_path, 2)
     command = [sys.executable, prune_and_die.__file__, tmp_path, "2"]
     subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False)
@@ -107,7 +107,7 @@ def test_the_next_backups_recovery_finishes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".globals.sql", ".proof.json"])
-def test_a_folder_in_the_place_of_a_file(tmp_path: Path, suffix: str) -> None:
+def test_a_directory_in_place_of_a_file_keeps_the_backup(tmp_path: Path, suffix: str) -> None:
     """Nothing of that backup is removed; a removal that has begun is finished around the folder."""
     _, old = fill(tmp_path, 2)
     folder = old.with_suffix(suffix)
@@ -123,7 +123,7 @@ def test_a_folder_in_the_place_of_a_file(tmp_path: Path, suffix: str) -> None:
     assert [folder] == [path for path in tmp_path.iterdir() if path.name.startswith(old.stem)]
 
 
-def test_a_stray_mark_removes_nothing(tmp_path: Path) -> None:
+def test_a_stray_removal_mark_removes_nothing(tmp_path: Path) -> None:
     """A file with the name of a removal's, beside whole metadata, begins no removal."""
     (dump,) = fill(tmp_path, 1)
     stray = dump.with_suffix(".metadata.json.removing")
@@ -135,7 +135,7 @@ def test_a_stray_mark_removes_nothing(tmp_path: Path) -> None:
     assert dump.with_suffix(".metadata.json").exists()
 
 
-def test_what_is_being_read_stays(tmp_path: Path) -> None:
+def test_a_backup_being_read_is_kept(tmp_path: Path) -> None:
     """A reader's backup is left, with the reason, and removed by the next run."""
     _, old = fill(tmp_path, 2)
     with being_read(old):
@@ -147,7 +147,9 @@ def test_what_is_being_read_stays(tmp_path: Path) -> None:
     assert [old] == [one.path for one in prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed]
 
 
-def test_what_was_proven_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backup_proven_after_the_decision_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A proof that is added between the decision and the removal saves the backup."""
     _, old = fill(tmp_path, 2)
     real = removal.being_removed
@@ -166,7 +168,7 @@ def test_what_was_proven_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.Mon
     assert [] == prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed
 
 
-def test_a_locked_database_is_passed_over(tmp_path: Path) -> None:
+def test_backups_of_a_locked_database_are_kept(tmp_path: Path) -> None:
     """While a backup of a database runs, its backups are left, and the others' are pruned."""
     fill(tmp_path, 2)
     fill(tmp_path, 2, database="chat")
@@ -177,8 +179,8 @@ def test_a_locked_database_is_passed_over(tmp_path: Path) -> None:
     assert "shop" in result.left[0].path.name
 
 
-def test_names_of_others(tmp_path: Path) -> None:
-    """A renamed backup is somebody's; a link goes, and what it leads to stays."""
+def test_renamed_backups_and_link_targets_are_kept(tmp_path: Path) -> None:
+    """A renamed backup is foreign; a link goes, and its target stays."""
     _, second, third = fill(tmp_path, 3)
     renamed = tmp_path / "before-the-migration.dump"
     facts = backups.metadata(_NEWEST - timedelta(days=40))
@@ -194,8 +196,8 @@ def test_names_of_others(tmp_path: Path) -> None:
     assert not second.is_symlink()
 
 
-def test_the_command(tmp_path: Path) -> None:
-    """A dry run removes nothing and says what would go; then it goes; JSON has the reasons."""
+def test_dry_run_removes_nothing_and_names_what_prune_removes(tmp_path: Path) -> None:
+    """A dry run removes nothing and names the backups that go then; JSON has the reasons."""
     fill(tmp_path)
     commands = Commands(tmp_path)
     words = ("prune", "--output-dir", ".", "--keep-last", "1")
@@ -212,7 +214,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert [0, 3, 0] == [run["removed"] for run in runs]
 
 
-def test_the_command_meets_a_reader(tmp_path: Path) -> None:
+def test_a_backup_in_use_is_skipped_with_exit_0(tmp_path: Path) -> None:
     """A backup that is in use goes another time: 0, and it is told and recorded."""
     _, old = fill(tmp_path, 2)
     commands = Commands(tmp_path)
@@ -227,8 +229,8 @@ def test_the_command_meets_a_reader(tmp_path: Path) -> None:
     assert 1 == len(commands.pgvow(*words, "--json").json["removed"])
 
 
-def test_the_command_is_refused(tmp_path: Path) -> None:
-    """What the file system does not let go fails the run: 1, with the reason."""
+def test_a_refused_removal_exits_1_with_the_reason(tmp_path: Path) -> None:
+    """A removal that the file system refuses fails the run: 1, with the reason."""
     _, old = fill(tmp_path, 2)
     commands = Commands(tmp_path, prefix=tuple(bound_by_permissions([])))
     tmp_path.chmod(0o500)
@@ -245,7 +247,7 @@ def _plain(done: object) -> tuple[int, str, str]:
     return done.code, done.out, done.err  # type: ignore[attr-defined]
 
 
-def test_the_command_without_rules(tmp_path: Path) -> None:
+def test_prune_without_rules_exits_2(tmp_path: Path) -> None:
     """No rules, typed or in the settings: 2, with what to type; nonsense as well."""
     fill(tmp_path)
     commands = Commands(tmp_path)
@@ -261,8 +263,10 @@ def test_the_command_without_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.majors(18)
-def test_after_a_backup(server: TestServer, database: str, tmp_path: Path) -> None:
-    """Pruned after a backup that succeeded, where the settings say so; never after a failure."""
+def test_pruning_follows_a_successful_backup_only(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Pruned after a backup that succeeded, if the settings say so; never after a failure."""
     (tmp_path / "pgvow.toml").write_text(
         'output_dir = "."\n[retention]\nkeep_last = 2\nprune_after_backup = true\n'
     )

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.majors(_MAJOR)
 
 @pytest.fixture(scope="module")
 def dumps(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """One sound backup for each moment, shared by all tests of the file."""
+    """One sound backup for each step, shared by all tests of the file."""
     return back_up_each(servers.get(_MAJOR), tmp_path_factory.mktemp("dumps"))
 
 
@@ -46,7 +46,7 @@ _ACTIONS = {
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("action", _ACTIONS)
-def test_what_happens_to_a_session(
+def test_an_ended_session_exits_1_or_3_and_not_10(
     action: str,
     moment: str,
     jobs: int,
@@ -70,7 +70,9 @@ def test_what_happens_to_a_session(
         assert not [one for one in databases(given) if one.startswith(name)]
 
 
-def test_an_entry_that_is_refused(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_refused_entry_exits_10_whatever_its_rows_contain(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """It is 10 as ever, though a row of it has the words of a full disk and a lost connection."""
     server.psql(
         database,
@@ -100,10 +102,10 @@ def test_an_entry_that_is_refused(server: TestServer, database: str, tmp_path: P
         ("ERROR:  out of shared memory\nHINT:  increase max_locks_per_transaction.", None, 10),
     ],
 )
-def test_words(
+def test_unknown_words_exit_10_and_a_lost_session_3(
     words: str, lost: str | None, expected: int, server: TestServer, tmp_path: Path
 ) -> None:
-    """What is not understood stays 10; a session beside it that was lost is 3."""
+    """An unknown message stays 10; a session beside it that was lost is 3."""
     environ = {**clean_environment(), **settings_for(server, "postgres")}
     target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
     installation = Installation(server.bin, "18.0", _MAJOR)

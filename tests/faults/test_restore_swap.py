@@ -65,14 +65,14 @@ class Live:
         self.dump = dump
 
     def contents(self) -> tuple[str, int]:
-        """What stands under the name: which version, how many rows."""
+        """Return version and row count of the database with the name."""
         with self.server.connect(self.name) as session:
             row = session.execute("SELECT min(version), count(*) FROM versions").fetchone()
         assert row is not None
         return row[0], row[1]
 
     def others(self) -> set[str]:
-        """What stands beside it, without the beginning of its name."""
+        """Return the databases beside it, without the beginning of their names."""
         return {
             name.removeprefix(f"{self.name}_")
             for name in databases(self.server)
@@ -82,7 +82,7 @@ class Live:
     def start(
         self, moment: str, signum: signal.Signals = signal.SIGKILL, *words: str
     ) -> subprocess.Popen[bytes]:
-        """Start a restore that gets a signal at a moment: see ``restore_and_die``."""
+        """Start a restore that gets a signal at a step: see ``restore_and_die``."""
         return subprocess.Popen(
             [
                 *(sys.executable, restore_and_die.__file__, moment, signum.name),
@@ -99,7 +99,7 @@ class Live:
         )
 
     def stopped_at(self, moment: str) -> subprocess.Popen[bytes]:
-        """Start a restore and wait until it stands still at a moment; SIGCONT lets it go on."""
+        """Start a restore and wait until it is stopped at a step; SIGCONT lets it go on."""
         run = self.start(moment, signal.SIGSTOP)
         os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         assert run.poll() is None
@@ -108,7 +108,7 @@ class Live:
 
 @pytest.fixture
 def live(server: TestServer, tmp_path: Path) -> Iterator[Live]:
-    """Make a live database and the backup of what is to replace it."""
+    """Make a live database and the backup that is to replace it."""
     name = server.unique_name("live")
     server.create_database(name)
     fill = "CREATE TABLE versions AS SELECT '{}'::text AS version, n FROM generate_series(1, {}) n"
@@ -121,7 +121,7 @@ def live(server: TestServer, tmp_path: Path) -> Iterator[Live]:
             server.drop_database(each)
 
 
-def test_swap(live: Live) -> None:
+def test_swap_gives_the_name_to_the_new_database_and_keeps_the_old(live: Live) -> None:
     """On 15 to 18 the new database takes the name, and the old one is kept whole under another."""
     result = restore(live.server, live.dump, live.name, swap=True)
     assert ("new", _ROWS) == live.contents()
@@ -135,15 +135,15 @@ def test_swap(live: Live) -> None:
 
 
 @pytest.mark.majors(18)
-def test_swap_without_an_old_one(live: Live) -> None:
-    """Where there is nothing to swap out it is a plain restore."""
+def test_swap_without_an_old_database_is_a_plain_restore(live: Live) -> None:
+    """If there is nothing to swap out it is a plain restore."""
     live.server.drop_database(live.name)
     result = restore(live.server, live.dump, live.name, swap=True)
     assert (None, ("new", _ROWS)) == (result.kept_as, live.contents())
 
 
 @pytest.mark.majors(15, 18)
-def test_sessions_are_told_and_stay(live: Live) -> None:
+def test_connected_sessions_stop_a_swap_without_terminate(live: Live) -> None:
     """Without --terminate a connected session stops the swap before anything is made."""
     with live.server.connect(live.name) as session:
         session.execute("SET application_name TO 'the shop'")
@@ -157,8 +157,10 @@ def test_sessions_are_told_and_stay(live: Live) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_a_session_that_comes_later(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who connects during the restore is not thrown out: the swap fails, the old one stays."""
+def test_a_session_opened_during_the_restore_stops_the_swap(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session opened during the restore is not ended: the swap fails, the old one stays."""
     monkeypatch.setattr(restore_swap, "_WAITING_SECONDS", 0.1)
     compare = restore_swap.put_in_place
 
@@ -188,7 +190,7 @@ def forge(dump: Path) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_what_failed_is_dropped_with_its_subscriptions(live: Live, tmp_path: Path) -> None:
+def test_a_failed_restore_is_dropped_with_its_subscriptions(live: Live, tmp_path: Path) -> None:
     """A subscription keeps a database from being dropped: it is forgotten first."""
     live.server.psql(
         live.name,
@@ -203,8 +205,8 @@ def test_what_failed_is_dropped_with_its_subscriptions(live: Live, tmp_path: Pat
 
 
 @pytest.mark.majors(15, 18)
-def test_a_difference_leaves_the_old_one(live: Live) -> None:
-    """What does not compare does not replace anything, and is dropped."""
+def test_a_difference_keeps_the_old_database(live: Live) -> None:
+    """A database that does not compare replaces nothing, and is dropped."""
     forge(live.dump)
     with pytest.raises(RestoreFailed, match="versions"):
         restore(live.server, live.dump, live.name, swap=True)
@@ -213,7 +215,7 @@ def test_a_difference_leaves_the_old_one(live: Live) -> None:
 
 
 @pytest.mark.majors(18)
-def test_production_wants_to_be_sure(live: Live) -> None:
+def test_a_production_swap_needs_confirmation(live: Live) -> None:
     """A swap in production is refused unless confirmed, and without a terminal nobody is asked."""
     with pytest.raises(RestoreFailed, match="not confirmed"):
         restore(live.server, live.dump, live.name, environment="prod", swap=True)
@@ -232,7 +234,7 @@ def test_production_wants_to_be_sure(live: Live) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("part", [["--table", "versions"], ["--schema-only"]])
-def test_a_part_takes_no_databases_place(live: Live, part: list[str]) -> None:
+def test_a_partial_restore_cannot_be_swapped_in(live: Live, part: list[str]) -> None:
     """Some tables, or none of their rows, under the name of a database in use: refused, 2."""
     commands = Commands(live.dump.parent, settings_for(live.server, "postgres"))
     done = commands.pgvow("restore", live.dump, "--to", live.name, "--swap", *part)
@@ -243,7 +245,7 @@ def test_a_part_takes_no_databases_place(live: Live, part: list[str]) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("environment", ["prod", "staging"])
-def test_the_name_is_typed(live: Live, environment: str) -> None:
+def test_swap_asks_for_the_name_outside_development(live: Live, environment: str) -> None:
     """Of all but development the database's name is asked for: mistyped a refusal, typed a swap."""
     environ = settings_for(live.server, "postgres", environment="prod")
     if environment == "staging":
@@ -292,7 +294,7 @@ class Client:
 
 
 @pytest.mark.majors(15, 18)
-def test_swap_under_clients_that_reconnect(live: Live) -> None:
+def test_reconnecting_clients_see_the_old_database_then_the_new(live: Live) -> None:
     """With 20 clients that reconnect the swap succeeds, and each sees the old one, then the new."""
     stop = threading.Event()
     clients = [Client(live, stop) for _ in range(_CLIENTS)]
@@ -312,8 +314,8 @@ def test_swap_under_clients_that_reconnect(live: Live) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("moment", _BEFORE_THE_SWAP)
-def test_killed_before_the_swap(live: Live, moment: str) -> None:
-    """The old one stands whole; the next run clears what was left, says so, and succeeds."""
+def test_a_kill_before_the_swap_keeps_the_old_database(live: Live, moment: str) -> None:
+    """The old one stands whole; the next run drops the leftovers, says so, and succeeds."""
     run = live.start(moment)
     assert -signal.SIGKILL == run.wait(600)
     assert ("old", 7) == live.contents()
@@ -329,8 +331,8 @@ def test_killed_before_the_swap(live: Live, moment: str) -> None:
 
 
 @pytest.mark.majors(18)
-def test_the_next_run_says_what_it_cleared(live: Live) -> None:
-    """What a run that died has left is named when it is dropped."""
+def test_the_next_run_names_the_databases_it_dropped(live: Live) -> None:
+    """Databases that a dead run left are named when they are dropped."""
     live.start("after:^CREATE DATABASE").wait(600)
     (left,) = live.others()
     result = restore(live.server, live.dump, live.name, swap=True)
@@ -339,7 +341,7 @@ def test_the_next_run_says_what_it_cleared(live: Live) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("sign", ["a session", "a comment", "a name"])
-def test_what_is_somebodys_is_not_cleared(live: Live, sign: str) -> None:
+def test_temporary_databases_of_others_are_not_dropped(live: Live, sign: str) -> None:
     """A temporary database that somebody is in or has described stays, and so does a likeness."""
     live.start("after:^CREATE DATABASE").wait(600)
     (left,) = (f"{live.name}_{other}" for other in live.others())
@@ -358,7 +360,7 @@ def test_what_is_somebodys_is_not_cleared(live: Live, sign: str) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_killed_after_the_swap(live: Live) -> None:
+def test_a_kill_after_the_swap_keeps_the_new_database(live: Live) -> None:
     """The new one stands whole, the old one beside it, and the next run names that one."""
     run = live.start("phase:named")
     assert -signal.SIGKILL == run.wait(600)
@@ -371,7 +373,7 @@ def test_killed_after_the_swap(live: Live) -> None:
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_ended_while_the_rename_waits(live: Live, signum: signal.Signals) -> None:
+def test_an_ended_rename_keeps_the_old_database(live: Live, signum: signal.Signals) -> None:
     """Ended in the middle of the transaction: the old one stands, and keeps its client."""
     run = live.stopped_at("phase:naming")
     with live.server.connect(live.name) as client, live.server.connect("postgres") as watcher:
@@ -390,7 +392,7 @@ def test_ended_while_the_rename_waits(live: Live, signum: signal.Signals) -> Non
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("moment", _BEFORE_THE_SWAP)
-def test_interrupted(live: Live, moment: str) -> None:
+def test_sigterm_before_the_rename_exits_143_and_leaves_nothing(live: Live, moment: str) -> None:
     """SIGTERM before the names have changed ends a restore with 143, and leaves nothing behind."""
     assert 143 == live.start(moment, signal.SIGTERM).wait(600)
     assert ("old", 7) == live.contents()
@@ -398,7 +400,7 @@ def test_interrupted(live: Live, moment: str) -> None:
 
 
 @pytest.mark.majors(18)
-def test_interrupted_too_late(live: Live) -> None:
+def test_sigterm_after_the_rename_keeps_both_databases(live: Live) -> None:
     """SIGTERM when the names have changed leaves both whole; nothing is undone."""
     assert 143 == live.start("phase:named", signal.SIGTERM).wait(600)
     assert ("new", _ROWS) == live.contents()
@@ -407,7 +409,7 @@ def test_interrupted_too_late(live: Live) -> None:
 
 
 @pytest.mark.majors(18)
-def test_two_restores_at_once(live: Live) -> None:
+def test_a_second_restore_into_the_same_name_is_refused(live: Live) -> None:
     """A second restore into the same name is refused while the first one lives."""
     run = live.stopped_at("phase:comparing")
     try:

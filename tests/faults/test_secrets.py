@@ -79,22 +79,24 @@ def test_no_command_line_and_no_file_has_the_password(commands: Commands) -> Non
         {"DEV_DB_HOST": "no such host"},
     ],
 )
-def test_no_failure_tells_the_password(change: dict[str, str], commands: Commands) -> None:
-    """Not even with PGVOW_DEBUG=1, where tracebacks are printed."""
+def test_no_error_shows_the_password(change: dict[str, str], commands: Commands) -> None:
+    """Not even with PGVOW_DEBUG=1, which prints tracebacks."""
     done = commands.run(**{**change, "PGVOW_DEBUG": "1"})
     assert done.code != 0
     assert "Traceback" in done.err
     assert _MARK not in done.out + done.err
 
 
-def test_no_traceback_without_debugging(commands: Commands) -> None:
+def test_no_traceback_without_pgvow_debug(commands: Commands) -> None:
     """Users see messages; a traceback only when they ask for it."""
     done = commands.run(DEV_DB_NAME="nowhere")
     assert done.code == 3
     assert "Traceback" not in done.err
 
 
-def test_the_password_of_a_url(commands: Commands, server: TestServer, database: str) -> None:
+def test_the_password_of_a_url_is_not_shown(
+    commands: Commands, server: TestServer, database: str
+) -> None:
     """A connection URL serves in place of the variables, and its password is as secret."""
     url = (
         f"postgresql://{commands.variables['DEV_DB_USER']}:s3cr3t-%C3%9Cbel-%27%2540%40%3A%2F%3F%23"
@@ -108,7 +110,7 @@ def test_the_password_of_a_url(commands: Commands, server: TestServer, database:
     assert _MARK not in done.out + done.err + failed.out + failed.err
 
 
-def test_files_are_for_their_owner_only(commands: Commands) -> None:
+def test_files_are_0600_and_directories_0700(commands: Commands) -> None:
     """Dump, metadata and globals are 0600, the directory that we made is 0700."""
     done = commands.run("--json")
     assert done.code == 0, done.err
@@ -119,7 +121,7 @@ def test_files_are_for_their_owner_only(commands: Commands) -> None:
     assert len(modes) == 4  # and the history
 
 
-def test_without_the_libraries_one_line_says_how_to_install_them(tmp_path: Path) -> None:
+def test_missing_libraries_are_one_line_without_traceback(tmp_path: Path) -> None:
     """``python3 backup_db.py`` without dependencies: one line, no traceback."""
     done = subprocess.run(
         [sys.executable, "-S", "-I", ROOT / "backup_db.py"],
@@ -134,8 +136,8 @@ def test_without_the_libraries_one_line_says_how_to_install_them(tmp_path: Path)
     assert "pip install" in done.stderr
 
 
-def test_all_that_is_needed_is_looked_for() -> None:
-    """What pyproject.toml lists is what ``backup_db.py`` looks for before it begins."""
+def test_backup_db_looks_for_every_dependency_of_pyproject() -> None:
+    """``backup_db.py`` looks for every dependency of pyproject.toml before it begins."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {re.split(r"[\[<>=;]", line)[0] for line in listed}
     source = ast.parse((ROOT / "backup_db.py").read_text())

@@ -98,7 +98,7 @@ def ends(commands: Commands, *words: str | Path, **more: str) -> Done:
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("engine", _ENGINES)
 @pytest.mark.parametrize("after", [1_500, 6_000, 60_000, 5_000_000])
-def test_a_network_swallows_everything(
+def test_a_silent_network_ends_the_run_at_any_point(
     engine: str, after: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
     """7 (3 before there is a connection) wherever it begins, and the message has who and since."""
@@ -117,7 +117,7 @@ def test_a_network_swallows_everything(
 @pytest.mark.parametrize("engine", _ENGINES)
 @pytest.mark.parametrize("after", [0, 6_000, 1_000_000])
 @pytest.mark.parametrize("kind", ["closes", "babbles", "chatters", "shouts"])
-def test_a_server_misbehaves(
+def test_a_misbehaving_server_ends_the_run_in_time(
     kind: str,
     after: int,
     engine: str,
@@ -146,7 +146,7 @@ def test_a_server_misbehaves(
     ],
 )
 @pytest.mark.majors(15, 18)
-def test_a_tool_is_stopped(
+def test_a_stopped_tool_is_named_and_killed(
     tool: str,
     words: tuple[str, ...],
     server: TestServer,
@@ -164,7 +164,7 @@ def test_a_tool_is_stopped(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_worker_is_stopped(
+def test_a_stopped_worker_is_named_with_its_table(
     server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
     """7, and the message names the worker and its table."""
@@ -198,7 +198,7 @@ def frozen(server: TestServer) -> Iterator[None]:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("engine", _ENGINES)
-def test_a_server_is_frozen(engine: str, start_server: StartServer, tmp_path: Path) -> None:
+def test_a_frozen_server_exits_7(engine: str, start_server: StartServer, tmp_path: Path) -> None:
     """7: no other session answers for it either."""
     server = start_server(18)
     server.create_database("noise")
@@ -219,7 +219,7 @@ def test_a_server_is_frozen(engine: str, start_server: StartServer, tmp_path: Pa
     assert [] == ours(tmp_path)
 
 
-def test_slow_but_living(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_slow_statements_are_not_ended(server: TestServer, database: str, tmp_path: Path) -> None:
     """A statement of twice the time allowed is work, for our session as for pg_dump's."""
     server.psql(database, _SLOW)
     commands = Commands(tmp_path, settings_for(server, database))
@@ -230,8 +230,10 @@ def test_slow_but_living(server: TestServer, database: str, tmp_path: Path) -> N
 
 
 @pytest.mark.majors(15, 18)
-def test_a_run_takes_too_long(server: TestServer, database: str, tmp_path: Path) -> None:
-    """--run-timeout ends what works as well: 7, and nothing is published."""
+def test_run_timeout_exits_7_and_publishes_nothing(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """--run-timeout ends a working run as well: 7, and nothing is published."""
     server.psql(database, _SLOW)
     commands = Commands(tmp_path, settings_for(server, database))
     done = commands.run("--run-timeout", "2s", "--space-factor", "0", timeout=_IN_TIME)
@@ -242,7 +244,7 @@ def test_a_run_takes_too_long(server: TestServer, database: str, tmp_path: Path)
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize(("command", "code"), [("verify", 1), ("prove", 1), ("restore", 10)])
-def test_pg_restore_is_stopped(
+def test_a_stopped_pg_restore_is_no_verdict(
     command: str, code: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
     """No verdict: nothing is recorded against the backup, and no database is left."""
@@ -275,7 +277,7 @@ def test_pg_restore_is_stopped(
     ("schedule", "hours", "alarms"),
     [("", 25, 1), ("", 23, 0), ("0 * * * *", 2, 1), ("0 2 * * *", 20, 0)],
 )
-def test_a_lock_is_older_than_the_schedule(
+def test_an_overdue_lock_is_a_critical_alarm(
     schedule: str, hours: int, alarms: int, server: TestServer, commands: Commands, tmp_path: Path
 ) -> None:
     """9 as ever, and a critical alarm with since when and which process, told as any other."""

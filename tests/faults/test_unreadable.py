@@ -97,7 +97,9 @@ def flip(path: Path, offset: int) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("part", ["begin", "end"])
-def test_a_dump_with_a_bad_sector(commands: Commands, shim: Path, part: str) -> None:
+def test_a_bad_sector_of_a_dump_exits_8_and_is_recorded(
+    commands: Commands, shim: Path, part: str
+) -> None:
     """``verify``: 8 with name and cause, recorded; shown by ``list``; ``prune`` keeps another."""
     newest, second, oldest = dumps(commands)
     offset = newest.stat().st_size - 10 if part == "end" else 0
@@ -119,7 +121,9 @@ def test_a_dump_with_a_bad_sector(commands: Commands, shim: Path, part: str) -> 
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("part", ["begin", "end"])
-def test_prune_reads_what_it_keeps(commands: Commands, shim: Path, part: str) -> None:
+def test_prune_keeps_another_backup_if_the_newest_is_unreadable(
+    commands: Commands, shim: Path, part: str
+) -> None:
     """Though nobody has noticed yet: the newest is unreadable, so the one before it stays."""
     newest, second, _ = dumps(commands)
     bad = failing(shim, newest.name, newest.stat().st_size - 10 if part == "end" else 0)
@@ -131,7 +135,9 @@ def test_prune_reads_what_it_keeps(commands: Commands, shim: Path, part: str) ->
 
 
 @pytest.mark.majors(18)
-def test_all_that_prune_keeps_is_unreadable(commands: Commands, shim: Path) -> None:
+def test_prune_removes_nothing_if_all_it_keeps_is_unreadable(
+    commands: Commands, shim: Path
+) -> None:
     """Nothing is removed then."""
     before = dumps(commands)
     commands.pgvow("prune", timeout=_WITHIN, **failing(shim, ".dump"))
@@ -151,7 +157,9 @@ _PARTS = {
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("part", _PARTS)
-def test_a_bad_sector_in_each_file(commands: Commands, shim: Path, part: str) -> None:
+def test_a_bad_sector_in_any_file_hides_no_other_backup(
+    commands: Commands, shim: Path, part: str
+) -> None:
     """8 with name, ``unreadable`` in list, status and JSON, no other is hidden or removed."""
     newest, second, oldest = dumps(commands)
     suffix, share = _PARTS[part]
@@ -199,7 +207,7 @@ def _loop(path: Path) -> None:
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("suffix", [".metadata.json", ".proof.json"])
 @pytest.mark.parametrize("replace", [_pipe, _folder, _loop])
-def test_something_else_in_the_place_of_a_file(
+def test_a_file_that_is_not_regular_makes_the_backup_unreadable(
     commands: Commands, suffix: str, replace: Callable[[Path], None]
 ) -> None:
     """The backup is unreadable everywhere, by name and cause, and stays as it is."""
@@ -226,7 +234,7 @@ def test_something_else_in_the_place_of_a_file(
 
 
 @pytest.mark.majors(18)
-def test_a_dump_that_may_not_be_read(commands: Commands) -> None:
+def test_a_dump_without_read_permission_is_recorded_until_read(commands: Commands) -> None:
     """Recorded as unreadable by ``verify FILE`` (4) and ``verify --all`` (8), until it is read."""
     newest = dumps(commands)[0]
     bound = Commands(commands.cwd, commands.variables, tuple(bound_by_permissions([])))
@@ -245,7 +253,7 @@ def test_a_dump_that_may_not_be_read(commands: Commands) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("offset", [1, 6, 40])
-def test_prune_finds_a_damaged_head(commands: Commands, offset: int) -> None:
+def test_prune_records_a_damaged_head_as_a_failed_check(commands: Commands, offset: int) -> None:
     """Wrong bytes are a check that failed, and not a file that cannot be read; another stays."""
     newest, second, _ = dumps(commands)
     flip(newest, offset)
@@ -260,7 +268,9 @@ def test_prune_finds_a_damaged_head(commands: Commands, offset: int) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("number", [errno.ENOMEM, errno.ENOTCONN])
-def test_one_check_ends_in_no_verdict(commands: Commands, shim: Path, number: int) -> None:
+def test_verify_all_goes_on_after_a_check_without_verdict(
+    commands: Commands, shim: Path, number: int
+) -> None:
     """The others are verified, nothing is held against that one, and the exit code tells of it."""
     newest, second, oldest = dumps(commands)
     bad = failing(shim, newest.name, number=number)
@@ -281,7 +291,7 @@ def test_one_check_ends_in_no_verdict(commands: Commands, shim: Path, number: in
 
 
 @pytest.mark.majors(18)
-def test_a_damaged_dump_beside_globals_that_are_a_pipe(commands: Commands) -> None:
+def test_a_damaged_dump_is_recorded_though_globals_are_a_pipe(commands: Commands) -> None:
     """The damage is evidence, and recorded as such, whatever else cannot be read."""
     newest = dumps(commands)[0]
     flip(newest, newest.stat().st_size - 20)
@@ -294,7 +304,7 @@ def test_a_damaged_dump_beside_globals_that_are_a_pipe(commands: Commands) -> No
 
 
 @pytest.mark.majors(18)
-def test_globals_that_are_a_folder_leave_no_half_removal(commands: Commands) -> None:
+def test_globals_that_are_a_directory_cause_no_half_removal(commands: Commands) -> None:
     """The backup stays whole, with the reason, and the others go."""
     *_, second, oldest = dumps(commands)
     roles = beside(second, ".globals.sql")
@@ -312,7 +322,7 @@ def test_globals_that_are_a_folder_leave_no_half_removal(commands: Commands) -> 
 
 
 @pytest.mark.majors(18)
-def test_globals_that_are_a_pipe(commands: Commands) -> None:
+def test_globals_that_are_a_pipe_are_unreadable_with_8(commands: Commands) -> None:
     """Unreadable, 8, and nothing is held against the backup's data."""
     newest = dumps(commands)[0]
     roles = newest.with_name(newest.name.removesuffix(".dump") + ".globals.sql")
@@ -324,7 +334,7 @@ def test_globals_that_are_a_pipe(commands: Commands) -> None:
 
 
 @pytest.mark.majors(18)
-def test_a_proof_meets_a_bad_sector(commands: Commands, shim: Path) -> None:
+def test_a_bad_sector_during_a_proof_is_no_verdict(commands: Commands, shim: Path) -> None:
     """8 and unreadable, and nothing is held against its data."""
     newest = dumps(commands)[0]
     bad = failing(shim, newest.name, newest.stat().st_size - 10)
@@ -339,7 +349,7 @@ def test_a_proof_meets_a_bad_sector(commands: Commands, shim: Path) -> None:
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_an_entry_that_is_no_backup(commands: Commands, entry: str) -> None:
+def test_a_file_that_is_no_backup_hides_no_sound_backup(commands: Commands, entry: str) -> None:
     """Nothing hangs or ends unexpectedly, sound backups are there, and the newest of them stays."""
     before = dumps(commands)
     ENTRIES[entry](commands.cwd / "db/backups")

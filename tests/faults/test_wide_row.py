@@ -28,7 +28,7 @@ CREATE TABLE beside AS SELECT n FROM generate_series(1, 10) AS n;
 @pytest.mark.parametrize(
     ("jobs", "more"), [("1", "id serial,"), ("2", "id serial,"), ("1", ""), ("2", "")]
 )
-def test_a_row_that_copy_cannot_carry(
+def test_a_row_too_wide_for_copy_is_named_and_exits_7(
     server: TestServer, database: str, tmp_path: Path, jobs: str, more: str
 ) -> None:
     """Both engines name table and row with a query that finds it, 7; without its rows: 0.

@@ -1,4 +1,4 @@
-"""Fixtures of what restores and proofs need: roles, and a name for what comes back."""
+"""Fixtures for restores and proofs: roles, and a name for the restored database."""
 
 from __future__ import annotations
 

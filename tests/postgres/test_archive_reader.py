@@ -1,4 +1,4 @@
-"""The reader on what pg_dump writes: it agrees with pg_restore, and notices what that does not."""
+"""The reader on pg_dump's archives: it agrees with pg_restore, and finds more damage."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def filled(server: TestServer, database: str) -> str:
 
 
 def compressions(server: TestServer) -> dict[str, str]:
-    """Return what this major's pg_dump can do, and how it is told."""
+    """Return the compressions of this major's pg_dump, and their options."""
     return LEVELS_ONLY if server.major < 16 else ALGORITHMS
 
 
@@ -99,7 +99,7 @@ def dump_to_stdout(server: TestServer, database: str, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Restored:
-    """What pg_restore made of an archive: its COPY texts in order, and its large objects."""
+    """Output of pg_restore for an archive: its COPY texts in order, and its large objects."""
 
     tables: list[bytes]
     large_objects: LargeObjects
@@ -130,7 +130,7 @@ def large_objects_in(script: bytes) -> LargeObjects:
 
 
 def assert_agrees(server: TestServer, path: Path) -> Contents:
-    """Compare what we read with what pg_restore writes, row for row."""
+    """Compare the rows we read with those pg_restore writes, one by one."""
     with path.open("rb") as file:
         contents = read_archive(file)
         toc = contents.toc
@@ -149,7 +149,7 @@ def assert_agrees(server: TestServer, path: Path) -> Contents:
 
 
 def same_data(contents: Contents) -> list[object]:
-    """Return what must not depend on how the archive was written."""
+    """Return the facts that must not depend on how the archive was written."""
     tables = [(table.entry.name, table.rows, table.fingerprint) for table in contents.tables]
     return [*tables, contents.large_objects]
 
@@ -166,7 +166,7 @@ def test_the_reader_agrees_with_pg_restore(server: TestServer, loaded: str, tmp_
     assert [same_data(ways[0])] * len(ways) == [same_data(way) for way in ways]
 
 
-def test_rows_dumped_as_commands_are_read(server: TestServer, filled: str, tmp_path: Path) -> None:
+def test_rows_dumped_as_inserts_are_read(server: TestServer, filled: str, tmp_path: Path) -> None:
     """``--inserts`` leaves no COPY text; it is read whole all the same."""
     path = tmp_path / "inserts.dump"
     command = [server.bin / "pg_dump", "-Fc", "--inserts", "-f", path]
@@ -178,7 +178,7 @@ def test_rows_dumped_as_commands_are_read(server: TestServer, filled: str, tmp_p
     assert 4000 == text.count(b"INSERT INTO public.orders VALUES (")
 
 
-def test_the_order_of_tables_is_known_while_pg_dump_writes(
+def test_the_order_of_tables_is_read_while_pg_dump_writes(
     server: TestServer, filled: str, tmp_path: Path
 ) -> None:
     """The table of contents at the start of a file without offsets names the tables in order."""
@@ -203,7 +203,7 @@ def flipped(raw: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-def test_every_flipped_bit_and_every_cut_is_noticed(
+def test_flipped_bits_and_truncations_are_detected(
     server: TestServer, filled: str, tmp_path: Path
 ) -> None:
     """300 flips and 100 cuts in each compression: an ArchiveError, or a digest that differs."""

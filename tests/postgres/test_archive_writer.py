@@ -46,13 +46,13 @@ def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
 
 
 def compressions(server: TestServer) -> list[Compression]:
-    """What this major reads, of what is written."""
+    """Compressions that we write and this major reads."""
     known = [Compression.GZIP, Compression.NONE]
     return known if server.major < 16 else [*known, Compression.ZSTD]
 
 
 def dump(server: TestServer, database: str, compression: Compression, *options: str) -> bytes:
-    """What pg_dump writes: to a pipe, unless the options say something else."""
+    """Return pg_dump's archive, written to a pipe unless the options say something else."""
     command = [server.bin / "pg_dump", "-Fc", "-Z", LEVELS[compression], *options]
     env = server.environment(database)
     return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout
@@ -78,7 +78,7 @@ def rewrite(raw: bytes, encoder: Encoder, target: Path) -> Contents:
 
 
 def script(server: TestServer, path: Path, *options: str) -> bytes:
-    """What pg_restore makes of an archive, without the token that differs each time."""
+    """Return pg_restore's script of an archive, without the token that differs each time."""
     command = [server.bin / "pg_restore", *options, path]
     env = server.environment("postgres")
     done = subprocess.run(command, env=env, check=True, capture_output=True)
@@ -87,7 +87,7 @@ def script(server: TestServer, path: Path, *options: str) -> bytes:
 
 
 def restored_at_once(server: TestServer, path: Path, like: Scenario) -> Contents:
-    """Restore with four workers into a database of its own, and return what is in it then."""
+    """Restore with four workers into a database of its own, and return its contents."""
     name = server.unique_name("restored")
     server.create_database(name, encoding=like.encoding, locale=like.locale)
     try:
@@ -99,13 +99,13 @@ def restored_at_once(server: TestServer, path: Path, like: Scenario) -> Contents
 
 
 def facts(contents: Contents) -> set[object]:
-    """What must be the same after a restore."""
+    """Contents that must be the same after a restore."""
     rows = {(table.entry.key, table.rows, table.fingerprint) for table in contents.tables}
     return {*rows, contents.large_objects}
 
 
 @pytest.mark.parametrize(("scenario", "server"), CASES, indirect=["server"])
-def test_pg_restore_makes_the_same_of_it(
+def test_pg_restore_gives_the_same_script_and_list(
     server: TestServer, scenario: Scenario, loaded: str, tmp_path: Path
 ) -> None:
     """In every compression: the same script and the same list, byte for byte.
@@ -125,7 +125,7 @@ def test_pg_restore_makes_the_same_of_it(
             assert facts(contents) == facts(restored_at_once(server, ours, scenario))
 
 
-def test_the_head_is_what_pg_dump_writes_into_a_file(
+def test_the_head_equals_the_one_pg_dump_writes(
     pg15: TestServer, pg18: TestServer, tmp_path: Path
 ) -> None:
     """TocEntry for entry, whether there is data, and that its offset is known."""
@@ -148,7 +148,7 @@ def test_the_head_is_what_pg_dump_writes_into_a_file(
 
 
 @pytest.mark.majors(16, 17, 18)
-def test_frames_that_span_chunks_are_read(
+def test_pg_restore_reads_frames_that_span_chunks(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A frame of megabytes lies in many chunks: pg_restore reads all of it."""
@@ -178,7 +178,9 @@ def test_frames_that_span_chunks_are_read(
 
 
 @pytest.mark.majors(18)
-def test_the_judge_sees_a_difference(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_missing_row_changes_the_script_of_pg_restore(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """One row less in our archive, and pg_restore's script is another."""
     server.psql(database, "CREATE TABLE t AS SELECT n FROM generate_series(1, 9) AS n")
     raw = dump(server, database, Compression.GZIP)

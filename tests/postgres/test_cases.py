@@ -95,7 +95,7 @@ def prove(case: Case, *, on: bool = False, jobs: int = 2) -> ProofResult:
 
 @pytest.mark.parametrize("case", WHOLE, indirect=True)
 @pytest.mark.parametrize("on", [False, True])
-def test_is_proven(case: Case, *, on: bool) -> None:
+def test_a_case_is_proven(case: Case, *, on: bool) -> None:
     """It is proven on a throw-away server and on a given one, and leaves no role there."""
     roles = case.server.psql("postgres", _ROLES)
     result = prove(case, on=on)
@@ -106,7 +106,7 @@ def test_is_proven(case: Case, *, on: bool) -> None:
 
 @pytest.mark.parametrize("case", WHOLE, indirect=True)
 @pytest.mark.parametrize("jobs", [1, 2, 4])
-def test_is_restored(case: Case, jobs: int) -> None:
+def test_a_case_is_restored(case: Case, jobs: int) -> None:
     """It comes back with its rows, owners and grants, and no role has more rights than before."""
     roles = case.server.psql("postgres", _ROLES)
     restored = f"{case.database}_restored"
@@ -121,8 +121,8 @@ def test_is_restored(case: Case, jobs: int) -> None:
 
 @pytest.mark.parametrize("case", ["domain_check"], indirect=True)
 @pytest.mark.parametrize("jobs", [2, 4])
-def test_a_proven_one_is_restored_every_time(case: Case, jobs: int) -> None:
-    """What waits for the last row waits every time: this one failed in four of five runs."""
+def test_a_proven_case_is_restored_every_time(case: Case, jobs: int) -> None:
+    """Entries that wait for the last row wait every time: this one failed in four of five runs."""
     for number in range(_TIMES):
         result = restore(case.server, case.dump, f"{case.database}_{number}", jobs=jobs)
         assert result.comparison is not None
@@ -139,7 +139,7 @@ def test_a_proven_one_is_restored_every_time(case: Case, jobs: int) -> None:
     ],
     indirect=True,
 )
-def test_what_stops_it_is_told(case: Case, request: pytest.FixtureRequest) -> None:
+def test_the_object_that_stops_a_case_is_named(case: Case, request: pytest.FixtureRequest) -> None:
     """The object that failed and the server's reason are named, by proof and restore alike."""
     name, words = TOLD[request.node.callspec.params["case"]]
     with pytest.raises(RestoreFailed) as caught:
@@ -157,7 +157,7 @@ def test_what_stops_it_is_told(case: Case, request: pytest.FixtureRequest) -> No
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("case", ["own_date_style"], indirect=True)
-def test_an_entry_is_tried_again_as_it_was_restored(case: Case) -> None:
+def test_a_refused_entry_is_retried_under_the_same_settings(case: Case) -> None:
     """Rows that a restore would accept are not refused a second time, for a style of ours."""
     restored = f"{case.database}_restored"
     restore(case.server, case.dump, restored)

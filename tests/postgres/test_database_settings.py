@@ -1,4 +1,4 @@
-"""What a restore computes anew hangs on settings of the database itself: it has to have them."""
+"""Values that a restore computes depend on settings of the database itself: they apply to it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = '{}') ORDER BY 
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_restore_has_them(server: TestServer, fresh: str, tmp_path: Path, jobs: int) -> None:
+def test_settings_of_the_database_apply_during_a_restore(
+    server: TestServer, fresh: str, tmp_path: Path, jobs: int
+) -> None:
     """Checks, indexes and materialized views are computed under them.
 
     Those that would stop a restore follow when all is done.
@@ -82,7 +84,7 @@ def test_a_restore_has_them(server: TestServer, fresh: str, tmp_path: Path, jobs
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_one_that_the_archive_makes(
+def test_a_text_search_configuration_is_the_default_before_rows(
     server: TestServer, fresh: str, tmp_path: Path, jobs: int
 ) -> None:
     """A text search configuration of the database's own is its default before rows come."""
@@ -103,8 +105,8 @@ def test_one_that_the_archive_makes(
     assert "'haus':2\n" == server.psql(fresh, "SELECT * FROM words")
 
 
-def test_a_proof_has_them(pg15: TestServer, tmp_path: Path) -> None:
-    """What is computed in a proof, on a newer server too, is what was computed at the source."""
+def test_settings_of_the_database_apply_during_a_proof(pg15: TestServer, tmp_path: Path) -> None:
+    """Values computed in a proof, on a newer server too, equal those of the source."""
     scenario = next(one for one in SCENARIOS if one.name == "database_settings")
     source = load(pg15, scenario)
     days = "SELECT day::text, visits, said FROM own.per_day ORDER BY 1"
@@ -138,10 +140,10 @@ def prover(pg18: TestServer) -> Iterator[str]:
     pg18.psql("postgres", f"DROP ROLE {name}")
 
 
-def test_what_a_server_refuses_is_no_verdict(
+def test_a_refused_setting_is_no_verdict(
     pg18: TestServer, make_database: MakeDatabase, prover: str, tmp_path: Path
 ) -> None:
-    """A setting that is not to be had is told; what fails without it says nothing of the backup."""
+    """A setting that is refused is reported; a failure for want of it is no verdict."""
     source = make_database(pg18)
     pg18.psql(source, f"""ALTER DATABASE {source} SET "app.tenant" TO '7'""")
     pg18.psql(source, "CREATE TABLE t (n integer)")

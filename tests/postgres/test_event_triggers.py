@@ -1,4 +1,4 @@
-"""Event triggers come back, and act neither on the restore nor on what compares it."""
+"""Event triggers come back, and fire neither during the restore nor during the comparison."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _prove(dump: Path, server: TestServer, *, on: bool) -> ProofResult:
 
 
 @pytest.mark.parametrize("is_mapped", [False, True], ids=["owners", "owner-map"])
-def test_they_do_not_act_on_a_restore(
+def test_event_triggers_do_not_fire_during_a_restore(
     server: TestServer,
     role: MakeRole,
     fresh: str,
@@ -79,7 +79,7 @@ def test_they_do_not_act_on_a_restore(
     *,
     is_mapped: bool,
 ) -> None:
-    """What audits has nothing to write of a restore, and what forbids cannot stop it."""
+    """An auditing trigger records nothing of a restore, and a forbidding one cannot stop it."""
     admin, owner, other, another = role("SUPERUSER"), role(), role("SUPERUSER"), role()
     source = f"{fresh}_source"
     server.create_database(source)
@@ -99,10 +99,10 @@ def test_they_do_not_act_on_a_restore(
 
 
 @pytest.mark.parametrize("on", [False, True], ids=["throw-away", "on"])
-def test_they_do_not_act_on_a_proof(
+def test_event_triggers_do_not_fire_during_a_proof(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path, *, on: bool
 ) -> None:
-    """Nor on a proof, and they are among what it compares."""
+    """Nor during a proof, which compares them."""
     source = f"{fresh}_source"
     server.create_database(source)
     server.psql(source, _AUDITED.format(admin=role("SUPERUSER"), owner=role()))
@@ -112,8 +112,10 @@ def test_they_do_not_act_on_a_proof(
 
 
 @pytest.mark.majors(17, 18)
-def test_at_login(server: TestServer, fresh: str, tmp_path: Path) -> None:
-    """What acts on each login writes nothing down and shuts nobody out until all is done."""
+def test_login_triggers_do_not_fire_before_the_end(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
+    """A login trigger records nothing and refuses no session until all is done."""
     source = f"{fresh}_source"
     server.create_database(source)
     server.psql(source, _AT_LOGIN)
@@ -130,7 +132,9 @@ def test_at_login(server: TestServer, fresh: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.majors(18)
-def test_a_login_that_is_refused(server: TestServer, fresh: str, tmp_path: Path) -> None:
+def test_a_database_that_refuses_logins_is_proven_and_restored(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
     """A database that lets nobody in elsewhere is proven and restored, and then lets nobody in."""
     source = f"{fresh}_source"
     server.create_database(source)

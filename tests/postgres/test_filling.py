@@ -67,7 +67,7 @@ def _filling(
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_refused_entry_is_in_the_result(
+def test_a_refused_entry_is_in_the_result_with_stage_and_message(
     pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, jobs: int
 ) -> None:
     """It is the dump's own, with the stage and the message; the rows are there."""
@@ -107,7 +107,7 @@ def test_from_a_store_that_is_no_directory(
     assert 1 == store.opened
 
 
-def test_event_triggers_are_a_step_of_their_own(
+def test_event_triggers_are_restored_in_a_step_of_their_own(
     pg18: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """Everything else is there before they are, and without a failure the results are empty."""

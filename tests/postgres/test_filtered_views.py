@@ -41,7 +41,7 @@ _EXPECTED = (300, 300, 900)
 
 @pytest.fixture
 def owner(role: MakeRole) -> str:
-    """Who owns the table and the view, and sees a third of the rows."""
+    """The role that owns the table and the view, and sees a third of the rows."""
     return role()
 
 
@@ -62,7 +62,9 @@ def rows(conninfo: str) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_they_are_restored(server: TestServer, fresh: str, dump: Path, jobs: int) -> None:
+def test_filtered_views_are_restored_with_the_owners_rows(
+    server: TestServer, fresh: str, dump: Path, jobs: int
+) -> None:
     """They come back with the rows that their owners see, and no more."""
     result = restore(server, dump, fresh, jobs=jobs)
     assert result.comparison is not None
@@ -70,7 +72,7 @@ def test_they_are_restored(server: TestServer, fresh: str, dump: Path, jobs: int
     assert [_EXPECTED] == rows(server.conninfo(fresh))
 
 
-def test_with_an_owner_map(
+def test_filtered_views_are_filled_as_the_mapped_owner(
     server: TestServer, role: MakeRole, owner: str, fresh: str, dump: Path
 ) -> None:
     """They are filled as the owners that they are given to."""
@@ -78,7 +80,7 @@ def test_with_an_owner_map(
     assert [_EXPECTED] == rows(server.conninfo(fresh))
 
 
-def test_they_are_proven(server: TestServer, dump: Path) -> None:
+def test_filtered_views_are_proven(server: TestServer, dump: Path) -> None:
     """On a throw-away server they have the rows that their owners see."""
     seen: list[tuple[int, ...]] = []
     result = prove_backup(
@@ -93,7 +95,9 @@ def test_they_are_proven(server: TestServer, dump: Path) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_by_stock_tools(server: TestServer, fresh: str, dump: Path) -> None:
+def test_the_shown_stock_commands_fill_filtered_views(
+    server: TestServer, fresh: str, dump: Path
+) -> None:
     """The commands that show gives for stock tools fill them as well."""
     commands = show_backup(StoredBackup.at(dump), a_context({})).restore.commands[1:]
     script = "\n".join(re.sub(r"\brestored\b", fresh, command) for command in commands)

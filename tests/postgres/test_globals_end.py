@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.support.servers import TestServer
 
 
-def test_real_scripts(server: TestServer) -> None:
-    """The pg_dumpall of every major writes what passes for whole."""
+def test_scripts_of_pg_dumpall_of_every_major_are_complete(server: TestServer) -> None:
+    """The script of every major's pg_dumpall is accepted as complete."""
     done = subprocess.run(
         [server.bin / "pg_dumpall", "--globals-only"],
         env=server.environment("postgres"),
@@ -26,7 +26,9 @@ def test_real_scripts(server: TestServer) -> None:
     assert is_whole(done.stdout)
 
 
-def test_cut_short(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_truncated_pg_dumpall_exits_7_and_publishes_nothing(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """A pg_dumpall that ends with success after half a script: 7, nothing is published."""
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -38,7 +38,9 @@ def _set_filter(server: TestServer, database: str, condition: str) -> None:
 
 @_JOBS
 @pytest.mark.parametrize("kind", catalog.FILTERS)
-def test_refused(server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str) -> None:
+def test_an_invalid_filter_refuses_the_backup_and_runs_nothing(
+    server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str
+) -> None:
     """A filter that is more or less than one is refused by the table's name, 7; nothing runs."""
     planted = server.data_directory / catalog.CANARY
     condition = catalog.FILTERS[kind].replace("{canary}", str(planted))
@@ -56,7 +58,9 @@ def test_refused(server: TestServer, database: str, tmp_path: Path, kind: str, j
 
 
 @pytest.mark.parametrize(("kind", "jobs"), _APPLIED)
-def test_applied(server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str) -> None:
+def test_a_valid_filter_is_applied_by_both_engines(
+    server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str
+) -> None:
     """A filter that is one is applied by both engines, whatever stands in its literals."""
     condition, rows = catalog.SOUND_FILTERS[kind]
     _set_filter(server, database, condition)
@@ -70,7 +74,9 @@ def test_applied(server: TestServer, database: str, tmp_path: Path, kind: str, j
 
 @pytest.mark.majors(15, 18)
 @_JOBS
-def test_filter_that_fails(server: TestServer, database: str, tmp_path: Path, jobs: str) -> None:
+def test_a_failing_filter_fails_the_backup_with_the_servers_words(
+    server: TestServer, database: str, tmp_path: Path, jobs: str
+) -> None:
     """A filter that the server cannot compute fails the backup with the server's words."""
     _set_filter(server, database, "WHERE 1 / (a - 2) > 5")
     done = Commands(tmp_path, settings_for(server, database)).run(
@@ -83,7 +89,9 @@ def test_filter_that_fails(server: TestServer, database: str, tmp_path: Path, jo
 
 @pytest.mark.majors(15, 18)
 @_JOBS
-def test_hostile_names(server: TestServer, database: str, tmp_path: Path, jobs: str) -> None:
+def test_hostile_names_run_nothing_and_are_counted(
+    server: TestServer, database: str, tmp_path: Path, jobs: str
+) -> None:
     """Whatever tables and columns are called, nothing runs and the counts have the true names."""
     with psycopg.connect(server.conninfo(database), autocommit=True) as session:
         for name in catalog.NAMES.values():
@@ -103,7 +111,9 @@ def test_hostile_names(server: TestServer, database: str, tmp_path: Path, jobs: 
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("kind", catalog.FILTERS)
-def test_restored_one(server: TestServer, database: str, kind: str) -> None:
+def test_a_restored_filter_is_no_verdict_and_runs_nothing(
+    server: TestServer, database: str, kind: str
+) -> None:
     """A restored catalog's filter is as little to be trusted: no verdict, 13, and nothing runs."""
     planted = server.data_directory / catalog.CANARY
     _set_filter(server, database, catalog.FILTERS[kind].replace("{canary}", str(planted)))

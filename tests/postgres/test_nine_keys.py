@@ -57,7 +57,9 @@ def change(dump: Path, **counts: int) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_every_check_passes(server: TestServer, database: str, dump: Path, tmp_path: Path) -> None:
+def test_a_nine_key_backup_passes_every_check(
+    server: TestServer, database: str, dump: Path, tmp_path: Path
+) -> None:
     """It is decoded, proven and restored, whole and in part, though rows are all that is known."""
     commands = Commands(tmp_path, settings_for(server, database))
     deep = commands.pgvow("verify", dump, "--deep")
@@ -75,7 +77,7 @@ def test_every_check_passes(server: TestServer, database: str, dump: Path, tmp_p
 
 @pytest.mark.majors(15)
 @pytest.mark.parametrize("table", ["items", "gone", 'audit."gone too"'])
-def test_other_rows_than_counted_differ(
+def test_a_wrong_row_count_is_a_difference(
     server: TestServer, database: str, dump: Path, tmp_path: Path, table: str
 ) -> None:
     """A count that is not the archive's, or of a table that it does not have, is a difference."""
@@ -93,8 +95,10 @@ def test_other_rows_than_counted_differ(
 
 
 @pytest.mark.majors(15)
-def test_other_text_is_no_verdict(server: TestServer, database: str, tmp_path: Path) -> None:
-    """The nine keys do not tell the time zone: that moments read otherwise says nothing.
+def test_timestamps_in_another_time_zone_are_no_verdict(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """The nine keys lack the time zone: timestamps in another one are no verdict.
 
     It was that of the role here, which is no setting of the database itself.
     """

@@ -47,7 +47,7 @@ def ways(server: TestServer, scenario: Scenario) -> list[tuple[str, int]]:
 
 
 def assert_known(filled: FilledArchive, path: Path) -> None:
-    """What the engine says of the archive is what a reading of it says, and what was counted."""
+    """The engine's facts of the archive equal those of a reading, and the counts."""
     assert filled.contents is not None
     with path.open("rb") as file:
         assert read_archive(file) == filled.contents
@@ -57,7 +57,7 @@ def assert_known(filled: FilledArchive, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("scenario", "server"), pairs(), indirect=["server"])
-def test_the_archive_is_that_of_pg_dump(
+def test_script_and_list_equal_those_of_pg_dump(
     server: TestServer, scenario: Scenario, loaded: str, tmp_path: Path
 ) -> None:
     """``pg_restore -f -`` and ``--list`` of both are the same, whatever compression and jobs."""

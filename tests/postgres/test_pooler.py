@@ -37,7 +37,7 @@ def make_tables(server: TestServer, database: str) -> None:
 
 
 def left_in_pool(pooler: Pooler, database: str, count: int) -> Left:
-    """What is set in each of so many sessions of the pool, by the server's process id."""
+    """Return the settings of so many sessions of the pool, by the server's process id."""
     with ExitStack() as stack:
         found = {}
         for _ in range(count):
@@ -59,7 +59,7 @@ def unchanged(before: Left, after: Left) -> bool:
 def test_transaction_mode_is_refused(
     sessions: int, turns: int, server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """Refused with 2 and what to do, however the pool hands its sessions out; none is changed."""
+    """Refused with 2 and advice, however the pool hands its sessions out; none is changed."""
     make_tables(server, database)
     settings = {"pool_mode": "transaction", "server_round_robin": turns}
     with pgbouncer(server, **settings) as pooler:
@@ -75,8 +75,8 @@ def test_transaction_mode_is_refused(
     assert unchanged(before, after)
 
 
-def test_what_is_set_in_a_pooled_session_would_be_seen(server: TestServer, database: str) -> None:
-    """The check above turns red where something stays behind."""
+def test_a_setting_left_in_a_pooled_session_is_detected(server: TestServer, database: str) -> None:
+    """The check above turns red if a setting stays behind."""
     with pgbouncer(server, pool_mode="transaction") as pooler:
         with pooler.connect(database) as session:
             session.execute("SET search_path TO ''")
@@ -84,7 +84,7 @@ def test_what_is_set_in_a_pooled_session_would_be_seen(server: TestServer, datab
     assert ("search_path", '""') in left
 
 
-def test_transaction_mode_is_wrong_to_the_doctor(
+def test_doctor_reports_transaction_mode_with_12(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """The doctor says the same: 12, with the step that mends it."""
@@ -97,7 +97,9 @@ def test_transaction_mode_is_wrong_to_the_doctor(
     assert "Connect to PostgreSQL itself" in found["hint"]
 
 
-def test_session_mode_serves(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_session_mode_makes_a_backup_that_restores(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """A backup through it is made, without a warning, and restores; the doctor wants attention."""
     make_tables(server, database)
     with pgbouncer(server, pool_mode="session") as pooler:
@@ -112,8 +114,10 @@ def test_session_mode_serves(server: TestServer, database: str, tmp_path: Path) 
     assert ["pooler"] == [one["name"] for one in examined.json["checks"] if one["level"] != "good"]
 
 
-def test_session_mode_leaves_nothing(server: TestServer, database: str, tmp_path: Path) -> None:
-    """What we set in a session of the pool is gone when the next client is given it."""
+def test_session_mode_leaves_no_settings_behind(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Settings of ours in a pooled session are gone when the next client is given it."""
     make_tables(server, database)
     with pgbouncer(server, pool_mode="session") as pooler:
         before = left_in_pool(pooler, database, 4)

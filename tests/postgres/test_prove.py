@@ -1,4 +1,4 @@
-"""Proof: green for every scenario, red for every sabotage, and neither where it cannot be made."""
+"""Proof: green for every scenario, red for every sabotage, and neither if it cannot be made."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _backup_of(server: TestServer, scenario: Scenario, folder: Path) -> Path:
 
 @pytest.mark.parametrize(("scenario", "server"), pairs(), indirect=["server"])
 def test_every_scenario_is_proven(server: TestServer, backed_up: Path) -> None:
-    """What comes back of each scenario on its own major is what was there, and is written down."""
+    """Each scenario comes back equal on its own major, and the proof is recorded."""
     databases = _databases(server)
     result = _prove(backed_up, on=server)
     assert () == result.evidence.differences
@@ -191,7 +191,7 @@ def test_every_scenario_is_proven(server: TestServer, backed_up: Path) -> None:
 def test_every_scenario_of_15_is_proven_on_18(
     server: TestServer, pg18: TestServer, backed_up: Path
 ) -> None:
-    """A newer server rewords checks and views, and still what comes back is what was there."""
+    """A newer server rewords checks and views, and still the restored database is equal."""
     assert server.major < pg18.major
     result = _prove(backed_up, on=pg18)
     assert () == result.evidence.differences
@@ -199,7 +199,7 @@ def test_every_scenario_of_15_is_proven_on_18(
 
 
 def _databases(server: TestServer) -> set[str]:
-    """Name what is left on a server: databases and roles."""
+    """List the databases and roles of a server."""
     with server.connect("postgres") as session:
         text = "SELECT datname FROM pg_database UNION ALL SELECT 'role ' || rolname FROM pg_roles"
         return {name for (name,) in session.execute(text)}
@@ -219,7 +219,7 @@ def _databases(server: TestServer) -> set[str]:
     ],
 )
 def test_proven_on_a_throwaway_server_of_18(pg15: TestServer, name: str, tmp_path: Path) -> None:
-    """A throw-away server of 18 proves what 15 dumped; the roles of the source are not there."""
+    """A throw-away server of 18 proves a dump of 15; the roles of the source are not there."""
     dump = _backup_of(pg15, _BY_NAME[name], tmp_path)
     result = _prove(dump, bin_dir=programs(18))
     assert () == result.evidence.differences
@@ -227,7 +227,7 @@ def test_proven_on_a_throwaway_server_of_18(pg15: TestServer, name: str, tmp_pat
     assert 0 < (result.evidence.restore_seconds or 0) < result.evidence.seconds
 
 
-def test_missing_roles_are_stubs(pg18: TestServer, tmp_path: Path) -> None:
+def test_missing_roles_are_made_without_login_or_password(pg18: TestServer, tmp_path: Path) -> None:
     """Owners and grantees that do not exist are made, without a login or a password."""
     dump = _backup_of(pg18, _BY_NAME["row_security"], tmp_path)
     seen: list[tuple[str, bool, bool, bool]] = []
@@ -245,7 +245,7 @@ def test_missing_roles_are_stubs(pg18: TestServer, tmp_path: Path) -> None:
     assert [("scn_owner", False, False, True), ("scn_tenant", False, False, True)] == seen
 
 
-def test_owners_of_event_triggers_are_superusers(
+def test_an_event_trigger_of_a_missing_role_is_proven(
     pg15: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """An event trigger of a role that is not there is proven all the same."""
@@ -284,7 +284,7 @@ def dump(sound: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("sabotage", _SABOTAGE)
-def test_sabotage_is_told(pg18: TestServer, dump: Path, sabotage: str) -> None:
+def test_every_sabotage_fails_the_proof(pg18: TestServer, dump: Path, sabotage: str) -> None:
     """Whatever is changed in the restored database before it is compared, the proof differs."""
     statement, kind, name = _SABOTAGE[sabotage]
     result = _prove(dump, on=pg18, between=_executing(statement))
@@ -297,8 +297,8 @@ def test_sabotage_is_told(pg18: TestServer, dump: Path, sabotage: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["items", "hashed_0"])
-def test_a_dump_that_is_not_what_was_recorded(pg18: TestServer, dump: Path, table: str) -> None:
-    """Where the metadata tell of other rows than the dump has, what it gives back is no proof."""
+def test_metadata_of_other_rows_fail_the_proof(pg18: TestServer, dump: Path, table: str) -> None:
+    """If the metadata record other rows than the dump has, the proof fails."""
     path = dump.with_name(metadata_name(dump.name))
     found = json.loads(path.read_text())
     (one,) = (one for one in found["tables"] if one["name"] == table)
@@ -309,7 +309,7 @@ def test_a_dump_that_is_not_what_was_recorded(pg18: TestServer, dump: Path, tabl
     assert "0" * 32 == differences[0].expected
 
 
-def test_a_restore_that_fails_is_a_difference(
+def test_a_failed_restore_is_a_difference(
     pg18: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """Rows that break their own check cannot be restored, and the proof says so."""
@@ -381,7 +381,7 @@ def test_rows_are_compared_beside_a_refused_index(
 
 
 @_LATE
-def test_a_failure_that_is_no_verdict_ends_the_comparison(
+def test_a_failure_without_verdict_ends_the_comparison(
     pg18: TestServer, make_database: MakeDatabase, tmp_path: Path, asleep: list[str], late: str
 ) -> None:
     """If the restore ends by something else than the data, nobody waits for rows to be compared."""
@@ -460,7 +460,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     assert dump == choose_backup("latest", Places([dump.parent], "dev"), a_context({}))
 
 
-def test_a_changed_file_is_not_restored(dump: Path, pg18: TestServer) -> None:
+def test_a_changed_dump_is_not_restored(dump: Path, pg18: TestServer) -> None:
     """A dump with one bit changed is not restored anywhere, and the list shows it."""
     data = bytearray(dump.read_bytes())
     data[len(data) // 2] ^= 1
@@ -510,7 +510,9 @@ def test_without_inspection_the_archive_is_read(pg18: TestServer, dump: Path) ->
     assert _prove(dump, on=pg18).proven
 
 
-def test_rows_through_a_pipe(pg15: TestServer, make_database: MakeDatabase, tmp_path: Path) -> None:
+def test_rows_through_pipes_are_compared(
+    pg15: TestServer, make_database: MakeDatabase, tmp_path: Path
+) -> None:
     """On a throw-away server rows come through pipes: many, long, none, and one that is changed."""
     name = make_database(pg15)
     pg15.psql(

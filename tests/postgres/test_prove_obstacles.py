@@ -1,4 +1,4 @@
-"""What a server or its machine lacks is no verdict: exit 13, and nothing is recorded."""
+"""A feature that a server or its machine lacks is no verdict: exit 13, and nothing is recorded."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.majors(15, 18)
-def test_a_long_statement_is_told_with_its_cause(
+def test_a_long_failing_statement_keeps_the_servers_error(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
-    """A table of 300 columns whose type was left out: what the server said of it decides."""
+    """A table of 300 columns whose type was left out: the server's error decides."""
     columns = ", ".join(f"c{number} text" for number in range(300))
     server.psql(database, "CREATE TYPE kind AS ENUM ('a', 'b')")
     server.psql(database, f"CREATE TABLE wide (k kind, {columns})")
@@ -37,7 +37,7 @@ def test_a_long_statement_is_told_with_its_cause(
 def _is_no_verdict(
     server: TestServer, database: str, folder: Path, *words: str | Path, bin_dir: Path | None = None
 ) -> str:
-    """Back up, prove, and return what is said of why it cannot be."""
+    """Back up, prove, and return the cause for which it cannot be proven."""
     commands = Commands(folder, settings_for(server, database))
     dump = folder / commands.pgvow("backup", "--env", "dev", "--json").json["backup_path"]
     done = commands.pgvow("prove", dump, *words, PGVOW_PG_BIN=str(bin_dir or server.bin))
@@ -54,7 +54,7 @@ def _is_no_verdict(
         ("CREATE TABLE t AS SELECT xml '<a/>' AS body", "unsupported XML feature"),
     ],
 )
-def test_a_server_that_was_built_with_less(
+def test_a_server_without_lz4_or_libxml_is_no_verdict(
     server: TestServer, database: str, tmp_path: Path, schema: str, words: str
 ) -> None:
     """The embedded server has neither lz4 nor libxml, which says nothing of a backup."""
@@ -63,7 +63,7 @@ def test_a_server_that_was_built_with_less(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_dictionary_whose_file_is_elsewhere(
+def test_a_missing_dictionary_file_is_no_verdict(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A file of stop words is on the source's machine, and in no backup."""
@@ -76,8 +76,10 @@ def test_a_dictionary_whose_file_is_elsewhere(
 
 
 @pytest.mark.majors(18)
-def test_the_server_speaks_english_to_us(server: TestServer, database: str, tmp_path: Path) -> None:
-    """What it refuses is read: a superuser's server is asked for messages that can be."""
+def test_the_server_is_asked_for_english_messages(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Its errors are parsed: a superuser asks the server for English ones."""
     password = f"PASSWORD '{server.password}'"
     server.psql(
         database,

@@ -62,8 +62,10 @@ def runs(directory: Path) -> tuple[Run, ...]:
     return History(directory).read().runs
 
 
-def test_a_backup(server: TestServer, database: str, tmp_path: Path) -> None:
-    """History, log, metrics and hooks are there, and what the rules do not keep is pruned."""
+def test_a_recorded_backup_writes_history_log_metrics_and_prunes(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """History, log, metrics and hooks are there, and backups that no rule keeps are pruned."""
     heard = tmp_path / "heard"
     hook = ("/bin/sh", "-c", f"cat >> {heard}")
     configuration = Configuration(
@@ -92,7 +94,9 @@ def test_a_backup(server: TestServer, database: str, tmp_path: Path) -> None:
     assert "pgvow_last_run_failed" in (tmp_path / "metrics").read_text()
 
 
-def test_a_hook_that_forbids_it(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_failing_hook_cancels_the_backup(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """The run fails with the hook's words, and nothing was made."""
     hooks = HooksSection(before=("/bin/sh", "-c", "echo not tonight; exit 1"))
     recording = Recording(Operation.BACKUP, tmp_path / "backups")
@@ -103,7 +107,9 @@ def test_a_hook_that_forbids_it(server: TestServer, database: str, tmp_path: Pat
     assert [] == list(recording.directory.glob("*.dump"))
 
 
-def test_checks_and_pruning(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_damaged_backup_fails_verify_and_verify_all(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """A damaged backup fails its verification, alone and among all; the clock is the context's."""
     directory, configuration = tmp_path / "backups", Configuration()
     made = backed_up(
@@ -134,8 +140,8 @@ def test_checks_and_pruning(server: TestServer, database: str, tmp_path: Path) -
     assert later == runs(directory)[-1].ended
 
 
-def test_without_a_command_line() -> None:
-    """Whoever imports recorded runs gets no parser, and nothing that draws on a terminal."""
+def test_recorded_runs_import_no_parser_and_no_terminal_library() -> None:
+    """Importing recorded runs loads no parser, and nothing that draws on a terminal."""
     code = (
         "import sys, pgvow.operations.recorded.verbs, pgvow.operations.recorded.verbs,"
         " pgvow.operations.recorded.verbs;"

@@ -1,4 +1,4 @@
-"""``pgvow restore`` on real servers: what comes back, what is refused, and what is left."""
+"""``pgvow restore`` on real servers: results, refusals and leftovers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ INSERT INTO events SELECT n, 1 + n % 2 FROM generate_series(1, 100) AS n;
 
 @pytest.fixture
 def shop(server: TestServer, database: str) -> str:
-    """Fill a database with what a shop has."""
+    """Fill a database with the tables of a shop."""
     server.psql(database, _SHOP)
     return database
 
@@ -68,7 +68,9 @@ def tables_of(server: TestServer, database: str) -> set[str]:
     return set(rows_by_key(server, database))
 
 
-def test_round_trip(server: TestServer, shop: str, fresh: str, tmp_path: Path) -> None:
+def test_everything_comes_back_with_statistics_on_every_major(
+    server: TestServer, shop: str, fresh: str, tmp_path: Path
+) -> None:
     """On 15 to 18 everything comes back, is compared, and has the planner's statistics."""
     backup = back_up(server, shop, tmp_path)
     result = restore(server, backup.backup.path, fresh)
@@ -83,7 +85,7 @@ def test_round_trip(server: TestServer, shop: str, fresh: str, tmp_path: Path) -
 
 
 @pytest.mark.majors(15)
-def test_one_job_is_one_transaction(
+def test_rows_keep_their_order_with_one_job(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
     """With --jobs 1 rows keep their order as well."""
@@ -93,7 +95,7 @@ def test_one_job_is_one_transaction(
 
 
 @pytest.mark.majors(15, 17)
-def test_into_a_newer_server(
+def test_an_older_archive_is_restored_into_a_newer_server(
     server: TestServer, pg18: TestServer, shop: str, tmp_path: Path
 ) -> None:
     """An archive of an older pg_dump goes into a newer server, by that one's pg_restore."""
@@ -108,7 +110,7 @@ def test_into_a_newer_server(
 
 
 @pytest.mark.majors(15)
-def test_into_an_older_server(
+def test_an_older_server_is_refused(
     server: TestServer, pg18: TestServer, make_database: MakeDatabase, fresh: str, tmp_path: Path
 ) -> None:
     """A server older than the pg_dump that made the archive is refused, and nothing is made."""
@@ -121,7 +123,7 @@ def test_into_an_older_server(
     assert fresh not in databases(server)
 
 
-def test_what_the_database_itself_has(
+def test_owner_settings_grants_and_locale_are_restored(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Owner, settings, grants, limit, comment and locale follow the data to the new name."""
@@ -169,7 +171,7 @@ def about(server: TestServer, database: str) -> str:
 
 
 @pytest.mark.majors(15)
-def test_an_existing_database_is_refused(
+def test_an_existing_target_database_is_refused(
     server: TestServer, shop: str, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """Nothing goes into a database that exists, and nothing is made beside it."""
@@ -186,7 +188,7 @@ def test_an_existing_database_is_refused(
 
 @pytest.mark.majors(15, 16)  # from 17 on the server itself makes indexes under a safe search_path
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_an_unknown_error_leaves_nothing(
+def test_a_failed_restore_names_the_object_and_drops_everything(
     server: TestServer, shop: str, jobs: int, fresh: str, tmp_path: Path
 ) -> None:
     """A function that leans on search_path fails the restore: the object is named, all dropped."""
@@ -207,7 +209,7 @@ def test_an_unknown_error_leaves_nothing(
 
 
 @pytest.mark.majors(15)
-def test_missing_roles_are_told_before_anything_is_made(
+def test_missing_roles_are_named_before_the_restore(
     server: TestServer, shop: str, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """A role that is not there is named at once, with the ways out; --no-owner is one."""
@@ -232,7 +234,7 @@ def test_missing_roles_are_told_before_anything_is_made(
 
 
 @pytest.mark.majors(15, 18)
-def test_extensions_and_public(
+def test_extension_comments_and_owner_of_public_are_restored(
     server: TestServer, database: str, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """Comments on extensions are left to us and come back; so does who owns public."""
@@ -257,10 +259,10 @@ def test_extensions_and_public(
 
 
 @pytest.mark.majors(15)
-def test_a_comment_that_only_the_owner_may_write_is_a_warning(
+def test_an_extension_comment_of_another_owner_is_a_warning(
     server: TestServer, database: str, role: MakeRole, tmp_path: Path
 ) -> None:
-    """Who restores without owning an extension is told, and the restore goes on."""
+    """A role that does not own an extension gets a warning, and the restore goes on."""
     server.psql(database, "CREATE EXTENSION citext")
     with back_up(server, database, tmp_path).backup.path.open("rb") as file:
         entries = read_toc(file).entries
@@ -278,7 +280,7 @@ def test_a_comment_that_only_the_owner_may_write_is_a_warning(
 def test_a_damaged_file_is_not_restored(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
-    """What does not verify is refused with exit code 8 before the server is touched."""
+    """A dump that does not verify is refused with exit code 8 before the server is touched."""
     dump = back_up(server, shop, tmp_path).backup.path
     data = bytearray(dump.read_bytes())
     data[len(data) // 2] ^= 1
@@ -289,7 +291,7 @@ def test_a_damaged_file_is_not_restored(
 
 
 @pytest.mark.majors(15)
-def test_a_difference_fails_and_keeps_what_came_back(
+def test_a_difference_exits_10_and_keeps_the_database(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
     """Rows that are not those that were recorded end in 10, under a name that says so."""
@@ -311,7 +313,9 @@ def test_a_difference_fails_and_keeps_what_came_back(
 
 
 @pytest.mark.majors(15, 18)
-def test_schema_only(server: TestServer, shop: str, fresh: str, tmp_path: Path) -> None:
+def test_schema_only_restores_definitions_without_rows(
+    server: TestServer, shop: str, fresh: str, tmp_path: Path
+) -> None:
     """Definitions come back without a row, a large object, or a difference."""
     result = restore(server, back_up(server, shop, tmp_path).backup.path, fresh, schema_only=True)
     assert {"customers": 0, "orders": 0, "audit.log": 0} == rows_by_key(server, fresh)
@@ -321,8 +325,10 @@ def test_schema_only(server: TestServer, shop: str, fresh: str, tmp_path: Path) 
 
 
 @pytest.mark.majors(15, 18)
-def test_single_tables(server: TestServer, shop: str, fresh: str, tmp_path: Path) -> None:
-    """--table brings what the table needs and what hangs on it, and no other table.
+def test_table_restores_what_it_needs_and_no_other_table(
+    server: TestServer, shop: str, fresh: str, tmp_path: Path
+) -> None:
+    """--table restores the table, its dependencies and its dependents, and no other table.
 
     What it loses for want of another is named.
     """
@@ -345,7 +351,7 @@ def test_single_tables(server: TestServer, shop: str, fresh: str, tmp_path: Path
 
 
 @pytest.mark.majors(15, 18)
-def test_tables_with_what_they_need(
+def test_chosen_tables_keep_foreign_keys_sequences_and_schema(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
     """Foreign keys between chosen tables are kept; a serial's sequence and a schema come along."""
@@ -358,7 +364,7 @@ def test_tables_with_what_they_need(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_partitioned_table_comes_with_its_partitions(
+def test_table_of_a_partitioned_table_restores_its_partitions(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
     """--table of a partitioned table means its rows, which are its partitions'."""
@@ -371,7 +377,7 @@ def test_a_partitioned_table_comes_with_its_partitions(
 
 @pytest.mark.majors(15)
 @pytest.mark.parametrize("name", ['"Orders.2"', 'public."Orders.2"', "Orders.2"])
-def test_a_table_by_its_quoted_name(
+def test_table_accepts_quoted_names(
     name: str, server: TestServer, database: str, fresh: str, tmp_path: Path
 ) -> None:
     """Written as SQL has it, as ``extract`` takes it, or as ``list`` shows it."""
@@ -382,7 +388,7 @@ def test_a_table_by_its_quoted_name(
 
 
 @pytest.mark.majors(15)
-def test_a_table_that_is_not_there(
+def test_an_unknown_table_is_a_usage_error(
     server: TestServer, shop: str, fresh: str, tmp_path: Path
 ) -> None:
     """A misspelt table is a usage error, and nothing is made."""
@@ -393,8 +399,10 @@ def test_a_table_that_is_not_there(
 
 
 @pytest.mark.majors(15, 18)
-def test_globals(server: TestServer, shop: str, role: MakeRole, fresh: str, tmp_path: Path) -> None:
-    """--globals makes the roles that are missing, with what they are, and touches no other."""
+def test_globals_create_missing_roles_and_change_no_other(
+    server: TestServer, shop: str, role: MakeRole, fresh: str, tmp_path: Path
+) -> None:
+    """--globals creates the missing roles with their attributes, and touches no other."""
     gone, member, stays = role(stem="gone"), role(stem="member"), role(stem="stays")
     server.psql(
         shop,
@@ -457,8 +465,10 @@ WHERE refobjid = '{role}'::regrole AND deptype = '{kind}'
 
 
 @pytest.mark.majors(15, 16, 17, 18)
-def test_owner_map(server: TestServer, role: MakeRole, fresh: str, tmp_path: Path) -> None:
-    """What a role that is gone owned or was granted is another's, in every kind of object."""
+def test_owner_map_replaces_owners_and_grantees_of_every_object(
+    server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
+) -> None:
+    """Objects and grants of a role that is gone go to another, for every kind of object."""
     old, new, other = role(stem="old"), role(stem="new"), role(stem="other")
     source = f"{fresh}_source"
     server.create_database(source)
@@ -495,7 +505,7 @@ def test_owner_map(server: TestServer, role: MakeRole, fresh: str, tmp_path: Pat
 
 
 @pytest.mark.majors(15)
-def test_an_owner_map_that_is_wrong(server: TestServer, tmp_path: Path) -> None:
+def test_an_invalid_owner_map_is_reported_line_by_line(server: TestServer, tmp_path: Path) -> None:
     """Every bad line is named with its number, and nothing is done."""
     (tmp_path / "map").write_text("a=b\nc\na=d\n=e\n")
     done = Commands(tmp_path, settings_for(server, "postgres")).pgvow(
@@ -524,7 +534,9 @@ def about_role(server: TestServer, name: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.majors(18)
-def test_the_command(server: TestServer, shop: str, fresh: str, tmp_path: Path) -> None:
+def test_restore_reports_and_a_second_run_exits_10(
+    server: TestServer, shop: str, fresh: str, tmp_path: Path
+) -> None:
     """The command says what it restored and compared; a second run is refused with 10."""
     dump = back_up(server, shop, tmp_path).backup.path
     commands = Commands(tmp_path, settings_for(server, "postgres"))
@@ -541,7 +553,9 @@ def test_the_command(server: TestServer, shop: str, fresh: str, tmp_path: Path) 
 
 
 @pytest.mark.majors(18)
-def test_json(server: TestServer, shop: str, fresh: str, tmp_path: Path) -> None:
+def test_restore_json_is_one_object(
+    server: TestServer, shop: str, fresh: str, tmp_path: Path
+) -> None:
     """--json prints one object with what was restored and compared."""
     dump = back_up(server, shop, tmp_path).backup.path
     done = Commands(tmp_path, settings_for(server, "postgres")).pgvow(
@@ -558,7 +572,7 @@ def test_json(server: TestServer, shop: str, fresh: str, tmp_path: Path) -> None
 
 
 @pytest.mark.majors(18)
-def test_usage(server: TestServer, tmp_path: Path) -> None:
+def test_invalid_restore_options_are_usage_errors(server: TestServer, tmp_path: Path) -> None:
     """--to is required and fits PostgreSQL, and --no-owner excludes --owner-map."""
     commands = Commands(tmp_path, settings_for(server, "postgres"))
     assert 2 == commands.pgvow("restore", "x.dump").code

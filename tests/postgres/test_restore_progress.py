@@ -30,7 +30,7 @@ _FILL = "SELECT n, repeat('x', 20) FROM generate_series(1, 3000) AS n"
 
 
 class Last(Silent):
-    """Keeps the last step, and fails where one goes back."""
+    """Keeps the last step, and fails if one goes back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Last(Silent):
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_rows_on_their_way(
+def test_progress_counts_finished_and_running_tables(
     server: TestServer,
     database: str,
     make_database: MakeDatabase,
@@ -88,8 +88,10 @@ def test_rows_on_their_way(
 
 
 @pytest.mark.majors(18)
-def test_a_session_that_is_gone(server: TestServer, database: str, tmp_path: Path) -> None:
-    """Who cannot be asked is not asked again in vain, and nothing fails."""
+def test_a_lost_progress_session_fails_nothing(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """A lost session is not queried again, and nothing fails."""
     metadata = back_up(server, database, tmp_path).metadata
     last = Last()
     with server.connect(database) as session:

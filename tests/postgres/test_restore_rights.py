@@ -1,4 +1,4 @@
-"""``pgvow restore`` where the server, the role or the place is not what the source's was."""
+"""``pgvow restore`` with another server, role or tablespace than the source's."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def as_role(server: TestServer, user: str) -> dict[str, str]:
 
 
 @pytest.mark.majors(15, 18)
-def test_a_role_that_only_may_create_databases(
+def test_createdb_is_enough_for_own_objects_and_no_owner(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """CREATEDB is enough for what it owns itself, for a swap too, and for all with --no-owner."""
+    """CREATEDB is enough for the role's own objects, for a swap, and for all with --no-owner."""
     user = role("LOGIN CREATEDB")
     source = f"{fresh}_source"
     server.create_database(source)
@@ -78,10 +78,10 @@ def test_a_role_that_only_may_create_databases(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_role_gives_only_to_those_it_is_a_member_of(
+def test_owners_are_set_only_by_inheriting_members(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """What is another's is given to it by a member that inherits, and refused to any other."""
+    """Only a member that inherits may give objects to another role; others are refused."""
     owner, user, stranger = role(""), role("LOGIN CREATEDB"), role("LOGIN CREATEDB NOINHERIT")
     server.psql("postgres", f"GRANT {owner} TO {user}, {stranger}")
     source = f"{fresh}_source"
@@ -96,10 +96,10 @@ def test_a_role_gives_only_to_those_it_is_a_member_of(
 
 
 @pytest.mark.majors(18)
-def test_rows_that_the_role_may_not_read_back(
+def test_rows_hidden_by_row_security_are_reported_as_not_compared(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """Where row security hides rows of it from its owner, it is restored, and said not compared."""
+    """A table whose owner does not see all its rows is restored, and reported as not compared."""
     user = role("LOGIN CREATEDB")
     source = f"{fresh}_source"
     server.create_database(source)
@@ -115,10 +115,10 @@ def test_rows_that_the_role_may_not_read_back(
 
 
 @pytest.mark.majors(15, 18)
-def test_a_swap_that_would_fail_at_its_end_is_refused_at_once(
+def test_a_swap_without_the_rights_is_refused_at_once(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """Who may not rename the old one, or not end its sessions, is told before anything is made."""
+    """A role that may not rename the old one, or end its sessions, is refused at once."""
     user = role("LOGIN CREATEDB")
     server.create_database(fresh)
     server.psql(fresh, _TWO)
@@ -145,8 +145,10 @@ def tablespace(start_server: StartServer) -> Iterator[tuple[TestServer, str]]:
         yield server, name
 
 
-def test_tablespaces(tablespace: tuple[TestServer, str], pg18: TestServer, tmp_path: Path) -> None:
-    """They are kept where they exist; else refused at once, unless with --no-tablespaces."""
+def test_missing_tablespaces_are_refused_without_no_tablespaces(
+    tablespace: tuple[TestServer, str], pg18: TestServer, tmp_path: Path
+) -> None:
+    """They are kept if they exist; else refused at once, unless with --no-tablespaces."""
     server, name = tablespace
     quoted = '"' + name.replace('"', '""') + '"'
     server.psql("postgres", f"CREATE DATABASE source TABLESPACE {quoted}")
@@ -204,7 +206,7 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S') ORDER
     ],
     ids=["table", "schema-only", "both"],
 )
-def test_an_owner_map_of_a_part(
+def test_owner_map_covers_only_the_restored_part(
     server: TestServer,
     role: MakeRole,
     fresh: str,
@@ -213,7 +215,7 @@ def test_an_owner_map_of_a_part(
     rows: dict[str, int],
     relations: tuple[str, ...],
 ) -> None:
-    """--owner-map gives away what --table or --schema-only restores, and asks for nothing else."""
+    """--owner-map applies to objects that --table or --schema-only restores, and to no other."""
     old, reader, new, new_reader = (role("") for _ in range(4))
     source = f"{fresh}_source"
     server.create_database(source)
@@ -233,7 +235,7 @@ def test_an_owner_map_of_a_part(
 
 
 @pytest.mark.majors(18)
-def test_roles_that_stay_are_told(
+def test_a_failed_restore_names_the_roles_it_created(
     server: TestServer,
     role: MakeRole,
     fresh: str,
@@ -261,10 +263,10 @@ def test_roles_that_stay_are_told(
 
 
 @pytest.mark.majors(15, 18)
-def test_roles_of_the_database_itself(
+def test_missing_roles_of_database_settings_are_named_before_the_restore(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
-    """Who has settings or grants of the database itself is asked for, before anything is made.
+    """Roles with settings or grants of the database itself are required before anything is made.
 
     With --no-owner a missing role's settings are left out, and that is said; grants are kept.
     """
@@ -298,7 +300,7 @@ def test_roles_of_the_database_itself(
 
 
 @pytest.mark.majors(18)
-def test_globals_are_made_all_or_none(
+def test_globals_are_created_all_or_none(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path
 ) -> None:
     """A role that may not be made as it was is not made at all, and neither are the others."""
@@ -320,7 +322,7 @@ def test_globals_are_made_all_or_none(
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_hostile_name(
+def test_a_hostile_database_name_is_restored(
     server: TestServer, database: str, fresh: str, tmp_path: Path, jobs: int
 ) -> None:
     """A database's name may have anything in it that PostgreSQL allows."""
@@ -335,14 +337,14 @@ def test_a_hostile_name(
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("name", ["template0", "template1"])
-def test_templates_are_not_replaced(server: TestServer, tmp_path: Path, name: str) -> None:
-    """What new databases are made of is refused before anything is looked at."""
+def test_template_databases_are_refused(server: TestServer, tmp_path: Path, name: str) -> None:
+    """Template databases are refused before anything is read."""
     with pytest.raises(ConfigurationError, match=name):
         restore(server, tmp_path / "x.dump", name, swap=True)
 
 
 @pytest.mark.majors(18)
-def test_a_name_taken_meanwhile(
+def test_a_database_created_meanwhile_is_kept(
     server: TestServer,
     database: str,
     fresh: str,
@@ -375,7 +377,7 @@ def small_disk() -> Iterator[Path]:
 
 
 @needs_root
-def test_a_full_disk_at_the_target(
+def test_a_full_disk_of_the_server_exits_5_and_drops_the_database(
     start_server: StartServer, small_disk: Path, tmp_path: Path
 ) -> None:
     """The server's disk fills up: 5, the half-made database goes, the server goes on."""
@@ -407,13 +409,15 @@ class Ending(Silent):
         self._kill = kill
 
     def update(self, step: Step) -> None:
-        """End it if this is the moment."""
+        """End it if this is the step."""
         if step.phase == self._phase:
             self._kill()
 
 
-def test_the_server_is_stopped_midway(start_server: StartServer, tmp_path: Path) -> None:
-    """What could not be dropped, for the server was gone, is named in the error: 10."""
+def test_a_database_left_by_a_stopped_server_is_named(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """A database that could not be dropped, for the server was gone, is named in the error."""
     server = start_server(18)
     server.create_database("source")
     server.psql("source", _TWO)
@@ -427,8 +431,10 @@ def test_the_server_is_stopped_midway(start_server: StartServer, tmp_path: Path)
     assert "fresh_pgvow_" in caught.value.facts["Left behind"]
 
 
-def test_the_server_crashes_midway(start_server: StartServer, tmp_path: Path) -> None:
-    """Whether or not a crash fails the restore, the next one clears what it left, and succeeds."""
+def test_the_next_restore_clears_what_a_crash_left(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """Whether or not a crash fails the restore, the next one drops its leftovers, and succeeds."""
     server = start_server(18)
     server.create_database("source")
     server.psql("source", _TWO)

@@ -47,7 +47,9 @@ _BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 @pytest.mark.majors(15, 18)
-def test_it_is_gone_however_a_restore_ends(server: TestServer, fresh: str, tmp_path: Path) -> None:
+def test_the_role_is_dropped_after_success_and_failure(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
     """Neither a restore that succeeds nor one that fails leaves a role."""
     source = f"{fresh}_source"
     server.create_database(source)
@@ -68,7 +70,7 @@ def test_it_is_gone_however_a_restore_ends(server: TestServer, fresh: str, tmp_p
 
 
 @pytest.mark.majors(15, 18)
-def test_one_that_a_killed_restore_left_is_cleared(
+def test_the_role_of_a_killed_restore_is_dropped_by_the_next(
     server: TestServer, fresh: str, tmp_path: Path
 ) -> None:
     """The next restore into the same name drops it, and says so; others' roles stay."""
@@ -88,7 +90,7 @@ def test_one_that_a_killed_restore_left_is_cleared(
 
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("name", ["large_objects", "extension_config", "matviews_foreign"])
-def test_without_a_way_to_log_in_it_is_told(
+def test_if_the_role_cannot_log_in_the_restore_warns_and_goes_on(
     start_server: StartServer, server: TestServer, tmp_path: Path, name: str
 ) -> None:
     """If pg_hba.conf lets only us in, we restore as ourselves, with one warning, and all comes."""
@@ -112,7 +114,9 @@ def test_without_a_way_to_log_in_it_is_told(
 
 
 @pytest.mark.majors(15, 18)
-def test_no_owner_gives_everything_to_us(server: TestServer, fresh: str, tmp_path: Path) -> None:
+def test_no_owner_makes_the_superuser_owner_of_everything(
+    server: TestServer, fresh: str, tmp_path: Path
+) -> None:
     """With --no-owner nothing belongs to the tenant, nor to a role that is gone."""
     source = load_case(server, "tenant_everywhere")
     try:
@@ -124,7 +128,7 @@ def test_no_owner_gives_everything_to_us(server: TestServer, fresh: str, tmp_pat
 
 
 @pytest.mark.majors(15, 18)
-def test_our_own_queries_do_not_find_its_operators(
+def test_our_queries_never_run_operators_of_the_backup(
     server: TestServer, fresh: str, tmp_path: Path
 ) -> None:
     """An operator of the backup's that fits better than the catalog's is not run by a superuser."""
@@ -138,7 +142,9 @@ def test_our_own_queries_do_not_find_its_operators(
 
 
 @pytest.mark.majors(15, 18)
-def test_one_that_a_killed_proof_left_is_cleared(server: TestServer, tmp_path: Path) -> None:
+def test_the_role_of_a_killed_proof_is_dropped_by_the_next(
+    server: TestServer, tmp_path: Path
+) -> None:
     """The next proof on the server drops it; the role of one that is under way would stay."""
     left = "pgvow_proof_0123456789ab_restorer"
     server.psql(
@@ -163,7 +169,7 @@ def test_one_that_a_killed_proof_left_is_cleared(server: TestServer, tmp_path: P
 
 
 @pytest.mark.majors(15, 18)
-def test_each_database_of_a_proof_has_its_own(
+def test_each_database_of_a_proof_has_its_own_role(
     server: TestServer, fresh: str, tmp_path: Path
 ) -> None:
     """The end of one filling takes its role's grants everywhere: no other may be filled by it."""
@@ -186,7 +192,7 @@ def test_each_database_of_a_proof_has_its_own(
     assert ["_restorer_0", "_restorer_1"] == sorted(name[-11:] for name in roles)
 
 
-def test_grants_of_two_at_once_are_both_given(pg18: TestServer) -> None:
+def test_concurrent_tablespace_grants_are_retried(pg18: TestServer) -> None:
     """Of two changes to a tablespace's grants the server refuses one; it is tried again."""
     grant = sql.SQL("GRANT CREATE ON TABLESPACE pg_default TO PUBLIC")
     revoke = sql.Composed([sql.SQL("REVOKE CREATE ON TABLESPACE pg_default FROM PUBLIC")])

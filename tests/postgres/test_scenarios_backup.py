@@ -1,4 +1,4 @@
-"""Every scenario on every server: what was counted is what a stock restore gives back."""
+"""Every scenario on every server: a stock restore gives back the counted rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def at_root(counts: dict[str, int]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("scenario", "server"), pairs(), indirect=["server"])
-def test_scenario(server: TestServer, scenario: Scenario, loaded: str, tmp_path: Path) -> None:
+def test_a_scenario_restores_with_stock_tools_as_counted(
+    server: TestServer, scenario: Scenario, loaded: str, tmp_path: Path
+) -> None:
     """Backup → verify → pg_restore into a fresh database → the same rows in the same tables."""
     result = back_up(server, loaded, tmp_path)
     dump = result.backup.path
@@ -59,7 +61,7 @@ def test_scenario(server: TestServer, scenario: Scenario, loaded: str, tmp_path:
         assert sum(counts.values()) > 0 or scenario.name == "no_rows"
 
 
-def test_keys_do_not_collide() -> None:
+def test_table_keys_with_dots_do_not_collide() -> None:
     """A table "b.c" in schema "a" and a table "c" in schema "a.b" have keys of their own."""
     keys = {
         table_key("a", "b.c"),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _SCENARIOS = [pytest.param(scenario, id=scenario.name) for scenario in SCENARIOS]
 
 
-def test_a_script_that_fails_is_not_loaded(pg18: TestServer, tmp_path: Path) -> None:
+def test_a_failing_script_is_an_error_and_drops_the_database(
+    pg18: TestServer, tmp_path: Path
+) -> None:
     """A script with an error is an error, and its database is dropped."""
     schema = tmp_path / "schema.sql"
     schema.write_text("SELECT 1; SELECT nonsense; SELECT 2")
@@ -28,6 +30,6 @@ def test_a_script_that_fails_is_not_loaded(pg18: TestServer, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("scenario", _SCENARIOS)
-def test_says_what_it_is_about(scenario: Scenario) -> None:
+def test_a_scenario_begins_with_a_comment(scenario: Scenario) -> None:
     """The first line of a scenario is a comment."""
     assert scenario.schema.read_text(encoding="utf-8").startswith("-- ")

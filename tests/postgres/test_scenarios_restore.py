@@ -27,7 +27,7 @@ _BY_HASH_OF_AN_ENUM = "coloured_"
 
 @pytest.fixture
 def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
-    """A database with the scenario in it; it is dropped, and what was restored of it."""
+    """A database with the scenario in it; it and the restored ones are dropped."""
     name = load(server, scenario)
     yield name
     for each in databases(server):
@@ -36,7 +36,7 @@ def loaded(server: TestServer, scenario: Scenario) -> Iterator[str]:
 
 
 def without_leaves(counts: dict[str, int]) -> dict[str, int]:
-    """Sum what lies in partitions by the hash of an enum: they are other rows in each database."""
+    """Sum the partitions by the hash of an enum: they have other rows in each database."""
     rest = {key: n for key, n in counts.items() if not key.startswith(_BY_HASH_OF_AN_ENUM)}
     return {**rest, _BY_HASH_OF_AN_ENUM: sum(counts.values()) - sum(rest.values())}
 
@@ -50,7 +50,7 @@ _BY_TURNS = [
 
 
 @pytest.mark.parametrize(("scenario", "server"), _BY_TURNS, indirect=["server"])
-def test_scenario(
+def test_a_scenario_is_restored_without_a_difference(
     server: TestServer,
     scenario: Scenario,
     loaded: str,

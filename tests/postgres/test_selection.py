@@ -1,4 +1,4 @@
-"""Part of a database: what pg_dump would take with the same options, and nothing else is said."""
+"""Part of a database: the selection of pg_dump with the same options, and no other is reported."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def long_options(choice: str) -> list[str]:
 
 
 @ENGINES
-def test_the_archive_is_that_of_pg_dump(
+def test_the_selection_equals_that_of_pg_dump(
     engine: tuple[str, str], server: TestServer, database: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """Script, list, counts and what is said of it, for every kind of choice."""
+    """Script, list, counts and report, for every kind of choice."""
     choices = list(_CHOICES.items())
     for number, (choice, expected) in enumerate(choices if engine[1] == "2" else choices[::3]):
         reference = tmp_path / f"{number}.dump"
@@ -93,7 +93,9 @@ def test_the_archive_is_that_of_pg_dump(
 
 
 @ENGINES
-def test_nothing_matches(engine: tuple[str, str], commands: Commands, tmp_path: Path) -> None:
+def test_a_pattern_without_matches_exits_7_and_leaves_nothing(
+    engine: tuple[str, str], commands: Commands, tmp_path: Path
+) -> None:
     """pg_dump's own complaint: 7, and nothing is left."""
     for choice in (("-t", "nowhere"), ("-n", "nowhere")):
         done = commands.run(*engine, *choice)
@@ -104,7 +106,7 @@ def test_nothing_matches(engine: tuple[str, str], commands: Commands, tmp_path: 
 
 
 @ENGINES
-def test_what_may_not_be_read_can_be_left_out(
+def test_unreadable_schemas_can_be_excluded(
     engine: tuple[str, str], server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """A role without rights on a schema backs up the rest; with that schema it is 4."""
@@ -129,10 +131,10 @@ def test_what_may_not_be_read_can_be_left_out(
 
 
 @ENGINES
-def test_a_part_is_a_backup(
+def test_a_partial_backup_is_listed_verified_proven_and_restored(
     engine: tuple[str, str], server: TestServer, database: str, commands: Commands, tmp_path: Path
 ) -> None:
-    """Shown, listed, verified, proven and restored for what it holds."""
+    """Shown, listed, verified, proven and restored with the objects that it holds."""
     choice = ("-n", "public", "-n", "audit", "--exclude-table-data", "order_lines")
     expected = {"orders": 300, **_AUDIT}
     done = commands.run("--json", *engine, *choice)
@@ -161,8 +163,10 @@ def test_a_part_is_a_backup(
         server.drop_database(fresh)
 
 
-def test_a_table_without_its_schema(server: TestServer, database: str, commands: Commands) -> None:
-    """``-t`` leaves out what a table leans on, as pg_dump does: no rows differ."""
+def test_table_option_omits_dependencies_as_pg_dump_does(
+    server: TestServer, database: str, commands: Commands
+) -> None:
+    """``-t`` leaves out dependencies of a table, as pg_dump does: no rows differ."""
     done = commands.run("--json", "--jobs", "2", "-t", "audit.log")
     assert 0 == done.code, done.err
     proven = commands.pgvow("prove", done.json["backup_path"], "--json")
@@ -172,7 +176,7 @@ def test_a_table_without_its_schema(server: TestServer, database: str, commands:
 
 
 @ENGINES
-def test_a_client_encoding_that_cannot_hold_all_names(
+def test_table_names_are_read_in_the_database_encoding(
     engine: tuple[str, str], server: TestServer, database: str, commands: Commands
 ) -> None:
     """Which tables there are is asked in the database's own, whatever is set for it."""

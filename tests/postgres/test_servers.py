@@ -1,4 +1,4 @@
-"""What the other tests stand on: where servers come from, and what happens where they do not."""
+"""Servers of the tests: where they come from, and what happens if they cannot be had."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from tests.support.servers import TestServer
 
 
-def test_every_major_is_itself(server: TestServer, database: str) -> None:
+def test_a_server_has_the_requested_major_and_an_empty_database(
+    server: TestServer, database: str
+) -> None:
     """A server is of the major it is asked for, and a fresh database is empty."""
     assert server.major == int(server.psql(database, "SHOW server_version_num")) // 10000
     count = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -25,12 +27,12 @@ def test_every_major_is_itself(server: TestServer, database: str) -> None:
 
 
 @pytest.mark.majors(15, 18)
-def test_a_marker_limits_the_majors(server: TestServer) -> None:
+def test_a_marker_limits_the_majors_of_a_test(server: TestServer) -> None:
     """Only the marked majors are run on."""
     assert server.major in (15, 18)
 
 
-def test_a_server_of_ones_own(
+def test_a_server_with_settings_is_not_the_shared_one(
     start_server: StartServer, make_database: MakeDatabase, pg18: TestServer
 ) -> None:
     """One with settings of its own is another one than the shared one of its major."""
@@ -54,17 +56,17 @@ def test_a_tampered_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
 )
-def test_a_missing_server_fails_under_ci(
+def test_a_missing_server_fails_in_ci_and_skips_elsewhere(
     ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a server does not run, CI fails, and elsewhere the test is skipped with the reason."""
+    """If a server does not run, CI fails, and elsewhere the test is skipped with the reason."""
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="install libfoo"), or_skip():
         raise ServerUnavailable("install libfoo")
 
 
 @pytest.mark.parametrize("name", ["subscriptions", "event_trigger"])
-def test_stubborn_databases_are_dropped(name: str, pg18: TestServer) -> None:
+def test_a_database_with_a_subscription_is_dropped(name: str, pg18: TestServer) -> None:
     """A subscription forbids DROP DATABASE, WITH (FORCE) or not; ours is dropped all the same."""
     (scenario,) = (scenario for scenario in SCENARIOS if scenario.name == name)
     database = load(pg18, scenario)
@@ -73,7 +75,7 @@ def test_stubborn_databases_are_dropped(name: str, pg18: TestServer) -> None:
     assert left == ""
 
 
-def test_all_majors_are_pinned() -> None:
+def test_every_major_has_a_wheel_pinned_by_sha256() -> None:
     """Each major has one wheel of that major, pinned by a whole SHA-256."""
     assert list(range(15, 19)) == list(MAJORS)
     assert list(MAJORS) == [int(wheel.version.split(".")[0]) for wheel in WHEELS.values()]

@@ -43,7 +43,7 @@ _EXPECTED = {
 
 
 @pytest.mark.majors(15, 18)
-def test_code_is_listed_by_owner(server: TestServer, tmp_path: Path) -> None:
+def test_show_code_lists_code_by_owner(server: TestServer, tmp_path: Path) -> None:
     """Functions, triggers, rules, checks, … are listed with owners, as text and as JSON."""
     database = load_case(server, "tenant_everywhere")
     try:

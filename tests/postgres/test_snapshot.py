@@ -1,4 +1,4 @@
-"""What is recorded of a snapshot is good for building on it later."""
+"""The recorded position of a snapshot serves a later incremental backup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.majors(15, 18)
-def test_pages_that_are_written_after_the_snapshot_are_newer_than_it(
+def test_pages_written_after_the_snapshot_have_a_later_lsn(
     server: TestServer, database: str
 ) -> None:
     """However soon after it: by the recorded position nobody takes them for unchanged."""

@@ -1,4 +1,4 @@
-"""A hot standby can be backed up; where recovery cancels the backup, it says so and what helps."""
+"""A hot standby can be backed up; if recovery cancels the backup, the error says so with advice."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def waits_for_a_lock(standby: TestServer) -> bool:
 def stopped_midway(
     run: subprocess.Popen[str], folder: Path, jobs: str
 ) -> AbstractContextManager[object]:
-    """Stop whoever of a run reads rows in the middle of them."""
+    """Stop the processes of a run that read rows."""
     if jobs == "1":
         return pg_dump_stopped_midway(run, folder)
     return workers_stopped_midway(run, folder)
 
 
 @pytest.mark.parametrize(("major", "jobs"), [(15, "1"), (18, "2")])
-def test_backing_up_a_standby(
+def test_a_standby_is_backed_up_and_a_recovery_conflict_exits_7(
     major: int, jobs: str, start_server: StartServer, tmp_path: Path
 ) -> None:
     """Rows of logged tables, unlogged tables without any; then a conflict with recovery: 7."""
@@ -113,7 +113,7 @@ def test_backing_up_a_standby(
 
 
 @pytest.mark.parametrize("major", [15, 18])
-def test_pages_that_are_replayed_after_the_snapshot_are_newer_than_it(
+def test_pages_replayed_after_the_snapshot_have_a_later_lsn(
     major: int, start_server: StartServer
 ) -> None:
     """A standby's own position is recorded, and before it has its snapshot."""

@@ -33,7 +33,9 @@ WHERE schemaname IN ('public', 'x') ORDER BY 1, 2, 3
 
 @pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_kept_and_restored(server: TestServer, database: str, tmp_path: Path, jobs: str) -> None:
+def test_statistics_are_kept_and_restored_by_both_engines(
+    server: TestServer, database: str, tmp_path: Path, jobs: str
+) -> None:
     """As they were at the source, outdated ones too, by both engines; the backup is proven."""
     server.psql(database, _SCHEMA)
     shell = Commands(tmp_path, settings_for(server, database))
@@ -52,7 +54,9 @@ def test_kept_and_restored(server: TestServer, database: str, tmp_path: Path, jo
 
 
 @pytest.mark.majors(15)
-def test_a_pg_dump_without_them(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_a_pg_dump_without_statistics_is_a_warning(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """An older pg_dump has none: a warning, and the backup is made."""
     shell = Commands(tmp_path, settings_for(server, database))
     done = shell.pgvow("backup", "--statistics")

@@ -115,7 +115,7 @@ def inet_sockets(server: ThrowawayServer) -> list[object]:
 
 
 @pytest.mark.parametrize("major", MAJORS)
-def test_starts_and_goes(major: int, temporary: Path) -> None:
+def test_every_major_starts_and_is_removed_after_the_block(major: int, temporary: Path) -> None:
     """On every major it answers while the block lasts; afterwards directory and server are gone."""
     with ThrowawayServer(programs(major)) as server:
         with psycopg.connect(server.conninfo("postgres")) as session:
@@ -128,17 +128,17 @@ def test_starts_and_goes(major: int, temporary: Path) -> None:
     assert gone(processes)
 
 
-def test_listens_on_no_network(server: TestServer) -> None:
+def test_no_process_listens_on_a_network_socket(server: TestServer) -> None:
     """Neither the postmaster nor a child of it has an inet socket."""
     assert [] == inet_sockets(server)
 
 
-def test_a_network_socket_would_be_seen(tcp_server: TcpServer) -> None:
-    """The check above turns red where a server listens on TCP."""
+def test_a_tcp_listener_is_detected(tcp_server: TcpServer) -> None:
+    """The check above turns red if a server listens on TCP."""
     assert [] != inet_sockets(tcp_server)
 
 
-def test_runs_unprivileged_in_a_private_directory(pg18: TestServer) -> None:
+def test_the_server_runs_unprivileged_in_a_private_directory(pg18: TestServer) -> None:
     """Root's servers are nobody's; nobody else enters the directory; no secret is left in it."""
     uid = pwd.getpwnam("nobody").pw_uid if _AS_ROOT else os.geteuid()
     base = Path(pg18.host)
@@ -151,7 +151,7 @@ def test_runs_unprivileged_in_a_private_directory(pg18: TestServer) -> None:
     assert pg18.password not in " ".join(process.cmdline())
 
 
-def test_wants_the_password(pg18: TestServer) -> None:
+def test_a_wrong_password_is_refused(pg18: TestServer) -> None:
     """The right password opens, a wrong one does not."""
     with psycopg.connect(pg18.conninfo("postgres")):
         pass
@@ -159,7 +159,7 @@ def test_wants_the_password(pg18: TestServer) -> None:
         psycopg.connect(pg18.conninfo("postgres"), password="wrong")
 
 
-def test_environment_serves_the_tools(pg18: TestServer) -> None:
+def test_the_pg_variables_alone_connect_a_tool(pg18: TestServer) -> None:
     """The PG* variables alone lead a tool to the server."""
     done = subprocess.run(
         [pg18.bin / "psql", "-XAtc", "SELECT current_database()"],
@@ -171,7 +171,7 @@ def test_environment_serves_the_tools(pg18: TestServer) -> None:
     assert ("template1\n", "") == (done.stdout, done.stderr)
 
 
-def test_gone_after_an_exception(temporary: Path) -> None:
+def test_an_exception_removes_the_server(temporary: Path) -> None:
     """An exception in the block passes, and leaves nothing behind."""
     with contextlib.suppress(LookupError), ThrowawayServer(programs(18)) as server:
         processes = family(psutil.Process(server.pid))
@@ -181,7 +181,7 @@ def test_gone_after_an_exception(temporary: Path) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_gone_after_a_signal(signum: signal.Signals, temporary: Path) -> None:
+def test_ctrl_c_and_sigterm_remove_the_server(signum: signal.Signals, temporary: Path) -> None:
     """Ctrl-C and SIGTERM of the owner end the server and remove the directory."""
     with owner(temporary) as process:
         postmaster, base = started(process)
@@ -194,7 +194,7 @@ def test_gone_after_a_signal(signum: signal.Signals, temporary: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 0.6])
-def test_gone_after_a_signal_while_it_starts(seconds: float, temporary: Path) -> None:
+def test_sigterm_during_the_start_leaves_nothing(seconds: float, temporary: Path) -> None:
     """A SIGTERM in the midst of initdb, or of the start, leaves nothing behind either."""
     with owner(temporary) as process:
         time.sleep(seconds)
@@ -204,7 +204,7 @@ def test_gone_after_a_signal_while_it_starts(seconds: float, temporary: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's own")
-def test_dies_with_a_killed_owner(temporary: Path) -> None:
+def test_the_server_dies_with_its_killed_owner(temporary: Path) -> None:
     """After kill -9 of the owner the server dies at once; the next one clears its directory away.
 
     That of a living owner stays, and so does its server.
@@ -223,8 +223,8 @@ def test_dies_with_a_killed_owner(temporary: Path) -> None:
         assert _lives(other)
 
 
-def test_next_use_clears(temporary: Path) -> None:
-    """Starting a server clears away what a killed owner left."""
+def test_the_next_start_clears_a_killed_owners_directory(temporary: Path) -> None:
+    """Starting a server removes the directory that a killed owner left."""
     with owner(temporary) as process:
         _, base = started(process)
         process.kill()
@@ -235,7 +235,7 @@ def test_next_use_clears(temporary: Path) -> None:
 
 
 def test_clearing_ends_a_server_that_outlived_its_owner(temporary: Path) -> None:
-    """Where no parent-death signal came, the server is ended before its directory is removed."""
+    """If no parent-death signal came, the server is ended before its directory is removed."""
     with owner(temporary, "no parent-death signal") as process:
         postmaster, base = started(process)
         processes = family(postmaster)
@@ -249,8 +249,8 @@ def test_clearing_ends_a_server_that_outlived_its_owner(temporary: Path) -> None
 
 @pytest.mark.skipif(not _AS_ROOT, reason="only root could end the processes of others")
 @pytest.mark.parametrize("kind", ["link", "socket"])
-def test_clearing_ends_nobody_elses_process(temporary: Path, kind: str) -> None:
-    """What a hostile dump leaves in the directory of its server leads to no other process."""
+def test_clearing_ends_no_foreign_process(temporary: Path, kind: str) -> None:
+    """Files that a hostile dump leaves in the server's directory lead to no other process."""
     abandoned = temporary / "pgvow-a"
     abandoned.mkdir()
     (abandoned / "owner.lock").touch()
@@ -274,7 +274,7 @@ with socket.socket(socket.AF_UNIX) as server:
         other.kill()
 
 
-def test_clearing_leaves_what_is_not_ours(temporary: Path) -> None:
+def test_clearing_keeps_foreign_directories(temporary: Path) -> None:
     """Directories with our prefix stay: without owner file, with a link or another's file for it.
 
     The same file of ours, unlocked, is what tells an abandoned one.
@@ -297,7 +297,7 @@ def test_clearing_leaves_what_is_not_ours(temporary: Path) -> None:
 
 
 def _embedded_copy(folder: Path) -> Path:
-    """Copy the embedded package, and what lies beside it, into a folder; returns its tree."""
+    """Copy the embedded package and its libraries into a folder; returns its tree."""
     found = embedded_bin()
     assert found is not None
     package = found.parents[1]
@@ -317,7 +317,7 @@ def _has_vectors(server: ThrowawayServer) -> bool:
     return row == (2.0,)
 
 
-def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> None:
+def test_programs_in_a_root_only_directory_serve(tmp_path: Path, temporary: Path) -> None:
     """Programs behind a 0700 folder serve, with the libraries that lie beside their package."""
     tree = _embedded_copy(tmp_path / "locked")
     (tmp_path / "locked").chmod(0o700)
@@ -327,7 +327,7 @@ def test_works_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> Non
     assert [] == list(temporary.iterdir())
 
 
-def test_links_to_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> None:
+def test_links_to_programs_in_a_root_only_directory_serve(tmp_path: Path, temporary: Path) -> None:
     """Programs of which only links are in the folder that is named serve all the same."""
     tree = _embedded_copy(tmp_path / "locked")
     (tmp_path / "locked").chmod(0o700)
@@ -341,7 +341,7 @@ def test_links_to_where_only_root_may_enter(tmp_path: Path, temporary: Path) -> 
 
 
 @needs_root
-def test_no_room_for_the_programs(tmp_path: Path, temporary: Path) -> None:
+def test_no_room_for_copied_programs_is_a_full_disk(tmp_path: Path, temporary: Path) -> None:
     """A disk that has no room for copies of the programs is full, and nothing stays on it."""
     tree = _embedded_copy(tmp_path / "locked")
     (tmp_path / "locked").chmod(0o700)
@@ -352,7 +352,7 @@ def test_no_room_for_the_programs(tmp_path: Path, temporary: Path) -> None:
         assert [] == list(disk.iterdir())
 
 
-def test_works_in_a_folder_that_a_shell_would_not_read_as_it_is(temporary: Path) -> None:
+def test_programs_in_a_directory_with_shell_characters_serve(temporary: Path) -> None:
     """Programs below a folder with quotes, dollars and colons serve, though all may read them."""
     folder = temporary / 'a "b" $c:`d'
     tree = _embedded_copy(folder)
@@ -378,7 +378,7 @@ def test_an_unfit_tmpdir_is_passed_over(
         assert Path("/tmp") == scratch.path.parent  # noqa: S108
 
 
-def test_an_odd_tmpdir_serves(
+def test_a_tmpdir_with_shell_characters_serves(
     tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Apostrophes, blanks and the like in TMPDIR do no harm, to programs copied there either."""
@@ -394,7 +394,7 @@ def test_an_odd_tmpdir_serves(
             assert odd == Path(server.host).parent
 
 
-def test_other_encoding_and_settings() -> None:
+def test_requested_encoding_superuser_and_settings_apply() -> None:
     """Encoding, superuser and settings are those asked for."""
     with (
         ThrowawayServer(
@@ -409,8 +409,8 @@ def test_other_encoding_and_settings() -> None:
     assert ("LATIN1", "Boss B", "7MB") == row
 
 
-def test_a_failing_initdb_does_not_tell_the_password() -> None:
-    """Where initdb shows the statement that failed, the password in it is masked."""
+def test_a_failing_initdb_does_not_show_the_password() -> None:
+    """If initdb shows the statement that failed, the password in it is masked."""
     server = ThrowawayServer(programs(18), superuser='no "such" name')
     with pytest.raises(ToolUnsuitable, match=r"PASSWORD E'\*\*\*'") as caught, server:
         pass
@@ -423,8 +423,8 @@ def test_missing_programs_are_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_library_that_does_not_load_is_named(tmp_path: Path, temporary: Path) -> None:
-    """Where initdb says no more than "not found", the server's own words name the library."""
+def test_a_library_that_cannot_be_loaded_is_named(tmp_path: Path, temporary: Path) -> None:
+    """If initdb says no more than "not found", the server's own words name the library."""
     tree = tmp_path / "tree"
     shutil.copytree(programs(18).parent, tree, ignore=shutil.ignore_patterns("include"))
     (tree / "lib" / "libxml2.so.2").write_text("not a library")
@@ -446,7 +446,7 @@ def test_a_server_that_does_not_start_shows_its_log(temporary: Path) -> None:
     assert [] == list(temporary.iterdir())
 
 
-def test_databases_are_made_and_dropped(pg15: TestServer) -> None:
+def test_databases_are_created_and_dropped(pg15: TestServer) -> None:
     """A database is made from template0, dropped under a session; making it twice is our error."""
     name = pg15.unique_name()
     pg15.create_database(name, encoding="SQL_ASCII", locale="C")
@@ -477,7 +477,7 @@ def test_the_embedded_package_is_found_without_its_import() -> None:
     assert embedded_bin() is not None
 
 
-def test_vector_is_lent_to_another_server(pg18: TestServer) -> None:
+def test_pgvector_of_the_embedded_package_serves_another_server(pg18: TestServer) -> None:
     """An 18 without pgvector uses the embedded package's."""
     name = pg18.unique_name()
     pg18.create_database(name)
@@ -489,7 +489,7 @@ def test_vector_is_lent_to_another_server(pg18: TestServer) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])
-def test_vector_is_lent_from_where_only_root_may_enter(mode: int, temporary: Path) -> None:
+def test_pgvector_in_a_root_only_directory_is_copied(mode: int, temporary: Path) -> None:
     """The files come along if the server's user cannot read them, and stay in place otherwise."""
     readable = temporary / "tree"
     tree = embedded_vectors()

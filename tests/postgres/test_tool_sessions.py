@@ -42,8 +42,8 @@ def _shown(tools: ToolsFor, server: TestServer, database: str, setting: str) -> 
     ).stdout.strip()
 
 
-def test_a_proof_s_tools(server: TestServer, database: str) -> None:
-    """No limit holds where pg_restore works for a proof, and the user's own PGOPTIONS stay."""
+def test_pg_restore_of_a_proof_has_no_time_limits(server: TestServer, database: str) -> None:
+    """No limit applies to pg_restore in a proof, and the user's own PGOPTIONS stay."""
     _limited(server, database)
     installation = Installation(server.bin, "", server.major)
     place = GivenServer(server.conninfo("postgres").replace("options=''", ""))
@@ -53,8 +53,10 @@ def test_a_proof_s_tools(server: TestServer, database: str) -> None:
     assert "7MB" == _shown(tools, server, database, "work_mem")
 
 
-def test_a_restore_s_tools(server: TestServer, database: str, tmp_path: Path) -> None:
-    """No limit holds where pg_restore works for a restore, and the user's own PGOPTIONS stay."""
+def test_pg_restore_of_a_restore_has_no_time_limits(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """No limit applies to pg_restore in a restore, and the user's own PGOPTIONS stay."""
     _limited(server, database)
     environ = {
         **clean_environment(),

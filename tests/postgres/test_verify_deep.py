@@ -54,7 +54,7 @@ def notices(path: Path, damaged: bytes, metadata: Metadata) -> bool:
 
 
 @pytest.mark.parametrize("kind", range(4))
-def test_every_damage_is_noticed(
+def test_every_flip_and_truncation_is_detected(
     kind: int, server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """300 bit flips and 100 truncations anywhere, in every compression: none is missed.
@@ -83,7 +83,9 @@ def test_every_damage_is_noticed(
 
 
 @pytest.mark.majors(15, 18)
-def test_what_the_command_says(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_verify_deep_reports_rows_or_the_differing_table(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Green for a sound backup, with its rows; red with the table that differs."""
     server.psql(database, _ROWS)
     commands = Commands(tmp_path, settings_for(server, database))
@@ -103,7 +105,9 @@ def test_what_the_command_says(server: TestServer, database: str, tmp_path: Path
 
 
 @pytest.mark.majors(18)
-def test_all_of_a_directory(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_verify_deep_all_exits_with_the_worst_result(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Every backup is verified, and the worst result decides."""
     commands = Commands(tmp_path, settings_for(server, database))
     empty = commands.run("--all")
@@ -120,7 +124,7 @@ def test_all_of_a_directory(server: TestServer, database: str, tmp_path: Path) -
 
 
 @pytest.mark.majors(18)
-def test_without_inspection_rows_are_all_that_is_known(
+def test_without_inspection_only_rows_are_compared(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
     """``--no-inspect`` records rows alone; deep verification compares those and says so."""
@@ -134,7 +138,9 @@ def test_without_inspection_rows_are_all_that_is_known(
 
 
 @pytest.mark.majors(15, 18)
-def test_sequences_are_recorded(server: TestServer, database: str, tmp_path: Path) -> None:
+def test_sequence_positions_are_read_from_the_archive(
+    server: TestServer, database: str, tmp_path: Path
+) -> None:
     """Sequences do not heed snapshots: their positions come from the archive itself."""
     server.psql(database, _ROWS)
     made = Commands(tmp_path, settings_for(server, database)).run("--json").json
@@ -148,7 +154,7 @@ def test_sequences_are_recorded(server: TestServer, database: str, tmp_path: Pat
     assert (position.name, position.last_value) == ("counter", 42)
 
 
-def test_differences_in_the_metadata_show(pg18: TestServer, tmp_path: Path) -> None:
+def test_every_changed_fact_of_the_metadata_is_named(pg18: TestServer, tmp_path: Path) -> None:
     """Each recorded fact is compared: change one, and it is named."""
     database = pg18.unique_name()
     pg18.create_database(database)

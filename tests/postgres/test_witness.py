@@ -1,4 +1,4 @@
-"""The witness: what goes wrong on its thread is heard, and it never keeps anybody waiting."""
+"""The witness: an error on its thread is raised, and it never delays the run."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def slowly(snapshot: HeldSnapshot) -> HeldSnapshot:
     return replace(snapshot, tables=tuple(tables))
 
 
-def test_whatever_fails_on_the_thread_fails_the_backup(
+def test_any_error_of_the_witness_fails_the_backup(
     server: TestServer, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only what the server refuses: a backup without all of its counts is none."""
+    """Not only errors of the server: a backup without all of its counts is none."""
     count_together = witness.count_together
 
     def broken(session: psycopg.Connection[tuple[Any, ...]], tables: list[Any]) -> list[int]:
@@ -70,7 +70,7 @@ def test_whatever_fails_on_the_thread_fails_the_backup(
     assert list((tmp_path / "backups").iterdir()) == []
 
 
-def test_leaving_while_a_count_runs_takes_no_longer_than_a_cancellation(
+def test_leaving_during_a_count_cancels_it(
     server: TestServer, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first request to cancel comes between two statements, and hits nothing.
@@ -98,7 +98,7 @@ def test_leaving_while_a_count_runs_takes_no_longer_than_a_cancellation(
     assert "witness" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_without_locks_of_ours_a_table_emptied_since_is_not_counted(
+def test_a_table_truncated_without_our_lock_is_not_counted(
     server: TestServer, target: Target
 ) -> None:
     """After the snapshot and before anybody's lock: a TRUNCATE would make the count a lie."""
@@ -111,7 +111,7 @@ def test_without_locks_of_ours_a_table_emptied_since_is_not_counted(
                 counting.facts()
 
 
-def test_without_locks_of_ours_a_table_made_anew_is_not_counted(
+def test_a_table_recreated_without_our_lock_is_not_counted(
     server: TestServer, target: Target
 ) -> None:
     """Another table of the same name is not the one of the snapshot."""
@@ -125,7 +125,7 @@ def test_without_locks_of_ours_a_table_made_anew_is_not_counted(
                 counting.facts()
 
 
-def test_without_locks_of_ours_a_truncate_that_gives_up_is_waited_for(
+def test_a_table_is_counted_after_a_waiting_truncate_gives_up(
     server: TestServer, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it waits behind the dump nobody may lock the table; when it gives up, we count."""
@@ -166,7 +166,7 @@ def truncate_in_vain(server: TestServer, database: str) -> None:
         session.execute("TRUNCATE two")
 
 
-def test_a_session_that_idles_is_ended_midway(
+def test_an_ended_idle_session_does_not_fail_the_backup(
     server: TestServer, target: Target, tmp_path: Path
 ) -> None:
     """The first session has nothing to do while pg_dump works: without it the backup is made."""
@@ -220,10 +220,10 @@ def test_many_small_tables_are_counted_by_few_statements(
     assert [["filtered"], ["large"]] == [names for names in statements if len(names) == 1]
 
 
-def test_a_lock_table_that_has_no_room_for_many_indexes(
+def test_counts_refused_together_are_made_one_by_one(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is refused together is counted one by one."""
+    """Tables whose count is refused together are counted one by one."""
     count_together = witness.count_together
 
     def cramped(session: psycopg.Connection[tuple[Any, ...]], tables: list[Any]) -> list[int]:

@@ -53,7 +53,7 @@ class Table:
 
     @property
     def text(self) -> bytes:
-        """What stands in the block, before compression."""
+        """Contents of the block, before compression."""
         return self.rows + self.terminator
 
 
@@ -107,7 +107,7 @@ class Writer:
         self.spec = spec
 
     def archive(self) -> bytes:
-        """Return header, table of contents and blocks, with offsets where they are wanted."""
+        """Return header, table of contents and blocks, with offsets if they are wanted."""
         head = self.header()
         start = len(head) + len(self.toc({}))
         places: dict[int, int] = {}

@@ -9,7 +9,7 @@ import textwrap
 
 
 def environment() -> dict[str, str]:
-    """Return an environment in which a child imports what we import."""
+    """Return an environment in which a child has our import path."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 

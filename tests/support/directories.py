@@ -1,4 +1,4 @@
-"""What is in a directory of backups."""
+"""List a directory of backups."""
 
 from __future__ import annotations
 

@@ -65,13 +65,13 @@ def dump_by_pg_dump(
 
 
 def script_of(server: TestServer, path: Path) -> bytes:
-    """What pg_restore makes of an archive, without the token that differs every time."""
+    """Return pg_restore's script of an archive, without the token that differs every time."""
     script = _pg_restore(server, "-f", "-", str(path))
     return _RESTRICT.sub(b"", script)
 
 
 def list_of(server: TestServer, path: Path) -> bytes:
-    """What pg_restore lists of an archive, without the moment it was made at."""
+    """Return pg_restore's list of an archive, without its timestamp."""
     return _WRITTEN.sub(b"", _pg_restore(server, "--list", str(path)))
 
 

@@ -34,7 +34,7 @@ MOMENTS = {
 
 
 def back_up_each(server: TestServer, folder: Path) -> Mapping[str, Path]:
-    """Make one sound backup for each moment; returns the dumps by moment."""
+    """Make one sound backup for each step; returns the dumps by step."""
     made: dict[str, Path] = {}
     for moment, schema in MOMENTS.items():
         database = server.unique_name()

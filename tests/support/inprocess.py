@@ -1,4 +1,4 @@
-"""Make a backup by calling the operation itself: what scenarios by the hundred can afford."""
+"""Make a backup by calling the operation itself: cheap enough for scenarios by the hundred."""
 
 from __future__ import annotations
 

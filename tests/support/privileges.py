@@ -1,4 +1,4 @@
-"""Programs that permissions bind, whoever runs the tests."""
+"""Programs that permissions bind, even if root runs the tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _READING = {"dac_read_search": 2, "dac_override": 1}
 
 
 def as_nobody(argv: list[str]) -> list[str]:
-    """Return the command that runs ``argv`` as a user who is nobody special, where we are root.
+    """Return the command that runs ``argv`` as an ordinary user, if we are root.
 
     An interpreter may lie in root's own folders, and a copy of it would be large. So the user is
     allowed to read everything; what he may not do otherwise stays forbidden.

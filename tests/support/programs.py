@@ -12,7 +12,7 @@ _PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/us
 
 
 def system_program(name: str, *, package: str) -> str:
-    """Find a program; skips where there is none, and fails under CI."""
+    """Find a program; skips if there is none, and fails under CI."""
     found = shutil.which(name, path=_PLACES)
     if found is None:
         complaint = f"no {name} on this machine: apt-get install {package}"

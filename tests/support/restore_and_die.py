@@ -1,4 +1,4 @@
-"""``pgvow``, that gets a signal when it first comes to a moment: argv is moment, signal, words.
+"""``pgvow``, that gets a signal when it first comes to a step: argv is step, signal, words.
 
 A moment is ``phase:NAME`` of its progress, or ``before:PATTERN`` or ``after:PATTERN`` of a
 statement that it sends to the server.
@@ -76,7 +76,7 @@ def text(statement: str | bytes | sql.Composable) -> str:
 
 
 def run(moment: str, name: str, *words: str) -> None:
-    """Run pgvow with these words, and send the signal at the moment."""
+    """Run pgvow with these words, and send the signal at the step."""
     kind, _, what = moment.partition(":")
     signum = getattr(signal, name)
     if kind == "phase":

@@ -1,4 +1,4 @@
-"""Restore with PostgreSQL's own tools alone, and count what came back: the tests' own judge."""
+"""Restore with PostgreSQL's own tools alone, and count the rows: the tests' own judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restore by calling the operation itself, and look at what is on the server then."""
+"""Restore by calling the operation itself, and list the databases of the server."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _usual(turn: int) -> tuple[int, ...]:
 
 
 def jobs_by_turns(server: TestServer, scenario: Scenario) -> int:
-    """How many workers a backup has whose own engine is not what is tested: 1 to 3."""
+    """Return the workers of a backup whose own engine is not under test: 1 to 3."""
     return 1 + zlib.crc32(f"{scenario.name}/{server.major}".encode()) % 3
 
 

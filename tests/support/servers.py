@@ -76,7 +76,7 @@ SETTINGS = {
 
 
 class ServerUnavailable(Exception):
-    """A major's programs cannot be had or do not run here; the text says what to install."""
+    """Raised if a major's programs cannot be had or do not run here; the text names the package."""
 
 
 def cache() -> Path:
@@ -164,7 +164,7 @@ def _extract(tar: tarfile.TarFile, folder: str) -> None:
 
 
 class TestServer(ThrowawayServer):
-    """A throw-away server with what tests want of one."""
+    """A throw-away server with the methods that tests need."""
 
     __test__ = False  # pytest: its name is not a promise of tests
 
@@ -219,7 +219,7 @@ class TestServer(ThrowawayServer):
         return done.stdout
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is connected, with the subscriptions that would forbid it."""
+        """Drop a database, even under sessions, with the subscriptions that would forbid it."""
         with self.connect("postgres") as connection:
             found = connection.execute(_SUBSCRIPTIONS, {"database": name}).fetchall()
         if found:

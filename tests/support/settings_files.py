@@ -45,13 +45,13 @@ class SettingsFolder:
         return load(env=env, environ=self.environ, directory=self.folder)
 
     def refused(self, env: str = "auto") -> ConfigurationError:
-        """Load what must be refused, and give the error."""
+        """Load invalid settings, and return the error."""
         with pytest.raises(ConfigurationError) as caught:
             self.load(env)
         return caught.value
 
     def complaints(self, env: str = "auto") -> list[str]:
-        """Load what must be refused, and give the problems, without their examples."""
+        """Load invalid settings, and return the problems, without their examples."""
         problems = self.refused(env).problems
         return [
             f"{problem.variable} ({problem.source}): {problem.complaint}" for problem in problems

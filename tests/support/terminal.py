@@ -1,4 +1,4 @@
-"""A terminal to run commands in: what a person sees, escape sequences and all."""
+"""A terminal to run commands in: the output with its escape sequences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Screen:
-    """What a command wrote to a terminal, and how it ended."""
+    """Output of a command to a terminal, and its exit code."""
 
     code: int
     raw: str

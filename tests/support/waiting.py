@@ -1,4 +1,4 @@
-"""Wait for what must come, and fail when it does not."""
+"""Wait for a condition, and fail if it does not come true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def wait_until(holds: Callable[[], T], seconds: float = 180.0) -> T:
-    """Return what ``holds()`` says as soon as that is true; AssertionError when the time is up.
+    """Return the value of ``holds()`` as soon as it is true; AssertionError when the time is up.
 
     The time is for a machine that is busy with all the other tests: it is no measure of speed.
     """

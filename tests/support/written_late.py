@@ -1,4 +1,4 @@
-"""A snapshot in whose making somebody writes, and what a later backup would take for unchanged."""
+"""A snapshot with a concurrent write, and the pages that seem unchanged to a later backup."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _WrittenMeanwhile(OwnLocks):
 
 
 def facts_while_written(target: Target, write: Callable[[], None]) -> SnapshotFacts:
-    """Take a snapshot, have ``write`` called just after it, and return what is recorded."""
+    """Take a snapshot, have ``write`` called just after it, and return the recorded facts."""
     with target.connect("test") as session:
         locks = _WrittenMeanwhile(session, write)
         held = persist(session, locks, deadline=Deadline.after(60), watched=False)

@@ -15,7 +15,7 @@ _TABLES = (Table("orders"), Table("log", schema="audit"), Table("a.b", schema='c
 _TOC = read_toc(io.BytesIO(build(Spec(parts=_TABLES))))
 
 
-def test_counts_become_tables() -> None:
+def test_each_count_finds_its_archive_entry() -> None:
     """Each count is of the entry whose key it is, whatever has to be quoted in that."""
     counts = {"orders": 3, "audit.log": 0, '"c""d"."a.b"': 7}
     nine = replace(metadata(), tables=(), table_counts=counts)
@@ -27,7 +27,7 @@ def test_counts_become_tables() -> None:
     assert expected == with_tables(nine, _TOC.entries).tables
 
 
-def test_a_count_without_an_entry_stays() -> None:
+def test_a_count_without_an_entry_is_a_missing_table() -> None:
     """A table that only the counts have is missed, by its own name; one of neither is not made."""
     nine = replace(metadata(), tables=(), table_counts={'x."y z"': 1, "gone": 2, "": 3})
     expected = (
@@ -38,6 +38,6 @@ def test_a_count_without_an_entry_stays() -> None:
     assert expected == with_tables(nine, _TOC.entries).tables
 
 
-def test_what_is_recorded_stays() -> None:
+def test_recorded_tables_are_unchanged() -> None:
     """Metadata of ours are not touched."""
     assert metadata() == with_tables(metadata(), _TOC.entries)

@@ -1,4 +1,4 @@
-"""What the bar shows: the amount, whatever a phase has to say besides."""
+"""The bar shows the amount, whatever the text of the phase."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def drawn(columns: int, detail: str, total: int | None) -> str:
 
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
-def test_the_amount_and_the_table(columns: int) -> None:
-    """Both, on one line; of a long name what fits."""
+def test_the_bar_shows_amount_and_table_on_one_line(columns: int) -> None:
+    """Both, on one line; a long name is cut to fit."""
     lines = drawn(columns, "75 % of a_table_with_quite_a_long_name_for_a_line", 34 * _MIB)
     assert 1 == lines.count("\n"), lines
     assert re.search(r"12\.0/34\.0 MiB  75 % of a_.*…", lines), lines
     assert "0:0" in lines or "-:--:--" in lines
 
 
-def test_a_narrow_terminal() -> None:
+def test_a_narrow_terminal_shows_the_amount_first() -> None:
     """The amount comes first."""
     assert "12.0/34.0 MiB" in drawn(66, "75 % of orders", 34 * _MIB)
 
 
-def test_words_alone() -> None:
+def test_a_phase_without_amount_shows_its_words() -> None:
     """Where nothing is counted they are all there is."""
     assert "1,000 of 20,000 messages" in drawn(100, "1,000 of 20,000 messages", None)

@@ -1,4 +1,4 @@
-"""T012, T013: which pg_dump is found and chosen, tried on programs that only say a version."""
+"""Which pg_dump is found and chosen, tried on programs that only say a version."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def installations(*versions: str) -> list[Installation]:
         ("pg_dump (EnterpriseDB) 16.2\npg_dump (PostgreSQL) 16.2", "16.2", 16),
     ],
 )
-def test_a_version_is_read(said: str, version: str, major: int, tmp_path: Path) -> None:
+def test_version_and_major_are_parsed(said: str, version: str, major: int, tmp_path: Path) -> None:
     """The number, and the major in front of it, whatever a distribution adds."""
     folder = script(tmp_path / "bin", f"echo '{said}'")
     assert Installation(folder, version, major) == examine(folder, {})
@@ -94,7 +94,7 @@ def test_a_broken_program_is_passed_over(text: str, tmp_path: Path) -> None:
     assert [("15.18", sound)] == found(broken, sound)
 
 
-def test_what_is_no_program_is_passed_over(tmp_path: Path) -> None:
+def test_files_that_are_no_programs_are_passed_over(tmp_path: Path) -> None:
     """A file that may not be run, one that cannot be, a folder, a missing folder."""
     plain = program(tmp_path / "plain", "15.18")
     (plain / "pg_dump").chmod(0o644)
@@ -107,13 +107,15 @@ def test_what_is_no_program_is_passed_over(tmp_path: Path) -> None:
         assert examine(folder, {}) is None
 
 
-def test_a_program_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is given up after a while."""
     monkeypatch.setattr(binaries, "_VERSION_TIMEOUT", 0.2)
     assert examine(script(tmp_path / "bin", "exec sleep 60"), {}) is None
 
 
-def test_path_comes_first_and_in_its_order(tmp_path: Path, kept_apart: Path) -> None:
+def test_path_is_searched_first_and_in_order(tmp_path: Path, kept_apart: Path) -> None:
     """PATH as the user wrote it, then where distributions keep several, newest first."""
     one = program(tmp_path / "one", "15.1")
     two = program(tmp_path / "two", "18.2")
@@ -136,7 +138,7 @@ def test_the_same_program_is_found_once(tmp_path: Path, kept_apart: Path) -> Non
     assert [("16.3", linked)] == found(linked, linked, kept)
 
 
-def test_the_wrapper_of_debian_is_passed_over(tmp_path: Path, kept_apart: Path) -> None:
+def test_the_pg_wrapper_of_debian_is_passed_over(tmp_path: Path, kept_apart: Path) -> None:
     """It picks a version by the clusters of this machine; those it picks from are found anyway."""
     wrapper = script(tmp_path / "share", "echo 'pg_dump (PostgreSQL) 13.1'", "pg_wrapper")
     usual = tmp_path / "usr/bin"
@@ -146,8 +148,8 @@ def test_the_wrapper_of_debian_is_passed_over(tmp_path: Path, kept_apart: Path) 
     assert [("15.18", kept)] == found(usual)
 
 
-def test_nothing_is_found(tmp_path: Path) -> None:
-    """T017: 6, where it was looked for, and what to install."""
+def test_a_missing_program_exits_6_with_advice(tmp_path: Path) -> None:
+    """6, where it was looked for, and what to install."""
     with pytest.raises(ToolUnsuitable) as caught:
         found(tmp_path)
     assert 6 == caught.value.status
@@ -156,7 +158,7 @@ def test_nothing_is_found(tmp_path: Path) -> None:
     assert any("PGVOW_PG_BIN" in step for step in caught.value.steps)
 
 
-def test_a_folder_that_is_named_counts_alone(tmp_path: Path, kept_apart: Path) -> None:
+def test_pgvow_pg_bin_is_searched_alone(tmp_path: Path, kept_apart: Path) -> None:
     """PGVOW_PG_BIN: neither PATH nor anything else is looked at, however much newer."""
     named = program(tmp_path / "named", "15.2")
     other = program(tmp_path / "other", "18.2")
@@ -173,19 +175,19 @@ def test_a_folder_that_is_named_counts_alone(tmp_path: Path, kept_apart: Path) -
     ("server", "chosen"),
     [(15, "15.18"), (16, "16.4"), (17, "18.1"), (18, "18.1")],
 )
-def test_own_major_first_then_the_nearest_newer(server: int, chosen: str) -> None:
+def test_the_servers_major_is_chosen_else_the_nearest_newer(server: int, chosen: str) -> None:
     """The server's own major, else the nearest newer one, whatever the order they are found in."""
     for order in (["15.18", "16.4", "18.1"], ["18.1", "16.4", "15.18"]):
         assert chosen == choose_for_server(installations(*order), server).version
 
 
-def test_the_first_of_one_major_is_chosen() -> None:
+def test_the_first_on_path_of_one_major_is_chosen() -> None:
     """Two of a major: the one that PATH has first."""
     assert "16.1" == choose_for_server(installations("18.1", "16.1", "16.9"), 16).version
 
 
-def test_an_older_one_is_refused() -> None:
-    """T017: both versions, the folder, and what to install."""
+def test_an_older_pg_dump_is_refused_with_both_versions() -> None:
+    """Both versions, the folder, and what to install."""
     with pytest.raises(ToolUnsuitable) as caught:
         choose_for_server(installations("15.18", "16.4"), 17)
     assert "pg_dump 16.4 cannot read a PostgreSQL 17 server" in caught.value.cause
@@ -193,13 +195,13 @@ def test_an_older_one_is_refused() -> None:
     assert any("postgresql-client-17" in step for step in caught.value.steps)
 
 
-def test_the_newest_reads_every_archive() -> None:
+def test_verify_chooses_the_newest_pg_restore() -> None:
     """To verify, the newest: it reads what every older one wrote."""
     assert "18.1" == choose_newest(installations("16.4", "18.1", "15.18")).version
 
 
-def test_a_program_that_is_missing_from_its_folder(tmp_path: Path) -> None:
-    """T013: pg_dump without pg_restore: 6, naming the folder."""
+def test_pg_dump_without_pg_restore_exits_6(tmp_path: Path) -> None:
+    """Pg_dump without pg_restore: 6, naming the folder."""
     installation = examine(program(tmp_path / "bin", "15.18"), {})
     assert installation is not None
     assert tmp_path / "bin/pg_dump" == installation.program("pg_dump")
@@ -216,7 +218,7 @@ def unpacked(tmp_path: Path) -> Installation:
     return Installation(program(tmp_path / "bin", "18.1"), "18.1", 18)
 
 
-def test_programs_find_their_own_libraries(unpacked: Installation, tmp_path: Path) -> None:
+def test_programs_get_their_own_library_path(unpacked: Installation, tmp_path: Path) -> None:
     """What is unpacked anywhere is told where its libpq lies, before what is told already."""
     assert str(tmp_path / "lib") == unpacked.environment({})["LD_LIBRARY_PATH"]
     told = unpacked.environment({"LD_LIBRARY_PATH": "/opt/lib"})
@@ -225,7 +227,7 @@ def test_programs_find_their_own_libraries(unpacked: Installation, tmp_path: Pat
     assert "LD_LIBRARY_PATH" not in installed.environment({})
 
 
-def test_programs_speak_english_and_convert_nothing(unpacked: Installation) -> None:
+def test_programs_run_with_english_messages_and_no_client_encoding(unpacked: Installation) -> None:
     """Their words are looked at; an archive is in the database's own encoding."""
     given = {"LANGUAGE": "de", "LC_ALL": "de_DE.UTF-8", "PGCLIENTENCODING": "LATIN1", "HOME": "/h"}
     result = unpacked.environment(given)
@@ -234,6 +236,6 @@ def test_programs_speak_english_and_convert_nothing(unpacked: Installation) -> N
 
 
 @pytest.mark.parametrize("pattern", binaries.KEPT_APART)
-def test_places_are_absolute(pattern: str) -> None:
+def test_search_paths_are_absolute(pattern: str) -> None:
     """Wherever one stands, the same places are looked at."""
     assert pattern.startswith("/")

@@ -14,7 +14,7 @@ from tests.support.hostile import catalog
 
 
 @pytest.mark.parametrize("kind", catalog.NAMES)
-def test_no_name_reaches_a_terminal_raw(kind: str) -> None:
+def test_unescaped_names_are_escaped_by_the_console(kind: str) -> None:
     """A name that a renderer forgot to escape is escaped at the border, in any renderable."""
     name = catalog.NAMES[kind]
     table = Table()
@@ -26,7 +26,7 @@ def test_no_name_reaches_a_terminal_raw(kind: str) -> None:
     assert [] == re.findall(catalog.OBEYED, console.file.getvalue())
 
 
-def test_colours_stay() -> None:
+def test_colours_of_rich_are_kept() -> None:
     """What rich itself writes to colour a text is no text."""
     console = EscapingConsole(file=io.StringIO(), force_terminal=True, color_system="standard")
     console.print(Text("a\x1b[2Jb", style="red"))

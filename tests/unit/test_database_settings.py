@@ -21,13 +21,13 @@ from pgvow.postgres.statements import statements, written
         ("SECURITY LABEL FOR x ON DATABASE shop IS 'y'", None),
     ],
 )
-def test_setting_name(statement: str, expected: str | None) -> None:
+def test_only_settings_for_all_roles_have_a_name(statement: str, expected: str | None) -> None:
     """Only what sets something for all roles of the database has a name."""
     (found,) = statements(f"{statement};\n")
     assert expected == setting_name(found)
 
 
-def test_needed_by_restore() -> None:
+def test_settings_that_expressions_depend_on_are_needed_by_a_restore() -> None:
     """What an expression may depend on is needed, what stops a restore or is of the machine not."""
     text = (
         "ALTER DATABASE d SET \"TimeZone\" TO 'UTC';\n"

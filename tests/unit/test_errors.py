@@ -1,4 +1,4 @@
-"""T041: exit codes are an interface; what an error carries, and how settings' problems read."""
+"""Exit codes are an interface; what an error carries, and how settings' problems read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def classes() -> Iterator[type[PgvowError]]:
             yield each
 
 
-def test_the_codes_are_those_of_the_contract() -> None:
+def test_exit_codes_are_unchanged() -> None:
     """No class has another code than ever, and a new one has a code of this table."""
     codes = {each.__name__: each("why").status for each in classes()}
     assert _CLASSES == {name: codes[name] for name in _CLASSES}
@@ -74,20 +74,20 @@ def test_the_codes_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_interruptions_end_as_shells_have_it(number: signal.Signals, status: int) -> None:
+def test_interruptions_exit_with_128_and_the_signal(number: signal.Signals, status: int) -> None:
     """128 and the signal's number, and the signal's name for whoever reads it."""
     error = Interrupted(number)
     assert (status, f"received {number.name}") == (error.status, error.cause)
 
 
-def test_the_hierarchy_is_drawn_as_it_is() -> None:
+def test_the_docstring_draws_the_hierarchy_with_codes() -> None:
     """The docstring names each class with its code."""
     drawn = re.findall(r"^[ │├└─]+([A-Z]\w+) +(\d+)", errors.__doc__ or "", re.MULTILINE)
     codes = [(each.__name__, str(each.exit_code)) for each in classes()]
     assert sorted([*codes, ("Interrupted", "130")]) == sorted(drawn)
 
 
-def test_help_has_the_same_table() -> None:
+def test_help_lists_the_exit_codes() -> None:
     """``--help`` says of each code what the contract says of it, some in fewer words."""
     rows = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
     shown = {int(code): meaning for code, meaning in rows}
@@ -97,7 +97,7 @@ def test_help_has_the_same_table() -> None:
         assert _CONTRACT[code][:12] == words[:12], code
 
 
-def test_the_document_has_the_same_table() -> None:
+def test_exit_codes_md_lists_the_exit_codes() -> None:
     """docs/exit-codes.md, which errors.py refers to."""
     text = (ROOT / "docs/exit-codes.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([\d, ]+) \| (.+?) \|", text, re.MULTILINE)
@@ -118,7 +118,7 @@ def test_an_error_carries_cause_facts_and_steps() -> None:
     assert "why" == str(error)
 
 
-def test_every_error_has_a_title() -> None:
+def test_every_error_has_a_title_of_its_own() -> None:
     """A person reads the title first; no two classes share one."""
     titles = [each.title for each in (*classes(), Interrupted)]
     assert len(titles) == len(set(titles))
@@ -136,13 +136,13 @@ def test_every_error_has_a_title() -> None:
         ),
     ],
 )
-def test_a_problem_says_where_it_stands(problem: Problem, text: str) -> None:
-    """T007: the variable, the file and line it came from, and what would be right."""
+def test_a_problem_names_variable_file_and_line(problem: Problem, text: str) -> None:
+    """The variable, the file and line it came from, and what would be right."""
     assert text == str(problem)
 
 
-def test_all_problems_are_one_error() -> None:
-    """T007: every one of them, a line each, not one a run."""
+def test_all_problems_are_raised_as_one_error() -> None:
+    """Every one of them, a line each, not one a run."""
     problems = [Problem("A", None, "is not set"), Problem("B", ".env line 1", "is empty")]
     error = ConfigurationError.of(problems)
     assert (2, tuple(problems)) == (error.status, error.problems)

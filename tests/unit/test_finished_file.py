@@ -73,14 +73,14 @@ def _opening() -> set[str]:
     }
 
 
-def test_no_other_module_opens_such_files() -> None:
-    """Every module that opens a file is known, with what it opens: no backup's file is among it."""
+def test_no_other_module_opens_files_of_backups() -> None:
+    """Every module that opens a file is listed, with its file: no backup's file is among them."""
     opening = {name for name in _opening() if name.split("/")[0] not in _READS_NOTHING}
     assert set() == opening - _OTHERS.keys()
     assert set() == _OTHERS.keys() - opening, "they open nothing any more"
 
 
-def test_the_search_finds_what_it_is_for() -> None:
+def test_the_search_detects_each_way_to_open_a_file() -> None:
     """Each way to open a file for reading is noticed, and opening by the one place is not."""
     for text in ("p.open('rb')", "p.open()", "os.open(p, 0)", "open(p)", "p.read_bytes()"):
         assert _opens(ast.parse(text)), text
@@ -111,7 +111,7 @@ def _device(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_pipe, _loop, _socket, _device, Path.mkdir])
-def test_whatever_is_no_regular_file_is_unreadable(make: object, tmp_path: Path) -> None:
+def test_a_file_that_is_not_regular_is_unreadable(make: object, tmp_path: Path) -> None:
     """At once, by name and cause."""
     path = tmp_path / "it.dump"
     make(path)  # type: ignore[operator]
@@ -122,7 +122,7 @@ def test_whatever_is_no_regular_file_is_unreadable(make: object, tmp_path: Path)
         assert caught.value.steps
 
 
-def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+def test_a_too_long_name_is_unreadable_and_a_missing_file_missing(tmp_path: Path) -> None:
     """It is unreadable; a missing file, or one below a file, is missing."""
     with pytest.raises(UnreadableFile, match="File name too long"):
         open_finished(tmp_path / ("x" * 300))
@@ -134,7 +134,7 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_a_read_error_names_file_and_offset() -> None:
-    """Linux answers EIO where a process has no memory: as a bad sector does."""
+    """Linux answers EIO if a process has no memory: as a bad sector does."""
     memory = Path("/proc/self/mem")
     with open_finished(memory) as file:
         with pytest.raises(UnreadableFile, match=f"^cannot read {memory} at byte 16: Input/output"):
@@ -146,7 +146,7 @@ def test_a_read_error_names_file_and_offset() -> None:
     assert any("dmesg" in step for step in caught.value.steps)
 
 
-def test_a_file_is_read_at_any_place(tmp_path: Path) -> None:
+def test_a_file_is_read_by_position_within_the_limit(tmp_path: Path) -> None:
     """By position, without moving the position, and no more than is allowed."""
     path = tmp_path / "it.dump"
     path.write_bytes(b"0123456789")
@@ -167,8 +167,10 @@ def test_a_file_is_read_at_any_place(tmp_path: Path) -> None:
     ("number", "kind", "status"),
     [(5, UnreadableFile, 8), (13, AccessDenied, 4), (24, NoResources, 1), (107, PgvowError, 1)],
 )
-def test_each_error_has_its_kind(number: int, kind: type[PgvowError], status: int) -> None:
-    """Only what is known to be of the file makes it unreadable; all name it."""
+def test_only_errors_of_the_file_make_it_unreadable(
+    number: int, kind: type[PgvowError], status: int
+) -> None:
+    """Only an error of the file itself makes it unreadable; all name it."""
     error = read_refusal(OSError(number, os.strerror(number)), "/srv/it.dump", offset=7)
     assert (kind, status) == (type(error), error.status)
     assert "/srv/it.dump" in error.cause

@@ -45,14 +45,14 @@ def _written(parser: argparse.ArgumentParser) -> str:
 
 
 @pytest.mark.parametrize("parser", _ALL, ids=lambda one: one.prog)
-def test_help_keeps_its_brackets(parser: argparse.ArgumentParser) -> None:
+def test_help_prints_words_in_brackets(parser: argparse.ArgumentParser) -> None:
     """Each [word] of a description, an epilog, a help or a metavar is in the text printed."""
     shown = parser.format_help()
     lost = [part for part in _BRACKETED.findall(_written(parser)) if part not in shown]
     assert [] == lost
 
 
-def test_help_takes_nothing_for_markup() -> None:
+def test_help_never_interprets_markup() -> None:
     """Whatever is added to any parser later: brackets are text, in help and in description."""
     parser = type(build_parser())(prog="any", description="See [red] and [/x].", epilog="[bold]")
     parser.add_argument("--one", metavar="[A]", help="as [status] has it")
@@ -73,7 +73,7 @@ def test_every_command_can_be_run_and_has_options() -> None:
     assert list(COMMANDS) == list(commands.choices)
 
 
-def test_the_help_of_all_needs_the_options_of_none() -> None:
+def test_general_help_builds_no_options_of_commands() -> None:
     """A command that was not chosen is listed, with its line and without its options."""
     chosen, every = build_parser(["prove"]), build_parser()
     assert every.format_help() == chosen.format_help()
@@ -81,15 +81,15 @@ def test_the_help_of_all_needs_the_options_of_none() -> None:
     assert "--engine" not in unchosen.format_help()
 
 
-def test_yes_is_explained_as_it_works() -> None:
+def test_help_of_yes_matches_its_effect() -> None:
     """--yes leaves the question out; development is never asked."""
     text = next(one for one in _ALL if one.prog == "pgvow restore").format_help()
     expected = "do not ask for the database's name before a swap (development never asks)"
     assert expected in " ".join(text.split())
 
 
-def test_no_advice_installs_from_the_index() -> None:
-    """pgvow is not published: its name on an index would be whoever's registered it."""
+def test_no_advice_installs_pgvow_from_an_index() -> None:
+    """pgvow is not published: a package of its name on an index would be a stranger's."""
     files = [
         path
         for name in _READ_BY_USERS
@@ -124,14 +124,14 @@ def test_every_command_has_two_examples_that_parse() -> None:
         (["backup", "--engine", "paralel"], "parallel"),
     ],
 )
-def test_a_slip_of_the_pen_is_answered_with_the_word_meant(words: list[str], meant: str) -> None:
+def test_a_misspelled_word_gets_the_nearest_suggestion(words: list[str], meant: str) -> None:
     """A command, an option or a choice that does not exist names the nearest one that does."""
     with pytest.raises(UsageProblem) as caught:
         parse_pgvow(words)
     assert f"Did you mean {meant}?" == caught.value.steps[0]
 
 
-def test_a_word_like_no_other_is_answered_without_a_guess() -> None:
+def test_an_unlike_word_gets_no_suggestion() -> None:
     """Nothing is suggested that has nothing in common with the word that was typed."""
     with pytest.raises(UsageProblem) as caught:
         parse_pgvow(["list", "--zzzzzzzz"])
@@ -152,8 +152,8 @@ def test_help_and_version_have_their_short_forms(
     assert capsys.readouterr().out == short
 
 
-def test_the_options_stand_under_their_headings() -> None:
-    """What, where, how fast, limits, output: in this order, and no option without a heading."""
+def test_options_are_grouped_under_ordered_headings() -> None:
+    """The topics in their order, and no option without a heading."""
     text = _help("backup")
     headings = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
     assert headings == ["Options", *(topic.capitalize() for topic in Topic)]

@@ -1,4 +1,4 @@
-"""What depends on a major version stands in one place."""
+"""Differences between major versions are in one module."""
 
 from __future__ import annotations
 

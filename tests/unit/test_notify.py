@@ -1,4 +1,4 @@
-"""What a person is told, and when; hooks that misbehave."""
+"""Notifications: which are sent, and when; hooks that misbehave."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(outcome: Outcome, environment: str | None = "prod", database: str | None
 
 
 def at(moment: datetime, section: NotificationsSection) -> Context:
-    """A context with these notifications, at a moment."""
+    """A context with these notifications, at a timestamp."""
     return Context(Configuration(notifications=section), {}, clock=lambda: moment)
 
 
@@ -71,13 +71,13 @@ def told(
     *,
     every_time: bool = False,
 ) -> list[str]:
-    """The events of what there is to tell."""
+    """Return the events that are to be sent."""
     section = NotificationsSection(on=on, every_time=every_time)
     found = decide(state, run(outcome), alarms, section, _NOW, machine="db1")
     return [str(message.event) for message in found]
 
 
-def test_a_broken_night_is_one_message() -> None:
+def test_repeated_failures_are_one_message() -> None:
     """Twenty failures are told once, their end once, and the next night anew."""
     state = State()
     assert ["failure"] == told(state, Outcome.FAILED)
@@ -88,8 +88,8 @@ def test_a_broken_night_is_one_message() -> None:
     assert ["failure"] == told(state, Outcome.DIED)
 
 
-def test_every_time() -> None:
-    """Who wants to hear of each is told of each."""
+def test_every_failure_is_sent_if_asked_for() -> None:
+    """With every_time each failure is sent."""
     state = State()
     assert [["failure"], ["failure"], ["recovery"], ["success"]] == [
         told(state, outcome, every_time=True, on=_ALL)
@@ -98,8 +98,8 @@ def test_every_time() -> None:
 
 
 @pytest.mark.parametrize("event", Event)
-def test_each_can_be_switched_off(event: Event) -> None:
-    """What is not among ``on`` is not told; the state is kept all the same."""
+def test_an_event_not_in_on_is_not_sent(event: Event) -> None:
+    """An event that is not among ``on`` is not sent; the state is kept all the same."""
     state = State()
     alarm = Alarm(AlarmKind.TOO_OLD, "old", is_critical=True)
     found = [
@@ -110,7 +110,7 @@ def test_each_can_be_switched_off(event: Event) -> None:
     assert sorted(set(_ALL) - {event}) == sorted(set(found))
 
 
-def test_a_failure_before_anything_was_known() -> None:
+def test_a_failure_without_database_is_ended_by_any_success() -> None:
     """Settings that are wrong name no database: any success of the operation ends that."""
     state = State()
     assert 1 == len(of(state, run(Outcome.FAILED, None, None)))
@@ -121,7 +121,7 @@ def test_a_failure_before_anything_was_known() -> None:
     assert ["recovery"] == told(state, Outcome.SUCCEEDED)
 
 
-def test_alarms_come_and_go() -> None:
+def test_an_alarm_is_sent_when_new_and_when_over() -> None:
     """An alarm is told when it is new, whatever the numbers in it become, and when it is over."""
     state = State()
     first = Alarm(AlarmKind.TABLE_GONE, "the table a is gone", is_critical=False, name="a")
@@ -230,7 +230,7 @@ def test_who_died_is_told_of() -> None:
     assert ["failure", "recovery"] == [str(message.event) for message in found]
 
 
-def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
+def test_an_undelivered_message_is_sent_later(tmp_path: Path) -> None:
     """It is kept, bounded in number and age, and comes with a word on why it is late."""
     section = NotificationsSection(urls=("json://127.0.0.1:1/x",), every_time=True, timeout=5)
     warnings: list[str] = []
@@ -249,7 +249,7 @@ def test_what_is_not_delivered_waits(tmp_path: Path) -> None:
     assert "what was told before is forgotten" in warnings[0]
 
 
-def test_a_service_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_service_is_given_up_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for it longer than the time set."""
     monkeypatch.setattr("pgvow.operations.notify.post._deliver", lambda *_: time.sleep(30))
     message = Message(None, MessageType.INFO, "t", "b", _NOW)
@@ -280,8 +280,8 @@ def hook(*words: str, seconds: float = 60) -> HooksSection:
         (("/bin/sh", "-c", "head -c 9000000 /dev/zero | tr '\\0' x; exit 5"), "ended with 5: xxx"),
     ],
 )
-def test_a_hook_that_fails(words: tuple[str, ...], reason: str) -> None:
-    """Before it cancels, after it warns; each with the reason and the end of what it said."""
+def test_a_failed_hook_cancels_before_and_warns_after(words: tuple[str, ...], reason: str) -> None:
+    """Before it cancels, after it warns; each with the reason and the end of its output."""
     with pytest.raises(BackupFailed, match=reason):
         run_before(hook(*words), {}, os.environ)
     warnings: list[str] = []
@@ -290,7 +290,7 @@ def test_a_hook_that_fails(words: tuple[str, ...], reason: str) -> None:
     assert len(warnings[0]) < 3000
 
 
-def test_a_hook_that_hangs(tmp_path: Path) -> None:
+def test_a_hanging_hook_is_killed_with_its_children(tmp_path: Path) -> None:
     """It is ended with all that it started, even what ignores SIGTERM."""
     script = f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/child; wait; sleep 1000"
     with pytest.raises(BackupFailed, match="did not end within 1 s"):
@@ -306,7 +306,7 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
-def test_a_hook_that_reads_nothing_and_one_that_succeeds() -> None:
+def test_a_hook_may_ignore_its_standard_input() -> None:
     """Standard input that nobody reads is no failure."""
     run_before(hook("/bin/true"), {"file": "a\0b"}, os.environ)
     warnings: list[str] = []
@@ -314,7 +314,7 @@ def test_a_hook_that_reads_nothing_and_one_that_succeeds() -> None:
     assert [] == warnings
 
 
-def test_secrets_stay_here(tmp_path: Path) -> None:
+def test_no_password_reaches_a_hook(tmp_path: Path) -> None:
     """No password reaches a hook."""
     environ = {
         "PATH": os.environ["PATH"], "DB_PASSWORD": "s3cr3t", "STAGING_DB_PASSWORD": "s3cr3t",
@@ -328,8 +328,8 @@ def test_secrets_stay_here(tmp_path: Path) -> None:
     assert {"KEPT=yes", "PGVOW_FILE=a.dump"} <= set(text.splitlines())
 
 
-def test_a_hook_that_tells_a_secret() -> None:
-    """It may have found the password elsewhere; what it says of it is not told."""
+def test_a_password_printed_by_a_hook_is_masked() -> None:
+    """It may have found the password elsewhere; its output is masked."""
     environ = {"PATH": os.environ["PATH"], "DB_PASSWORD": "s3cr3t"}
     with pytest.raises(BackupFailed, match=r"\*\*\*") as caught:
         run_before(hook("/bin/sh", "-c", "echo it is s3cr3t; exit 1"), {}, environ)
@@ -339,8 +339,8 @@ def test_a_hook_that_tells_a_secret() -> None:
 @pytest.mark.parametrize(
     "ping", ["http://hc:s3cr3t@127.0.0.1:1/x", "http://127.0.0.1:port/s3cr3t", "http://h /s3cr3t"]
 )
-def test_a_ping_that_cannot_be_sent_tells_no_secret(ping: str) -> None:
-    """Whatever is wrong with the URL, it is a warning, without what is secret in it."""
+def test_a_failed_ping_is_a_warning_without_secrets(ping: str) -> None:
+    """Whatever is wrong with the URL, it is a warning, without its secrets."""
     warnings: list[str] = []
     section = NotificationsSection(ping=ping, timeout=2)
     ping_ended(run(Outcome.FAILED), section, warnings.append)
@@ -348,7 +348,7 @@ def test_a_ping_that_cannot_be_sent_tells_no_secret(ping: str) -> None:
     assert "s3cr3t" not in warnings[0]
 
 
-def test_a_url_that_is_dead_repeats_nothing(
+def test_a_dead_url_does_not_repeat_messages_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that works is told once; the dead one is asked once a run, and told when it lives."""

@@ -60,7 +60,7 @@ _CALLED = _called()
 
 
 @pytest.mark.parametrize("function", _CALLED, ids=lambda each: f"{each.__module__}.{each.__name__}")
-def test_the_context_is_whole_and_last(function: Function) -> None:
+def test_the_context_is_the_last_and_only_source_of_its_parts(function: Function) -> None:
     """Nothing that a context has is handed over beside it; it comes after subject and options."""
     parameters = inspect.signature(function).parameters
     assert parameters.keys() & _OF_THE_CONTEXT <= _LOOSE.get(function.__name__, set())
@@ -70,7 +70,7 @@ def test_the_context_is_whole_and_last(function: Function) -> None:
         assert place == positional.index("context")
 
 
-def test_the_operations_are_found() -> None:
+def test_the_search_finds_operations_of_every_import_kind() -> None:
     """The search reaches every kind of import: a name, a module, a wrapper of runs."""
     names = {each.__name__ for each in _CALLED}
     known = {"restore_file", "prove_file", "show_backup", "back_up", "recorded", "install"}

@@ -50,7 +50,7 @@ def tables(sizes: Sequence[int]) -> list[Table]:
 
 
 def planned(relation: Relation) -> list[Task]:
-    """What is to be copied of one table."""
+    """Return the copies planned for one table."""
     found = list(Tasks([relation.oid], {relation.oid: relation}))
     assert (Work.COUNT, 0) == (found[0].work, found[0].bytes)
     assert {Work.COPY} == {task.work for task in found[1:]}
@@ -75,8 +75,8 @@ def test_ranges_cover_all_blocks_once_in_order(relation: Relation) -> None:
 
 
 @given(relation=relations())
-def test_bytes_of_the_copies_add_up(relation: Relation) -> None:
-    """Progress ends where it should, but for what dividing leaves over."""
+def test_bytes_of_the_copies_add_up_to_the_table(relation: Relation) -> None:
+    """Progress ends at the table's size, but for the remainder of dividing."""
     copies = planned(relation)
     total = sum(task.bytes for task in copies)
     assert 0 <= relation.bytes - total < len(copies)
@@ -84,7 +84,7 @@ def test_bytes_of_the_copies_add_up(relation: Relation) -> None:
 
 @given(relation=relations())
 def test_segments_are_a_power_of_two(relation: Relation) -> None:
-    """At most about what a segment should have, unless one block has more."""
+    """At most about the size of a segment, unless one block has more."""
     step = relation.segment_blocks
     if not relation.by_blocks or not relation.blocks:
         assert 0 == step
@@ -120,7 +120,7 @@ def test_a_table_that_grows_is_cut_at_the_same_places(relation: Relation, more: 
 def test_every_task_is_handed_out_once(
     relations: list[Relation], workers: int, turns: list[int], data: st.DataObject
 ) -> None:
-    """To somebody who may do it, in increasing order to each, whoever asks when."""
+    """To a worker that may do it, in increasing order to each, in any order of asking."""
     todo = Tasks([one.oid for one in relations], {one.oid: one for one in relations})
     shares = [set[int]() for _ in range(workers)]
     for one in relations:
@@ -142,7 +142,9 @@ def test_every_task_is_handed_out_once(
 
 
 @given(relations=databases(), data=st.data())
-def test_numbers_are_the_same_whoever_asks(relations: list[Relation], data: st.DataObject) -> None:
+def test_segment_numbers_do_not_depend_on_the_worker(
+    relations: list[Relation], data: st.DataObject
+) -> None:
     """One after the other over all tables; those of some tables are a part of them."""
     todo = Tasks([one.oid for one in relations], {one.oid: one for one in relations})
     everything = list(todo)
@@ -173,7 +175,7 @@ def test_a_plan_takes_no_memory_for_its_segments() -> None:
     count=st.one_of(st.integers(0, 60), st.integers(SHARED_LOCKS - 5, SHARED_LOCKS + 300)),
     workers=WORKERS,
 )
-def test_every_table_is_locked_by_somebody(count: int, workers: int) -> None:
+def test_every_table_is_locked_by_a_worker(count: int, workers: int) -> None:
     """Each by one worker or by all; all that are locked by all beyond one each stay bounded."""
     sizes = [(oid * 7919) % 1013 for oid in range(count)]
     known = tables(sizes)

@@ -1,4 +1,4 @@
-"""Programs that we start: what they said is kept, and none of them outlives us."""
+"""Programs that we start: their errors are kept, and none of them outlives us."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def is_gone(pid: int) -> bool:
     return True
 
 
-def test_output_and_status_of_a_program() -> None:
-    """All of its output, its status, and what it complained of."""
+def test_output_status_and_stderr_are_returned() -> None:
+    """All of its output, its status, and its standard error."""
     output = run(python("print('x' * 200000); sys.exit('no: \\u00fc')"), env=_ENVIRONMENT)
     assert b"x" * 200000 + b"\n" == output.stdout
     assert Ended(1, "no: ü") == output.ended
 
 
-def test_a_program_for_its_status_alone() -> None:
+def test_a_status_only_program_has_its_output_discarded() -> None:
     """Its output goes nowhere, its complaints are kept."""
     assert Ended(0, "") == run_quietly(python("print('x' * 200000)"), env=_ENVIRONMENT)
     assert Ended(3, "why") == run_quietly(
@@ -71,7 +71,7 @@ def test_a_program_for_its_status_alone() -> None:
     )
 
 
-def test_the_first_and_last_of_what_it_complained_of() -> None:
+def test_beginning_and_end_of_stderr_are_kept() -> None:
     """Either may tell why; however much there is, it takes neither memory nor time."""
     code = "[print(n, 'y' * 500, file=sys.stderr) for n in range(20000)]"
     ended = run_quietly(python(code), env=_ENVIRONMENT)
@@ -79,13 +79,13 @@ def test_the_first_and_last_of_what_it_complained_of() -> None:
     assert [*map(str, range(100)), "…", *map(str, range(19800, 20000))] == numbers
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_undecodable_stderr_is_shown() -> None:
     """A message in an unknown encoding is shown as far as it goes."""
     ended = run_quietly(python("sys.stderr.buffer.write(b'caf\\xe9')"), env=_ENVIRONMENT)
     assert "caf�" == ended.stderr
 
 
-def test_the_environment_is_the_one_given() -> None:
+def test_the_program_gets_only_the_given_environment() -> None:
     """Nothing of ours leaks into it, and there is no terminal to read from."""
     code = "import os; print(sorted(os.environ), repr(sys.stdin.read()))"
     output = run(python(code), env={"PGPASSWORD": "secret", "LC_ALL": "C"})
@@ -96,7 +96,7 @@ def test_the_environment_is_the_one_given() -> None:
 
 
 def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
-    """What a shell would act upon arrives as it is."""
+    """Characters that a shell interprets arrive unchanged."""
     word = f"$(touch {tmp_path}/made); `id` > {tmp_path}/made & *"
     output = run([*python("print(sys.argv[1])"), word], env=_ENVIRONMENT)
     assert word == output.stdout.decode().rstrip("\n")
@@ -107,10 +107,10 @@ def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
     ("name", "mode", "words"),
     [("missing", None, "No such file"), ("closed", 0o644, "Permission denied")],
 )
-def test_a_program_that_cannot_be_started(
+def test_a_program_that_cannot_be_started_raises_our_error(
     name: str, mode: int | None, words: str, tmp_path: Path
 ) -> None:
-    """T012: our own error, with the program's path and the system's words."""
+    """Our own error, with the program's path and the system's words."""
     path = tmp_path / name
     if mode is not None:
         path.touch(mode)
@@ -129,15 +129,15 @@ def test_poll_waits_no_longer_than_asked() -> None:
         assert Ended(4, "") == tool.wait()
 
 
-def test_stop_asks_first() -> None:
-    """SIGTERM is obeyed at once, and what the program says of it is kept."""
+def test_stop_sends_sigterm_first() -> None:
+    """SIGTERM is obeyed at once, and the program's last output is kept."""
     code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('cancelled')); " + _READY + _SLEEP
     with started(code) as tool:
         tool.stop()
         assert Ended(1, "cancelled") == tool.wait()
 
 
-def test_stop_kills_what_does_not_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_kills_a_program_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that ignores SIGTERM is killed after a while; stopping again is harmless."""
     monkeypatch.setattr(process, "_PATIENCE", 0.3)
     with started(_STUBBORN) as tool:
@@ -156,7 +156,7 @@ def test_leaving_the_block_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> 
     assert before == psutil.Process().num_fds()
 
 
-def test_a_grandchild_that_keeps_the_pipe_does_not_hold_us(
+def test_a_grandchild_with_the_pipe_does_not_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A program that leaves a child behind, with its standard error: we go on after a while."""
@@ -169,7 +169,7 @@ def test_a_grandchild_that_keeps_the_pipe_does_not_hold_us(
 
 
 def test_a_child_dies_with_its_parent() -> None:
-    """``kill -9`` of us: the kernel ends what we started."""
+    """``kill -9`` of us: the kernel ends our children."""
     parent = children.start(children.command(_PARENT))
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
@@ -178,14 +178,14 @@ def test_a_child_dies_with_its_parent() -> None:
     wait_until(lambda: is_gone(pid))
 
 
-def test_ctrl_c_at_the_terminal_is_ours_alone() -> None:
+def test_ctrl_c_does_not_reach_the_program() -> None:
     """The program is in a session of its own: we decide when it ends."""
     with started(_READY + _SLEEP) as tool:
         assert os.getsid(tool.pid) == tool.pid
         assert os.getpgid(tool.pid) != os.getpgid(0)
 
 
-def test_output_that_was_not_asked_for() -> None:
+def test_unrequested_output_cannot_be_read() -> None:
     """Standard output is there to be read only if it is a pipe."""
     with (
         Tool(python("pass"), env=_ENVIRONMENT, stdout=subprocess.DEVNULL) as tool,

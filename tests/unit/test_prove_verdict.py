@@ -1,4 +1,4 @@
-"""What stops a restore: the backup's fault, this machine's, or the disk's."""
+"""Causes that stop a restore: the backup's fault, this machine's, or the disk's."""
 
 from __future__ import annotations
 
@@ -90,21 +90,21 @@ def _judged(
 
 
 @pytest.mark.parametrize(("sqlstate", "words"), _OF_THE_BACKUP)
-def test_what_a_backup_can_be_blamed_for(sqlstate: str, words: str) -> None:
+def test_a_sqlstate_about_the_data_is_a_difference(sqlstate: str, words: str) -> None:
     """A SQLSTATE about the data, and nothing of the machine: it is a difference."""
     error = RestoreError(None, _refused(words), sqlstate)
     assert DifferenceKind.RESTORE is _judged(error, lacking=None).kind
 
 
 @pytest.mark.parametrize("words", [words for _, words in _OF_THE_BACKUP])
-def test_words_are_no_evidence(words: str) -> None:
+def test_words_without_sqlstate_are_no_verdict(words: str) -> None:
     """The same words without a SQLSTATE are no verdict, whatever they are."""
     with pytest.raises(PgvowError) as raised:
         _judged(RestoreError(None, _refused(words)), lacking=None)
     assert raised.value.status in {1, 5}
 
 
-def test_a_statement_that_fails_is_a_difference() -> None:
+def test_a_failed_statement_is_a_difference_that_names_its_object() -> None:
     """An object that cannot be made is told by its name, in the server's words."""
     error = RestoreError(_TABLE, 'syntax error at or near "tabel"', "42601")
     expected = Difference(
@@ -113,8 +113,8 @@ def test_a_statement_that_fails_is_a_difference() -> None:
     assert expected == _judged(error, lacking=None)
 
 
-def test_a_worker_does_not_say_which_entry() -> None:
-    """What a server refuses a worker of pg_restore is a difference all the same."""
+def test_an_error_of_a_worker_is_a_difference() -> None:
+    """An error of a worker of pg_restore is a difference all the same."""
     error = RestoreError(None, 'COPY failed for table "t": ERROR: value too long', "22001")
     difference = _judged(error, lacking=None)
     assert (DifferenceKind.RESTORE, error.complaint) == (difference.kind, difference.found)
@@ -155,7 +155,9 @@ _NO_EVIDENCE = (
 
 
 @pytest.mark.parametrize(("sqlstate", "words", "kind"), _NO_EVIDENCE)
-def test_what_is_no_evidence(sqlstate: str | None, words: str, kind: type[PgvowError]) -> None:
+def test_errors_not_about_the_data_are_no_verdict(
+    sqlstate: str | None, words: str, kind: type[PgvowError]
+) -> None:
     """Everything that is not about the data is no verdict, each by its own error and exit code."""
     with pytest.raises(PgvowError) as raised:
         _judged(RestoreError(_TABLE, _refused(words), sqlstate), lacking=None)
@@ -190,15 +192,15 @@ def test_what_is_no_evidence(sqlstate: str | None, words: str, kind: type[PgvowE
         (_TABLE, "could not extend file: No space left on device", None, NoSpace),
     ],
 )
-def test_what_is_not_the_backup_s_fault(
+def test_limits_of_this_machine_are_no_verdict(
     dump_id: int | None, complaint: str, lacking: str | None, kind: type[PgvowError]
 ) -> None:
-    """What only this machine lacks is no verdict, a full disk no difference."""
+    """A limit of this machine is no verdict, a full disk no difference."""
     with pytest.raises(kind):
         _judged(RestoreError(dump_id, complaint), lacking=lacking)
 
 
-def test_what_a_statement_says_is_not_what_the_server_says() -> None:
+def test_only_the_servers_words_decide_not_the_statements() -> None:
     """Only the server's words decide, not those of the statement that it refused."""
     complaint = (
         'could not execute query: ERROR:  type "kind" does not exist\n'
@@ -208,14 +210,14 @@ def test_what_a_statement_says_is_not_what_the_server_says() -> None:
     assert complaint == difference.found
 
 
-def test_with_the_right_collation_a_row_without_partition_is_a_difference() -> None:
-    """Only where another collation had to do can it be the reason."""
+def test_a_row_without_partition_is_a_difference_if_no_collation_is_missing() -> None:
+    """Only if another collation was substituted can it be the reason."""
     error = RestoreError(_TABLE, 'no partition of relation "t" found for row', "23514")
     assert DifferenceKind.RESTORE is _judged(error, lacking=None).kind
 
 
-def test_what_a_choice_left_out_is_no_verdict() -> None:
-    """Only where something was left out, and only of what is not there."""
+def test_objects_left_out_by_a_selection_are_no_verdict() -> None:
+    """Only if something was left out, and only of objects that are not there."""
     error = RestoreError(_TABLE, 'schema "audit" does not exist', "3F000")
     with pytest.raises(CannotBeProven, match=r"only a part was backed up: --table=audit\.log"):
         _judged(error, lacking=None, selection=["--table=audit.log"])

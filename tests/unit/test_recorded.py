@@ -1,4 +1,4 @@
-"""What is kept of a run while it works: seconds by phase, warnings, fields."""
+"""The record of a run while it works: seconds by phase, warnings, fields."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Display:
         self.warnings.append(message)
 
 
-def test_seconds_by_phase() -> None:
+def test_seconds_add_up_by_phase() -> None:
     """A phase lasts until the next begins; one that comes again adds up; the last one counts."""
     now = Seconds()
     reporter = Reporter(Silent(), now=now)
@@ -58,7 +58,7 @@ def test_seconds_by_phase() -> None:
     assert {"lock": 1.0, "dump": 7.0, "checksum": 1.0} == reporter.seconds()
 
 
-def test_every_phase_has_words() -> None:
+def test_every_phase_has_a_name_and_a_text() -> None:
     """A phase is its name in the history, and no bar shows a name that is none for people."""
     assert "reading the archive" == Phase.READ == str(Phase.READ)
     assert [] == [phase for phase in Phase if not phase.words[:1].isupper()]
@@ -94,7 +94,7 @@ def test_a_result_has_the_warnings_of_its_operation() -> None:
     assert expected == reporter.warnings == display.warnings
 
 
-def test_a_step_is_where_a_run_that_was_ended_stops() -> None:
+def test_an_ended_run_stops_at_its_next_step() -> None:
     """The check is made at each step of its block, before the display gets it, and no longer."""
     display = Display()
     reporter = Reporter(display)
@@ -109,7 +109,7 @@ def test_a_step_is_where_a_run_that_was_ended_stops() -> None:
     assert [Step(Phase.CHECKSUM)] == display.steps
 
 
-def test_fields_as_they_become_known(tmp_path: Path) -> None:
+def test_fields_are_recorded_one_by_one(tmp_path: Path) -> None:
     """Fields of the run are noted one by one; a check that failed gives it a title and a cause."""
     context = Context(Configuration(), {})
     with recorded(context, Recording(Operation.VERIFY, tmp_path)) as run:
@@ -126,7 +126,7 @@ def test_fields_as_they_become_known(tmp_path: Path) -> None:
     assert ("the disk is slow",) == kept.warnings
 
 
-def test_an_error_ends_the_run(tmp_path: Path) -> None:
+def test_an_error_is_raised_and_recorded_with_its_code(tmp_path: Path) -> None:
     """An error leaves the block as it was raised, and the history has its exit code and cause."""
     context = Context(Configuration(), {})
     with (

@@ -1,4 +1,4 @@
-"""What a restore decides without a server: the tool, the names, the globals, the owners."""
+"""Decisions of a restore without a server: the tool, the names, the globals, the owners."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def installed(*majors: int) -> list[Installation]:
         ((15, 17), 18, 15, 17),
     ],
 )
-def test_the_pg_restore_is_chosen_by_the_server(
+def test_pg_restore_of_the_servers_major_is_preferred(
     majors: tuple[int, ...], server: int, made_by: int, expected: int
 ) -> None:
     """The server's own major, else the nearest that it understands and that reads the archive."""
@@ -69,14 +69,16 @@ def test_the_pg_restore_is_chosen_by_the_server(
 @pytest.mark.parametrize(
     ("majors", "server", "made_by"), [((18,), 16, 15), ((15,), 18, 16), ((), 15, 15)]
 )
-def test_no_pg_restore_fits(majors: tuple[int, ...], server: int, made_by: int) -> None:
+def test_an_unsuitable_pg_restore_is_not_chosen(
+    majors: tuple[int, ...], server: int, made_by: int
+) -> None:
     """One that sets transaction_timeout for an old server, or cannot read the archive, is none."""
     with pytest.raises(ToolUnsuitable):
         choose_pg_restore(installed(*majors), server_major=server, made_by=made_by)
 
 
 @pytest.mark.parametrize("name", ["shop", "my shop", "it's", "-x", "a=b", "postgresql://x"])
-def test_what_is_to_be_typed_means_the_database(name: str) -> None:
+def test_printed_commands_quote_the_database(name: str) -> None:
     """Whatever it is called: for the shell, for the tool's options, and for libpq."""
     words = shlex.split(dropdb(name))
     assert ["dropdb", name] == [word for word in words if word != "--"]
@@ -86,18 +88,18 @@ def test_what_is_to_be_typed_means_the_database(name: str) -> None:
 
 
 def test_an_older_server_is_refused() -> None:
-    """What a newer pg_dump wrote may mean nothing to an older server."""
+    """An archive of a newer pg_dump may mean nothing to an older server."""
     with pytest.raises(RestoreFailed, match="pg_dump 18"):
         choose_pg_restore(installed(18), server_major=17, made_by=18)
 
 
 @pytest.mark.parametrize(("version", "major"), [("15.18", 15), ("18beta1", 18), ("", 0)])
-def test_major(version: str, major: int) -> None:
-    """The major is what the version begins with."""
+def test_major_is_parsed_from_the_version(version: str, major: int) -> None:
+    """The major is the first number of the version."""
     assert major == major_of(version)
 
 
-def test_names_fit_the_server() -> None:
+def test_temporary_names_fit_63_bytes() -> None:
     """No made-up name is longer than PostgreSQL allows, nor cut within a character."""
     names = Names.at("ü" * 31, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     for name in (names.temporary, names.before, names.differs):
@@ -110,8 +112,8 @@ def test_names_fit_the_server() -> None:
     assert shortened("shop", "_x") == "shop_x"
 
 
-def test_globals_make_what_is_missing_and_touch_nothing_else() -> None:
-    """What exists is left alone; so are a grantor that is not there, and what is psql's."""
+def test_globals_create_missing_roles_and_tablespaces_only() -> None:
+    """Existing roles are left alone; missing grantors and psql's commands are left out."""
     known = Known(frozenset({"here", "also"}), frozenset({"pg_default", "slow"}))
     assert [
         'CREATE ROLE "The New"',

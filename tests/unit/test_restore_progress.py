@@ -46,19 +46,21 @@ _ORDER = [
     ],
     ids=["first", "last", "one of two alike", "the other", "cut off", "unknown", "hidden"],
 )
-def test_in_turn(start: int, copying: Copying, expected: tuple[int, Amount]) -> None:
+def test_tables_before_the_running_one_are_counted_as_done(
+    start: int, copying: Copying, expected: tuple[int, Amount]
+) -> None:
     """All before the table that is being loaded is done; of two alike it is the earlier one."""
     assert expected == in_turn(_ORDER, start, copying)
 
 
-def test_total() -> None:
-    """Bytes are those of the archive, where they are known."""
+def test_the_total_is_that_of_the_archive() -> None:
+    """Bytes are those of the archive, if they are known."""
     tables = [TableFacts("public", "a", 1, 8192, bytes=5), TableFacts("public", "b", 2, 100)]
     assert Amount(3, 105) == total(tables)
 
 
 class Session:
-    """A session that answers each look with what is being copied, then with what is loaded."""
+    """A session that answers each query with the running copies, then with the loaded tables."""
 
     def __init__(self, looks: list[Any]) -> None:
         self.info = self
@@ -69,7 +71,7 @@ class Session:
         return "UTF8"
 
     def execute(self, *_arguments: object) -> Session:
-        """Give the next answer, or fail where there is none."""
+        """Return the next answer, or fail if there is none."""
         if not self._answers:
             raise psycopg.OperationalError("gone")
         return self
@@ -104,8 +106,8 @@ def looked(
     return seen.steps
 
 
-def test_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs and what is finished are added; it never goes back, nor beyond the whole."""
+def test_parallel_progress_adds_up_and_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running and finished tables are added; it never goes back, nor beyond the whole."""
     steps = looked(
         [
             ([("COPY …", 2, 5000)], []),

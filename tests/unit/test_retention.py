@@ -57,7 +57,7 @@ def backup(
 
 
 def kept(history: Sequence[Backup], rules: Rules, now: datetime = _NOW) -> set[Path]:
-    """The paths of what is kept."""
+    """Return the paths of the backups kept."""
     return {one.backup.path for one in decide(history, lambda _: rules, now) if one.keep}
 
 
@@ -81,7 +81,7 @@ _clocks = st.integers(-3 * 365, 20 * 365).map(lambda days: _NOW + timedelta(days
 
 
 def series(history: Sequence[Backup]) -> dict[tuple[object, ...], list[Backup]]:
-    """What stands in for each other, newest first."""
+    """Group the backups by series, newest first."""
     found: dict[tuple[object, ...], list[Backup]] = {}
     for one in sorted(history, key=lambda one: (one.timestamp, one.path.name), reverse=True):
         assert one.metadata is not None
@@ -91,7 +91,7 @@ def series(history: Sequence[Backup]) -> dict[tuple[object, ...], list[Backup]]:
 
 
 @given(_histories, _rules, _clocks)
-def test_the_newest_proven_and_verified_survive(
+def test_the_newest_proven_and_verified_backups_are_kept(
     history: list[Backup], rules: Rules, now: datetime
 ) -> None:
     """Whatever the rules and the clock, of each database."""
@@ -103,25 +103,27 @@ def test_the_newest_proven_and_verified_survive(
 
 
 @given(_histories, _rules, _clocks)
-def test_what_is_not_good_is_kept_and_displaces_nothing(
+def test_bad_backups_are_kept_and_displace_nothing(
     history: list[Backup], rules: Rules, now: datetime
 ) -> None:
-    """Damaged, incomplete and foreign ones stay, and what is kept without them is kept with."""
+    """Damaged, incomplete and foreign ones stay, and change nothing for the others."""
     good = [one for one in history if unfit(one, now) is None]
     others = {one.path for one in history} - {one.path for one in good}
     assert kept(good, rules, now) | others == kept(history, rules, now)
 
 
 @given(_histories, _rules, _clocks)
-def test_pruning_twice_is_pruning_once(history: list[Backup], rules: Rules, now: datetime) -> None:
-    """What is left by a pruning is left by the next."""
+def test_pruning_is_idempotent(history: list[Backup], rules: Rules, now: datetime) -> None:
+    """Backups left by a pruning are left by the next."""
     once = kept(history, rules, now)
     assert once == kept([one for one in history if one.path in once], rules, now)
 
 
 @given(_histories, _rules, _clocks, st.sampled_from(_COUNTED))
-def test_more_keeps_more(history: list[Backup], rules: Rules, now: datetime, name: str) -> None:
-    """What N of a rule keeps, N + 1 keeps; and so does a longer time."""
+def test_a_larger_rule_keeps_more(
+    history: list[Backup], rules: Rules, now: datetime, name: str
+) -> None:
+    """Backups that N of a rule keeps, N + 1 keeps; and so does a longer time."""
     more = replace(rules, **{name: getattr(rules, name) + 1})
     if rules:
         assert kept(history, rules, now) <= kept(history, more, now)
@@ -131,25 +133,23 @@ def test_more_keeps_more(history: list[Backup], rules: Rules, now: datetime, nam
 
 
 @given(_histories, _rules, _clocks)
-def test_a_clock_that_is_behind_removes_nothing_newer(
+def test_a_slow_clock_removes_nothing_newer(
     history: list[Backup], rules: Rules, now: datetime
 ) -> None:
-    """What was made after the moment that a wrong clock shows is kept, all of it."""
+    """Backups made after the time that a wrong clock shows are all kept."""
     beyond = {one.path for one in history if one.timestamp and one.timestamp > now + _DAY}
     assert beyond <= kept(history, rules, now)
 
 
 @given(_histories, _rules, st.integers(0, 10000))
-def test_a_clock_that_is_ahead_removes_nothing_more(
-    history: list[Backup], rules: Rules, days: int
-) -> None:
+def test_a_fast_clock_removes_nothing_more(history: list[Backup], rules: Rules, days: int) -> None:
     """Once all backups lie in the past, how far is all the same: only they count."""
     past = max((one.timestamp for one in history if one.timestamp), default=_NOW)
     assert kept(history, rules, past) == kept(history, rules, past + days * _DAY)
 
 
 @given(_histories, _clocks)
-def test_no_rules_no_removal(history: list[Backup], now: datetime) -> None:
+def test_without_rules_everything_is_kept(history: list[Backup], now: datetime) -> None:
     """Without any rule everything is kept."""
     assert {one.path for one in history} == kept(history, Rules(), now)
 
@@ -164,12 +164,12 @@ def test_no_rules_no_removal(history: list[Backup], now: datetime) -> None:
         ("good", None),
     ],
 )
-def test_who_counts(kind: str, reason: str | None) -> None:
-    """Only what pgvow made, is complete, and failed no check."""
+def test_only_complete_unfailed_backups_of_pgvow_count(kind: str, reason: str | None) -> None:
+    """Only backups that pgvow made, that are complete, and failed no check."""
     assert reason == unfit(backup(_NOW, kind=kind), _NOW)
 
 
-def test_a_future_one_displaces_none() -> None:
+def test_a_backup_of_the_future_displaces_none() -> None:
     """Made while the clock was years ahead, it is kept, and the newest of now is as well."""
     ahead = backup(datetime(2099, 1, 1, tzinfo=UTC))
     today, before = backup(_NOW), backup(_NOW - timedelta(days=1))
@@ -181,14 +181,14 @@ def test_a_future_one_displaces_none() -> None:
     ] == [verdict.reasons for verdict in verdicts]
 
 
-def test_within_is_of_the_newest() -> None:
+def test_keep_within_counts_from_the_newest() -> None:
     """When backups have stopped, time alone removes none of the last ones."""
     stopped = [backup(_NOW - timedelta(days=days)) for days in range(400, 410)]
     assert 8 == len(kept(stopped, Rules(within=timedelta(days=7))))
 
 
 def golden() -> str:
-    """Two years of daily backups, with two an evening in autumn, and what became of each."""
+    """Two years of daily backups, with two an evening in autumn, and the state of each."""
     history = [backup(_NOW - timedelta(days=days)) for days in range(730)]
     history += [backup(_NOW - timedelta(days=days, hours=6)) for days in range(0, 60, 7)]
     history += [
@@ -209,7 +209,7 @@ def golden() -> str:
     return "".join(lines)
 
 
-def test_two_years() -> None:
+def test_reasons_of_two_years_are_unchanged() -> None:
     """The reasons for every backup of two years are those that were read and agreed to.
 
     To renew them: ``python -c "from tests.unit.test_retention import *; renew()"``.

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def thread() -> Iterator[Executor]:
-    """A thread to do it in: what it has chosen ends with it."""
+    """A thread to do it in: its policy ends with it."""
     with ThreadPoolExecutor(1) as pool:
         yield pool
 
 
 def policy() -> int:
-    """The policy of whoever asks."""
+    """Return the policy of the calling thread."""
     return os.sched_getscheduler(0)
 
 
@@ -50,19 +50,21 @@ def policies_in_batch() -> tuple[int, int, int, int]:
     return (*inside, policy())
 
 
-def test_all_that_begins_inside(thread: Executor) -> None:
+def test_threads_and_programs_run_under_sched_batch(thread: Executor) -> None:
     """Threads and programs that copy are batch processes; afterwards all is as before."""
     expected = (os.SCHED_BATCH,) * 3 + (os.SCHED_OTHER,)
     assert expected == thread.submit(policies_in_batch).result()
 
 
-def test_what_somebody_chose_for_us_stays(thread: Executor) -> None:
+def test_a_policy_set_by_the_user_is_kept(thread: Executor) -> None:
     """``chrt --idle 0 pgvow backup`` stays idle."""
     thread.submit(os.sched_setscheduler, 0, os.SCHED_IDLE, os.sched_param(0)).result()
     assert (os.SCHED_IDLE,) * 4 == thread.submit(policies_in_batch).result()
 
 
-def test_where_it_is_forbidden(thread: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forbidden_policy_does_not_fail_the_backup(
+    thread: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sandbox that refuses costs time, not the backup."""
 
     def refused(*_: object) -> NoReturn:

@@ -21,7 +21,7 @@ _DAY = timedelta(days=1)
 
 
 def changes(zone: str) -> list[datetime]:
-    """The moments of 2026 at which a zone's clock is changed."""
+    """Return the clock changes of a zone in 2026."""
     moments = [datetime(2026, 1, 1, tzinfo=UTC) + hours * _HOUR for hours in range(365 * 24)]
     offsets = [moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in moments]
     return [
@@ -34,7 +34,7 @@ def changes(zone: str) -> list[datetime]:
 @pytest.mark.parametrize("zone", _ZONES)
 @pytest.mark.parametrize("hour", range(5))
 @pytest.mark.parametrize("minute", [0, 15, 30, 45])
-def test_daily_jobs_at_both_edges(zone: str, hour: int, minute: int) -> None:
+def test_a_daily_job_is_due_once_a_day_across_dst(zone: str, hour: int, minute: int) -> None:
     """A daily job runs once on each day by the zone's calendar, gap or doubled hour."""
     both = changes(zone)
     assert 2 == len(both)
@@ -53,7 +53,7 @@ def test_daily_jobs_at_both_edges(zone: str, hour: int, minute: int) -> None:
 
 
 @pytest.mark.parametrize("zone", _ZONES)
-def test_the_scheduler_at_both_edges(zone: str) -> None:
+def test_the_scheduler_runs_a_daily_job_once_a_day_across_dst(zone: str) -> None:
     """Looking every 10 minutes, it runs each daily job once a day, however the clock is set."""
     jobs = [
         ScheduledJob(Job.BACKUP, f"{minute} {hour} * * *")
@@ -82,7 +82,7 @@ class YearRunner:
         self.runs: list[tuple[datetime, ScheduledJob]] = []
 
     def now(self) -> datetime:
-        """What time it is."""
+        """Return the current time."""
         return self.time
 
     def wait(self, pause: timedelta) -> bool:
@@ -98,7 +98,9 @@ class YearRunner:
         )
 
 
-def test_a_year(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_due_time_of_a_year_is_run_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every run of a year is accounted for: each due time is run once, if need be a bit late."""
     monkeypatch.setattr("pgvow.operations.schedule.scheduler._LONGEST_PAUSE", 10 * _DAY)
     monkeypatch.setattr("pgvow.operations.schedule.scheduler.write_state", lambda *_: None)
@@ -121,7 +123,7 @@ def test_a_year(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert second - first >= took.get(job.job, timedelta())
 
 
-def test_down_time_is_caught_up_once(tmp_path: Path) -> None:
+def test_missed_runs_are_caught_up_once(tmp_path: Path) -> None:
     """After a week without us the nightly job is run once, and then as planned."""
     job = ScheduledJob(Job.BACKUP, "0 2 * * *")
     begin = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -135,7 +137,7 @@ def test_down_time_is_caught_up_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_stop_between_two_jobs(tmp_path: Path) -> None:
+def test_a_job_left_by_a_stop_is_run_later(tmp_path: Path) -> None:
     """Of two that are due at once the first is run, and we are told to stop: the second comes."""
     jobs = [ScheduledJob(Job.BACKUP, "0 2 * * *"), ScheduledJob(Job.PROVE, "0 2 * * 0")]
     begin = datetime(2026, 5, 2, 12, tzinfo=UTC)  # a Saturday
@@ -151,7 +153,7 @@ def test_a_stop_between_two_jobs(tmp_path: Path) -> None:
 
 
 def test_a_new_job_is_not_caught_up() -> None:
-    """What was due before it was scheduled was never due."""
+    """Runs before the job was scheduled are not due."""
     job = ScheduledJob(Job.BACKUP, "0 2 * * *")
     scheduler = Scheduler([job], "UTC")
     assert [] == scheduler.due(datetime(2026, 5, 1, 12, tzinfo=UTC))
@@ -161,7 +163,7 @@ def test_a_new_job_is_not_caught_up() -> None:
     assert [] == scheduler.due(datetime(2026, 5, 2, 3, tzinfo=UTC))
 
 
-def test_a_clock_that_is_set_back() -> None:
+def test_a_clock_set_back_a_year_runs_the_next_night() -> None:
     """A year back: the next night is run again, and not only the night of next year."""
     job = ScheduledJob(Job.BACKUP, "0 2 * * *")
     scheduler = Scheduler([job], "UTC")
@@ -171,8 +173,8 @@ def test_a_clock_that_is_set_back() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": "x"}', "null", "\udcff"])
-def test_a_broken_state(tmp_path: Path, text: str) -> None:
-    """What cannot be read is forgotten, and nothing else."""
+def test_an_unreadable_state_is_forgotten(tmp_path: Path, text: str) -> None:
+    """A state that cannot be read is forgotten, and nothing else."""
     state = tmp_path / "state"
     state.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert {} == read_state(state)

@@ -1,4 +1,4 @@
-"""How far the parallel engine has come, as whoever draws it is steps."""
+"""Progress of the parallel engine, as steps for a display."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Steps(Silent):
         self.steps.append(step)
 
 
-def test_overall_and_of_each_table() -> None:
+def test_progress_has_total_bytes_and_the_share_of_each_table() -> None:
     """Bytes of all, and the table with its share; large objects leave the figures standing."""
     steps = Steps()
     segments = SegmentProgress(steps, {7: 200, 8: 0, 9: 100}, {7: "orders", 8: "empty", 9: "parts"})

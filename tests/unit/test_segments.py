@@ -39,8 +39,8 @@ def texts(queue: SegmentQueue, number: int) -> list[bytes]:
     return [bytes(one.text) for one in queue.parts(number)]
 
 
-def test_segments_come_in_order_whoever_was_first() -> None:
-    """What was brought for the second segment waits until the first has been taken."""
+def test_segments_are_written_in_order_whatever_arrives_first() -> None:
+    """Pieces of the second segment wait until the first has been taken."""
     queue = SegmentQueue(most=100, awaited=10)
     queue.put(2, part(b"second"))
     queue.end(2)
@@ -51,7 +51,7 @@ def test_segments_come_in_order_whoever_was_first() -> None:
     assert [b"second"] == texts(queue, 2)
 
 
-def test_who_is_ahead_waits_and_who_is_awaited_does_not() -> None:
+def test_only_readers_ahead_wait_at_the_limit() -> None:
     """Beyond the limit the second segment's reader waits; the first one has room of its own."""
     queue = SegmentQueue(most=10, awaited=50)
     queue.put(2, part(b"x" * 10))
@@ -71,8 +71,8 @@ def test_who_is_ahead_waits_and_who_is_awaited_does_not() -> None:
     wait_until(lambda: not ahead.is_alive())
 
 
-def test_who_is_awaited_waits_too_once_its_own_room_is_full() -> None:
-    """What is read faster than it is compressed does not pile up, and goes on when it is taken."""
+def test_the_awaited_reader_waits_once_its_own_room_is_full() -> None:
+    """Rows read faster than they are compressed do not pile up, and reading goes on later."""
     queue = SegmentQueue(most=10, awaited=20)
     brought: list[int] = []
 
@@ -92,7 +92,7 @@ def test_who_is_awaited_waits_too_once_its_own_room_is_full() -> None:
     assert [b"x" * 10] * 4 == [bytes(one.text) for one in taken]
 
 
-def test_what_was_brought_ahead_counts_when_its_turn_comes() -> None:
+def test_pieces_queued_ahead_count_when_awaited() -> None:
     """A segment that fills the room before it is awaited gets no more of it then."""
     queue = SegmentQueue(most=20, awaited=20)
     queue.put(2, part(b"x" * 20))
@@ -107,15 +107,15 @@ def test_what_was_brought_ahead_counts_when_its_turn_comes() -> None:
     assert b"y" * 10 == bytes(next(taken).text)
 
 
-def test_a_part_larger_than_the_limit_goes_through_in_its_turn() -> None:
+def test_a_piece_larger_than_the_limit_is_written() -> None:
     """The limit is for those who are ahead; nothing is too large to be written."""
     queue = SegmentQueue(most=1, awaited=1)
     threading.Thread(target=lambda: (queue.put(1, part(b"large")), queue.end(1))).start()
     assert [b"large"] == texts(queue, 1)
 
 
-def test_the_first_failure_is_the_one_that_counts() -> None:
-    """Whoever waits to bring something is told to stop; the writer gets the first reason."""
+def test_the_first_failure_is_raised() -> None:
+    """Readers that wait are stopped; the writer raises the first error."""
     queue = SegmentQueue(most=1, awaited=1)
     queue.put(2, part(b"a"))
     stopped: list[str] = []
@@ -136,8 +136,8 @@ def test_the_first_failure_is_the_one_that_counts() -> None:
         next(queue.parts(1))
 
 
-def test_after_the_writer_has_stopped_no_reason_of_a_reader_counts() -> None:
-    """Readers that fail because they were ended are not what went wrong."""
+def test_failures_of_readers_after_the_writer_stopped_are_ignored() -> None:
+    """Readers that fail because they were ended are not the cause."""
     queue = SegmentQueue(most=1, awaited=1)
     queue.stop()
     queue.fail(ValueError("a consequence"))
@@ -147,7 +147,7 @@ def test_after_the_writer_has_stopped_no_reason_of_a_reader_counts() -> None:
 
 
 def test_a_piece_that_is_still_being_compressed_is_waited_for() -> None:
-    """The writer waits for the piece, and gets what the compressing failed with."""
+    """The writer waits for the piece, and raises the error of the compression."""
     future: Future[Piece] = Future()
     waiting = SegmentPart(memoryview(b"a"), future, 0)
     future.set_exception(MemoryError("compressing"))
@@ -170,7 +170,7 @@ class OlderArchive:
             yield SegmentPart(memoryview(text), self._encoder.encode(text), None)
 
 
-def test_an_archive_is_filled_from_another_one_as_from_a_server() -> None:
+def test_an_archive_is_filled_from_another_archive() -> None:
     """The writer of segments asks nothing of a source but parts: rows come over unchanged."""
     rows = b"".join(b"%d\n" % number for number in range(50_000))
     parts = (Schema("orders"), Table("orders", rows), Table("empty"), Table("items", b"1\n"))

@@ -47,28 +47,28 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_newest_of_this_machine(tmp_path: Path, embedded: Path) -> None:
-    """Before the embedded package, even where that is newer."""
+def test_the_newest_installed_server_is_chosen(tmp_path: Path, embedded: Path) -> None:
+    """Before the embedded package, even if that is newer."""
     older, newer = installed(tmp_path / "a", "15.18"), installed(tmp_path / "b", "17.4")
     assert newer == find_server_programs(path(older, newer)).bin
 
 
-def test_clients_alone_are_no_server(tmp_path: Path, embedded: Path) -> None:
-    """What can only dump serves backups, not the demo; also where it is named outright."""
+def test_client_only_programs_are_no_server(tmp_path: Path, embedded: Path) -> None:
+    """Client programs serve backups, not the demo; even if PGVOW_PG_BIN names them."""
     client = installed(tmp_path / "client", "18.9", _CLIENT)
     assert embedded == find_server_programs(path(client)).bin
     assert embedded == find_server_programs({"PGVOW_PG_BIN": str(client), "PATH": ""}).bin
 
 
-def test_a_folder_that_is_named(tmp_path: Path, embedded: Path) -> None:
-    """PGVOW_PG_BIN wins over PATH, and what it names wrongly is told."""
+def test_pgvow_pg_bin_wins_over_path(tmp_path: Path, embedded: Path) -> None:
+    """PGVOW_PG_BIN wins over PATH, and an error in it is reported."""
     named, newer = installed(tmp_path / "named", "15.18"), installed(tmp_path / "newer", "18.1")
     assert named == find_server_programs({"PGVOW_PG_BIN": str(named), **path(newer)}).bin
     with pytest.raises(ToolUnsuitable, match="no working pg_dump"):
         find_server_programs({"PGVOW_PG_BIN": str(tmp_path / "wrong"), **path(newer)})
 
 
-def test_no_server_anywhere(tmp_path: Path) -> None:
+def test_without_any_server_the_error_is_6(tmp_path: Path) -> None:
     """6, and the package that brings one."""
     with pytest.raises(ToolUnsuitable, match="no PostgreSQL server programs") as caught:
         find_server_programs(path(tmp_path))

@@ -28,7 +28,7 @@ except Stopped:
 
 
 def test_a_signal_at_the_fork_is_delivered_after_it() -> None:
-    """SIGTERM in the very moment of the fork ends the run, and the child with it."""
+    """SIGTERM during the fork ends the run, and the child with it."""
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=600, check=False
     )

@@ -61,7 +61,7 @@ _CLEARING_UP = """
     ("code", "said"),
     [(_IGNORED, "went on\n15\n"), (_SWALLOWED, "15\n"), (_CLEARING_UP, "cleared up\n15\n")],
 )
-def test_a_stop_is_heeded_once(code: str, said: str) -> None:
+def test_a_swallowed_stop_is_raised_again_once(code: str, said: str) -> None:
     """Whatever becomes of its exception: once, with nothing of it on standard error."""
     done = children.run(children.command(_BEGIN + code))
     assert (0, said, "") == (done.returncode, done.stdout, done.stderr)

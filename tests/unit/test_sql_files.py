@@ -1,4 +1,4 @@
-"""The queries in files: one each, told what comes back, and sendable to any database."""
+"""The queries in files: one each, with a comment on its result, and sendable to any database."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def test_a_file_is_one_commented_query_in_ascii(path: Path) -> None:
     assert ";" not in "".join(line for line in text.splitlines() if not line.startswith("--"))
 
 
-def test_there_are_queries() -> None:
+def test_the_package_has_queries() -> None:
     """The glob finds what the package ships."""
     assert len(_FILES) > 5

@@ -77,7 +77,7 @@ def kinds(report: StatusReport) -> list[str]:
     return [str(alarm.kind) for alarm in report.alarms]
 
 
-def test_healthy(tmp_path: Path) -> None:
+def test_a_fresh_backup_is_healthy(tmp_path: Path) -> None:
     """A fresh backup like the one before it: nothing to say."""
     place(tmp_path, _DAY)
     newest = place(tmp_path, timedelta(hours=2))
@@ -89,7 +89,7 @@ def test_healthy(tmp_path: Path) -> None:
     assert (newest, timedelta(hours=2), 0.0) == (one.newest.path, one.age, one.size_change)
 
 
-def test_no_backup(tmp_path: Path) -> None:
+def test_no_backup_is_critical(tmp_path: Path) -> None:
     """An empty directory, or an environment that is asked for and has none: critical."""
     assert (12, ["no backup"]) == (look(tmp_path).exit_code, kinds(look(tmp_path)))
     place(tmp_path, timedelta())
@@ -97,8 +97,8 @@ def test_no_backup(tmp_path: Path) -> None:
     assert ["no backup"] == kinds(look(tmp_path, environment="staging"))
 
 
-def test_an_environment_that_is_scheduled(tmp_path: Path) -> None:
-    """What the schedule promises and is not there is told, with the next run."""
+def test_a_scheduled_environment_without_backup_is_reported(tmp_path: Path) -> None:
+    """A scheduled environment without a backup is reported, with the next run."""
     place(tmp_path, timedelta())
     jobs = (ScheduledJob(Job.BACKUP, "0 14 * * *", "staging"),)
     configuration = Configuration(schedule=ScheduleSection(jobs=jobs))
@@ -109,8 +109,8 @@ def test_an_environment_that_is_scheduled(tmp_path: Path) -> None:
     assert ["no backup"] == kinds(report)
 
 
-def test_a_run_that_was_refused_while_another_worked(tmp_path: Path) -> None:
-    """9 is no verdict, and what ended last counts, not what began last: healthy."""
+def test_a_run_refused_by_a_lock_is_no_alarm(tmp_path: Path) -> None:
+    """9 is no verdict, and the run that ended last counts, not the one that began last: healthy."""
     place(tmp_path, timedelta(hours=2))
     recorded(tmp_path, Outcome.SUCCEEDED, timedelta(hours=2))
     history = History(tmp_path)
@@ -130,10 +130,10 @@ def test_a_run_that_was_refused_while_another_worked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("operation", "code"), [(Operation.RESTORE, 10), (Operation.PROVE, 13), (Operation.EXTRACT, 2)]
 )
-def test_a_refusal_at_the_keyboard_is_no_alarm(
+def test_a_refusal_on_a_terminal_is_no_alarm(
     tmp_path: Path, operation: Operation, code: int
 ) -> None:
-    """Who typed it has seen it; a mistyped environment is none that should have backups."""
+    """The user has seen the error; a mistyped environment is none that should have backups."""
     place(tmp_path, timedelta())
     for what, number, name in ((operation, code, "prod"), (Operation.BACKUP, 2, "staging")):
         run = new_run(what, _NOW)
@@ -145,7 +145,9 @@ def test_a_refusal_at_the_keyboard_is_no_alarm(
     )  # fmt: skip
 
 
-def test_one_directory_by_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_with_two_names_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is looked at once, and no metric stands there twice."""
     (tmp_path / "b").mkdir()
     place(tmp_path / "b", timedelta())
@@ -158,7 +160,7 @@ def test_one_directory_by_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(samples) == len({line.rpartition(" ")[0] for line in samples})
 
 
-def test_the_rotation_passes_over_what_cannot_be_checked(tmp_path: Path) -> None:
+def test_the_rotation_skips_backups_without_dump(tmp_path: Path) -> None:
     """A backup whose dump is gone would have its turn for ever."""
     gone, short, good = (place(tmp_path, days * _DAY) for days in (3, 2, 1))
     gone.unlink()
@@ -169,7 +171,9 @@ def test_the_rotation_passes_over_what_cannot_be_checked(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(26, []), (27, ["too old"])])
-def test_too_old(tmp_path: Path, hours: int, expected: list[str]) -> None:
+def test_a_backup_older_than_max_age_is_critical(
+    tmp_path: Path, hours: int, expected: list[str]
+) -> None:
     """Older than 26 hours by default: critical; as long as is typed it is not."""
     place(tmp_path, timedelta(hours=hours))
     assert expected == kinds(look(tmp_path))
@@ -177,7 +181,7 @@ def test_too_old(tmp_path: Path, hours: int, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.DIED])
-def test_last_run_failed(tmp_path: Path, outcome: Outcome) -> None:
+def test_a_failed_last_run_is_an_alarm_until_a_success(tmp_path: Path, outcome: Outcome) -> None:
     """Until one succeeds; an interrupted one says nothing either way."""
     place(tmp_path, timedelta(hours=5))
     recorded(tmp_path, outcome, timedelta(hours=3), cause="refused\nand more")
@@ -196,7 +200,7 @@ def test_a_verification_that_failed_is_a_warning(tmp_path: Path) -> None:
     assert (11, ["last run failed"]) == (look(tmp_path).exit_code, kinds(look(tmp_path)))
 
 
-def test_damaged(tmp_path: Path) -> None:
+def test_a_damaged_backup_is_critical_and_not_the_newest(tmp_path: Path) -> None:
     """A truncated one, and one whose check failed: critical, and neither counts as the newest."""
     old = place(tmp_path, timedelta(hours=20))
     place(tmp_path, timedelta(hours=2)).write_bytes(b"short")
@@ -220,7 +224,7 @@ def test_damaged(tmp_path: Path) -> None:
         ({}, {"orders": 5}, []),
     ],
 )
-def test_tables(
+def test_fewer_rows_or_tables_are_an_alarm(
     tmp_path: Path, before: dict[str, int], now: dict[str, int], expected: list[str]
 ) -> None:
     """40 % fewer rows, or a table gone, against the backup before."""
@@ -231,7 +235,7 @@ def test_tables(
 
 
 @pytest.mark.parametrize(("size", "expected"), [(61, []), (60, ["shrunk"])])
-def test_shrunk(tmp_path: Path, size: int, expected: list[str]) -> None:
+def test_a_smaller_dump_is_an_alarm(tmp_path: Path, size: int, expected: list[str]) -> None:
     """40 % fewer bytes."""
     place(tmp_path, _DAY)
     place(tmp_path, timedelta(), size=size)
@@ -239,8 +243,8 @@ def test_shrunk(tmp_path: Path, size: int, expected: list[str]) -> None:
     assert [] == kinds(look(tmp_path, StatusSection(shrink=0.5)))
 
 
-def test_no_proof(tmp_path: Path) -> None:
-    """Only where one is asked for; never, and too long ago."""
+def test_a_missing_or_old_proof_is_an_alarm_if_required(tmp_path: Path) -> None:
+    """Only if one is asked for; never, and too long ago."""
     dump = place(tmp_path, timedelta())
     assert [] == kinds(look(tmp_path))
     section = StatusSection(max_proof_age=8 * _DAY)
@@ -252,7 +256,7 @@ def test_no_proof(tmp_path: Path) -> None:
     assert [] == kinds(look(tmp_path, section))
 
 
-def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No room for one more: critical; full within the days set: a warning; else nothing."""
     place(tmp_path, timedelta())
     for days in range(5, 0, -1):
@@ -267,7 +271,7 @@ def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert expected == look(tmp_path).exit_code
 
 
-def test_other_directories(tmp_path: Path) -> None:
+def test_directories_of_other_environments_are_covered(tmp_path: Path) -> None:
     """Those that the settings name for other environments are looked at as well."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -278,10 +282,10 @@ def test_other_directories(tmp_path: Path) -> None:
     assert [tmp_path / "a", tmp_path / "b"] == [one.directory for one in report.series]
 
 
-def test_the_default_directory_of_the_others(
+def test_the_default_directory_is_covered_if_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One environment has a directory of its own, the others the default: seen where it is used."""
+    """One environment has a directory of its own, the others the default: covered if it is used."""
     monkeypatch.chdir(tmp_path)
     default = Path("db/backups")
     for directory in (tmp_path / "b", default):
@@ -296,7 +300,7 @@ def test_the_default_directory_of_the_others(
     assert [tmp_path / "b", default] == [one.directory for one in report.series]
 
 
-def test_whose_turn_it_is(tmp_path: Path) -> None:
+def test_the_least_recently_checked_backup_is_next(tmp_path: Path) -> None:
     """Verifications go round: the one whose last check is oldest is next."""
     old, new = place(tmp_path, 2 * _DAY), place(tmp_path, _DAY)
     store = Spool(tmp_path)
@@ -316,7 +320,7 @@ _SAMPLE = re.compile(
 )
 
 
-def test_metrics(tmp_path: Path) -> None:
+def test_metrics_are_valid_and_readable_by_others(tmp_path: Path) -> None:
     """Each line is a sample or about one; names have units; the file is for others to read."""
     place(tmp_path, _DAY)
     place(tmp_path, timedelta(hours=2), {"orders": 1})
@@ -341,7 +345,7 @@ def test_metrics(tmp_path: Path) -> None:
     assert [] == list(tmp_path.glob(".out.prom*"))
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_status_prints_lines_json_and_plugin_output(tmp_path: Path) -> None:
     """One line a database, hints, exit codes, JSON, and the line of monitoring plug-ins."""
     commands = Commands(tmp_path)
     done = commands.pgvow("status", "--nagios", "--output-dir", "none")

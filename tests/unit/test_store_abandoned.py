@@ -1,4 +1,4 @@
-"""What a dead run left is found without being touched: for whoever only looks."""
+"""Partial files of a dead run are found without being touched."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def _state(directory: Path) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("done", _STEPS)
-def test_what_a_killed_run_left_is_found_and_stays(tmp_path: Path, done: int) -> None:
-    """T052: after any step, all that is partial and nothing else; asking again gives the same."""
+def test_partial_files_of_a_killed_run_are_found_and_kept(tmp_path: Path, done: int) -> None:
+    """After any step, all that is partial and nothing else; asking again gives the same."""
     _publish_and_die(tmp_path, done)
     before = _state(tmp_path)
     store = Spool(tmp_path)
@@ -55,8 +55,8 @@ def test_what_a_killed_run_left_is_found_and_stays(tmp_path: Path, done: int) ->
     assert before == _state(tmp_path)
 
 
-def test_it_is_what_recovery_sees_to(tmp_path: Path) -> None:
-    """T052: once recovered nothing is abandoned any more."""
+def test_nothing_is_abandoned_after_recovery(tmp_path: Path) -> None:
+    """Once recovered nothing is abandoned any more."""
     _publish_and_die(tmp_path, 0)
     store = Spool(tmp_path)
     found = store.abandoned()
@@ -65,8 +65,8 @@ def test_it_is_what_recovery_sees_to(tmp_path: Path) -> None:
     assert [] == list(store.abandoned())
 
 
-def test_what_a_live_run_writes_is_not_abandoned(tmp_path: Path) -> None:
-    """T052: neither from another process nor from the run itself; another group's leavings are."""
+def test_partial_files_of_a_live_run_are_not_abandoned(tmp_path: Path) -> None:
+    """Neither from another process nor from the run itself; another group's leavings are."""
     store = Spool(tmp_path)
     dead = partial(Files(tmp_path, _STEM.replace("shop", "other")).dump)
     dead.touch()
@@ -80,8 +80,8 @@ def test_what_a_live_run_writes_is_not_abandoned(tmp_path: Path) -> None:
         assert [dead.name] == json.loads(asked.stdout)
 
 
-def test_only_names_of_ours_count(tmp_path: Path) -> None:
-    """T052: a download of somebody's is his."""
+def test_foreign_partial_names_are_not_abandoned(tmp_path: Path) -> None:
+    """A download of somebody's is his."""
     for name in (
         "movie.mp4.partial",
         "x.dump.partial",
@@ -92,15 +92,15 @@ def test_only_names_of_ours_count(tmp_path: Path) -> None:
     assert [] == list(Spool(tmp_path).abandoned())
 
 
-def test_a_missing_directory_has_none(tmp_path: Path) -> None:
-    """T008: and it is not made by asking."""
+def test_a_missing_directory_has_no_abandoned_files(tmp_path: Path) -> None:
+    """And it is not made by asking."""
     assert [] == list(Spool(tmp_path / "none").abandoned())
     assert [] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("what", ["directory", "lock"])
-def test_what_may_not_be_looked_at_is_refused(tmp_path: Path, what: str) -> None:
-    """T017: in our own words, with the code for what is not permitted."""
+def test_an_unreadable_directory_is_refused(tmp_path: Path, what: str) -> None:
+    """With our own error, and the exit code of a refused permission."""
     partial(Files(tmp_path, _STEM).dump).touch()
     lock = tmp_path / ".shop_dev.lock"
     lock.touch()

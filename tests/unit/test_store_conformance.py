@@ -58,14 +58,14 @@ def test_a_file_that_was_put_is_listed_whole(store: Store) -> None:
 
 
 def test_put_starts_at_the_position_of_the_file(store: Store) -> None:
-    """What was read before is not put: the rest of an open file is."""
+    """The bytes already read are not put: the rest of an open file is."""
     source = io.BytesIO(b"head,tail")
     source.seek(5)
     store.put(_NAME, source)
     assert b"tail" == read_whole(store, _NAME, largest=100)
 
 
-def test_put_replaces_and_may_be_tried_again(store: Store) -> None:
+def test_put_is_idempotent(store: Store) -> None:
     """A second try leaves one file with the last bytes."""
     _put(store, data=b"old")
     _put(store)
@@ -108,7 +108,7 @@ def test_two_readers_do_not_disturb_each_other(store: Store) -> None:
 
 
 @pytest.mark.parametrize("ends", ["delete", "put"])
-def test_what_is_open_stays_readable(store: Store, ends: str) -> None:
+def test_an_open_file_stays_readable_after_delete(store: Store, ends: str) -> None:
     """A reader goes on with the bytes that it opened when the file is deleted or replaced."""
     _put(store)
     with store.open(_NAME) as file:
@@ -132,7 +132,7 @@ def test_a_missing_file_is_file_not_found(store: Store) -> None:
         read_whole(store, _NAME, largest=1)
 
 
-def test_delete_may_be_tried_again(store: Store) -> None:
+def test_delete_is_idempotent(store: Store) -> None:
     """A deleted file is not listed; deleting it again changes nothing."""
     _put(store)
     _put(store, "other.dump")
@@ -149,7 +149,7 @@ def test_a_file_larger_than_allowed_is_not_read(store: Store) -> None:
 
 
 def test_update_gives_the_bytes_that_are_there(store: Store) -> None:
-    """The first change gets None, the next what the first has made."""
+    """The first change gets None, the next the bytes of the first."""
     given: list[bytes | None] = []
 
     def change(data: bytes | None) -> bytes:
@@ -200,7 +200,7 @@ def test_no_update_is_lost(store: Store) -> None:
     assert b"x" * 80 == read_whole(store, "a.proof.json", largest=100)
 
 
-def test_held_nests_and_raises_nothing(store: Store) -> None:
+def test_any_number_of_readers_hold_a_file(store: Store) -> None:
     """Any number of readers hold a file; of a missing one nothing is held."""
     _put(store)
     with store.held(_NAME), store.held(_NAME), store.open(_NAME) as file:
@@ -209,7 +209,7 @@ def test_held_nests_and_raises_nothing(store: Store) -> None:
         pass
 
 
-def test_a_local_path_leads_to_the_bytes(store: Store) -> None:
+def test_a_local_path_is_readable_by_its_owner_only(store: Store) -> None:
     """A program can open the file by its path, under its own name, and only its owner can."""
     _put(store)
     with store.local_path(_NAME) as path:

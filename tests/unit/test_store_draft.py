@@ -1,4 +1,4 @@
-"""A backup while it is being made: T022, T025, T043, T051, T052."""
+"""A backup while it is being made."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ def _publish_after(directory: Path, meddle: Callable[[Draft], object]) -> None:
         draft.publish(facts)
 
 
-def test_nothing_has_a_final_name_before_it_is_published(tmp_path: Path) -> None:
-    """T025: what is being written is told apart by its name, and not listed."""
+def test_a_draft_has_no_final_name_before_publishing(tmp_path: Path) -> None:
+    """A draft is told apart by its name, and not listed."""
     with _draft(tmp_path) as draft:
         backups.fill(draft)
         assert _PARTIAL | {_LOCK} == backups.contents(tmp_path)
         assert [] == backups_in(DirectoryStore(tmp_path))
 
 
-def test_publish_makes_the_backup(tmp_path: Path) -> None:
-    """T022, T025: dump, globals and metadata are there, whole and 0600, and nothing else is."""
+def test_publish_names_dump_globals_and_metadata(tmp_path: Path) -> None:
+    """Dump, globals and metadata are there, whole and 0600, and nothing else is."""
     with _draft(tmp_path) as draft:
         facts = backups.fill(draft)
         backup = draft.publish(facts)
@@ -90,7 +90,7 @@ def test_publish_makes_the_backup(tmp_path: Path) -> None:
     assert [backup] == backups_in(DirectoryStore(tmp_path))
 
 
-def test_permissions_do_not_hang_on_the_umask(tmp_path: Path) -> None:
+def test_permissions_do_not_depend_on_the_umask(tmp_path: Path) -> None:
     """Dump and globals hold secrets: 0600 however generous the user's umask is."""
     before = os.umask(0)
     try:
@@ -103,7 +103,7 @@ def test_permissions_do_not_hang_on_the_umask(tmp_path: Path) -> None:
     assert dict.fromkeys(_FINAL, 0o600) | {"a": 0o700, "b": 0o700} == found
 
 
-def test_a_backup_without_globals(tmp_path: Path) -> None:
+def test_a_backup_without_globals_names_none(tmp_path: Path) -> None:
     """Globals are a choice: without them there is no file, and the metadata names none."""
     with _draft(tmp_path) as draft:
         draft.publish(backups.fill(draft, with_globals=False))
@@ -111,8 +111,8 @@ def test_a_backup_without_globals(tmp_path: Path) -> None:
     assert "globals" not in json.loads(draft.metadata_path.read_bytes())
 
 
-def test_globals_are_described_as_written(tmp_path: Path) -> None:
-    """What the metadata is to say of the globals comes from their bytes."""
+def test_globals_are_recorded_from_their_bytes(tmp_path: Path) -> None:
+    """The metadata of the globals come from their bytes."""
     with _draft(tmp_path) as draft:
         found = draft.write_globals(backups.GLOBALS, role_passwords=True)
     digest = hashlib.sha256(backups.GLOBALS).hexdigest()
@@ -124,7 +124,7 @@ def test_globals_are_described_as_written(tmp_path: Path) -> None:
 def test_leaving_without_publishing_removes_everything(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
-    """T025, T052: a failure and an interruption leave nothing; finished backups stay."""
+    """A failure and an interruption leave nothing; finished backups stay."""
     earlier = backups.place(tmp_path, backups.metadata(database="other"))
 
     def fail(_: Draft) -> None:
@@ -136,8 +136,8 @@ def test_leaving_without_publishing_removes_everything(
     assert expected == backups.contents(tmp_path)
 
 
-def test_what_is_still_buffered_is_published(tmp_path: Path) -> None:
-    """T025: a file the engine left open is flushed before its size is taken."""
+def test_buffered_bytes_are_flushed_before_publishing(tmp_path: Path) -> None:
+    """A file the engine left open is flushed before its size is taken."""
     with _draft(tmp_path) as draft:
         draft.open_dump().write(backups.DUMP)
         draft.publish(backups.metadata())
@@ -145,7 +145,7 @@ def test_what_is_still_buffered_is_published(tmp_path: Path) -> None:
 
 
 def test_the_dump_can_be_written_by_a_program(tmp_path: Path) -> None:
-    """T015: the open file serves as the standard output of what makes the dump."""
+    """The open file serves as the standard output of the program that makes the dump."""
     code = "import sys; sys.stdout.write('PGDMP')"
     with _draft(tmp_path) as draft, draft.open_dump() as file:
         argv = children.command(code)
@@ -153,8 +153,8 @@ def test_the_dump_can_be_written_by_a_program(tmp_path: Path) -> None:
         assert draft.dump_partial.read_bytes() == b"PGDMP"
 
 
-def test_open_dump_refuses_what_is_there(tmp_path: Path) -> None:
-    """T025: neither a file nor a link that somebody put there is written into."""
+def test_open_dump_refuses_an_existing_file_or_link(tmp_path: Path) -> None:
+    """Neither a file nor a link that somebody put there is written into."""
     target = tmp_path / "precious"
     target.write_text("kept")
     with _draft(tmp_path) as draft:
@@ -168,7 +168,7 @@ def test_open_dump_refuses_what_is_there(tmp_path: Path) -> None:
 def test_publish_never_overwrites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    """T043: a file that took one of the names meanwhile stays, and nothing at all is renamed."""
+    """A file that took one of the names meanwhile stays, and nothing at all is renamed."""
     theirs = tmp_path / (_STEM + suffix)
     monkeypatch.delattr(durable, "rename_new")
     with pytest.raises(BackupFailed, match="not overwritten") as caught:
@@ -189,30 +189,30 @@ def test_publish_never_overwrites(
         {"globals": None},
     ],
 )
-def test_publish_refuses_metadata_of_something_else(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    """T022: a backup that its own metadata contradicts does not come about."""
+def test_publish_refuses_metadata_of_another_backup(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """A backup that its own metadata contradicts does not come about."""
     (key,) = wrong
     with pytest.raises(BackupFailed, match=f"something else: {key} is"), _draft(tmp_path) as draft:
         draft.publish(replace(backups.fill(draft), **wrong))
     assert set() == backups.contents(tmp_path)
 
 
-def test_publish_refuses_metadata_that_no_reader_would_take(tmp_path: Path) -> None:
-    """T022: what cannot be read back is not published."""
+def test_publish_refuses_invalid_metadata(tmp_path: Path) -> None:
+    """Metadata that cannot be read back are not published."""
     with pytest.raises(MetadataError), _draft(tmp_path) as draft:
         draft.publish(replace(backups.fill(draft), seconds=float("nan")))
     assert set() == backups.contents(tmp_path)
 
 
 def test_publish_without_a_dump_is_refused(tmp_path: Path) -> None:
-    """T025: metadata alone is no backup."""
+    """Metadata alone is no backup."""
     with pytest.raises(PgvowError, match="No such file"), _draft(tmp_path) as draft:
         draft.publish(backups.metadata())
     assert set() == backups.contents(tmp_path)
 
 
 def test_publish_twice_is_refused_and_harms_nothing(tmp_path: Path) -> None:
-    """T043: a finished backup is never touched, by its own draft neither."""
+    """A finished backup is never touched, by its own draft neither."""
     with _draft(tmp_path) as draft:
         facts = backups.fill(draft)
         draft.publish(facts)
@@ -227,7 +227,7 @@ def test_publish_twice_is_refused_and_harms_nothing(tmp_path: Path) -> None:
 def test_publishing_that_fails_leaves_all_or_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int, error: type[BaseException]
 ) -> None:
-    """T025, T052: interrupted or failing after any step, the backup is whole or gone."""
+    """Interrupted or failing after any step, the backup is whole or gone."""
 
     def fail(_: object) -> None:
         raise error(errno.ENOSPC, "full")
@@ -243,7 +243,7 @@ def test_publishing_that_fails_leaves_all_or_nothing(
 def test_publishing_reaches_the_disk_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T025: contents before names, the dump's name before the metadata's, each on the disk."""
+    """Contents before names, the dump's name before the metadata's, each on the disk."""
     seen: list[str] = []
     real_rename = durable.rename_new
 
@@ -275,7 +275,7 @@ def test_publishing_reaches_the_disk_in_order(
 
 
 def test_discard_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T025: what went wrong first is what the user hears of; the rest is left to the next run."""
+    """The first error is the one reported; the rest is left to the next run."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
@@ -289,8 +289,8 @@ def test_discard_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert backups.contents(tmp_path) >= _PARTIAL
 
 
-def test_a_file_too_large_is_no_space(tmp_path: Path) -> None:
-    """T051: met midway as well, a limit of the disk is exit code 5, and nothing is left."""
+def test_a_file_size_limit_exits_5(tmp_path: Path) -> None:
+    """Met midway as well, a limit of the disk is exit code 5, and nothing is left."""
     done = children.run(children.command(_TOO_LARGE, tmp_path))
     path = tmp_path / f"{_STEM}.globals.sql.partial"
     assert f"5 cannot write {path}: File too large\n" == done.stdout + done.stderr
@@ -298,10 +298,10 @@ def test_a_file_too_large_is_no_space(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
-def test_a_file_system_that_cannot_sync_directories_serves(
+def test_a_file_system_without_directory_fsync_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """T025: some network file systems refuse to sync a directory; that is no failure."""
+    """Some network file systems refuse to sync a directory; that is no failure."""
 
     def refuse(_: int) -> None:
         raise OSError(number, os.strerror(number))
@@ -310,8 +310,8 @@ def test_a_file_system_that_cannot_sync_directories_serves(
     durable.sync_directory(tmp_path)
 
 
-def test_a_disk_that_fails_to_sync_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T025: an error of the disk itself is never taken for a missing feature."""
+def test_a_failed_fsync_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the disk itself is never taken for a missing feature."""
 
     def refuse(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -324,10 +324,10 @@ def test_a_disk_that_fails_to_sync_is_told(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("answer", "expected"), [(None, ["full"]), (errno.ENOTSUP, ["full", "plain"])]
 )
-def test_a_drive_s_own_cache_is_asked_for_where_that_is_known(
+def test_f_fullfsync_is_used_if_available(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int | None, expected: list[str]
 ) -> None:
-    """T025: macOS has its own way to reach the disk; where it is refused, fsync does."""
+    """F_FULLFSYNC reaches the disk on macOS; if it is refused, fsync is called."""
     seen: list[str] = []
 
     def full(*_: object) -> int:
@@ -343,8 +343,8 @@ def test_a_drive_s_own_cache_is_asked_for_where_that_is_known(
     assert expected == seen
 
 
-def test_a_drive_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T025: an error of the drive is never answered by asking it less."""
+def test_a_failed_f_fullfsync_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the drive is never answered by asking it less."""
 
     def full(*_: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -58,7 +58,7 @@ def ended(run: Run, **more: object) -> Run:
     return replace(run, outcome=Outcome.SUCCEEDED, ended=_NOW, exit_code=0, **more)  # type: ignore[arg-type]
 
 
-def test_a_run_is_one_line(tmp_path: Path) -> None:
+def test_a_finished_run_is_one_line_and_has_no_mark(tmp_path: Path) -> None:
     """All that is known of a run comes back; its mark is gone, and the file is its owner's."""
     history = History(tmp_path)
     run = new_run(Operation.BACKUP, _NOW)
@@ -84,7 +84,7 @@ def test_a_live_run_is_running(tmp_path: Path) -> None:
     assert not (tmp_path / NAME).exists()
 
 
-def test_a_killed_run_has_died_exactly_once(tmp_path: Path) -> None:
+def test_a_killed_run_is_recorded_as_dead_once(tmp_path: Path) -> None:
     """kill -9: read says so at once, burying writes its line, and burying again writes none."""
     process = subprocess.Popen(
         [sys.executable, "-c", _DIE, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -102,7 +102,7 @@ def test_a_killed_run_has_died_exactly_once(tmp_path: Path) -> None:
     assert 1 == (tmp_path / NAME).read_bytes().count(b"\n")
 
 
-def test_a_death_behind_the_line_is_no_death(tmp_path: Path) -> None:
+def test_a_run_killed_after_its_line_has_ended(tmp_path: Path) -> None:
     """Killed between its line and the removal of its mark: it has ended as the line says."""
     history = History(tmp_path)
     run = new_run(Operation.BACKUP, _NOW)
@@ -116,8 +116,8 @@ def test_a_death_behind_the_line_is_no_death(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_mark_that_says_nothing(tmp_path: Path) -> None:
-    """A run that died before it could write what it was had not begun: it is no run, and goes."""
+def test_an_empty_mark_is_no_run(tmp_path: Path) -> None:
+    """A run that died before it wrote its mark had not begun: it is no run, and goes."""
     mark = tmp_path / ".pgvow-run-20261122T020000Z-0123abcd.json"
     mark.touch()
     assert () == History(tmp_path).read().runs
@@ -125,7 +125,9 @@ def test_a_mark_that_says_nothing(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_mark_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_mark_raises_no_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A full disk: NoSpace, and no mark that others would take for a run that died."""
 
     def full(*_: object) -> int:
@@ -137,7 +139,7 @@ def test_a_mark_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_mark_that_is_buried_before_it_is_locked(
+def test_a_mark_removed_before_its_lock_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between a mark's making and its lock somebody may bury it: then another is made."""
@@ -157,7 +159,7 @@ def test_a_mark_that_is_buried_before_it_is_locked(
     assert (run.id, Outcome.RUNNING) == (found.id, found.outcome)
 
 
-def test_many_at_once(tmp_path: Path) -> None:
+def test_concurrent_writers_tear_and_double_no_line(tmp_path: Path) -> None:
     """Four processes write, bury and rotate at the same time: no line is torn, none is doubled."""
     running = [subprocess.Popen([sys.executable, "-c", _MANY, tmp_path]) for _ in range(4)]
     assert [0, 0, 0, 0] == [process.wait(300) for process in running]
@@ -169,7 +171,7 @@ def test_many_at_once(tmp_path: Path) -> None:
     assert (tmp_path / NAME).stat().st_size <= 20_000
 
 
-def test_it_is_bounded(tmp_path: Path) -> None:
+def test_the_history_is_rotated_at_its_largest_size(tmp_path: Path) -> None:
     """Beyond its largest size the file is put aside, and the one put aside before goes."""
     history = History(tmp_path, largest=2000)
     for number in range(100):
@@ -182,8 +184,8 @@ def test_it_is_bounded(tmp_path: Path) -> None:
     assert _NOW + timedelta(minutes=99) == runs[-1].started
 
 
-def test_a_torn_line(tmp_path: Path) -> None:
-    """What a full disk or a death cut short is counted, and neither hides what is around it."""
+def test_a_torn_line_is_counted_and_hides_no_other(tmp_path: Path) -> None:
+    """A line cut short by a full disk or a kill is counted, and hides no other."""
     history = History(tmp_path)
     for torn in (b'{"id": "2026', b"\xff\xfe", b"[1]", b'{"id": 1, "operation": "backup"}'):
         with (tmp_path / NAME).open("ab") as file:
@@ -196,7 +198,9 @@ def test_a_torn_line(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_reading_never_fails(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_reading_any_bytes_never_fails(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
     """Whatever stands in the file, reading gives runs and a number of broken lines."""
     folder = tmp_path_factory.mktemp("history")
     (folder / NAME).write_bytes(data)
@@ -210,7 +214,9 @@ def test_reading_never_fails(tmp_path_factory: pytest.TempPathFactory, data: byt
     ),
     st.sampled_from(list(Run.__dataclass_fields__)),
 )
-def test_wrong_types(tmp_path_factory: pytest.TempPathFactory, value: object, field: str) -> None:
+def test_a_line_of_wrong_types_is_a_run_or_broken(
+    tmp_path_factory: pytest.TempPathFactory, value: object, field: str
+) -> None:
     """A line with anything in any place is a run or a broken line."""
     folder = tmp_path_factory.mktemp("history")
     line = {"id": "1", "operation": "backup", "outcome": "failed", "started": _NOW.isoformat()}

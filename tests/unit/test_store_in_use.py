@@ -26,7 +26,7 @@ def dump(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_read_is_not_removed(dump: Path) -> None:
+def test_a_dump_being_read_cannot_be_removed(dump: Path) -> None:
     """Two may read at a time; until both have ended nobody has it for himself."""
     with being_read(dump):
         with being_read(dump), being_removed(dump) as is_free:
@@ -44,7 +44,7 @@ def _read_and_wait(path: Path, pipe: Connection) -> None:
         pipe.recv()
 
 
-def test_a_reader_that_is_killed_lets_go(dump: Path) -> None:
+def test_a_killed_reader_releases_the_lock(dump: Path) -> None:
     """The lock dies with its process, whatever ends it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -62,7 +62,7 @@ def test_a_reader_that_is_killed_lets_go(dump: Path) -> None:
 
 
 def test_a_reader_waits_for_a_removal(dump: Path) -> None:
-    """Whoever comes while it is removed finds nothing afterwards, or what has taken its place."""
+    """A reader that comes during the removal finds nothing afterwards, or its replacement."""
     entered = threading.Event()
 
     def read() -> None:
@@ -80,7 +80,7 @@ def test_a_reader_waits_for_a_removal(dump: Path) -> None:
     assert entered.is_set()
 
 
-def test_what_cannot_be_opened(tmp_path: Path) -> None:
+def test_removing_a_missing_dump_is_an_error(tmp_path: Path) -> None:
     """A file that is missing is the reader's to complain of; a remover is told."""
     with being_read(tmp_path / "none.dump"):
         pass

@@ -1,4 +1,4 @@
-"""Listing backups from metadata alone: T044 to T047."""
+"""Listing backups from metadata alone."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _listed_when_bound(directory: Path) -> str:
 
 
 def test_backups_are_listed_newest_first(tmp_path: Path) -> None:
-    """T044, T046: the moment decides, not the name, nor when a file was touched."""
+    """The timestamp decides, not the name, nor when a file was touched."""
     facts = [
         backups.metadata(backups.MOMENT + timedelta(days=day), database=database)
         for day, database in enumerate(["z", "a", "m"])
@@ -76,8 +76,8 @@ def test_backups_are_listed_newest_first(tmp_path: Path) -> None:
     assert expected == [(backup.metadata, backup.timestamp) for backup in _list(tmp_path)]
 
 
-def test_a_good_backup_is_told_whole(tmp_path: Path) -> None:
-    """T045: moment, environment, database, size and status, by the metadata."""
+def test_a_good_backup_is_listed_with_all_its_facts(tmp_path: Path) -> None:
+    """Timestamp, environment, database, size and status, by the metadata."""
     facts = backups.metadata(database="a/b", environment="prod")
     path = backups.place(tmp_path, facts)
     (backup,) = _list(tmp_path)
@@ -90,7 +90,7 @@ def test_a_good_backup_is_told_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "gone"])
 def test_an_empty_or_missing_directory_has_no_backups(tmp_path: Path, name: str) -> None:
-    """T047: nothing there is no error."""
+    """Nothing there is no error."""
     assert [] == _list(tmp_path / name)
 
 
@@ -173,10 +173,10 @@ def _metadata_is_huge(path: Path) -> None:
         (_metadata_is_huge, BackupStatus.METADATA_BROKEN, "is too large for metadata"),
     ],
 )
-def test_what_is_wrong_is_shown_and_hides_no_other(
+def test_damaged_backups_are_listed_and_hide_no_other(
     tmp_path: Path, damage: Callable[[Path], None], status: BackupStatus, complaint: str
 ) -> None:
-    """T046: each damaged backup stands in the list, by its name if need be, beside good ones."""
+    """Each damaged backup stands in the list, by its name if need be, beside good ones."""
     good = backups.place(tmp_path, backups.metadata(backups.MOMENT - timedelta(days=1)))
     damage(backups.place(tmp_path, backups.metadata()))
     found, other = _list(tmp_path)
@@ -187,8 +187,8 @@ def test_what_is_wrong_is_shown_and_hides_no_other(
     assert expected == (found.timestamp, found.environment, found.database)
 
 
-def test_somebody_else_s_dump_is_shown_last(tmp_path: Path) -> None:
-    """T046: a dump whose name says nothing is shown without a moment, after all that have one."""
+def test_a_foreign_dump_is_listed_last(tmp_path: Path) -> None:
+    """A dump whose name says nothing is shown without a timestamp, after all that have one."""
     (tmp_path / "by hand.dump").write_bytes(b"PGDMP")
     backups.place(tmp_path, backups.metadata())
     first, last = _list(tmp_path)
@@ -198,8 +198,8 @@ def test_somebody_else_s_dump_is_shown_last(tmp_path: Path) -> None:
     assert last.size_bytes == 5
 
 
-def test_a_linked_dump_is_a_dump(tmp_path: Path) -> None:
-    """T045: a dump moved to another disk, with a link in its place, is still there."""
+def test_a_linked_dump_is_listed(tmp_path: Path) -> None:
+    """A dump moved to another disk, with a link in its place, is still there."""
     path = backups.place(tmp_path, backups.metadata())
     (tmp_path / "disk").mkdir()
     path.rename(tmp_path / "disk" / "moved")
@@ -221,14 +221,14 @@ def test_a_linked_dump_is_a_dump(tmp_path: Path) -> None:
         "README",
     ],
 )
-def test_what_is_no_backup_is_not_listed(tmp_path: Path, name: str) -> None:
-    """T044: hidden files, files beside backups and half-made ones are not backups."""
+def test_files_that_are_no_backups_are_not_listed(tmp_path: Path, name: str) -> None:
+    """Hidden files, files beside backups and half-made ones are not backups."""
     (tmp_path / name).touch()
     assert [] == _list(tmp_path)
 
 
 def test_a_dump_without_metadata_yet_is_not_listed(tmp_path: Path) -> None:
-    """T025: between the dump's name and the metadata's there is no backup to be seen."""
+    """Between the dump's name and the metadata's there is no backup to be seen."""
     path = backups.place(tmp_path, backups.metadata())
     metadata = path.with_name(names.metadata_name(path.name))
     metadata.rename(partial(metadata))
@@ -237,10 +237,10 @@ def test_a_dump_without_metadata_yet_is_not_listed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ahead", range(len(publish.STEPS)))
 @pytest.mark.parametrize("done", range(len(publish.STEPS)))
-def test_a_backup_published_while_we_list_is_there_or_not(
+def test_a_backup_published_during_the_listing_is_whole_or_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int, ahead: int
 ) -> None:
-    """T025, T045: names read at one step, files at a later one: never shown half-made."""
+    """Names read at one step, files at a later one: never shown half-made."""
     real = os.listdir
     seen: list[list[str]] = []
 
@@ -274,25 +274,25 @@ def _statuses(directory: Path) -> list[BackupStatus]:
 
 
 @pytest.mark.parametrize("suffix", [names.DUMP, names.METADATA])
-def test_names_read_in_the_midst_of_renames_do_not_mislead(
+def test_names_read_during_renames_are_never_half_a_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    """T045: reading a directory is not atomic: one new name may be seen without the other."""
+    """Reading a directory is not atomic: one new name may be seen without the other."""
     backups.place(tmp_path, backups.metadata())
     monkeypatch.setattr(os, "listdir", lambda _: [_STEM + suffix])
     assert [BackupStatus.OK] == _statuses(tmp_path)
 
 
-def test_a_backup_removed_while_we_list_is_gone(
+def test_a_backup_removed_during_the_listing_is_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T045: what was pruned since the names were read is not shown as damaged."""
+    """A backup pruned since the names were read is not shown as damaged."""
     monkeypatch.setattr(os, "listdir", lambda _: [_STEM + names.DUMP])
     assert [] == _list(tmp_path)
 
 
-def test_unreadable_metadata_is_shown(tmp_path: Path) -> None:
-    """T046, T050: metadata that this user may not read is told as such; root is no exception."""
+def test_unreadable_metadata_is_listed(tmp_path: Path) -> None:
+    """Metadata that this user may not read is told as such; root is no exception."""
     path = backups.place(tmp_path, backups.metadata())
     metadata = path.with_name(names.metadata_name(path.name))
     metadata.chmod(0)
@@ -301,7 +301,7 @@ def test_unreadable_metadata_is_shown(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_directory_is_an_error(tmp_path: Path) -> None:
-    """T047, T050: what may not be read is not said to be empty."""
+    """An unreadable directory is not listed as empty."""
     tmp_path.chmod(0o300)
     try:
         found = _listed_when_bound(tmp_path)
@@ -311,14 +311,14 @@ def test_an_unreadable_directory_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_file_instead_of_a_directory_is_an_error(tmp_path: Path) -> None:
-    """T047: a path that is no directory is a mistake, not an empty list."""
+    """A path that is no directory is a mistake, not an empty list."""
     (tmp_path / "file").touch()
     with pytest.raises(PgvowError, match="Not a directory"):
         backups_in(DirectoryStore(tmp_path / "file"))
 
 
-def test_no_dump_is_opened(tmp_path: Path) -> None:
-    """T045: dumps that this user may not even read are listed, by metadata and size alone."""
+def test_listing_opens_no_dump(tmp_path: Path) -> None:
+    """Dumps that this user may not even read are listed, by metadata and size alone."""
     path = backups.place(tmp_path, backups.metadata())
     path.chmod(0)
     assert f"{path.name} OK None\n" == _listed_when_bound(tmp_path)
@@ -335,7 +335,7 @@ def _ten_thousand(directory: Path, facts: Metadata) -> None:
 
 
 def test_ten_thousand_backups_are_read_within_a_second(tmp_path: Path) -> None:
-    """T045: listing is instant. TIME BOUND: 1 s of processor time; 0.6 s on a slow machine of ours.
+    """Listing is instant. TIME BOUND: 1 s of processor time; 0.6 s on a slow machine of ours.
 
     The best of five, and in a process of its own, so that neither neighbours on the machine nor
     whoever traces these tests count.
@@ -349,7 +349,7 @@ def test_ten_thousand_backups_are_read_within_a_second(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_backups_are_listed_at_once(tmp_path: Path) -> None:
-    """T045: the whole command, with all that the metadata of a real backup has.
+    """The whole command, with all that the metadata of a real backup has.
 
     TIME BOUND: 2.5 s of processor time, where a quiet machine takes 1.0: it was 4.4 while rich laid
     out the table.

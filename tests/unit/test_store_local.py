@@ -1,4 +1,4 @@
-"""The directory of backups: T008 to T011, and what T043 asks of names."""
+"""The directory of backups, and the names given in it."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def _mode(path: Path) -> int:
 
 
 def test_prepare_makes_the_directory_for_its_owner_only(tmp_path: Path) -> None:
-    """T008: a missing directory is made, and those above it, each 0700; nothing else is in it."""
+    """A missing directory is made, and those above it, each 0700; nothing else is in it."""
     directory = tmp_path / "db" / "backups"
     Spool(directory).prepare()
     assert [0o700, 0o700] == [_mode(directory), _mode(directory.parent)]
     assert set() == backups.contents(directory)
 
 
-def test_prepare_leaves_a_directory_as_it_is(tmp_path: Path) -> None:
-    """T008, T043: permissions and contents of a directory that exists are its owner's choice."""
+def test_prepare_changes_nothing_of_an_existing_directory(tmp_path: Path) -> None:
+    """Permissions and contents of a directory that exists are its owner's choice."""
     tmp_path.chmod(0o755)
     (tmp_path / "mine").touch()
     store = Spool(tmp_path)
@@ -68,14 +68,14 @@ def test_prepare_leaves_a_directory_as_it_is(tmp_path: Path) -> None:
 
 
 def test_prepare_takes_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T055: the default is a path under the current directory."""
+    """The default is a path under the current directory."""
     monkeypatch.chdir(tmp_path)
     Spool(Path("db/backups")).prepare()
     assert (tmp_path / "db" / "backups").is_dir()
 
 
 def test_prepare_follows_a_link(tmp_path: Path) -> None:
-    """T008: a link to a directory on another disk is a directory."""
+    """A link to a directory on another disk is a directory."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "backups").symlink_to("disk")
     Spool(tmp_path / "backups").prepare()
@@ -83,8 +83,8 @@ def test_prepare_follows_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["file", "dangling", "file/below"])
-def test_prepare_refuses_what_is_no_directory(tmp_path: Path, name: str) -> None:
-    """T008: a file, a link that leads nowhere, a path through a file: each with its path."""
+def test_prepare_refuses_a_path_that_is_no_directory(tmp_path: Path, name: str) -> None:
+    """A file, a link that leads nowhere, a path through a file: each with its path."""
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(PgvowError) as caught:
@@ -93,8 +93,8 @@ def test_prepare_refuses_what_is_no_directory(tmp_path: Path, name: str) -> None
     assert caught.value.steps
 
 
-def test_prepare_makes_the_directory_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T025: a new directory's name is on the disk before a backup inside is called safe."""
+def test_prepare_syncs_a_new_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new directory's name is on the disk before a backup inside is called safe."""
     synced: list[Path] = []
     monkeypatch.setattr(durable, "sync_directory", synced.append)
     Spool(tmp_path / "db" / "backups").prepare()
@@ -102,8 +102,8 @@ def test_prepare_makes_the_directory_last(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("mode", "status"), [(0o500, 4), (0o300, 0), (0o700, 0)])
-def test_prepare_finds_out_by_writing(tmp_path: Path, mode: int, status: int) -> None:
-    """T008: a directory that may not be written into is exit code 4; root is no exception."""
+def test_prepare_refuses_an_unwritable_directory(tmp_path: Path, mode: int, status: int) -> None:
+    """A directory that may not be written into is exit code 4; root is no exception."""
     directory = tmp_path / "backups"
     directory.mkdir()
     directory.chmod(mode)
@@ -115,8 +115,8 @@ def test_prepare_finds_out_by_writing(tmp_path: Path, mode: int, status: int) ->
     assert set() == backups.contents(directory)
 
 
-def test_prepare_is_refused_below_a_closed_directory(tmp_path: Path) -> None:
-    """T008, T050: what cannot be made is told with the path and the system's own words."""
+def test_prepare_fails_below_an_unwritable_directory(tmp_path: Path) -> None:
+    """The error has the path and the system's own words."""
     tmp_path.chmod(0o500)
     try:
         found = _call(tmp_path / "backups", "prepare")
@@ -130,10 +130,10 @@ def test_prepare_is_refused_below_a_closed_directory(tmp_path: Path) -> None:
     ("number", "kind"),
     [(errno.ENOSPC, NoSpace), (errno.EDQUOT, NoSpace), (errno.EROFS, AccessDenied)],
 )
-def test_prepare_tells_a_full_disk_from_a_closed_one(
+def test_prepare_distinguishes_a_full_disk_from_no_permission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[PgvowError]
 ) -> None:
-    """T008, T051: what the first byte meets decides; the file it was to be in is gone."""
+    """The error of the first byte decides; its file is gone."""
 
     def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
@@ -145,30 +145,30 @@ def test_prepare_tells_a_full_disk_from_a_closed_one(
     assert set() == backups.contents(tmp_path)
 
 
-def test_free_bytes_is_what_this_user_may_write(
+def test_free_bytes_excludes_the_reserve_of_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T011: the space kept for root does not count."""
+    """The space kept for root does not count."""
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 - as shutil has it
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 60, 35))
     assert Spool(tmp_path).free_bytes() == 35
 
 
-def test_free_bytes_of_a_missing_directory_is_an_error_of_ours(tmp_path: Path) -> None:
-    """T011: there is no number to be given for what is not there."""
+def test_free_bytes_of_a_missing_directory_raises_our_error(tmp_path: Path) -> None:
+    """A missing directory has no free space to report."""
     assert Spool(tmp_path).free_bytes() > 0
     with pytest.raises(PgvowError, match="No such file"):
         Spool(tmp_path / "gone").free_bytes()
 
 
 def test_begin_needs_the_lock(tmp_path: Path) -> None:
-    """T053: without the lock two runs could take the same name."""
+    """Without the lock two runs could take the same name."""
     with pytest.raises(RuntimeError, match="lock"):
         Spool(tmp_path).begin("shop", "dev", backups.MOMENT)
 
 
-def test_begin_names_the_backup_for_the_moment(tmp_path: Path) -> None:
-    """T009, T010: UTC, whole seconds, a safe name; and no file until something is written."""
+def test_begin_names_the_backup_for_the_second_in_utc(tmp_path: Path) -> None:
+    """UTC, whole seconds, a safe name; and no file until something is written."""
     store = Spool(tmp_path)
     moment = backups.MOMENT.astimezone(timezone(timedelta(hours=-5))).replace(microsecond=999_999)
     with (
@@ -185,8 +185,8 @@ _TAKEN = [suffix + ending for suffix in names.SUFFIXES for ending in ("", names.
 
 
 @pytest.mark.parametrize("suffix", _TAKEN)
-def test_begin_passes_over_a_name_that_is_taken(tmp_path: Path, suffix: str) -> None:
-    """T043: whatever exists of that second, finished or not, the next free second is taken."""
+def test_begin_skips_a_taken_name(tmp_path: Path, suffix: str) -> None:
+    """Whatever exists of that second, finished or not, the next free second is taken."""
     (tmp_path / f"shop_dev_2025-01-27T14-30-00Z{suffix}").touch()
     (tmp_path / f"shop_dev_2025-01-27T14-30-01Z{suffix}").symlink_to("nowhere")
     store = Spool(tmp_path)
@@ -198,8 +198,8 @@ def test_begin_passes_over_a_name_that_is_taken(tmp_path: Path, suffix: str) -> 
         assert backups.MOMENT + timedelta(seconds=2) == draft.moment
 
 
-def test_two_backups_within_a_second_are_two(tmp_path: Path) -> None:
-    """T043: running it again at once makes another backup and leaves the first."""
+def test_two_backups_within_a_second_have_two_names(tmp_path: Path) -> None:
+    """Running it again at once makes another backup and leaves the first."""
     store = Spool(tmp_path)
     for _ in range(2):
         with (

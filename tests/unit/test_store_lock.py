@@ -1,4 +1,4 @@
-"""One run per database and directory at a time: T053, with real processes."""
+"""One run per database and directory at a time, with real processes."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ _CONTENDER = """
 """
 
 
-def test_the_lock_says_whose_it_is(tmp_path: Path) -> None:
-    """T053: who looks into the file learns process, host, start and purpose; 0600."""
+def test_the_lock_file_names_process_host_start_and_purpose(tmp_path: Path) -> None:
+    """The file has process, host, start and purpose; 0600."""
     with RunLock(tmp_path, _GROUP, backups.clock, operation="restore"):
         path = tmp_path / _NAME
         expected = {
@@ -71,8 +71,8 @@ def test_the_lock_says_whose_it_is(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
-    """T053: the file goes with the lock, whether the work succeeded or not."""
+def test_the_lock_file_is_removed_with_the_lock(tmp_path: Path) -> None:
+    """The file goes with the lock, whether the work succeeded or not."""
     with RunLock(tmp_path, _GROUP, backups.clock) as held:
         assert held.is_held
     assert not held.is_held
@@ -81,8 +81,8 @@ def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
     assert set() == backups.contents(tmp_path)
 
 
-def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
-    """T053: the error has exit code 9, the holder's facts, and steps; the holder is not harmed."""
+def test_a_second_run_exits_9_and_names_the_holder(tmp_path: Path) -> None:
+    """The error has exit code 9, the holder's facts, and steps; the holder is not harmed."""
     child = children.start(children.command(_HOLDER, tmp_path, _GROUP))
     try:
         with pytest.raises(AlreadyRunning) as caught, RunLock(tmp_path, _GROUP, backups.clock):
@@ -103,8 +103,8 @@ def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     assert str(child.pid) in caught.value.steps[0]
 
 
-def test_work_waits_for_a_clean_up(tmp_path: Path) -> None:
-    """Who sees to what a dead run has left makes no backup fail, only wait; nor does he wait."""
+def test_a_run_waits_for_a_clean_up(tmp_path: Path) -> None:
+    """A clean-up makes no backup fail, only wait; nor does it wait itself."""
     child = children.start(children.command(_HOLDER, tmp_path, _GROUP, "clean-up"))
     threading.Timer(0.5, children.end, [child]).start()
     begun = time.monotonic()
@@ -117,8 +117,8 @@ def test_work_waits_for_a_clean_up(tmp_path: Path) -> None:
         assert time.monotonic() - begun >= 0.4
 
 
-def test_a_dead_process_never_blocks(tmp_path: Path) -> None:
-    """T053: a run killed with ``kill -9`` leaves its file, and the next run takes the lock."""
+def test_the_lock_of_a_killed_run_is_taken(tmp_path: Path) -> None:
+    """A run killed with ``kill -9`` leaves its file, and the next run takes the lock."""
     children.end(children.start(children.command(_HOLDER, tmp_path, _GROUP)))
     assert {_NAME} == backups.contents(tmp_path)
     assert not is_running(tmp_path, _GROUP)
@@ -126,15 +126,15 @@ def test_a_dead_process_never_blocks(tmp_path: Path) -> None:
         assert os.getpid() == json.loads((tmp_path / _NAME).read_bytes())["pid"]
 
 
-def test_a_note_longer_than_ours_is_replaced_whole(tmp_path: Path) -> None:
-    """What a dead run wrote does not show through what the next one writes."""
+def test_a_longer_note_of_a_dead_run_is_replaced(tmp_path: Path) -> None:
+    """A dead run's note does not show through the next one's."""
     (tmp_path / _NAME).write_text("x" * 10_000)
     with RunLock(tmp_path, _GROUP, backups.clock):
         json.loads((tmp_path / _NAME).read_bytes())
 
 
-def test_other_groups_and_directories_are_free(tmp_path: Path) -> None:
-    """T053: the lock is of one database, in one environment, in one directory."""
+def test_the_lock_covers_one_database_environment_and_directory(tmp_path: Path) -> None:
+    """The lock is of one database, in one environment, in one directory."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with (
@@ -145,8 +145,8 @@ def test_other_groups_and_directories_are_free(tmp_path: Path) -> None:
         pass
 
 
-def test_the_same_process_is_a_second_run_as_well(tmp_path: Path) -> None:
-    """T053: a thread of ours cannot slip by; and being refused does not lose the first lock."""
+def test_the_same_process_cannot_take_the_lock_twice(tmp_path: Path) -> None:
+    """A thread of ours cannot slip by; and being refused does not lose the first lock."""
     with RunLock(tmp_path, _GROUP, backups.clock):
         with pytest.raises(AlreadyRunning), RunLock(tmp_path, _GROUP, backups.clock):
             pass
@@ -155,7 +155,7 @@ def test_the_same_process_is_a_second_run_as_well(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", [b"", b"[]", b"\xff", b"[" * 4000, b'{"pid": null}', b"{"])
 def test_an_unreadable_note_does_not_hide_the_lock(tmp_path: Path, note: bytes) -> None:
-    """T053: whatever stands in the file, who holds the lock holds it."""
+    """Whatever stands in the file, the lock is held by its holder."""
     with RunLock(tmp_path, _GROUP, backups.clock):
         (tmp_path / _NAME).write_bytes(note)
         with pytest.raises(AlreadyRunning) as caught, RunLock(tmp_path, _GROUP, backups.clock):
@@ -164,8 +164,8 @@ def test_an_unreadable_note_does_not_hide_the_lock(tmp_path: Path, note: bytes) 
     assert "fuser" in caught.value.steps[0]
 
 
-def test_no_two_hold_the_lock_at_once(tmp_path: Path) -> None:
-    """T053: contended by four processes, while its file comes and goes, it has one holder."""
+def test_contended_lock_has_one_holder(tmp_path: Path) -> None:
+    """Contended by four processes, while its file comes and goes, it has one holder."""
     argv = children.command(_CONTENDER, tmp_path, 50)
     environment = children.environment()
     running = [subprocess.Popen(argv, env=environment) for _ in range(4)]
@@ -173,10 +173,10 @@ def test_no_two_hold_the_lock_at_once(tmp_path: Path) -> None:
     assert set() == backups.contents(tmp_path)
 
 
-def test_a_lock_on_a_file_that_was_removed_counts_for_nothing(
+def test_a_lock_on_a_removed_file_is_retried_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T053: the file is opened, its holder removes it, we lock it: we must try again by name."""
+    """The file is opened, its holder removes it, we lock it: we must try again by name."""
     path = tmp_path / _NAME
     real = fcntl.flock
     opened: list[int] = []
@@ -194,7 +194,7 @@ def test_a_lock_on_a_file_that_was_removed_counts_for_nothing(
 
 
 def test_release_never_removes_another_run_s_file(tmp_path: Path) -> None:
-    """T053: where somebody removed our file and another run made its own, that one stays."""
+    """If our file was removed and another run made its own, that one stays."""
     with RunLock(tmp_path, _GROUP, backups.clock):
         (tmp_path / _NAME).unlink()
         child = children.start(children.command(_HOLDER, tmp_path, _GROUP))
@@ -204,10 +204,10 @@ def test_release_never_removes_another_run_s_file(tmp_path: Path) -> None:
         children.end(child)
 
 
-def test_whoever_only_asks_does_not_fail_a_run(
+def test_is_running_does_not_fail_a_starting_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T053: ``is_running`` holds the lock for a moment; a run that starts then waits it out."""
+    """``is_running`` holds the lock briefly; a run that starts then waits for it."""
     path = tmp_path / _NAME
     path.touch()
     asking = os.open(path, os.O_RDONLY)
@@ -225,18 +225,18 @@ def test_is_running_leaves_nothing_behind(tmp_path: Path) -> None:
     assert set() == backups.contents(tmp_path)
 
 
-def test_programs_we_start_do_not_hold_the_lock(tmp_path: Path) -> None:
-    """T053: a ``pg_dump`` that outlives us must not keep the next run out."""
+def test_child_processes_do_not_inherit_the_lock(tmp_path: Path) -> None:
+    """A ``pg_dump`` that outlives us must not keep the next run out."""
     with RunLock(tmp_path, _GROUP, backups.clock) as held:
         fd = held._fd
         assert fd is not None
         assert not os.get_inheritable(fd)
 
 
-def test_a_failure_to_sign_gives_the_lock_back(
+def test_a_failure_to_write_the_note_releases_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T051: a full disk is told as such, and the lock is not left taken."""
+    """A full disk is told as such, and the lock is not left taken."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -251,10 +251,10 @@ def test_a_failure_to_sign_gives_the_lock_back(
         pass
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T053: where the kernel cannot lock, there is no run without a lock, and no file left open."""
+    """If the kernel cannot lock, there is no run without a lock, and no file left open."""
     asked: list[int] = []
 
     def refuse(fd: int, _: int) -> None:
@@ -271,7 +271,7 @@ def test_a_file_system_without_locks_is_told(
         os.fstat(asked[0])
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     """Nobody makes us write into a file of his choice by a link of the lock's name."""
     target = tmp_path / "precious"
     target.write_text("kept")
@@ -281,8 +281,8 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert target.read_text() == "kept"
 
 
-def test_a_missing_directory_is_an_error_of_ours(tmp_path: Path) -> None:
-    """What the file system refuses comes with the path."""
+def test_a_missing_directory_raises_our_error(tmp_path: Path) -> None:
+    """An error of the file system comes with the path."""
     gone = tmp_path / "gone"
     with (
         pytest.raises(PgvowError, match="No such file") as caught,
@@ -292,8 +292,8 @@ def test_a_missing_directory_is_an_error_of_ours(tmp_path: Path) -> None:
     assert {"Path": str(gone / _NAME)} == caught.value.facts
 
 
-def test_a_vanished_directory_does_not_fail_the_end(tmp_path: Path) -> None:
-    """Giving the lock back never raises: it would hide what happened before."""
+def test_releasing_in_a_removed_directory_does_not_raise(tmp_path: Path) -> None:
+    """Giving the lock back never raises: it would hide an earlier error."""
     directory = tmp_path / "backups"
     directory.mkdir()
     with RunLock(directory, _GROUP, backups.clock):

@@ -1,4 +1,4 @@
-"""Metadata, strict in both directions: T022, T023, T028."""
+"""Metadata, strict in both directions."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def _complaints_with(**changed: object) -> tuple[str, ...]:
     return _complaints(json.dumps({**_as_object(), **changed}).encode())
 
 
-def test_metadata_has_the_contract_s_keys() -> None:
-    """T022, T023: the nine keys, with the contract's values, whatever else is there."""
+def test_metadata_has_the_nine_keys() -> None:
+    """The nine keys, with the contract's values, whatever else is there."""
     found = _as_object()
     expected = {
         "backup_timestamp": "2025-01-27T14:30:00Z",
@@ -92,7 +92,7 @@ def test_metadata_has_our_own_keys() -> None:
 
 
 def test_metadata_is_readable_text() -> None:
-    """T022: UTF-8, a key a line, names as people write them, a newline at the end."""
+    """UTF-8, a key a line, names as people write them, a newline at the end."""
     facts = replace(_WHOLE, database_name="naïve", table_counts={"日本": 1}, tables=())
     text = encode(facts).decode("utf-8")
     assert '\n  "database_name": "naïve",\n' in text
@@ -101,7 +101,7 @@ def test_metadata_is_readable_text() -> None:
 
 
 def test_the_nine_keys_alone_are_enough() -> None:
-    """T023: a reader asks for no key of ours."""
+    """A reader asks for no key of ours."""
     found = {key: value for key, value in _as_object().items() if key in _NINE}
     expected = replace(
         _WHOLE, tables=(), globals=None, pgvow_version=None, engine=None, seconds=None
@@ -110,14 +110,14 @@ def test_the_nine_keys_alone_are_enough() -> None:
 
 
 def test_unknown_keys_are_ignored() -> None:
-    """A reader ignores what it does not know."""
+    """A reader ignores unknown keys."""
     expected = _WHOLE
     assert expected == _decode({**_as_object(), "colour": {"of": ["the", "sea"]}, "x": None})
 
 
 @pytest.mark.parametrize("key", sorted(_NINE))
 def test_a_missing_key_is_named(key: str) -> None:
-    """T023: each of the nine must be there."""
+    """Each of the nine must be there."""
     found = _as_object()
     del found[key]
     (complaint,) = _complaints(json.dumps(found).encode())
@@ -127,7 +127,7 @@ def test_a_missing_key_is_named(key: str) -> None:
 @pytest.mark.parametrize("key", sorted(_NINE))
 @pytest.mark.parametrize("value", [None, [], {"a": "b"}, True, 1.5, -1, "", "\0", "\ud800"])
 def test_a_mistyped_key_is_named(key: str, value: object) -> None:
-    """T023: each of the nine must be what the contract says."""
+    """Each of the nine must have its type."""
     complaints = _complaints_with(**{key: value})
     assert all(complaint.startswith(key) for complaint in complaints)
 
@@ -170,8 +170,8 @@ def test_a_mistyped_key_is_named(key: str, value: object) -> None:
         ("globals", {"file": "x.globals.sql"}),
     ],
 )
-def test_a_value_beyond_its_meaning_is_refused(key: str, value: object) -> None:
-    """T023: what looks nearly right is not read as something else."""
+def test_a_nearly_valid_value_is_refused(key: str, value: object) -> None:
+    """A nearly valid value is not read as something else."""
     assert all(complaint.startswith(key) for complaint in _complaints_with(**{key: value}))
 
 
@@ -199,15 +199,15 @@ def test_a_file_outside_the_directory_is_refused(name: str) -> None:
     assert complaint.startswith("globals.file ")
 
 
-def test_all_complaints_are_made_at_once() -> None:
-    """Whoever mends metadata learns everything that is wrong with it in one go."""
+def test_all_errors_are_reported_at_once() -> None:
+    """One error lists every fault of the metadata."""
     changed = {"environment": 1, "checksum_sha256": "x", "table_counts": {"a": -1, "b": "c"}}
     starts = [complaint.split()[0] for complaint in _complaints_with(**changed)]
     expected = ["environment", "checksum_sha256", "table_counts.a", "table_counts.b"]
     assert expected == starts
 
 
-def test_keys_that_stand_twice_are_refused() -> None:
+def test_duplicate_keys_are_refused() -> None:
     """JSON readers settle a double key differently; nobody shall rely on one reading."""
     text = encode(_WHOLE).decode().replace('"environment"', '"seconds": 1, "environment"')
     text = text.replace('"orders": 3', '"orders": 3, "orders": 3')
@@ -216,7 +216,7 @@ def test_keys_that_stand_twice_are_refused() -> None:
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_numbers_that_are_no_json_are_refused(constant: str) -> None:
+def test_nan_and_infinity_are_refused(constant: str) -> None:
     """Python reads NaN and infinities, no other JSON reader does."""
     text = encode(_WHOLE).decode().replace('"seconds": 1.5', f'"seconds": {constant}')
     assert (f"{constant} is not JSON",) == _complaints(text.encode())
@@ -237,13 +237,13 @@ def test_numbers_that_are_no_json_are_refused(constant: str) -> None:
         (b'{"backup_size_bytes": ' + b"9" * 5000 + b"}", "is not JSON: Exceeds the limit"),
     ],
 )
-def test_what_is_no_metadata_at_all_is_refused(data: bytes, complaint: str) -> None:
+def test_invalid_json_and_utf8_are_refused(data: bytes, complaint: str) -> None:
     """Wrong JSON, wrong UTF-8, absurd nesting and absurd numbers are complaints, not crashes."""
     (found,) = _complaints(data)
     assert found.startswith(complaint)
 
 
-def test_deep_values_of_a_known_key_are_refused() -> None:
+def test_deeply_nested_values_are_refused() -> None:
     """Nesting that the parser still bears is not shown, which might not bear it."""
     deep = "[" * 400 + "]" * 400
     text = encode(_WHOLE).decode().replace('"shop"', deep, 1)
@@ -251,7 +251,7 @@ def test_deep_values_of_a_known_key_are_refused() -> None:
     assert expected == _complaints(text.encode())
 
 
-def test_complaints_are_short_and_printable() -> None:
+def test_errors_are_short_and_printable() -> None:
     """A complaint can be shown on any terminal, however long or odd the value."""
     (complaint,) = _complaints_with(environment="\x1b[31m\ud800" * 1000)
     assert len(complaint) < 200
@@ -283,8 +283,8 @@ def test_newer_metadata_must_have_the_nine_keys() -> None:
     assert complaint.startswith("environment ")
 
 
-def test_metadata_error_is_a_failed_verification() -> None:
-    """T041: broken metadata ends with exit code 8."""
+def test_metadata_error_exits_8() -> None:
+    """Broken metadata ends with exit code 8."""
     assert issubclass(MetadataError, VerificationFailed)
     assert MetadataError(["x"]).status == 8
 
@@ -306,27 +306,27 @@ def test_metadata_error_is_a_failed_verification() -> None:
         {"backup_timestamp": datetime(2025, 1, 27, 14, 30)},  # noqa: DTZ001 - the fault itself
     ],
 )
-def test_encode_writes_nothing_that_reads_otherwise(wrong: dict[str, Any]) -> None:
-    """T022: metadata that a reader would refuse, or read as something else, is never written."""
+def test_encode_refuses_invalid_metadata(wrong: dict[str, Any]) -> None:
+    """Metadata that a reader would refuse, or read as something else, is never written."""
     with pytest.raises(MetadataError):
         encode(replace(_WHOLE, **wrong))
 
 
-def test_load_metadata_reads_what_lies_beside_the_dump(tmp_path: Path) -> None:
-    """T022: the metadata is found by the dump's name."""
+def test_load_metadata_reads_the_file_beside_the_dump(tmp_path: Path) -> None:
+    """The metadata is found by the dump's name."""
     expected = _WHOLE
     assert expected == load_metadata(backups.place(tmp_path, _WHOLE))
 
 
-def test_load_metadata_says_that_there_is_none(tmp_path: Path) -> None:
-    """T033: a dump without metadata is told so, with the name that was looked for."""
+def test_load_metadata_names_a_missing_file(tmp_path: Path) -> None:
+    """A dump without metadata is told so, with the name that was looked for."""
     with pytest.raises(MetadataError, match=r"there is no x\.metadata\.json") as caught:
         load_metadata(tmp_path / "x.dump")
     assert {"Metadata": str(tmp_path / "x.metadata.json")} == caught.value.facts
 
 
-def test_load_metadata_says_what_is_broken(tmp_path: Path) -> None:
-    """T033: complaints come with the path of the file they are about."""
+def test_load_metadata_names_the_broken_file(tmp_path: Path) -> None:
+    """Complaints come with the path of the file they are about."""
     (tmp_path / "x.metadata.json").write_text("{}")
     with pytest.raises(MetadataError) as caught:
         load_metadata(tmp_path / "x.dump")

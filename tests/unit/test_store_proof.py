@@ -76,11 +76,11 @@ def _complaints_with(**changed: object) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("proof", [_PROOF, _FAILED, Proof(_FILE, _SUM)])
 def test_a_proof_reads_back(proof: Proof) -> None:
-    """What is written is what is read."""
+    """A proof reads back as it was written."""
     assert proof == decode_proof(encode_proof(proof))
 
 
-def test_a_proof_for_people() -> None:
+def test_a_proof_has_plain_keys_and_differences_as_objects() -> None:
     """The keys are plain words, and differences are objects."""
     found = _as_object()
     assert "verified" == found["level"]
@@ -91,7 +91,7 @@ def test_a_proof_for_people() -> None:
 
 
 @pytest.mark.parametrize("key", ["proof_version", "backup_file", "checksum_sha256", "passed"])
-def test_no_key_may_be_missing(key: str) -> None:
+def test_a_missing_key_is_named(key: str) -> None:
     """A proof without one of its keys is none, and the complaint names the key."""
     found = _as_object()
     del found[key]
@@ -100,8 +100,8 @@ def test_no_key_may_be_missing(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["level", "at", "seconds", "tables", "rows", "differences"])
-def test_no_key_of_a_check_may_be_missing(key: str) -> None:
-    """Nor one of a check's, which is named with where it stands."""
+def test_a_missing_key_of_a_check_is_named(key: str) -> None:
+    """Nor one of a check's, which is named with its place."""
     found = _as_object()
     del found["passed"][0][key]
     (complaint,) = _complaints(json.dumps(found).encode())
@@ -120,7 +120,7 @@ def test_no_key_of_a_check_may_be_missing(key: str) -> None:
         ("failed", []),
     ],
 )
-def test_no_key_may_be_wrong(key: str, value: object) -> None:
+def test_a_value_of_the_wrong_type_is_named(key: str, value: object) -> None:
     """A value of the wrong kind is complained of by its key, a level that was not reached too."""
     assert any(complaint.startswith(key) for complaint in _complaints_with(**{key: value}))
 
@@ -140,7 +140,7 @@ def test_no_key_may_be_wrong(key: str, value: object) -> None:
         ("pgvow_version", 1),
     ],
 )
-def test_no_key_of_a_check_may_be_wrong(key: str, value: object) -> None:
+def test_a_value_of_the_wrong_type_in_a_check_is_named(key: str, value: object) -> None:
     """A value of the wrong kind in a check is complained of by its key and place."""
     failed = {**_as_object()["failed"], key: value}
     (complaint,) = _complaints_with(failed=failed)
@@ -157,8 +157,8 @@ def test_no_key_of_a_check_may_be_wrong(key: str, value: object) -> None:
     ],
     ids=["passed with differences", "failed without", "out of order", "twice"],
 )
-def test_a_proof_does_not_contradict_itself(proof: Proof) -> None:
-    """What contradicts itself is none, so it cannot be written either."""
+def test_a_contradictory_proof_is_refused(proof: Proof) -> None:
+    """A contradictory proof is none, so it cannot be written either."""
     with pytest.raises(ProofError):
         encode_proof(proof)
 
@@ -179,8 +179,8 @@ def test_levels_are_never_lowered() -> None:
 
 @pytest.mark.parametrize("failed", Level)
 @pytest.mark.parametrize("later", Level)
-def test_a_failure_stands_until_as_much_has_passed(failed: Level, later: Level) -> None:
-    """What a check failed to show, only a check of its level or a higher one can show after all."""
+def test_a_failure_stands_until_its_level_passes(failed: Level, later: Level) -> None:
+    """After a failed check only one of its level or a higher one restores trust."""
     missed = replace(_REFUTED, level=failed)
     proof = Proof(_FILE, _SUM).after(missed).after(replace(_SHOWN, level=later))
     assert (missed if later.rank < failed.rank else None) == proof.failed
@@ -190,15 +190,17 @@ def test_a_failure_stands_until_as_much_has_passed(failed: Level, later: Level) 
     ("failed", "trusted"),
     [(Level.VERIFIED, None), (Level.DECODED, Level.VERIFIED), (Level.PROVEN, Level.DECODED)],
 )
-def test_a_failure_is_trusted_below_its_level_only(failed: Level, trusted: Level | None) -> None:
-    """The level stays, and what may be relied upon is what nothing speaks against."""
+def test_after_a_failure_only_lower_levels_are_trusted(
+    failed: Level, trusted: Level | None
+) -> None:
+    """The level stays, and only levels below the failed one are trusted."""
     missed = Proof(_FILE, _SUM, (_DECODED, _SHOWN), replace(_REFUTED, level=failed))
     backup = Backup(Path(_FILE), BackupStatus.OK, 1, metadata=backups.metadata(), proof=missed)
     assert Level.PROVEN is backup.level
     assert trusted is backup.trusted
 
 
-def test_a_backup_is_born_with_a_level() -> None:
+def test_a_new_backup_has_a_level() -> None:
     """Inspected it is decoded, without that verified; of another program it is listed only."""
     facts = backups.metadata()
     assert Level.VERIFIED is level_reached(facts, None)
@@ -208,20 +210,20 @@ def test_a_backup_is_born_with_a_level() -> None:
     assert Level.PROVEN is level_reached(facts, _PROOF)
 
 
-def test_what_is_no_json_is_no_proof() -> None:
+def test_a_proof_that_is_no_json_object_is_refused() -> None:
     """Text that is no JSON object is refused with our own error."""
     for data in (b"", b"[]", b"null", b"{", b"\xff", b'{"level": NaN}', b"[" * 100_000):
         assert _complaints(data)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_garbage_is_answered(data: bytes) -> None:
+def test_garbage_raises_proof_error_only(data: bytes) -> None:
     """Whatever bytes there are, the answer is a proof or ProofError."""
     with pytest.raises(ProofError):
         decode_proof(data)
 
 
-def test_a_proof_is_its_owner_s_alone_and_grows(tmp_path: Path) -> None:
+def test_a_proof_is_0600_and_gains_checks(tmp_path: Path) -> None:
     """0600, nothing else left in the directory, and a second check is added to the first."""
     dump = tmp_path / _FILE
     assert StoredBackup.at(dump).proof() is None
@@ -237,7 +239,7 @@ def test_a_proof_is_its_owner_s_alone_and_grows(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_proof(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the disk refuses, the old proof stands and our partial file is gone."""
+    """If the disk refuses, the old proof stands and our partial file is gone."""
     dump = tmp_path / _FILE
     StoredBackup.at(dump).add_evidence(_SUM, _VERIFIED)
 
@@ -251,8 +253,8 @@ def test_a_failed_write_leaves_the_old_proof(
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
-def test_a_partial_file_of_a_dead_run_is_taken_over(tmp_path: Path) -> None:
-    """What a killed run left half-written is neither in the way nor in the new proof."""
+def test_a_partial_file_of_a_dead_run_is_replaced(tmp_path: Path) -> None:
+    """A killed run's partial file is neither in the way nor in the new proof."""
     dump = tmp_path / _FILE
     (tmp_path / (proof_path(dump).name + ".partial")).write_bytes(b"x" * 10_000)
     StoredBackup.at(dump).add_evidence(_SUM, _SHOWN)
@@ -260,7 +262,7 @@ def test_a_partial_file_of_a_dead_run_is_taken_over(tmp_path: Path) -> None:
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
-def test_what_is_known_of_other_bytes_is_dropped(tmp_path: Path) -> None:
+def test_a_proof_of_another_dump_is_replaced(tmp_path: Path) -> None:
     """A proof of another dump under this name, or a broken one, is not added to."""
     dump = tmp_path / _FILE
     StoredBackup.at(dump).add_evidence("d" * 64, _SHOWN)
@@ -269,7 +271,7 @@ def test_what_is_known_of_other_bytes_is_dropped(tmp_path: Path) -> None:
     assert Proof(_FILE, _SUM, (_DECODED,)) == StoredBackup.at(dump).add_evidence(_SUM, _DECODED)
 
 
-def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_checks_are_all_recorded(tmp_path: Path) -> None:
     """Runs that check the same backup at the same time add to each other."""
     dump = tmp_path / _FILE
     shown = [replace(_SHOWN, level=level) for level in Level] * 6
@@ -287,7 +289,7 @@ def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     assert {proof_path(dump).name} == backups.contents(tmp_path)
 
 
-def test_a_refusal_of_the_file_system_is_ours(tmp_path: Path) -> None:
+def test_a_missing_directory_or_link_raises_our_error(tmp_path: Path) -> None:
     """A directory that is not there, or a link in our way, is told in our own errors."""
     with pytest.raises(PgvowError):
         StoredBackup.at(tmp_path / "nowhere" / "a.dump").add_evidence(_SUM, _SHOWN)
@@ -298,7 +300,7 @@ def test_a_refusal_of_the_file_system_is_ours(tmp_path: Path) -> None:
     assert not (tmp_path / "victim").exists()
 
 
-def test_a_listing_has_the_proof_of_that_very_dump(tmp_path: Path) -> None:
+def test_a_listing_ignores_proofs_of_other_bytes(tmp_path: Path) -> None:
     """A proof of other bytes and a broken one are as good as none; a named pipe is unreadable."""
     facts = backups.metadata()
     dump = backups.place(tmp_path, facts)

@@ -1,4 +1,4 @@
-"""What dead runs left: T025, T043, T052. Runs are killed for real, at each step of publishing."""
+"""Recovery of dead runs. Runs are killed for real, at each step of publishing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _half_made(directory: Path, *, with_globals: bool = True) -> Files:
 def test_a_run_killed_while_publishing_is_all_or_nothing(
     tmp_path: Path, done: int, kind: str
 ) -> None:
-    """T025, T052: killed after any step, nothing half-made is listed, before or after clean-up.
+    """Killed after any step, nothing half-made is listed, before or after clean-up.
 
     Before the dump has its name everything goes; afterwards the backup is completed; a finished
     one stays as it is.
@@ -101,7 +101,7 @@ def test_a_run_killed_while_publishing_is_all_or_nothing(
     assert left == backups.contents(tmp_path) - {_LOCK}
 
 
-def test_the_lock_of_a_database_that_a_killed_run_left(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path) -> None:
     """It goes with the next run, whichever database's; a live run's stays, and a stranger's."""
     store = Spool(tmp_path)
     (tmp_path / ".source-123-5.lock").touch()
@@ -113,7 +113,7 @@ def test_the_lock_of_a_database_that_a_killed_run_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("done", _STEPS)
 def test_the_next_run_after_a_kill_succeeds(tmp_path: Path, done: int) -> None:
-    """T043: running it again is always safe: it recovers, and makes a backup of its own."""
+    """Running it again is always safe: it recovers, and makes a backup of its own."""
     store = Spool(tmp_path)
     _publish_and_die(tmp_path, done, "globals")
     with store.lock("shop", "dev", backups.clock) as held:
@@ -130,10 +130,10 @@ def test_the_next_run_after_a_kill_succeeds(tmp_path: Path, done: int) -> None:
 
 @pytest.mark.parametrize("kind", ["globals", "plain"])
 @pytest.mark.parametrize("undone", range(2))
-def test_a_run_killed_while_taking_back_is_all_or_nothing(
+def test_a_run_killed_while_undoing_a_publish_is_all_or_nothing(
     tmp_path: Path, undone: int, kind: str
 ) -> None:
-    """T052: interrupted while publishing, then killed while clearing that away."""
+    """Interrupted while publishing, then killed while clearing that away."""
     if (undone, kind) == (1, "plain"):
         undone = 0  # without globals there is one rename only
     _publish_and_die(tmp_path, undone, kind, "undo")
@@ -147,7 +147,7 @@ def test_a_run_killed_while_taking_back_is_all_or_nothing(
 
 
 def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
-    """T052: what another run is writing stays, until that run is dead."""
+    """Files of another run stay, until that run is dead."""
     store = Spool(tmp_path)
     child = children.start(children.command(_DUMPING, tmp_path))
     before = backups.contents(tmp_path)
@@ -167,8 +167,8 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
     assert set() == backups.contents(tmp_path)
 
 
-def test_a_run_of_ours_is_live_unless_it_says_otherwise(tmp_path: Path) -> None:
-    """T052: the lock that this process holds protects as well; ``holding`` lifts that, if held."""
+def test_a_lock_of_this_process_protects_its_files(tmp_path: Path) -> None:
+    """The lock that this process holds protects as well; ``holding`` lifts that, if held."""
     store = Spool(tmp_path)
     partial(Files(tmp_path, _STEM).dump).touch()
     other = Spool(tmp_path / "other").lock("shop", "dev", backups.clock)
@@ -181,8 +181,8 @@ def test_a_run_of_ours_is_live_unless_it_says_otherwise(tmp_path: Path) -> None:
         ]
 
 
-def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
-    """T052: one run clears up after all that died in this directory."""
+def test_one_run_recovers_every_dead_run_of_the_directory(tmp_path: Path) -> None:
+    """One run clears up after all that died in this directory."""
     stems = [
         names.stem(database, environment, backups.MOMENT + timedelta(seconds=second))
         for database in ("a", "b/c")
@@ -212,15 +212,15 @@ def test_every_dead_group_is_seen_to(tmp_path: Path) -> None:
         f"{_STEM}.globals.sql",
     ],
 )
-def test_what_is_not_ours_is_never_touched(tmp_path: Path, name: str) -> None:
-    """T052: a name that is not exactly one of ours, or is a finished one, is somebody's."""
+def test_foreign_files_are_never_touched(tmp_path: Path, name: str) -> None:
+    """A name that is not exactly one of ours, or is a finished one, is somebody's."""
     (tmp_path / name).write_text("theirs")
     assert [] == Spool(tmp_path).recover(backups.clock)
     assert {name} == backups.contents(tmp_path)
 
 
-def test_a_finished_backup_keeps_everything_but_partials(tmp_path: Path) -> None:
-    """T043: a stray partial file beside a finished backup goes, the backup stays."""
+def test_stray_partial_files_beside_a_backup_are_removed(tmp_path: Path) -> None:
+    """A stray partial file beside a finished backup goes, the backup stays."""
     path = backups.place(tmp_path, backups.metadata())
     before = backups.contents(tmp_path)
     files = Files(tmp_path, _STEM)
@@ -268,10 +268,10 @@ def _other_globals(files: Files) -> None:
         (_other_globals, "not what the metadata says"),
     ],
 )
-def test_a_dump_that_is_not_proven_is_not_completed(
+def test_a_dump_that_contradicts_its_metadata_is_not_completed(
     tmp_path: Path, damage: Callable[[Files], None], complaint: str
 ) -> None:
-    """T052: unless everything is as the metadata says, the dump stays, as unknown, and is told."""
+    """Unless everything is as the metadata says, the dump stays, as unknown, and is told."""
     files = _half_made(tmp_path)
     damage(files)
     dump = files.dump.read_bytes()
@@ -284,8 +284,8 @@ def test_a_dump_that_is_not_proven_is_not_completed(
     assert [BackupStatus.METADATA_MISSING] == statuses
 
 
-def test_globals_that_the_metadata_does_not_know_are_not_published(tmp_path: Path) -> None:
-    """T025: a backup is completed with what its metadata names, no more."""
+def test_globals_unknown_to_the_metadata_are_not_published(tmp_path: Path) -> None:
+    """A backup is completed with the files that its metadata name, no more."""
     files = _half_made(tmp_path, with_globals=False)
     partial(files.globals).write_bytes(b"stray")
     (done,) = Spool(tmp_path).recover(backups.clock)
@@ -293,8 +293,8 @@ def test_globals_that_the_metadata_does_not_know_are_not_published(tmp_path: Pat
     assert _finished("plain") == backups.contents(tmp_path)
 
 
-def test_globals_that_were_renamed_already_are_checked_too(tmp_path: Path) -> None:
-    """T025: under its final name the file must be what the metadata says as well."""
+def test_globals_with_their_final_name_are_checked(tmp_path: Path) -> None:
+    """Under its final name the file must match the metadata as well."""
     files = _half_made(tmp_path)
     partial(files.globals).rename(files.globals)
     files.globals.write_bytes(b"theirs")
@@ -303,10 +303,8 @@ def test_globals_that_were_renamed_already_are_checked_too(tmp_path: Path) -> No
     assert {files.dump.name, files.globals.name} == backups.contents(tmp_path)
 
 
-def test_what_cannot_be_read_is_left_for_another_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """T052: a disk that fails to read proves nothing; nothing is removed, and other stems are."""
+def test_unreadable_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails to read proves nothing; nothing is removed, and other stems are."""
     _half_made(tmp_path)
     other = partial(Files(tmp_path, names.stem("a", "dev", backups.MOMENT)).dump)
     other.touch()
@@ -323,8 +321,8 @@ def test_what_cannot_be_read_is_left_for_another_time(
     assert before == backups.contents(tmp_path)
 
 
-def test_what_may_not_be_removed_is_told(tmp_path: Path) -> None:
-    """T050, T052: in a directory we may only read, clean-up says so and does not fail the run."""
+def test_a_read_only_directory_does_not_fail_the_run(tmp_path: Path) -> None:
+    """In a directory we may only read, clean-up says so and does not fail the run."""
     partial(Files(tmp_path, _STEM).dump).touch()
     tmp_path.chmod(0o500)
     try:
@@ -335,8 +333,8 @@ def test_what_may_not_be_removed_is_told(tmp_path: Path) -> None:
     assert done.stdout.startswith(f"left 1 cannot lock {tmp_path / _LOCK}: Permission denied")
 
 
-def test_a_name_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
-    """T052: a directory of a partial file's name is no file of ours, and stops nothing."""
+def test_a_directory_with_a_partial_name_is_reported_and_kept(tmp_path: Path) -> None:
+    """A directory of a partial file's name is no file of ours, and stops nothing."""
     path = partial(Files(tmp_path, _STEM).dump)
     path.mkdir()
     (done,) = Spool(tmp_path).recover(backups.clock)
@@ -344,10 +342,10 @@ def test_a_name_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
     assert str(done.complaint).startswith(f"cannot recover {tmp_path / _STEM}.dump: ")
 
 
-def test_a_run_that_ends_while_we_look_is_not_disturbed(
+def test_a_backup_published_before_our_lock_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T052: what was published between our first look and our having the lock is left alone."""
+    """A backup published between our first look and our lock is left alone."""
     files = _half_made(tmp_path)
     real = RunLock.__enter__
 
@@ -361,8 +359,8 @@ def test_a_run_that_ends_while_we_look_is_not_disturbed(
     assert _finished("globals") == backups.contents(tmp_path)
 
 
-def test_recovering_twice_is_harmless(tmp_path: Path) -> None:
-    """T043: the second time there is nothing left to do."""
+def test_recovery_is_idempotent(tmp_path: Path) -> None:
+    """The second time there is nothing left to do."""
     _half_made(tmp_path)
     store = Spool(tmp_path)
     assert len(store.recover(backups.clock)) == 1
@@ -371,12 +369,12 @@ def test_recovering_twice_is_harmless(tmp_path: Path) -> None:
 
 
 def test_a_missing_directory_has_nothing_to_recover(tmp_path: Path) -> None:
-    """T043: before the first backup there is nothing to see to."""
+    """Before the first backup there is nothing to see to."""
     assert [] == Spool(tmp_path / "gone").recover(backups.clock)
 
 
-def test_a_backup_completed_is_the_one_that_was_made(tmp_path: Path) -> None:
-    """T025: what is rolled forward reads as the run would have published it."""
+def test_a_completed_backup_equals_the_published_one(tmp_path: Path) -> None:
+    """A backup rolled forward reads as the run would have published it."""
     files = _half_made(tmp_path)
     Spool(tmp_path).recover(backups.clock)
     (backup,) = backups_in(DirectoryStore(tmp_path))

@@ -23,7 +23,7 @@ from pgvow.store.memory import MemoryStore
 from tests.support.archives import Table
 from tests.support.contexts import a_context
 from tests.support.servers import programs
-from tests.unit.test_inspecting import describe, write
+from tests.unit.test_show_extract_diff import describe, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def test_verify_refutes_changed_roles_and_missing_ones(stored: StoredBackup) -> 
     assert ["globals"] == [check.name for check in _verify(stored).checks if not check.passed]
 
 
-def test_verify_finds_no_dump(stored: StoredBackup) -> None:
+def test_a_missing_dump_fails_the_first_check(stored: StoredBackup) -> None:
     """A dump that is not there fails the first check, under the name that the store gives it."""
     stored.store.delete(stored.name)
     result = verify_backup(stored, VerifyOptions(pg_bin=_BIN), a_context({}))
@@ -140,7 +140,7 @@ def test_verify_all_takes_every_backup_of_a_store(stored: StoredBackup) -> None:
     assert (BackupStatus.OK, results[0].proof) == (listed.status, listed.proof)
 
 
-def test_it_is_shown_as_in_a_directory(dump: Path, request: pytest.FixtureRequest) -> None:
+def test_show_is_the_same_as_in_a_directory(dump: Path, request: pytest.FixtureRequest) -> None:
     """All that show says of a backup is the same, but for the place that it names."""
     before = show_backup(StoredBackup.at(dump), a_context({}))
     after = show_backup(request.getfixturevalue("stored"), a_context({}))
@@ -154,7 +154,7 @@ def test_it_is_shown_as_in_a_directory(dump: Path, request: pytest.FixtureReques
     assert f"memory:/{before.globals_file.name}" == str(after.globals_file)
 
 
-def test_a_bare_dump_is_read(stored: StoredBackup) -> None:
+def test_show_counts_the_rows_of_a_dump_without_metadata(stored: StoredBackup) -> None:
     """Without metadata the rows are counted from the archive, in memory as well."""
     before = show_backup(stored, a_context({}))
     stored.store.delete(metadata_name(stored.name))
@@ -165,21 +165,23 @@ def test_a_bare_dump_is_read(stored: StoredBackup) -> None:
     ]
 
 
-def test_show_refuses_what_is_not_there(stored: StoredBackup) -> None:
+def test_show_refuses_a_missing_dump(stored: StoredBackup) -> None:
     """A missing dump is no backup, in memory as in a directory."""
     with pytest.raises(NotABackupFile, match="there is no such file"):
         show_backup(StoredBackup(stored.store, "none.dump"), a_context({}))
 
 
-def test_rows_are_extracted_as_in_a_directory(dump: Path, request: pytest.FixtureRequest) -> None:
+def test_extracted_rows_are_the_same_as_in_a_directory(
+    dump: Path, request: pytest.FixtureRequest
+) -> None:
     """The rows are the same bytes."""
     before = _extract(StoredBackup.at(dump))
     assert b"say" in before
     assert before == _extract(request.getfixturevalue("stored"))
 
 
-def test_backups_of_two_stores_are_compared(dump: Path, tmp_path: Path) -> None:
-    """diff takes one backup from a directory and one from memory; only what changed differs."""
+def test_diff_compares_backups_of_two_stores(dump: Path, tmp_path: Path) -> None:
+    """diff takes one backup from a directory and one from memory; only the changes differ."""
     store = MemoryStore()
     with dump.open("rb") as file:
         store.put(dump.name, file)
@@ -189,7 +191,7 @@ def test_backups_of_two_stores_are_compared(dump: Path, tmp_path: Path) -> None:
     assert not diff_backups(StoredBackup.at(other), copy, a_context({})).equal
 
 
-def test_nothing_is_left_of_the_copies_for_pg_restore(
+def test_the_copy_for_pg_restore_is_removed(
     stored: StoredBackup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The private copy that pg_restore reads is gone when the check is over."""
@@ -198,7 +200,7 @@ def test_nothing_is_left_of_the_copies_for_pg_restore(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_listing_in_memory_knows_what_is_wrong(stored: StoredBackup) -> None:
+def test_a_listing_in_memory_has_the_same_states(stored: StoredBackup) -> None:
     """Missing and broken metadata, a missing dump and another size are the states of a listing."""
     store, name = stored.store, stored.name
     facts = stored.metadata()

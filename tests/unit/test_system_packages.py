@@ -1,4 +1,4 @@
-"""How ``make test`` gets what only the system's package manager can bring."""
+"""How ``make test`` gets the packages that only the system's package manager has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "system_packages.sh"
 
 
 def _run(folder: Path, *, user: int = 0, update: int = 0, install: int = 0) -> tuple[int, str, str]:
-    """Run the script where two packages are missing; returns its exit code, complaints and calls.
+    """Run the script with two packages missing; returns its exit code, complaints and calls.
 
     ``user`` is who runs it, ``update`` and ``install`` are what apt-get ends with.
     """
@@ -39,7 +39,7 @@ def _run(folder: Path, *, user: int = 0, update: int = 0, install: int = 0) -> t
 
 
 @pytest.mark.parametrize("update", [0, 100])
-def test_root_installs_whether_or_not_the_lists_can_be_renewed(update: int, tmp_path: Path) -> None:
+def test_root_installs_although_the_lists_cannot_be_updated(update: int, tmp_path: Path) -> None:
     """A mirror whose lists have expired, or that cannot be reached, is no reason not to try."""
     code, complaints, calls = _run(tmp_path, update=update)
     assert 0 == code

@@ -38,8 +38,8 @@ def names() -> TableNames:
 
 
 @pytest.mark.parametrize("pair", _TABLES, ids=str)
-def test_every_key_finds_its_table(pair: tuple[str, str]) -> None:
-    """What ``table_counts`` and ``pgvow show`` call a table is enough."""
+def test_every_key_of_table_counts_finds_its_table(pair: tuple[str, str]) -> None:
+    """The names of ``table_counts`` and ``pgvow show`` are accepted."""
     entry = names().find(table_key(*pair))
     assert pair == (entry.namespace, entry.tag)
 
@@ -61,8 +61,8 @@ def test_every_key_finds_its_table(pair: tuple[str, str]) -> None:
         ('"', ("public", '"')),
     ],
 )
-def test_other_ways_to_say_it(name: str, pair: tuple[str, str]) -> None:
-    """Quotes that are not needed, ``public`` spelled out, names as they are where that is clear."""
+def test_quoted_unquoted_and_public_names_are_accepted(name: str, pair: tuple[str, str]) -> None:
+    """Quotes that are not needed, ``public`` spelled out, names as they are if that is clear."""
     entry = names().find(name)
     assert pair == (entry.namespace, entry.tag)
 
@@ -78,7 +78,7 @@ def test_other_ways_to_say_it(name: str, pair: tuple[str, str]) -> None:
         ("zzzzzzzzzzzz", ()),
     ],
 )
-def test_what_is_not_clear_is_an_error(name: str, close: tuple[str, ...]) -> None:
+def test_an_ambiguous_name_lists_near_names(name: str, close: tuple[str, ...]) -> None:
     """It lists what is close: the same name in another schema or case, or one spelled alike."""
     with pytest.raises(UnknownTable) as caught:
         names().find(name)
@@ -87,13 +87,13 @@ def test_what_is_not_clear_is_an_error(name: str, close: tuple[str, ...]) -> Non
     assert bool(close) == bool(caught.value.close)
 
 
-def test_a_table_without_rows_in_the_archive_is_told_from_no_table() -> None:
+def test_a_partitioned_table_is_told_from_a_missing_one() -> None:
     """A partitioned table is there, and its rows are its partitions'."""
     with pytest.raises(UnknownTable, match="the archive has no rows of root"):
         names().find("root")
 
 
-def test_thousands_of_tables_are_no_matter() -> None:
+def test_an_unknown_name_among_20000_is_answered_at_once() -> None:
     """An unknown name among twenty thousand is answered at once."""
     parts = tuple(Table(f"table_{number}") for number in range(20_000))
     many = TableNames(read_toc(io.BytesIO(build(Spec(parts, compression="none")))).table_data)

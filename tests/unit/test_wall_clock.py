@@ -57,7 +57,7 @@ def test_only_the_context_asks_the_clock() -> None:
     assert [] == found
 
 
-def test_the_context_asks() -> None:
+def test_the_search_finds_the_clock_of_the_context() -> None:
     """The exception is one: the search finds the clock that it allows."""
     texts = {name: (_PACKAGE / name).read_text() for name in _ALLOWED}
     assert all(list(_asked(ast.parse(text))) for text in texts.values())
@@ -72,7 +72,7 @@ def test_the_context_asks() -> None:
         "from os import environ as variables",
     ],
 )  # fmt: skip
-def test_each_way_of_asking_is_found(text: str) -> None:
+def test_every_spelling_of_a_clock_read_is_found(text: str) -> None:
     """Whatever the spelling; a search that finds nothing proves nothing."""
     assert 1 == len(list(_asked(ast.parse(text))))
 
@@ -81,6 +81,6 @@ def test_each_way_of_asking_is_found(text: str) -> None:
     "text",
     ["time.monotonic()", "time.sleep(1)", "context.clock()", "time.clock_gettime(CLOCK_BOOTTIME)"],
 )
-def test_durations_are_no_time_of_day(text: str) -> None:
+def test_monotonic_clocks_are_allowed(text: str) -> None:
     """A clock that only goes forward tells no time that a record could have."""
     assert [] == list(_asked(ast.parse(text)))

@@ -1,4 +1,4 @@
-"""Somebody else who may write where a backup is being made: one entry for each thing he can do.
+"""Another user who may write into the directory of backups: one entry for each thing he can do.
 
 Each takes the directory of the backups and one name in it, and returns nothing. To add a kind, add
 a function to ``FILE_KINDS`` or ``DIRECTORY_KINDS``: every test over them has it.

@@ -1,4 +1,4 @@
-"""A server that misbehaves: a proxy before a real one, and a table of what it may do.
+"""A server that misbehaves: a proxy before a real one, and a table of its actions.
 
 Add a kind: a function that takes the relay of one connection and the message that is about to be
 handed to the client, and a line in ``KINDS``. It is called for every message of the server's, whole

@@ -1,4 +1,4 @@
-"""COPY text is taken apart as COPY put it together, however it is cut; what is none is refused."""
+"""COPY text is decoded as COPY encoded it, however it is cut; malformed text is refused."""
 
 from __future__ import annotations
 
@@ -44,13 +44,15 @@ def as_csv(text: bytes, columns: int, *, places: Sequence[int] = (), long: int =
 
 
 @given(VALUES)
-def test_a_value_comes_back(value: bytes | None) -> None:
-    """Decoding undoes what COPY's encoding of a value does."""
+def test_decoding_undoes_copy_encoding(value: bytes | None) -> None:
+    """Decoding a value that COPY encoded gives the value."""
     assert value == decode_field(copy_field(value))
 
 
 @given(TABLES, st.lists(st.integers(min_value=0, max_value=1000), max_size=5))
-def test_rows_become_csv(table: tuple[int, list[list[bytes | None]]], places: list[int]) -> None:
+def test_rows_become_csv_however_the_text_is_cut(
+    table: tuple[int, list[list[bytes | None]]], places: list[int]
+) -> None:
     """Every row, wherever the text was cut: NULL is an empty field, an empty text is quoted."""
     columns, rows = table
     text = b"".join(map(copy_row, rows))
@@ -59,7 +61,7 @@ def test_rows_become_csv(table: tuple[int, list[list[bytes | None]]], places: li
 
 
 @given(TABLES, st.lists(st.integers(min_value=0, max_value=1000), max_size=8))
-def test_long_values_are_passed_on_in_pieces(
+def test_long_values_are_emitted_in_pieces(
     table: tuple[int, list[list[bytes | None]]], places: list[int]
 ) -> None:
     """With every value counted as long, another reader of CSV reads the same from it."""
@@ -75,7 +77,7 @@ def read_back(text: bytes) -> list[list[str]]:
 
 
 @given(TABLES)
-def test_other_readers_agree(table: tuple[int, list[list[bytes | None]]]) -> None:
+def test_the_csv_module_reads_the_same_values(table: tuple[int, list[list[bytes | None]]]) -> None:
     """Python's reader of CSV finds the values that were written."""
     columns, rows = table
     found = read_back(as_csv(b"".join(map(copy_row, rows)), columns))
@@ -87,15 +89,15 @@ def test_other_readers_agree(table: tuple[int, list[list[bytes | None]]]) -> Non
 
 
 @given(st.binary(max_size=30))
-def test_escapes_are_never_cut(raw: bytes) -> None:
-    """What is held back is a backslash whose other half has not come."""
+def test_an_incomplete_escape_is_held_back(raw: bytes) -> None:
+    """Only a backslash whose other half has not come is held back."""
     kept = whole_escapes(raw)
     assert raw[kept:] in (b"", b"\\")
     assert (raw[:kept].count(b"\\") - raw.count(b"\\")) in (0, -1)
 
 
 @pytest.mark.parametrize("raw", [b"\\q", b"a\\", b"\\101", b"\\x41", b"\\N\\N", b"\\.", b"\\n\0"])
-def test_what_copy_never_writes_is_refused(raw: bytes) -> None:
+def test_escapes_that_copy_never_writes_are_refused(raw: bytes) -> None:
     """Unknown escapes, lone backslashes, octal and hexadecimal ones, zero bytes."""
     with pytest.raises(CopyTextError):
         unescape(raw)
@@ -114,7 +116,7 @@ def test_what_copy_never_writes_is_refused(raw: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("long", [1 << 20, 0])
-def test_what_is_no_copy_text_is_refused(text: bytes, columns: int, long: int) -> None:
+def test_malformed_copy_text_is_refused(text: bytes, columns: int, long: int) -> None:
     """Rows with another number of fields, rows without an end, escapes that are none."""
     for places in ((), tuple(range(len(text)))):
         with pytest.raises(CopyTextError):
@@ -127,14 +129,14 @@ def test_a_table_without_columns_has_empty_lines() -> None:
     assert b"\r\n" == csv_header([])
 
 
-def test_the_header_is_quoted_where_needed() -> None:
+def test_column_names_in_the_header_are_quoted_if_needed() -> None:
     """Column names are values like others."""
     expected = b'id,"a,b","say ""x""","two\nlines"\r\n'
     assert expected == csv_header([b"id", b"a,b", b'say "x"', b"two\nlines"])
 
 
-def test_memory_is_bounded_whatever_a_value_takes() -> None:
-    """A value of 64 MB passes in pieces no larger than what comes in and what counts as long."""
+def test_memory_is_bounded_for_a_64_mb_value() -> None:
+    """A value of 64 MB passes in pieces no larger than the input and the limit for long values."""
     piece = b"a\\\\b\\n" * 20_000
     pieces = [b"1\t", *[piece] * 530, b"\t2\n", b"3\t4\t5\n"]
     largest = total = 0

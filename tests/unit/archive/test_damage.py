@@ -53,7 +53,7 @@ def read(raw: bytes) -> Contents:
 
 
 def outcome(raw: bytes) -> Contents | None:
-    """Read an archive that may be damaged; None where that was noticed."""
+    """Read an archive that may be damaged; None if the damage was detected."""
     try:
         return read(raw)
     except ArchiveError:
@@ -67,7 +67,7 @@ def spec_of(version: int, compression: str, *, offsets: bool = True) -> Spec:
 
 @pytest.mark.parametrize("offsets", [True, False])
 @pytest.mark.parametrize("compression", COMPRESS)
-def test_a_file_cut_anywhere_is_noticed(compression: str, *, offsets: bool) -> None:
+def test_a_truncation_anywhere_is_detected(compression: str, *, offsets: bool) -> None:
     """Whatever byte it ends at, a file that is cut short is an ArchiveError."""
     raw = build(spec_of(16, compression, offsets=offsets))
     end = read_toc(io.BytesIO(raw)).end
@@ -78,7 +78,7 @@ def test_a_file_cut_anywhere_is_noticed(compression: str, *, offsets: bool) -> N
 
 @pytest.mark.parametrize("offsets", [True, False])
 @pytest.mark.parametrize(("version", "compression"), COMBINATIONS)
-def test_a_flipped_bit_is_noticed(version: int, compression: str, *, offsets: bool) -> None:
+def test_a_flipped_bit_is_detected(version: int, compression: str, *, offsets: bool) -> None:
     """An error, or contents that differ by a digest: no flip leaves the contents equal."""
     spec = spec_of(version, compression, offsets=offsets)
     raw = build(spec)
@@ -99,7 +99,7 @@ def test_a_flipped_bit_is_noticed(version: int, compression: str, *, offsets: bo
     st.integers(0, 30),
     st.binary(max_size=60),
 )
-def test_any_other_bytes_are_an_error_or_other_contents(
+def test_inserted_removed_or_replaced_bytes_are_detected(
     combination: tuple[int, str],
     offsets: bool,  # noqa: FBT001 - hypothesis gives it
     place: int,
@@ -117,7 +117,9 @@ def test_any_other_bytes_are_an_error_or_other_contents(
 
 @given(st.binary(max_size=400), st.sampled_from(COMBINATIONS))
 @settings(deadline=None)
-def test_garbage_where_the_data_should_be(garbage: bytes, combination: tuple[int, str]) -> None:
+def test_garbage_instead_of_data_raises_archive_error(
+    garbage: bytes, combination: tuple[int, str]
+) -> None:
     """A sound table of contents and then anything at all: an ArchiveError, never another."""
     version, compression = combination
     raw = build(spec_of(version, compression, offsets=False))
@@ -155,7 +157,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("compression", BOMBS)
 @pytest.mark.parametrize("chunk", [1000, 1_000_000])
-def test_a_few_bytes_that_stand_for_many_take_little_memory(compression: str, chunk: int) -> None:
+def test_a_decompression_bomb_takes_little_memory(compression: str, chunk: int) -> None:
     """A hundred megabytes out of some kilobytes are never held at once."""
     stored = BOMBS[compression]
     pieces = [stored[place : place + chunk] for place in range(0, len(stored), chunk)]
@@ -184,7 +186,7 @@ def test_a_chunk_that_claims_more_than_there_is_takes_no_memory(length: int) -> 
             read(raw)
 
 
-def test_rows_of_a_byte_take_no_more_time_than_their_number() -> None:
+def test_one_byte_pieces_take_linear_time() -> None:
     """Chunks and pieces of one byte each: the time grows with their number, not its square."""
     for compression, row, count in (
         ("none", b"\n", 10_000),
@@ -206,7 +208,7 @@ def processor_seconds(raw: bytes) -> float:
     return min(seconds)
 
 
-def test_large_objects_without_end_end_with_the_file() -> None:
+def test_endless_large_objects_end_with_the_file() -> None:
     """Objects of no bytes, one after the other, and no end: counted, then noticed."""
     spec = Spec((LargeObjects(()),), version=16, compression="none", offsets=False)
     writer = Writer(spec)

@@ -1,4 +1,4 @@
-"""An archive of definitions alone reads back as what was put into it."""
+"""An archive of definitions alone reads back as it was written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.archives import COMBINATIONS, Spec, Table, build
 
 
 @pytest.mark.parametrize(("version", "compression"), COMBINATIONS)
-def test_it_reads_back(version: int, compression: str) -> None:
+def test_definitions_read_back_in_every_version(version: int, compression: str) -> None:
     """Every version: same header, same entries with other owners and texts, and no data."""
     parts = (Table("a", b"1\n"), Table("b é", b"2\n", schema='s"x'))
     file = io.BytesIO(build(Spec(version=version, compression=compression, parts=parts)))

@@ -1,4 +1,4 @@
-"""The data: what was written is what is read, however it is cut, compressed and laid out."""
+"""The data reads back as written, however it is cut, compressed and laid out."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_large_objects_are_read(version: int, compression: str) -> None:
     assert f"{sum(digests) % 2**128:032x}" == found.fingerprint
 
 
-def test_large_objects_may_lie_in_several_entries_in_any_order() -> None:
+def test_large_objects_in_several_entries_have_the_same_fingerprint() -> None:
     """17 writes several entries, grouped by owner: the fingerprint is the same."""
     one = Spec((LargeObjects(((1, b"a"), (2, b"b"), (3, b"c"))),), version=16)
     two = Spec((LargeObjects(((3, b"c"), (1, b"a"))), LargeObjects(((2, b"b"),))), version=16)
@@ -109,7 +109,7 @@ def test_an_archive_without_large_objects_has_none() -> None:
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 @pytest.mark.parametrize("chunk", [1, 7, 4096, 65_536, 1_000_000])
-def test_chunks_may_be_cut_anywhere(compression: str, chunk: int) -> None:
+def test_contents_do_not_depend_on_chunk_boundaries(compression: str, chunk: int) -> None:
     """The contents do not depend on how the stored bytes are cut into chunks."""
     contents = read(build(Spec(PARTS, compression=compression, chunk=chunk)))
     expected = [fingerprint(text) for text in (ROWS, b"", WIDE, b"\n\n")]
@@ -133,7 +133,7 @@ def test_a_table_larger_than_all_the_others_is_read_ahead(compression: str) -> N
     assert (180_000, len(rows), fingerprint(rows)) == (table.rows, table.size, table.fingerprint)
 
 
-def test_blocks_may_lie_in_any_order() -> None:
+def test_blocks_are_read_in_any_order() -> None:
     """The parallel engine may write a block before that of an earlier entry."""
     for offsets in (True, False):
         spec = Spec(PARTS, order=(4, 0, 5, 3, 2), offsets=offsets)
@@ -151,7 +151,7 @@ def test_the_blocks_digest_covers_every_byte_of_it() -> None:
     assert len(raw) - contents.toc.end == sum(block.size for block in blocks)
 
 
-def test_rows_dumped_as_commands_are_not_counted() -> None:
+def test_rows_dumped_as_inserts_are_not_counted() -> None:
     """INSERT commands have no terminator; their text is taken as it is, and rows are unknown."""
     text = b"INSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);\n\n\n"
     table = Table("t", text, copy_stmt="", terminator=b"")
@@ -160,8 +160,8 @@ def test_rows_dumped_as_commands_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
-def test_a_table_may_be_several_frames(compression: str) -> None:
-    """Frames follow one another as long as each ends where a chunk does."""
+def test_a_table_of_several_frames_is_read(compression: str) -> None:
+    """Frames follow one another as long as each ends with a chunk."""
     frames = [COMPRESS[compression](piece) for piece in (b"1\n", b"", b"2\n3\n", b"\\.\n\n\n")]
     contents = read(Framed(Spec(version=16, compression=compression), *frames).archive())
     assert 3 == contents.tables[0].rows
@@ -169,7 +169,7 @@ def test_a_table_may_be_several_frames(compression: str) -> None:
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
 def test_a_frame_that_ends_within_a_chunk_is_refused(compression: str) -> None:
-    """pg_restore passes over what follows a zstd frame in its chunk, so nothing may follow."""
+    """pg_restore ignores bytes after a zstd frame in its chunk, so none may follow."""
     frames = b"".join(COMPRESS[compression](piece) for piece in (b"1\n", b"2\n", b"\\.\n\n\n"))
     error = refused(Framed(Spec(version=16, compression=compression), frames).archive())
     assert error.complaint == "a compressed frame ends in the midst of a chunk"
@@ -217,7 +217,9 @@ class Framed(Writer):
         ("gzip", COMPRESS["gzip"](b"1\n2\n"), "the table's rows end too early"),
     ],
 )
-def test_data_that_is_not_whole_is_refused(compression: str, stored: bytes, expected: str) -> None:
+def test_incomplete_or_trailing_data_is_refused_with_table_and_offset(
+    compression: str, stored: bytes, expected: str
+) -> None:
     """Data that stops early, or goes on, is no data; the error names table and offset."""
     pieces = [stored] if stored else []
     raw = Framed(Spec(version=16, compression=compression), *pieces).archive()
@@ -228,7 +230,7 @@ def test_data_that_is_not_whole_is_refused(compression: str, stored: bytes, expe
     assert f"{expected} (in public.t, at byte {error.offset})" == error.cause
 
 
-def test_more_chunks_behind_the_end_are_refused() -> None:
+def test_chunks_after_the_end_of_a_zlib_stream_are_refused() -> None:
     """A zlib stream that ends, and more chunks behind it: pg_restore would hang."""
     ended = COMPRESS["gzip"](b"\\.\n\n\n")
     chunks = [ended, b"x" * 70_000]
@@ -238,12 +240,12 @@ def test_more_chunks_behind_the_end_are_refused() -> None:
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "lz4"])
 def test_data_that_does_not_decompress_is_refused(compression: str) -> None:
-    """What the library says of it stands in the error."""
+    """The error quotes the library."""
     error = refused(Framed(Spec(version=16, compression=compression), b"\xff" * 99).archive())
     assert error.complaint.startswith("the compressed data is damaged: ")
 
 
-def test_every_damage_is_told_and_the_rest_is_read() -> None:
+def test_every_damage_is_listed_and_the_rest_is_read() -> None:
     """One damaged table hides no other: all that can be read is, and all damage is listed."""
     spec = Spec(PARTS, compression="gzip")
     raw = bytearray(build(spec))
@@ -267,13 +269,13 @@ def test_a_missing_block_is_an_error(*, offsets: bool) -> None:
 
 
 @pytest.mark.parametrize("offsets", [True, False])
-def test_bytes_behind_the_last_block_are_an_error(*, offsets: bool) -> None:
+def test_bytes_after_the_last_block_are_an_error(*, offsets: bool) -> None:
     """Nothing follows the data."""
     error = refused(build(Spec(PARTS, offsets=offsets)) + b"\x01")
     assert error.complaint in {"something follows the data", "something follows the last data"}
 
 
-def test_offsets_that_point_elsewhere_are_errors() -> None:
+def test_wrong_offsets_are_errors() -> None:
     """Offsets that leave gaps, overlap, or name another table's block are not believed."""
     spec = Spec((Table("a", b"1\n"), Table("b", b"2\n")), compression="none")
     writer = Writer(spec)
@@ -301,7 +303,7 @@ def test_an_offset_that_scanning_contradicts_is_an_error() -> None:
 
 @pytest.mark.parametrize("offsets", [True, False])
 def test_a_block_of_another_kind_or_entry_is_an_error(*, offsets: bool) -> None:
-    """A block says what it is and whose; both must be right."""
+    """A block has its kind and the number of its entry; both must be right."""
     raw = build(Spec((Table("a", b"1\n"),), offsets=offsets))
     start = read_toc(io.BytesIO(raw)).end
     for place, value in ((start, 3), (start + 2, 8)):
@@ -339,13 +341,13 @@ def read_end(raw: bytes) -> int:
     return read_toc(io.BytesIO(raw)).end
 
 
-def test_a_second_table_of_contents_at_the_end_is_known() -> None:
+def test_a_second_table_of_contents_at_the_end_is_accepted() -> None:
     """``pg_dump -Fc > file`` of 16 to 18 leaves one behind the data."""
     raw, again = second_toc(Spec(PARTS))
     assert COUNTS == [(table.entry.key, table.rows) for table in read(raw + again).tables]
 
 
-def test_a_second_table_of_contents_must_be_the_first() -> None:
+def test_a_second_table_of_contents_must_equal_the_first() -> None:
     """Anything else behind the data is an error, however much it looks like one."""
     raw, again = second_toc(Spec(PARTS))
     other = second_toc(Spec((*PARTS, Table("more"))))[1]
@@ -361,7 +363,7 @@ def second_toc_moved(again: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("offsets", [True, False])
-def test_the_text_of_one_table_can_be_had(*, offsets: bool) -> None:
+def test_the_text_of_one_table_is_read(*, offsets: bool) -> None:
     """Its pieces joined are the COPY text without terminator; an entry without data has none."""
     file = io.BytesIO(build(Spec(PARTS, offsets=offsets)))
     toc = read_toc(file)
@@ -371,7 +373,7 @@ def test_the_text_of_one_table_can_be_had(*, offsets: bool) -> None:
 
 
 def test_the_text_of_a_damaged_table_ends_with_an_error() -> None:
-    """What is handed out is not the whole table, and whoever takes it is told."""
+    """The pieces are not the whole table, and the caller gets an error."""
     raw = build(Spec(PARTS, compression="none"))
     file = io.BytesIO(raw[:-20])
     toc = read_toc(file)
@@ -380,7 +382,7 @@ def test_the_text_of_a_damaged_table_ends_with_an_error() -> None:
 
 
 class Listener:
-    """Keeps what it is told of progress, and from which threads."""
+    """Records progress, and the threads that report it."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -397,7 +399,7 @@ class Listener:
 
 
 @pytest.mark.parametrize("offsets", [True, False])
-def test_progress_is_told_in_bytes_of_the_file_by_the_callers_thread(*, offsets: bool) -> None:
+def test_progress_is_reported_in_file_bytes_by_the_callers_thread(*, offsets: bool) -> None:
     """It ends at the file's size, and a bar needs no lock."""
     raw = build(Spec(PARTS, offsets=offsets))
     listener = Listener()
@@ -417,7 +419,7 @@ class Failing(io.BytesIO):
 
 
 @pytest.mark.parametrize("offsets", [True, False])
-def test_errors_of_the_file_go_through_and_end_every_thread(*, offsets: bool) -> None:
+def test_an_os_error_is_raised_and_ends_every_thread(*, offsets: bool) -> None:
     """A failing disk is not a damaged archive; no thread is left behind."""
     rows = bytes(itertools.islice(itertools.cycle(range(1, 10)), 50_000)) + b"\n"
     parts = tuple(Table(f"t{number}", rows) for number in range(9))
@@ -466,7 +468,7 @@ def test_an_interrupt_ends_every_thread(*, offsets: bool) -> None:
 
 
 @given(st.lists(st.binary(max_size=400)), st.data())
-def test_facts_of_a_text_do_not_depend_on_its_pieces(
+def test_fingerprints_do_not_depend_on_how_text_is_cut(
     pieces: list[bytes], data: st.DataObject
 ) -> None:
     """Rows, bytes and fingerprint are of the text, however it arrives."""

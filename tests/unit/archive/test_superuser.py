@@ -35,12 +35,14 @@ def _needing(*parts: Schema | Table) -> list[str]:
         (_FUNCTION.format("plpgsql\n    SET search_path TO 'public'"), []),
     ],
 )
-def test_functions(definition: str, expected: list[str]) -> None:
+def test_functions_need_a_superuser_by_language_and_attributes(
+    definition: str, expected: list[str]
+) -> None:
     """By language, and by attributes and settings that only a superuser may give."""
     assert expected == _needing(Schema("f", "FUNCTION", definition))
 
 
-def test_comments_go_with_what_they_are_on() -> None:
+def test_a_comment_needs_the_owner_of_its_object() -> None:
     """Only the owner may comment, and an extension's is the superuser who made it."""
     assert ["EXTENSION e", "COMMENT EXTENSION e"] == _needing(
         Schema("t"),
@@ -50,7 +52,7 @@ def test_comments_go_with_what_they_are_on() -> None:
     )
 
 
-def test_base_types() -> None:
+def test_base_types_need_a_superuser() -> None:
     """A base type needs one, with its shell; an enum, a composite and a range do not."""
     base = "CREATE TYPE public.b (\n    INTERNALLENGTH = 16,\n    INPUT = public.b_in\n);\n"
     assert ["SHELL TYPE b", "TYPE b"] == _needing(

@@ -49,7 +49,7 @@ def toc_of(raw: bytes) -> TableOfContents:
 
 
 def complaint(raw: bytes) -> str:
-    """Return what is said of bytes that are no archive."""
+    """Return the error of bytes that are no archive."""
     with pytest.raises(ArchiveError) as caught:
         toc_of(raw)
     return caught.value.complaint
@@ -80,7 +80,7 @@ def test_the_header_is_read_in_every_version(version: int, compression: str) -> 
     assert header.pg_dump_version == "15.18 (Debian)"
 
 
-def test_the_time_is_that_of_the_clock_on_the_wall() -> None:
+def test_the_creation_time_is_decoded_from_struct_tm() -> None:
     """Months count from 0 and years from 1900 in the file, and not with us."""
     created = toc_of(build(Spec())).header.created
     assert str(created) == "2026-11-22 19:21:15"
@@ -89,7 +89,7 @@ def test_the_time_is_that_of_the_clock_on_the_wall() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_entries_are_read_in_every_version(version: int) -> None:
-    """Every field of an entry stands where this version has it."""
+    """Every field of an entry is read at the place that this version gives it."""
     encoding, schema, data, objects = toc_of(build(Spec(PARTS, version=version))).entries
     assert encoding.desc == "ENCODING"
     assert (7, "TABLE", "orders", "public") == (
@@ -117,14 +117,14 @@ def test_entries_are_read_in_every_version(version: int) -> None:
 
 @pytest.mark.parametrize("int_size", [4, 8])
 @pytest.mark.parametrize("offset_size", [4, 8])
-def test_sizes_of_numbers_are_the_files_own(int_size: int, offset_size: int) -> None:
+def test_integers_and_offsets_of_both_sizes_are_read(int_size: int, offset_size: int) -> None:
     """Integers and offsets of four and of eight bytes are read."""
     toc = toc_of(build(Spec(PARTS, int_size=int_size, offset_size=offset_size)))
     assert (int_size, offset_size) == (toc.header.int_size, toc.header.offset_size)
     assert 4 == len(toc.entries)
 
 
-def test_offsets_are_known_where_the_archive_has_them() -> None:
+def test_a_missing_offset_is_none_and_not_0() -> None:
     """With offsets each block's place is told; without, it is None and not 0."""
     raw = build(Spec(PARTS))
     schema, data, objects = toc_of(raw).entries[1:]
@@ -135,7 +135,7 @@ def test_offsets_are_known_where_the_archive_has_them() -> None:
     assert (OffsetState.NOT_SET, None) == (unset.data_state, unset.data_offset)
 
 
-def test_the_digest_is_of_every_byte_before_the_data() -> None:
+def test_the_digest_covers_every_byte_before_the_data() -> None:
     """Two archives that differ in their data alone share it; any other difference shows."""
     first, second = Spec((Table("a", b"1\n"),)), Spec((Table("a", b"2\n"),))
     other = Spec((Table("b", b"1\n"),))
@@ -143,7 +143,7 @@ def test_the_digest_is_of_every_byte_before_the_data() -> None:
     assert toc_of(build(first)).digest != toc_of(build(other)).digest
 
 
-def test_a_pipe_serves_as_well_as_a_file() -> None:
+def test_the_table_of_contents_is_read_from_a_pipe() -> None:
     """The table of contents is read from a stream that gives three bytes at a time."""
     raw = build(Spec(PARTS))
     assert toc_of(raw) == read_toc(Dribble(raw))  # type: ignore[arg-type]
@@ -191,7 +191,7 @@ def test_names_in_no_known_encoding_lose_nothing(encoding: str) -> None:
         (12, b"\x02", "the sign of a number is 2, neither 0 nor 1"),
     ],
 )
-def test_what_is_no_such_archive_is_told_apart(place: int, value: bytes, expected: str) -> None:
+def test_an_invalid_header_names_the_wrong_field(place: int, value: bytes, expected: str) -> None:
     """Each field of the header that cannot be right is named."""
     raw = bytearray(build(Spec(PARTS, version=16)))
     raw[place : place + len(value)] = value
@@ -266,7 +266,7 @@ def tampered(*entries: bytes, count: int | None = None) -> bytes:
     ],
 )
 def test_a_malformed_entry_is_refused(entries: tuple[bytes, ...], expected: str) -> None:
-    """Whatever pg_dump cannot have written is an error that says what is wrong."""
+    """An entry that pg_dump cannot have written is an error that names the fault."""
     assert expected == complaint(tampered(*entries))
 
 
@@ -286,7 +286,7 @@ def test_an_impossible_relkind_is_refused() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_file_that_ends_early_is_incomplete(version: int) -> None:
-    """Cut anywhere before the data it is IncompleteArchive: whoever is writing it may go on."""
+    """Cut anywhere before the data it is IncompleteArchive: its writer may go on."""
     raw = build(Spec(PARTS, version=version))
     end = toc_of(raw).end
     for cut in range(end):
@@ -322,8 +322,8 @@ def test_a_long_file_of_holes_takes_no_memory(text: str, tmp_path: Path) -> None
     assert "a text has the impossible length 1073741824" in done.stdout, done.stderr
 
 
-def test_long_texts_end_with_the_contents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many texts that are long enough each are refused where they are too much together."""
+def test_texts_too_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many texts, each within its limit, are refused if they are too long together."""
     texts = [W.entry(number, "t", "VIEW", defn="x" * 1000, data=3) for number in range(1, 30)]
     raw = tampered(*texts)
     assert 29 == len(toc_of(raw).entries)
@@ -331,20 +331,20 @@ def test_long_texts_end_with_the_contents(monkeypatch: pytest.MonkeyPatch) -> No
     assert complaint(raw) == "the table of contents is longer than 0 MiB"
 
 
-def test_a_definition_of_many_megabytes_passes() -> None:
-    """What PostgreSQL takes for a view is taken here."""
+def test_a_definition_of_many_megabytes_is_read() -> None:
+    """A view definition that PostgreSQL accepts is accepted here."""
     defn = "CREATE VIEW v AS SELECT " + "1, " * (10 << 20) + "1;"
     assert defn == toc_of(tampered(W.entry(3, "v", "VIEW", defn=defn, data=3))).entries[0].defn
 
 
-def test_a_hostile_count_takes_no_time() -> None:
+def test_a_hostile_entry_count_takes_no_time() -> None:
     """Two thousand million entries end with the file."""
     with pytest.raises(IncompleteArchive):
         toc_of(tampered(GOOD, count=(1 << 31) - 1))
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"PGDMP\x01\x0e\x00\x04\x08\x01"]))
-def test_garbage_is_answered_with_our_own_error(garbage: bytes, start: bytes) -> None:
+def test_garbage_raises_archive_error_only(garbage: bytes, start: bytes) -> None:
     """No bytes at all lead to anything but a table of contents or an ArchiveError."""
     with contextlib.suppress(ArchiveError):
         assert toc_of(start + garbage).entries == ()

@@ -1,4 +1,4 @@
-"""The archive writer: what it writes is what the reader, and so pg_restore, finds in it."""
+"""The archive writer: the reader, and so pg_restore, reads back all that it writes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def add(writer: ArchiveWriter, whole: Original, dump_id: int) -> None:
 
 
 def written(whole: Original, order: list[int] | None = None) -> tuple[bytes, Contents]:
-    """Write all of it; returns the file, and what the writer says of it."""
+    """Write all of it; returns the file, and the writer's facts."""
     file = io.BytesIO()
     writer = whole.writer(file)
     for dump_id in order or list(whole.parts):
@@ -126,8 +126,8 @@ def written(whole: Original, order: list[int] | None = None) -> tuple[bytes, Con
 
 
 @pytest.mark.parametrize(("version", "compression"), COMBINATIONS)
-def test_what_is_written_is_what_is_read(version: int, compression: Compression) -> None:
-    """The writer says of its file what the reader says, in every version and compression."""
+def test_the_writers_facts_equal_the_readers(version: int, compression: Compression) -> None:
+    """The writer's facts of its file equal the reader's, in every version and compression."""
     whole = original(version, compression)
     raw, contents = written(whole)
     assert read_archive(io.BytesIO(raw)) == contents
@@ -164,7 +164,7 @@ objects = st.dictionaries(st.integers(1, 2**32 - 1), st.binary(max_size=200), ma
     sizes=st.tuples(st.sampled_from([4, 8]), st.sampled_from([4, 8])),
 )
 @settings(max_examples=60)
-def test_any_tables_in_any_order_and_pieces(
+def test_any_tables_in_any_order_and_pieces_read_back(
     tables: list[bytes],
     groups: list[dict[int, bytes]],
     size: int,
@@ -193,7 +193,7 @@ def test_any_tables_in_any_order_and_pieces(
 
 
 def test_blocks_lie_in_the_order_of_the_calls() -> None:
-    """And each starts where the one before it ends."""
+    """And each starts at the end of the one before it."""
     whole = original()
     order = list(reversed(whole.parts))
     _, contents = written(whole, order)
@@ -204,7 +204,7 @@ def test_blocks_lie_in_the_order_of_the_calls() -> None:
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
-def test_chunks_are_bounded(compression: str) -> None:
+def test_chunks_are_at_most_256_kb(compression: str) -> None:
     """However large a piece is, no chunk is beyond 256 KB, and no frame ends within one."""
     text = random.Random(3).randbytes(3_000_000).replace(b"\n", b" ") + b"\n"
     whole = original(compression=compression, parts=(Table("wide", text),))
@@ -226,8 +226,8 @@ def test_chunks_are_bounded(compression: str) -> None:
     assert text == b"".join(copy_text(file, toc, toc.table_data[0]))
 
 
-def test_rows_that_are_known_are_not_counted() -> None:
-    """What the caller says of the rows is believed; nothing else changes."""
+def test_a_row_count_of_the_caller_is_used() -> None:
+    """The caller's count of the rows is taken over; nothing else changes."""
     whole = original(parts=(Table("orders", ROWS),))
     results = []
     for known in (None, 17):
@@ -240,8 +240,8 @@ def test_rows_that_are_known_are_not_counted() -> None:
     assert counted == replace(told, rows=4000)
 
 
-def test_the_head_is_cut_off() -> None:
-    """Each beginning of it is incomplete; what follows it makes no difference."""
+def test_the_head_is_parsed_apart_from_what_follows() -> None:
+    """Each beginning of it is incomplete; bytes after it make no difference."""
     whole = original()
     raw = whole.head.raw
     for length in range(len(raw)):
@@ -256,7 +256,7 @@ def test_the_head_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize("prefix", [b"hello, this is no archive", b"PGDMP\x01\x63\x00\x04\x08\x01"])
-def test_what_is_no_archive_has_no_head(prefix: bytes) -> None:
+def test_a_file_that_is_no_archive_has_no_head(prefix: bytes) -> None:
     """An ArchiveError at once, instead of asking for more for ever."""
     with pytest.raises(ArchiveError):
         Head.read(io.BytesIO(prefix))
@@ -274,13 +274,13 @@ def test_a_hostile_head_is_refused(noise: bytes, place: int) -> None:
     assert prefix.startswith(head.raw)
 
 
-def test_another_compression_is_refused() -> None:
+def test_a_mismatched_compression_is_refused() -> None:
     """The head says how its data is to be read: it must not lie."""
     with pytest.raises(ArchiveError, match="the head says gzip, and the data is zstd"):
         ArchiveWriter(io.BytesIO(), original().head, encoder_for(Compression.ZSTD, None))
 
 
-def test_an_entry_without_a_block_is_noticed() -> None:
+def test_an_archive_that_lacks_a_block_is_not_finished() -> None:
     """An archive that lacks a table is never finished."""
     whole = original()
     writer = whole.writer()
@@ -291,13 +291,13 @@ def test_an_entry_without_a_block_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("dump_id", [1, 7, 999])
-def test_a_block_for_nothing_is_refused(dump_id: int) -> None:
+def test_a_block_without_an_entry_is_refused(dump_id: int) -> None:
     """An entry without data, and one there is not."""
     with pytest.raises(ArchiveError, match=f"entry {dump_id} "):
         original().writer().begin_table(dump_id)
 
 
-def test_a_block_is_of_the_kind_its_entry_is() -> None:
+def test_a_block_of_another_kind_than_its_entry_is_refused() -> None:
     """Large objects are no table, and the other way round; rows as INSERTs have no pieces."""
     whole = original(parts=(Table("t", ROWS), OBJECTS, Table("inserts", copy_stmt="")))
     table, large, inserts = whole.parts
@@ -320,7 +320,7 @@ def test_a_second_block_of_an_entry_is_refused() -> None:
         writer.begin_table(dump_id)
 
 
-def test_a_row_without_an_end_is_refused() -> None:
+def test_an_unterminated_row_is_refused() -> None:
     """COPY ends every row with a newline: text that does not is not whole."""
     whole = original()
     writer = whole.writer()
@@ -329,7 +329,7 @@ def test_a_row_without_an_end_is_refused() -> None:
     assert "public.orders" == caught.value.table
 
 
-def test_a_piece_goes_with_its_text() -> None:
+def test_a_piece_of_another_size_than_its_text_is_refused() -> None:
     """A piece of another size is a mistake of the caller's."""
     whole = original()
     writer = whole.writer()
@@ -354,7 +354,7 @@ def test_calls_out_of_order_are_refused() -> None:
         writer.finish()
 
 
-def test_after_the_end_nothing_can_be_added() -> None:
+def test_nothing_is_added_after_the_end() -> None:
     """Neither to a finished archive nor to one that failed."""
     whole = original(parts=(Table("t", ROWS),))
     writer = whole.writer()
@@ -370,8 +370,8 @@ def test_after_the_end_nothing_can_be_added() -> None:
             one.finish()
 
 
-def test_a_file_that_fails_ends_the_writing() -> None:
-    """Its error goes through, and what comes later does not hide it."""
+def test_a_write_error_is_raised_and_not_hidden() -> None:
+    """Its error goes through, and a later one does not hide it."""
 
     class Full(io.BytesIO):
         def write(self, data: object, /) -> int:
@@ -389,7 +389,7 @@ def test_a_file_that_fails_ends_the_writing() -> None:
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 @pytest.mark.parametrize("offsets", [True, False])
-def test_large_objects_are_copied_as_they_are_stored(compression: str, *, offsets: bool) -> None:
+def test_large_objects_are_copied_byte_for_byte(compression: str, *, offsets: bool) -> None:
     """From an archive with offsets and without, under another number, byte for byte."""
     whole = original(compression=compression, parts=(Table("t"), OBJECTS))
     source = build(
@@ -415,7 +415,7 @@ def test_large_objects_are_copied_as_they_are_stored(compression: str, *, offset
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_damaged_large_objects_are_not_copied(compression: str) -> None:
-    """Cut short or with a bit turned over: refused, or what is copied is what was there."""
+    """Cut short or with a bit turned over: refused, or copied unchanged."""
     objects = LargeObjects(((16384, b"one and two"), (3_000_000_000, bytes(range(60)))))
     whole = original(compression=compression, parts=(objects,))
     entry = read_toc(io.BytesIO(whole.raw)).with_data[0]

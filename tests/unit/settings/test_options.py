@@ -38,7 +38,7 @@ def _strings(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("section", [BackupSection, RetentionSection, StatusSection])
-def test_no_module_spells_an_option_but_its_section(section: type) -> None:
+def test_an_option_is_spelled_only_in_its_section(section: type) -> None:
     """No parser, schema, table of defaults or list of a mode repeats its name or its flag."""
     names = {own.name for own in fields(section) if "_" in own.name} - _ELSEWHERE
     spelled = names | {f"no_{name}" for name in names} | {flag_of(name) for name in names}
@@ -86,7 +86,7 @@ def test_defaults_are_written_as_in_the_file() -> None:
     assert "hunter2" not in repr(_Section(secret="hunter2"))
 
 
-def test_a_parser_has_what_was_typed_and_nothing_else() -> None:
+def test_the_parser_returns_only_typed_options() -> None:
     """A flag that is on by default is typed as its opposite, and can be turned on again."""
     assert {} == _typed()
     assert {"pace": 1.5, "pause": timedelta(minutes=1)} == _typed("--pace", "1.5", "--pause", "1m")
@@ -116,7 +116,7 @@ def test_declarations_load_no_library() -> None:
     assert set() == needless.intersection(loaded)
 
 
-def test_a_source_has_its_database_once_it_is_read(folder: SettingsFolder) -> None:
+def test_a_source_names_the_database_it_connects_to(folder: SettingsFolder) -> None:
     """Development and production are two sources; each names the database it is connected to."""
     folder.local("DEV_DB_NAME=d\nDB_NAME=p\nDB_USER=u\n")
     for name, databases in (("dev", ("d",)), ("prod", ("p",))):
@@ -124,7 +124,7 @@ def test_a_source_has_its_database_once_it_is_read(folder: SettingsFolder) -> No
         assert (name, databases) == (source.name, source.databases)
 
 
-def test_a_source_of_the_file_keeps_its_policy(tmp_path: Path) -> None:
+def test_a_source_of_pgvow_toml_keeps_its_policy(tmp_path: Path) -> None:
     """One of the contract's two has the variables of the contract, and a policy of its own."""
     text = "[environments.prod]\noutput_dir = 'p'\n[environments.prod.backup]\nspace_factor = 3\n"
     (tmp_path / "pgvow.toml").write_text(text)

@@ -28,7 +28,7 @@ def _warnings(directory: Path, file: str, text: str, mode: int) -> list[str]:
     ["DEV_DB_PASSWORD=secret", "DB_PASSWORD=secret", "PGPASSWORD=secret"],
 )
 @pytest.mark.parametrize("mode", [0o644, 0o604])
-def test_a_password_for_everybody_to_read(
+def test_a_password_readable_by_others_earns_a_warning(
     tmp_path: Path, file: str, secret: str, mode: int
 ) -> None:
     """The warning names the file and the command that mends it, and never the password."""
@@ -39,7 +39,7 @@ def test_a_password_for_everybody_to_read(
     assert [expected] == _warnings(tmp_path, file, f"{_NAME}{secret}\n", mode)
 
 
-def test_a_password_within_a_url(tmp_path: Path) -> None:
+def test_a_password_within_a_url_earns_a_warning(tmp_path: Path) -> None:
     """A URL with a password in it is a password as well."""
     text = "DEV_DATABASE_URL=postgresql://app:secret@db/shop\n"
     assert 1 == len(_warnings(tmp_path, ".env", text, 0o644))
@@ -55,12 +55,14 @@ def test_a_password_within_a_url(tmp_path: Path) -> None:
         ("DEV_DATABASE_URL=postgresql://app@db/shop\n", 0o644),
     ],
 )
-def test_no_false_alarm(tmp_path: Path, text: str, mode: int) -> None:
+def test_private_files_and_files_without_password_earn_no_warning(
+    tmp_path: Path, text: str, mode: int
+) -> None:
     """A file for its owner and group, and one without a password, earn none."""
     assert [] == _warnings(tmp_path, ".env", text, mode)
 
 
-def test_what_is_not_there_is_not_readable(tmp_path: Path) -> None:
+def test_a_missing_file_or_directory_earns_no_warning(tmp_path: Path) -> None:
     """No file and a directory are no file that others can read."""
     assert not readable_by_others(tmp_path / "missing")
     assert not readable_by_others(tmp_path)

@@ -1,4 +1,4 @@
-"""docs/configuration.md is what the code makes of it, and its example is taken."""
+"""docs/configuration.md is generated from the code, and its example is valid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_page_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_md_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to remember ``make reference``: this fails until it was typed."""
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import configuration_reference  # noqa: PLC0415
@@ -26,7 +26,7 @@ def test_the_page_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     del sys.modules["configuration_reference"]
 
 
-def test_the_example_is_taken(tmp_path: Path) -> None:
+def test_the_example_of_configuration_md_is_valid(tmp_path: Path) -> None:
     """All of it, as it stands there."""
     text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

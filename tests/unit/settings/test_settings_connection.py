@@ -47,14 +47,14 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("setting", "env", "variables", "expected"), TABLE)
-def test_the_table_of_variables(
+def test_each_setting_comes_from_its_variables_in_order(
     folder: SettingsFolder,
     setting: str,
     env: str,
     variables: dict[str, str | None],
     expected: object,
 ) -> None:
-    """T007: each setting comes from the variables, and in the order, that the contract names."""
+    """Each setting comes from the variables, and in the order, that the contract names."""
     given = {"DEV_DB_NAME": "dev name", "DB_NAME": "prod name", "DB_USER": "required"} | variables
     folder.exported(**{name: value for name, value in given.items() if value is not None})
 
@@ -73,10 +73,10 @@ def test_the_table_of_variables(
         ("prod", "DB_USER=u\n", ["DB_NAME"]),
     ],
 )
-def test_what_is_required_is_asked_for(
+def test_a_missing_required_variable_is_an_error(
     folder: SettingsFolder, env: str, text: str, missing: list[str]
 ) -> None:
-    """T007: the names of both, and production's user, are required; an example shows how."""
+    """The names of both, and production's user, are required; an example shows how."""
     problems = folder.local(text).refused(env).problems
 
     assert missing == [problem.variable for problem in problems]
@@ -87,7 +87,7 @@ def test_what_is_required_is_asked_for(
 
 
 def test_an_empty_password_in_a_nearer_source_unsets_it(folder: SettingsFolder) -> None:
-    """T005, T007: precedence is decided first: an empty password exported hides the file's."""
+    """Precedence is decided first: an empty password exported hides the file's."""
     folder.local(PROD + "DB_PASSWORD=hunter2\n").exported(DB_PASSWORD="")
 
     assert folder.load().connection.password is None
@@ -97,7 +97,7 @@ def test_an_empty_password_in_a_nearer_source_unsets_it(folder: SettingsFolder) 
     "port", ["0", "65536", "-1", "+1", "1.0", "5432x", "0x10", "1_000", "٣", "' 5432'", "9" * 5000]
 )
 def test_a_port_is_a_number(folder: SettingsFolder, port: str) -> None:
-    """T007: anything but 1 to 65535 in decimal names variable and file, and shows an example."""
+    """Anything but 1 to 65535 in decimal names variable and file, and shows an example."""
     (problem,) = folder.local(f"{DEV}DEV_DB_PORT={port}\n").refused().problems
 
     assert ("DEV_DB_PORT", ".env.local line 2") == (problem.variable, problem.source)
@@ -115,8 +115,10 @@ def test_a_port_is_a_number(folder: SettingsFolder, port: str) -> None:
         *((name, "prod") for name in ("DB_NAME", "DB_HOST", "DB_PORT", "DB_USER")),
     ],
 )
-def test_nothing_is_no_value(folder: SettingsFolder, variable: str, env: str, blank: str) -> None:
-    """T007: an empty name, host, port or user, or one of white space, is a problem once it counts.
+def test_an_empty_value_is_a_problem(
+    folder: SettingsFolder, variable: str, env: str, blank: str
+) -> None:
+    """An empty name, host, port or user, or one of white space, is a problem once it counts.
 
     It is not passed over for the next variable or a default.
     """
@@ -140,18 +142,18 @@ def test_nothing_is_no_value(folder: SettingsFolder, variable: str, env: str, bl
         ("postgresql://u:hunter2@h/d", "is a URL, where a name belongs"),
     ],
 )
-def test_a_name_that_no_server_could_hold(
+def test_an_impossible_database_name_is_refused_unquoted(
     folder: SettingsFolder, variable: str, value: str, complaint: str
 ) -> None:
-    """T007: what cannot be a name is a problem that does not quote it."""
+    """An impossible name is a problem that does not quote it."""
     folder.exported(**({"DEV_DB_NAME": "d"} | {variable: value}))
 
     assert [f"{variable} (the environment): {complaint}"] == folder.complaints()
 
 
 @pytest.mark.parametrize("name", ["x" * 63, "ä" * 31, "my db", "a=b", "a/b", "Ünï.cödé", '"', "-x"])
-def test_a_name_may_be_strange(folder: SettingsFolder, name: str) -> None:
-    """T007: whatever PostgreSQL takes for a name is one, unchanged."""
+def test_unusual_names_are_kept_unchanged(folder: SettingsFolder, name: str) -> None:
+    """Whatever PostgreSQL takes for a name is one, unchanged."""
     assert name == folder.exported(DEV_DB_NAME=name).load().connection.dbname
 
 
@@ -163,16 +165,18 @@ def test_a_name_may_be_strange(folder: SettingsFolder, name: str) -> None:
         ("\udc80", "is not UTF-8"),
     ],
 )
-def test_a_host_that_is_none(folder: SettingsFolder, host: str, complaint: str) -> None:
-    """T007: what cannot be a host is a problem that does not quote it."""
+def test_an_impossible_host_is_refused_unquoted(
+    folder: SettingsFolder, host: str, complaint: str
+) -> None:
+    """An impossible host is a problem that does not quote it."""
     folder.exported(DEV_DB_NAME="d", DEV_DB_HOST=host)
 
     assert [f"DEV_DB_HOST (the environment): {complaint}"] == folder.complaints()
 
 
 @pytest.mark.parametrize("password", ["a\0hunter2", "hunter2\udcff"])
-def test_a_password_that_cannot_be_sent(folder: SettingsFolder, password: str) -> None:
-    """T007: such a password is a problem, which does not show it."""
+def test_an_impossible_password_is_refused_unquoted(folder: SettingsFolder, password: str) -> None:
+    """Such a password is a problem, which does not show it."""
     error = folder.exported(DEV_DB_NAME="d", DEV_DB_PASSWORD=password).refused()
 
     assert ["DEV_DB_PASSWORD"] == [problem.variable for problem in error.problems]
@@ -180,15 +184,15 @@ def test_a_password_that_cannot_be_sent(folder: SettingsFolder, password: str) -
 
 
 @pytest.mark.parametrize("host", ["/var/run/postgresql", "::1", "a,b", "db.example", "ümläut.de"])
-def test_hosts_are_taken_as_they_are(folder: SettingsFolder, host: str) -> None:
-    """T007: addresses, names, several of them, and socket directories are libpq's business."""
+def test_hosts_are_passed_to_libpq_unchanged(folder: SettingsFolder, host: str) -> None:
+    """Addresses, names, several of them, and socket directories are libpq's business."""
     connection = folder.exported(DEV_DB_NAME="d", DEV_DB_HOST=host).load().connection
 
     assert {"host": host, "port": "5432", "dbname": "d"} == connection.parameters()
 
 
-def test_all_problems_come_at_once(folder: SettingsFolder) -> None:
-    """T007: one run reports everything: files, environment, connection, tools, libpq."""
+def test_all_problems_are_reported_at_once(folder: SettingsFolder) -> None:
+    """One run reports everything: files, environment, connection, tools, libpq."""
     folder.local("DB_PORT=abc\nBROKEN='\nPGOPTIONS\n")
     folder.shared(f"DB_HOST=\nDB_NAME={'x' * 70}\nPGAPPNAME='a\0b'\nPGVOW_PG_BIN=\n")
 
@@ -207,8 +211,8 @@ def test_all_problems_come_at_once(folder: SettingsFolder) -> None:
     assert [str(problem) for problem in error.problems] == error.cause.splitlines()
 
 
-def test_problems_of_files_do_not_wait_for_an_environment(folder: SettingsFolder) -> None:
-    """T006, T007: an environment that is not known hides no other problem."""
+def test_an_unknown_environment_hides_no_other_problem(folder: SettingsFolder) -> None:
+    """An environment that is not known hides no other problem."""
     folder.local("ENV_MODE=stage\nDB_NAME\nPGVOW_PG_BIN=~/bin\n")
 
     assert ["DB_NAME", "ENV_MODE", "PGVOW_PG_BIN"] == [
@@ -220,7 +224,7 @@ def test_problems_of_files_do_not_wait_for_an_environment(folder: SettingsFolder
 def test_production_on_this_machine_earns_a_warning(
     folder: SettingsFolder, host: str | None
 ) -> None:
-    """T026: a warning that names the variable, and not a failure; the default counts as well."""
+    """A warning that names the variable, and not a failure; the default counts as well."""
     folder.local("DB_NAME=p\nDB_USER=u\n" + (f"DB_HOST={host}\n" if host else ""))
 
     (warning,) = folder.load().warnings
@@ -249,14 +253,16 @@ def test_production_on_this_machine_is_confirmed_once(folder: SettingsFolder) ->
         ("dev", "localhost"),
     ],
 )
-def test_no_warning_elsewhere(folder: SettingsFolder, env: str, host: str) -> None:
-    """T026: neither development nor production on another host is warned of."""
+def test_development_and_remote_production_earn_no_warning(
+    folder: SettingsFolder, env: str, host: str
+) -> None:
+    """Neither development nor production on another host is warned of."""
     folder.exported(DEV_DB_NAME="d", DB_NAME="p", DB_USER="u", DB_HOST=host)
 
     assert () == folder.load(env).warnings
 
 
-def test_a_reference_to_nothing_earns_a_warning(folder: SettingsFolder) -> None:
+def test_an_unset_reference_earns_a_warning(folder: SettingsFolder) -> None:
     """A ``${…}`` that python-dotenv replaces by nothing is said, for it is seldom meant."""
     folder.local("DEV_DB_NAME=${STAGE}db\nDEV_DB_PASSWORD='${x}'\nDB_PASSWORD='a${hunter}2'\n")
 
@@ -268,15 +274,15 @@ def test_a_reference_to_nothing_earns_a_warning(folder: SettingsFolder) -> None:
     assert "hunter" not in "".join(warnings)
 
 
-def test_a_reference_to_nothing_explains_an_empty_value(folder: SettingsFolder) -> None:
-    """T007: where the value is empty for that reason, the problem says so."""
+def test_an_unset_reference_explains_an_empty_value(folder: SettingsFolder) -> None:
+    """If the value is empty for that reason, the problem says so."""
     (complaint,) = folder.local("DEV_DB_NAME=${STAGE}\n").complaints()
 
     assert complaint.endswith("is empty, for its ${…} refers to a variable that is not set")
 
 
 @pytest.mark.parametrize("source", ["exported", "file"])
-def test_an_address_of_libpqs_own_earns_a_warning(folder: SettingsFolder, source: str) -> None:
+def test_pghostaddr_earns_a_warning(folder: SettingsFolder, source: str) -> None:
     """PGHOSTADDR wins over any host in libpq: a backup of another server is not left unsaid."""
     folder.exported(DEV_DB_NAME="d", DEV_DB_HOST="db.example")
     if source == "exported":
@@ -291,7 +297,7 @@ def test_an_address_of_libpqs_own_earns_a_warning(folder: SettingsFolder, source
 
 
 def test_libpqs_variables_of_the_files_are_passed_on(folder: SettingsFolder) -> None:
-    """T007: those that libpq cannot see itself, key by key; what is exported it sees already."""
+    """Those that libpq cannot see itself, key by key; exported ones it sees already."""
     folder.local("DEV_DB_NAME=d\nPGSSLMODE=verify-full\nPGCONNECT_TIMEOUT=\nPGDATA=/x\n")
     folder.shared("PGSSLMODE=disable\nPGPASSFILE=/p\nPGCONNECT_TIMEOUT=5\nPGAPPNAME=x\n")
     folder.exported(PGAPPNAME="exported", PGOPTIONS="-c x=y")
@@ -300,7 +306,7 @@ def test_libpqs_variables_of_the_files_are_passed_on(folder: SettingsFolder) -> 
 
 
 def test_libpqs_variables_are_known() -> None:
-    """T007: every variable that the libpq in use reads is in our list."""
+    """Every variable that the libpq in use reads is in our list."""
     from psycopg import pq  # noqa: PLC0415  # as the package itself: loaded late
 
     read = {option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar}
@@ -308,8 +314,8 @@ def test_libpqs_variables_are_known() -> None:
     assert set() == read - LIBPQ
 
 
-def test_the_tools_folder(folder: SettingsFolder) -> None:
-    """T012, T013: PGVOW_PG_BIN comes from the same sources as everything else."""
+def test_pgvow_pg_bin_comes_from_every_source(folder: SettingsFolder) -> None:
+    """PGVOW_PG_BIN comes from the same sources as everything else."""
     assert folder.local(DEV).load().pg_bin is None
 
     folder.shared("PGVOW_PG_BIN='/opt/pg sql/bin'\n")
@@ -326,31 +332,33 @@ def test_the_tools_folder(folder: SettingsFolder) -> None:
         ("/a\0b", "contains a NUL character"),
     ],
 )
-def test_a_tools_folder_that_is_none(folder: SettingsFolder, value: str, complaint: str) -> None:
-    """T012, T013: what cannot be a folder is a problem."""
+def test_an_invalid_pgvow_pg_bin_is_a_problem(
+    folder: SettingsFolder, value: str, complaint: str
+) -> None:
+    """An impossible folder is a problem."""
     folder.exported(DEV_DB_NAME="d", PGVOW_PG_BIN=value)
 
     assert [f"PGVOW_PG_BIN (the environment): {complaint}"] == folder.complaints()
 
 
-def test_the_tools_folder_alone(folder: SettingsFolder) -> None:
-    """T031: to verify a file no database needs to be set, nor the rest of the files to be right."""
+def test_pgvow_pg_bin_is_read_without_a_database(folder: SettingsFolder) -> None:
+    """To verify a file no database needs to be set, nor the rest of the files to be right."""
     folder.shared("DB_PORT=x\nBROKEN='\nPGVOW_PG_BIN=/opt/bin\n")
 
     assert Path("/opt/bin") == load_pg_bin(environ={}, directory=folder.folder)
     assert load_pg_bin(environ={}, directory=folder.folder / "elsewhere") is None
 
 
-def test_the_tools_folder_alone_is_checked(folder: SettingsFolder) -> None:
-    """T031: what is wrong with that one variable is reported as ever."""
+def test_an_invalid_pgvow_pg_bin_is_reported_without_a_database(folder: SettingsFolder) -> None:
+    """An error of that one variable is reported as ever."""
     folder.shared("PGVOW_PG_BIN=~/bin\n")
 
     with pytest.raises(ConfigurationError, match="PGVOW_PG_BIN"):
         load_pg_bin(environ={}, directory=folder.folder)
 
 
-def test_facts_and_origins_for_messages(folder: SettingsFolder) -> None:
-    """T017: an error can say what was tried, and which variable to look at."""
+def test_settings_give_facts_and_origins_for_errors(folder: SettingsFolder) -> None:
+    """An error can say what was tried, and which variable to look at."""
     folder.local("DEV_DB_NAME=d\nDEV_DB_PASSWORD=hunter2\n").exported(DEV_DB_USER="me")
 
     connection = folder.load().connection
@@ -372,8 +380,8 @@ def test_facts_and_origins_for_messages(folder: SettingsFolder) -> None:
     assert "sslmode" == connection.origin("sslmode")
 
 
-def test_who_has_no_user_is_left_to_libpq(folder: SettingsFolder) -> None:
-    """T007: development without a user leaves it to libpq, and the facts say so."""
+def test_a_missing_user_is_left_to_libpq(folder: SettingsFolder) -> None:
+    """Development without a user leaves it to libpq, and the facts say so."""
     connection = folder.local(DEV).load().connection
 
     assert "user" not in connection.parameters()
@@ -382,7 +390,7 @@ def test_who_has_no_user_is_left_to_libpq(folder: SettingsFolder) -> None:
 
 @pytest.mark.parametrize("env", ["dev", "prod"])
 def test_parameters_hold_no_password(folder: SettingsFolder, env: str) -> None:
-    """What goes to a tool's command line has the password in no form."""
+    """The parameters of a tool's command line have the password in no form."""
     folder.local(PROD + DEV + "DB_PASSWORD=hunter2\n")
 
     connection = folder.load(env).connection

@@ -1,4 +1,4 @@
-"""What the doctor wants to know of settings: is the server here, and which variables count."""
+"""Settings for the doctor: whether the server is local, and which variables count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         "localhost,127.0.0.1,/tmp",
     ],
 )
-def test_on_this_machine(host: str) -> None:
+def test_sockets_and_loopback_are_local(host: str) -> None:
     """A socket, localhost and the loopback addresses cross no network."""
     assert Connection(host, 5432, "d").is_local
 
@@ -44,20 +44,20 @@ def test_on_this_machine(host: str) -> None:
         "",
     ],
 )
-def test_elsewhere(host: str) -> None:
+def test_any_other_host_is_remote(host: str) -> None:
     """Everything else does, and one host of several is enough."""
     assert not Connection(host, 5432, "d").is_local
 
 
 @pytest.mark.parametrize(("address", "is_local"), [("127.0.0.1", True), ("10.0.0.1", False)])
-def test_an_address_counts_before_the_name(address: str, *, is_local: bool) -> None:
+def test_hostaddr_decides_before_host(address: str, *, is_local: bool) -> None:
     """libpq connects to ``hostaddr``, and asks the host's certificate for the name."""
     for host in ("localhost", "db.example.net"):
         connection = Connection(host, 5432, "d", params={"hostaddr": address})
         assert is_local == connection.is_local
 
 
-def test_variables_of_libpq_and_where_they_stand(folder: SettingsFolder) -> None:
+def test_libpq_variables_are_listed_with_their_sources(folder: SettingsFolder) -> None:
     """Those that count, of the environment and of both files, without their values."""
     folder.shared("PGSSLMODE=require\nPGTZ=UTC\n").local("DEV_DB_NAME=d\nPGTZ=CET\nPGOPTIONS=\n")
     folder.exported(PGPASSFILE="/secret", PGDATA="/none of libpq's")
@@ -68,7 +68,7 @@ def test_variables_of_libpq_and_where_they_stand(folder: SettingsFolder) -> None
     } == folder.load().libpq_origins
 
 
-def test_variables_of_libpq_that_are_overruled(folder: SettingsFolder) -> None:
+def test_overruled_libpq_variables_are_not_listed(folder: SettingsFolder) -> None:
     """A user and a password of ours leave libpq's without effect; so do host, port and name."""
     folder.local("DEV_DB_NAME=d\n")
     folder.exported(

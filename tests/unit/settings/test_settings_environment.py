@@ -23,7 +23,7 @@ PROD_URL = "DATABASE_URL=postgresql://u@h/p\n"
 def test_each_key_comes_from_its_first_source(
     folder: SettingsFolder, present: tuple[bool, ...]
 ) -> None:
-    """T005: the environment, then ``.env.local``, then ``.env``, each key by itself."""
+    """The environment, then ``.env.local``, then ``.env``, each key by itself."""
     in_environment, in_local, in_shared = present
     folder.local(f"# local\n{'KEY=local' if in_local else ''}\nOTHER=x\n")
     folder.shared("KEY=shared\n" if in_shared else "")
@@ -40,7 +40,7 @@ def test_each_key_comes_from_its_first_source(
 
 
 def test_a_connection_may_be_gathered_from_all_three(folder: SettingsFolder) -> None:
-    """T005, T007: host, name and password of one connection may stand in three places."""
+    """Host, name and password of one connection may stand in three places."""
     folder.shared("DB_NAME=shared\nDB_USER=shared\nDB_HOST=shared\n")
     folder.local("DB_USER=local\nDB_HOST=local\n").exported(DB_HOST="exported")
 
@@ -67,8 +67,8 @@ def test_a_connection_may_be_gathered_from_all_three(folder: SettingsFolder) -> 
         *((word, "prod") for word in ("prod", "production", "PROD", "Production")),
     ],
 )
-def test_the_option_decides(folder: SettingsFolder, env: str, expected: str) -> None:
-    """T006: ``--env`` counts before everything, in any case, with its synonyms."""
+def test_env_option_decides_first(folder: SettingsFolder, env: str, expected: str) -> None:
+    """``--env`` counts before everything, in any case, with its synonyms."""
     folder.local(BOTH).exported(ENV_MODE="dev" if expected == "prod" else "prod")
 
     settings = folder.load(env)
@@ -77,8 +77,8 @@ def test_the_option_decides(folder: SettingsFolder, env: str, expected: str) -> 
 
 
 @pytest.mark.parametrize("env", ["dev", "prod"])
-def test_the_option_makes_env_mode_irrelevant(folder: SettingsFolder, env: str) -> None:
-    """T006: an ENV_MODE that makes no sense does not matter to who says ``--env``."""
+def test_env_option_overrides_an_invalid_env_mode(folder: SettingsFolder, env: str) -> None:
+    """An ENV_MODE that makes no sense does not matter to who says ``--env``."""
     assert env == folder.local(f"ENV_MODE=nonsense\n{BOTH}").load(env).environment
 
 
@@ -90,8 +90,10 @@ def test_the_option_makes_env_mode_irrelevant(folder: SettingsFolder, env: str) 
     ],
 )
 @pytest.mark.parametrize("env", ["auto", "AUTO"])
-def test_env_mode_decides_next(folder: SettingsFolder, env: str, mode: str, expected: str) -> None:
-    """T006: ENV_MODE decides where ``--env`` is auto, in any case, with its synonyms."""
+def test_env_mode_decides_without_the_option(
+    folder: SettingsFolder, env: str, mode: str, expected: str
+) -> None:
+    """ENV_MODE decides where ``--env`` is auto, in any case, with its synonyms."""
     settings = folder.local(f"{BOTH}ENV_MODE={mode}\n").load(env)
 
     assert expected == settings.environment
@@ -109,10 +111,10 @@ def test_env_mode_decides_next(folder: SettingsFolder, env: str, mode: str, expe
         (PROD_URL, "prod", "DATABASE_URL"),
     ],
 )
-def test_what_is_set_decides_last(
+def test_set_variables_decide_without_env_mode(
     folder: SettingsFolder, text: str, expected: str, variable: str
 ) -> None:
-    """T006: DEV_DB_NAME, DB_NAME, DEV_DATABASE_URL, DATABASE_URL, in this order."""
+    """DEV_DB_NAME, DB_NAME, DEV_DATABASE_URL, DATABASE_URL, in this order."""
     settings = folder.local(text).load()
 
     assert expected == settings.environment
@@ -120,7 +122,7 @@ def test_what_is_set_decides_last(
 
 
 def test_nothing_set_is_an_error_with_an_example(folder: SettingsFolder) -> None:
-    """T006: where nothing says which database, the error shows what a .env.local looks like."""
+    """If nothing names a database, the error shows a .env.local."""
     error = folder.shared("DB_HOST=h\nDB_PASSWORD=hunter2\n").refused()
 
     assert 2 == error.exit_code
@@ -142,7 +144,7 @@ def test_nothing_set_is_an_error_with_an_example(folder: SettingsFolder) -> None
 def test_an_unknown_env_mode_is_quoted_not_guessed(
     folder: SettingsFolder, mode: str, complaint: str
 ) -> None:
-    """T006: an ENV_MODE we do not know is an error, even where names would decide."""
+    """An unknown ENV_MODE is an error, even if set variables would decide."""
     folder.local(f"{BOTH}ENV_MODE={mode}\n")
 
     assert [f"ENV_MODE (.env.local line 5): {complaint}"] == folder.complaints()
@@ -150,7 +152,7 @@ def test_an_unknown_env_mode_is_quoted_not_guessed(
 
 @pytest.mark.parametrize("env", ["staging", "", "dev ", "prod\n", "hunter"])
 def test_an_unknown_option_is_quoted(folder: SettingsFolder, env: str) -> None:
-    """T006: whatever else stands behind ``--env`` is an error that quotes it."""
+    """Whatever else stands behind ``--env`` is an error that quotes it."""
     assert [f"--env (None): {env!r} is no environment"] == folder.local(BOTH).complaints(env)
 
 
@@ -161,7 +163,7 @@ def test_an_unknown_option_is_quoted(folder: SettingsFolder, env: str) -> None:
 def test_an_empty_name_decides_and_is_a_problem(
     folder: SettingsFolder, variable: str, env: str, reason: str
 ) -> None:
-    """T006, T007: set means present: an empty name is reported, not passed over for another."""
+    """Set means present: an empty name is reported, not passed over for another."""
     folder.shared(f"{variable}=\nDEV_DATABASE_URL=\n")
 
     complaints = folder.complaints(env)
@@ -169,7 +171,7 @@ def test_an_empty_name_decides_and_is_a_problem(
     assert f"{variable} (.env line 1): is empty" in complaints
 
 
-def test_an_interpolated_value_is_not_quoted_where_it_holds_a_password(
+def test_an_interpolated_value_with_a_password_is_not_quoted(
     folder: SettingsFolder,
 ) -> None:
     """A ``${…}`` may bring a password anywhere: then the message says no more than "its value"."""
@@ -183,22 +185,22 @@ def test_an_interpolated_value_is_not_quoted_where_it_holds_a_password(
 def test_a_url_in_the_wrong_place_is_not_quoted(
     folder: SettingsFolder, variable: str, value: str
 ) -> None:
-    """T007: who takes one variable for another does not find the password in a log."""
+    """A URL in another variable's place is not quoted: it may hold the password."""
     error = folder.local(f"{BOTH}{variable}={value}\n").refused()
 
     assert SECRET not in error.cause
     assert f"{variable} (from .env.local line 5): its value is no" in error.cause
 
 
-def test_an_interpolated_value_is_quoted_where_it_holds_none(folder: SettingsFolder) -> None:
-    """T006: a value put together of harmless pieces is quoted like any other."""
+def test_an_interpolated_value_without_a_password_is_quoted(folder: SettingsFolder) -> None:
+    """A value put together of harmless pieces is quoted like any other."""
     folder.exported(STAGE="staging", DB_PASSWORD="hunter2").local("ENV_MODE=${STAGE}\n")
 
     assert ["ENV_MODE (.env.local line 1): 'staging' is no environment"] == folder.complaints()
 
 
-def test_a_short_password_hides_nothing(folder: SettingsFolder) -> None:
-    """T006: a value typed as it stands is quoted, though some password be a part of it."""
+def test_a_value_that_contains_a_short_password_is_quoted(folder: SettingsFolder) -> None:
+    """A value typed as it stands is quoted, though some password be a part of it."""
     folder.local("DB_PASSWORD=dev\nENV_MODE=devel\n")
 
     assert ["ENV_MODE (.env.local line 2): 'devel' is no environment"] == folder.complaints()
@@ -208,13 +210,13 @@ def test_a_short_password_hides_nothing(folder: SettingsFolder) -> None:
     ("env", "expected"),
     [("auto", None), ("AUTO", None), ("Development", "dev"), ("prod", "prod")],
 )
-def test_the_option_alone_can_be_translated(env: str, expected: str | None) -> None:
-    """T006: where no database is needed ``--env`` still means what it means elsewhere."""
+def test_env_synonyms_are_resolved_without_settings(env: str, expected: str | None) -> None:
+    """If no database is needed ``--env`` has the same meaning as elsewhere."""
     assert expected == named_environment(env)
 
 
-def test_the_option_alone_is_checked() -> None:
-    """T006: there, too, an unknown environment is an error that quotes it."""
+def test_an_unknown_env_option_is_an_error_without_settings() -> None:
+    """There, too, an unknown environment is an error that quotes it."""
     with pytest.raises(ConfigurationError, match="'staging' is no environment"):
         named_environment("staging")
 

@@ -56,8 +56,8 @@ AS_WRITTEN = {
 
 
 @pytest.mark.parametrize(("written", "expected"), AS_WRITTEN.values(), ids=AS_WRITTEN.keys())
-def test_a_value_is_what_the_docstring_promises(written: str, expected: str) -> None:
-    """T005: quotes, ``$``, ``#``, spaces and backslashes in a password come out as documented."""
+def test_values_are_parsed_as_documented(written: str, expected: str) -> None:
+    """Quotes, ``$``, ``#``, spaces and backslashes in a password come out as documented."""
     file = parse_env_file(".env", f"DB_PASSWORD={written}\n", {"HOME": "/home/me"})
 
     assert file.problems == ()
@@ -66,7 +66,7 @@ def test_a_value_is_what_the_docstring_promises(written: str, expected: str) -> 
 
 @given(password=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_any_password_can_be_written_between_single_quotes(password: str) -> None:
-    r"""T005: with ``\``, ``'`` and ``${`` written as documented, every password comes through."""
+    r"""With ``\``, ``'`` and ``${`` written as documented, every password comes through."""
     # A file's line ends are all \n once it is read as text, between quotes too.
     password = password.replace("\r", "")
     quoted = password.replace("\\", "\\\\").replace("'", "\\'").replace("${", "${:-$}{")
@@ -101,7 +101,7 @@ def test_any_password_can_be_written_between_single_quotes(password: str) -> Non
     ).map("".join)
 )
 def test_values_are_those_of_dotenv_values(text: str) -> None:
-    """T005: what we read, line numbers apart, is what python-dotenv itself reads by default."""
+    """Values, line numbers apart, are those that python-dotenv itself reads by default."""
     environ = {"A": "from the environment"}
     with mock.patch.dict(os.environ, environ, clear=True):
         theirs = dotenv_values(stream=io.StringIO(text, newline=None))
@@ -117,14 +117,14 @@ def test_values_are_those_of_dotenv_values(text: str) -> None:
         assert theirs == ours
 
 
-def test_what_stands_further_up_is_replaced_first() -> None:
-    """T005: ``${NAME}`` means the file's own earlier value before the environment's."""
+def test_a_reference_prefers_the_files_earlier_value() -> None:
+    """``${NAME}`` means the file's own earlier value before the environment's."""
     file = parse_env_file(".env", "A=own\nDB_HOST=${A}.example\n", {"A": "exported"})
 
     assert file.entries["DB_HOST"].value == "own.example"
 
 
-def test_references_to_nothing_are_remembered() -> None:
+def test_unset_references_are_recorded() -> None:
     """A value is hollow if a ``${…}`` without default named a variable that is not set."""
     text = "A=${NOPE}\nB=${NOPE:-x}\nC=${D}\nE=$NOPE\nF=${A}\n"
 
@@ -134,8 +134,8 @@ def test_references_to_nothing_are_remembered() -> None:
     assert {"A", "B", "C", "F"} == {name for name, entry in entries.items() if entry.interpolated}
 
 
-def test_lines_are_counted_as_an_editor_does() -> None:
-    """A variable's line is where its name stands, blank lines and comments before it counted."""
+def test_line_numbers_are_those_of_an_editor() -> None:
+    """A variable's line is that of its name, blank lines and comments before it counted."""
     text = "\n\n# comment\nA=1\n\n\n  B='x\ny'\r\n\r\nexport C=3\rD=4"
 
     entries = parse_env_file(".env", text, {}).entries
@@ -146,7 +146,7 @@ def test_lines_are_counted_as_an_editor_does() -> None:
     }
 
 
-def test_the_last_of_two_counts() -> None:
+def test_the_last_of_duplicate_variables_counts() -> None:
     """Of a variable that stands twice in a file the last one counts, and its line is named."""
     entry = parse_env_file(".env", "DB_NAME=a\nDB_NAME=b\n", {}).entries["DB_NAME"]
 
@@ -163,8 +163,8 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("line", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_a_line_that_cannot_be_read_is_a_problem(line: str) -> None:
-    """T005, T007: the problem names variable, file and line, shows none of it; the rest is read."""
+def test_a_malformed_line_is_a_problem_with_its_place(line: str) -> None:
+    """The problem names variable, file and line, shows none of it; the rest is read."""
     file = parse_env_file(".env.local", f"\nA=1\n\n{line}B=2\n", {})
 
     (problem,) = file.problems
@@ -173,7 +173,7 @@ def test_a_line_that_cannot_be_read_is_a_problem(line: str) -> None:
     assert {"A": "1", "B": "2"} == {key: entry.value for key, entry in file.entries.items()}
 
 
-def test_the_second_half_of_a_broken_password_is_not_shown() -> None:
+def test_a_malformed_line_of_an_unknown_name_is_not_shown() -> None:
     """A line whose name is none of ours may be a password's rest: only its place is told."""
     file = parse_env_file(".env", "DB_PASSWORD='abc'x\nhunter2='\n", {})
 
@@ -182,13 +182,13 @@ def test_the_second_half_of_a_broken_password_is_not_shown() -> None:
 
 
 def test_a_name_without_a_value_is_a_problem() -> None:
-    """T007: one of our variables without ``=`` is a problem, other programs' are their own."""
+    """One of our variables without ``=`` is a problem, other programs' are their own."""
     file = parse_env_file(".env", "DB_NAME\nexport PGSSLMODE\nOTHER\n", {})
 
     assert [("DB_NAME", ".env line 1"), ("PGSSLMODE", ".env line 2")] == _places(file.problems)
 
 
-def test_export_on_a_line_of_its_own_takes_nothing_away() -> None:
+def test_a_separate_export_line_changes_nothing() -> None:
     """A file that shells source may say ``export DB_NAME`` beside the value."""
     file = parse_env_file(".env", "export DB_HOST\nDB_NAME=a\nexport DB_NAME\nDB_HOST=h\n", {})
 
@@ -196,8 +196,8 @@ def test_export_on_a_line_of_its_own_takes_nothing_away() -> None:
     assert {"DB_NAME": "a", "DB_HOST": "h"} == {k: e.value for k, e in file.entries.items()}
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
-    """T005: a file saved by a Windows editor reads like any other."""
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """A file saved by a Windows editor reads like any other."""
     path = tmp_path / ".env"
     path.write_bytes(b"\xef\xbb\xbfDB_NAME=a\r\nDB_HOST='b\r\nc'\r\n")
 
@@ -215,7 +215,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     ids=["Latin-1", "UTF-16"],
 )
 def test_a_file_that_is_not_utf8_is_a_problem(tmp_path: Path, content: bytes, line: int) -> None:
-    """T007: the problem names file and line, and nothing of the line."""
+    """The problem names file and line, and nothing of the line."""
     path = tmp_path / ".env"
     path.write_bytes(content)
 
@@ -227,7 +227,7 @@ def test_a_file_that_is_not_utf8_is_a_problem(tmp_path: Path, content: bytes, li
 
 
 def test_a_missing_file_and_a_folder_are_empty(tmp_path: Path) -> None:
-    """T005: no file is needed, and a virtualenv that is called ``.env`` is no settings file."""
+    """No file is needed, and a virtualenv that is called ``.env`` is no settings file."""
     (tmp_path / ".env").mkdir()
 
     for name in (".env", ".env.local"):
@@ -258,8 +258,8 @@ def _as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_file_that_may_not_be_read_ends_it(folder: SettingsFolder) -> None:
-    """T050: exit code 4, with the file's name and what to do."""
+def test_a_file_without_read_permission_exits_4(folder: SettingsFolder) -> None:
+    """Exit code 4, with the file's name and what to do."""
     folder.local("DB_NAME=a\n")
     path = folder.folder / ".env.local"
     path.chmod(0)

@@ -54,10 +54,10 @@ _ENV = st.one_of(st.sampled_from(["auto", "dev", "PROD", "development"]), st.tex
 
 @settings(deadline=None, max_examples=400)
 @given(env=_ENV, environ=_ENVIRON, local=_FILES, shared=_FILES)
-def test_settings_or_an_error_and_never_a_password(
+def test_any_sources_give_settings_or_an_error_without_password(
     env: str, environ: dict[str, str], local: bytes | None, shared: bytes | None
 ) -> None:
-    """T005 - T007: nothing but Settings, ConfigurationError, AccessDenied; nothing secret shown."""
+    """Nothing but Settings, ConfigurationError, AccessDenied; nothing secret shown."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in ((".env.local", local), (".env", shared)):
             if content is not None:

@@ -20,7 +20,7 @@ SECRET = "hunter2"
 
 
 def test_settings_show_no_password(folder: SettingsFolder) -> None:
-    """T007: neither ``repr`` nor ``str`` of settings or connection has a password of any source."""
+    """Neither ``repr`` nor ``str`` of settings or connection has a password of any source."""
     folder.local(f"DEV_DB_NAME=d\nDEV_DB_PASSWORD={SECRET}\nPGPASSWORD={SECRET}\n")
 
     settings = folder.load()
@@ -44,7 +44,7 @@ def test_secret_parameters_are_masked(key: str) -> None:
     assert "'sslmode': 'require'" in repr(connection)
 
 
-def test_a_value_and_its_source_show_the_source_only() -> None:
+def test_repr_of_a_value_shows_its_source_only() -> None:
     """A value on its way does not know whether it is secret, so it is never shown."""
     assert "VariableValue(source='.env line 3'" in repr(VariableValue(SECRET, ".env line 3"))
     assert SECRET not in repr(VariableValue(SECRET, ".env line 3"))
@@ -60,7 +60,7 @@ def test_a_traceback_shows_no_url(folder: SettingsFolder) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_masked_mapping_is_a_mapping() -> None:
+def test_a_masked_mapping_compares_copies_and_pickles() -> None:
     """It compares, copies and pickles like any other, and cannot be changed."""
     masked = Masked({"a": "b", "PGPASSWORD": SECRET})
 
@@ -71,7 +71,7 @@ def test_a_masked_mapping_is_a_mapping() -> None:
     assert {"DEV_DB_PASSWORD", "DB_PASSWORD", "PGPASSWORD"} == SECRET_VARIABLES
 
 
-def test_what_is_frozen_does_not_follow_its_source() -> None:
+def test_a_connection_does_not_follow_changes_of_its_mapping() -> None:
     """Changing the mapping that a connection was made of changes no connection."""
     params = {"sslmode": "require"}
     connection = Connection("h", 1, "d", params=params)

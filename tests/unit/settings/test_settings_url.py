@@ -1,4 +1,4 @@
-"""Connection URLs: what libpq makes of them, what we refuse, and that nothing of them is shown."""
+"""Connection URLs: parsed as libpq does, refused if invalid, and never shown."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SECRET = "hunter2"
 
 
-def test_a_url_serves_where_no_variables_do(folder: SettingsFolder) -> None:
-    """T007: host, port, database, user, password and further parameters come from the URL."""
+def test_a_url_gives_the_whole_connection(folder: SettingsFolder) -> None:
+    """Host, port, database, user, password and further parameters come from the URL."""
     folder.local(f"DATABASE_URL=postgresql://me:{SECRET}@db.example:6432/a%20b?sslmode=require\n")
 
     settings = folder.load()
@@ -45,8 +45,10 @@ def test_a_url_serves_where_no_variables_do(folder: SettingsFolder) -> None:
         ("prod", "DATABASE_URL=postgresql://u@h/d\nDB_USER=d", "DB_USER"),
     ],
 )
-def test_both_ways_is_an_error(folder: SettingsFolder, env: str, text: str, also: str) -> None:
-    """T007: a URL beside the block's own name, host or user says that both are set, and where."""
+def test_a_url_beside_variables_is_an_error(
+    folder: SettingsFolder, env: str, text: str, also: str
+) -> None:
+    """A URL beside the block's own name, host or user says that both are set, and where."""
     url = text.partition("=")[0]
 
     complaints = folder.local(text).complaints(env)
@@ -55,8 +57,8 @@ def test_both_ways_is_an_error(folder: SettingsFolder, env: str, text: str, also
     assert [f"{url} (.env.local line 1): {expected}"] == complaints
 
 
-def test_both_ways_hides_no_other_problem(folder: SettingsFolder) -> None:
-    """T007: whichever of the two is kept, its own problems are reported in the same run."""
+def test_a_url_beside_variables_hides_no_other_problem(folder: SettingsFolder) -> None:
+    """Whichever of the two is kept, its own problems are reported in the same run."""
     folder.local("DATABASE_URL=postgresql://u@h\nDB_NAME=\nDB_PORT=x\n")
 
     problems = folder.refused("prod").problems
@@ -73,10 +75,10 @@ def test_both_ways_hides_no_other_problem(folder: SettingsFolder) -> None:
         ("prod", "DEV_DATABASE_URL=postgresql://url/d\nDB_NAME=p\nDB_HOST=h\nDB_USER=u", "h"),
     ],
 )
-def test_the_other_environments_variables_do_not_matter(
+def test_variables_of_the_other_environment_are_ignored(
     folder: SettingsFolder, env: str, text: str, host: str
 ) -> None:
-    """T007: each environment has a URL and a block of its own."""
+    """Each environment has a URL and a block of its own."""
     assert host == folder.local(text).load(env).connection.host
 
 
@@ -91,10 +93,10 @@ def test_the_other_environments_variables_do_not_matter(
     ],
 )
 @pytest.mark.parametrize("user", ["u", "u:"])
-def test_a_password_may_stand_beside_the_url(
+def test_a_url_without_password_takes_the_variables(
     folder: SettingsFolder, env: str, text: str, password: str | None, origin: str, user: str
 ) -> None:
-    """T007: a URL without a password, or with an empty one, takes that of the variables."""
+    """A URL without a password, or with an empty one, takes that of the variables."""
     url = f"postgresql://{user}@db.example/d"
     folder.shared(text).exported(DEV_DATABASE_URL=url, DATABASE_URL=url)
 
@@ -103,8 +105,8 @@ def test_a_password_may_stand_beside_the_url(
     assert (password, origin) == (settings.connection.password, settings.origins["password"])
 
 
-def test_the_urls_own_password_wins(folder: SettingsFolder) -> None:
-    """T007: the password variables are only what is fallen back on."""
+def test_the_password_of_the_url_wins(folder: SettingsFolder) -> None:
+    """The password variables are only a fallback."""
     folder.local(f"DEV_DATABASE_URL=postgresql://u:{SECRET}@h/d\nDEV_DB_PASSWORD=x\n")
 
     assert SECRET == folder.load().connection.password
@@ -119,10 +121,10 @@ def test_the_urls_own_password_wins(folder: SettingsFolder) -> None:
         ("prod", {}, 5432, "DATABASE_URL (names no port: 5432)"),
     ],
 )
-def test_a_port_may_stand_beside_the_url(
+def test_a_url_without_port_takes_the_variables(
     folder: SettingsFolder, env: str, variables: dict[str, str], port: int, origin: str
 ) -> None:
-    """T007: the block's own port serves a URL without one; production's does not serve dev's."""
+    """The block's own port serves a URL without one; production's does not serve dev's."""
     url = "postgresql://u@db.example/d"
     folder.exported(DEV_DATABASE_URL=url, DATABASE_URL=url, **variables)
 
@@ -134,8 +136,10 @@ def test_a_port_may_stand_beside_the_url(
 @pytest.mark.parametrize(
     "authority", ["h:78", "h,g:78", "h:77,g:78", "h:78,g"], ids=["one", "second", "differ", "first"]
 )
-def test_two_ports_that_differ_are_an_error(folder: SettingsFolder, authority: str) -> None:
-    """T007: a port variable that contradicts the URL is reported."""
+def test_a_port_that_contradicts_the_url_is_an_error(
+    folder: SettingsFolder, authority: str
+) -> None:
+    """A port variable that contradicts the URL is reported."""
     folder.local(f"DATABASE_URL=postgresql://u@{authority}/d\nDB_PORT=77\n")
 
     expected = "names another port than DB_PORT from .env.local line 2: keep one or the other"
@@ -152,8 +156,10 @@ def test_two_ports_that_differ_are_an_error(folder: SettingsFolder, authority: s
         ("a:1,b:2", 1, "1,2"),
     ],
 )
-def test_several_hosts(folder: SettingsFolder, authority: str, port: int, ports: str) -> None:
-    """T007: several hosts stay libpq's list; ``port`` is the first's, ``parameters`` has all."""
+def test_several_hosts_are_passed_to_libpq(
+    folder: SettingsFolder, authority: str, port: int, ports: str
+) -> None:
+    """Several hosts stay libpq's list; ``port`` is the first's, ``parameters`` has all."""
     connection = folder.exported(DATABASE_URL=f"postgresql://u@{authority}/d").load().connection
 
     hosts = ",".join(part.partition(":")[0] for part in authority.split(","))
@@ -162,8 +168,8 @@ def test_several_hosts(folder: SettingsFolder, authority: str, port: int, ports:
     assert ports == connection.facts()["Port"]
 
 
-def test_one_port_for_several_hosts(folder: SettingsFolder) -> None:
-    """T007: a single port counts for every host, as it does for libpq; a variable's as well."""
+def test_one_port_applies_to_several_hosts(folder: SettingsFolder) -> None:
+    """A single port counts for every host, as it does for libpq; a variable's as well."""
     folder.exported(DATABASE_URL="postgresql://u@/d?host=a,b&port=7")
     assert "7" == folder.load().connection.parameters()["port"]
 
@@ -181,16 +187,18 @@ def test_one_port_for_several_hosts(folder: SettingsFolder) -> None:
         ("postgresql://u@/d?hostaddr=192.0.2.1", "192.0.2.1"),
     ],
 )
-def test_hosts_of_a_url(folder: SettingsFolder, url: str, host: str) -> None:
-    """T007: socket directories, addresses and both schemes are understood."""
+def test_sockets_addresses_and_both_schemes_are_parsed(
+    folder: SettingsFolder, url: str, host: str
+) -> None:
+    """Socket directories, addresses and both schemes are understood."""
     settings = folder.exported(DATABASE_URL=url).load()
 
     assert (host, ()) == (settings.connection.host, settings.warnings)
     assert "hostaddr" not in settings.connection.params
 
 
-def test_an_address_beside_the_name_stays(folder: SettingsFolder) -> None:
-    """T007: host and hostaddr of a URL go to libpq together: the name is what TLS checks."""
+def test_host_and_hostaddr_of_a_url_are_both_kept(folder: SettingsFolder) -> None:
+    """Host and hostaddr of a URL go to libpq together: TLS checks the name."""
     folder.exported(DATABASE_URL="postgresql://u@db.example/d?hostaddr=127.0.0.1")
 
     settings = folder.load()
@@ -200,7 +208,7 @@ def test_an_address_beside_the_name_stays(folder: SettingsFolder) -> None:
 
 
 def test_a_url_without_a_host_earns_a_warning(folder: SettingsFolder) -> None:
-    """T007: no host means 127.0.0.1, as without a URL; libpq would take a socket, so it is said."""
+    """No host means 127.0.0.1, as without a URL; libpq would take a socket, so it is said."""
     settings = folder.exported(DEV_DATABASE_URL="postgresql:///d").load()
 
     assert "127.0.0.1" == settings.connection.host
@@ -210,8 +218,10 @@ def test_a_url_without_a_host_earns_a_warning(folder: SettingsFolder) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "db.example,LOCALHOST:7"])
-def test_production_on_this_machine_by_url(folder: SettingsFolder, host: str) -> None:
-    """T026: the warning looks at every host of a URL."""
+def test_production_on_this_machine_by_url_earns_a_warning(
+    folder: SettingsFolder, host: str
+) -> None:
+    """The warning looks at every host of a URL."""
     (warning,) = folder.exported(DATABASE_URL=f"postgresql://u@{host}/d").load().warnings
 
     assert "See DATABASE_URL in the environment. " in warning
@@ -263,8 +273,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_a_url_that_cannot_be_used(folder: SettingsFolder, url: str) -> None:
-    """T007: it is a problem that says why, names variable and source, and quotes nothing."""
+def test_an_invalid_url_is_a_problem_that_quotes_nothing(folder: SettingsFolder, url: str) -> None:
+    """It is a problem that says why, names variable and source, and quotes nothing."""
     error = folder.exported(DATABASE_URL=url).refused()
 
     (problem,) = error.problems
@@ -274,7 +284,7 @@ def test_a_url_that_cannot_be_used(folder: SettingsFolder, url: str) -> None:
     assert (None, True) == (error.__cause__, error.__suppress_context__ or not error.__context__)
 
 
-def test_a_message_we_do_not_know_is_not_quoted() -> None:
+def test_an_unknown_libpq_message_is_not_quoted() -> None:
     """A libpq of another version or language has other words: the reason stays general."""
     reason = _reason(f"ungültiges Token »{SECRET}%zz«", f"postgresql://u:{SECRET}%zz@h/d")
 
@@ -283,7 +293,7 @@ def test_a_message_we_do_not_know_is_not_quoted() -> None:
 
 
 def test_development_needs_no_user(folder: SettingsFolder) -> None:
-    """T007: development's user is libpq's to choose, in a URL as without."""
+    """Development's user is libpq's to choose, in a URL as without."""
     settings = folder.exported(DEV_DATABASE_URL="postgresql://h/d").load()
 
     assert settings.connection.user is None
@@ -299,7 +309,7 @@ def test_development_needs_no_user(folder: SettingsFolder) -> None:
 @example("a/b?c=d@e")
 @example("1/x?sslmode=")
 @example("#%")
-def test_a_password_written_bare_never_becomes_something_else(password: str) -> None:
+def test_an_unencoded_password_never_becomes_another_part(password: str) -> None:
     """A password that should have been percent-encoded is taken whole, decoded, or refused.
 
     It never ends up as a piece of host, port, database or parameter, where it would be shown.

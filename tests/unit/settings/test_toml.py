@@ -1,4 +1,4 @@
-"""pgvow.toml: what it takes, what it refuses, and where it says that each thing stands."""
+"""pgvow.toml: accepted and refused values, and the line of each."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def load(folder: Path, text: str, **environ: str) -> LoadedConfiguration:
 
 
 def complaints(folder: Path, text: str, **environ: str) -> list[str]:
-    """Load what must be refused, and give its problems."""
+    """Load an invalid file, and return its problems."""
     with pytest.raises(ConfigurationError) as caught:
         load(folder, text, **environ)
     return [f"{one.source}: {one.variable} {one.complaint}" for one in caught.value.problems]
 
 
-def test_without_a_file(tmp_path: Path) -> None:
+def test_without_a_file_defaults_apply_unless_one_is_named(tmp_path: Path) -> None:
     """The defaults hold; one that is named must be there."""
     empty = load_configuration(path=None, environ={}, directory=tmp_path)
     assert Configuration() == empty.configuration
@@ -48,7 +48,7 @@ def test_without_a_file(tmp_path: Path) -> None:
         load_configuration(path=tmp_path, environ={}, directory=tmp_path)
 
 
-def test_everything(tmp_path: Path) -> None:
+def test_every_section_is_read_and_environments_override(tmp_path: Path) -> None:
     """Each section is read, and an environment's own keys go before the general ones."""
     found = load(
         tmp_path,
@@ -153,15 +153,15 @@ jobs = 2
         ("a = 1\na = 2", "line 2: "),
     ],
 )
-def test_what_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_error_has_file_line_and_nearest_key(tmp_path: Path, text: str, complaint: str) -> None:
     """Each with the file, the line, and the nearest key that is known."""
     found = complaints(tmp_path, text)
     assert f"pgvow.toml {complaint}" in "\n".join(found)
     assert 1 == len(found)
 
 
-def test_all_at_once(tmp_path: Path) -> None:
-    """Whoever mends a file wants to know everything that is wrong with it."""
+def test_all_errors_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
+    """One error lists every fault of the file."""
     assert 3 == len(complaints(tmp_path, "x = 1\n[backup]\njobs = -1\n[status]\nmax_age = 3"))
 
 
@@ -191,7 +191,7 @@ _statements = st.lists(
 
 
 @given(_statements)
-def test_lines(statements: list[tuple[str, str, str]]) -> None:
+def test_every_key_has_its_line(statements: list[tuple[str, str, str]]) -> None:
     """Every key that tomllib finds has a line, on which it stands."""
     text = ""
     for kind, key, value in statements:
@@ -228,7 +228,9 @@ def _paths_of(found: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | 
 
 
 @given(st.text(max_size=200) | st.binary(max_size=50).map(lambda data: data.decode("latin-1")))
-def test_any_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_raises_our_error_only(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     """Whatever stands in the file, nothing but our own error comes out."""
     folder = tmp_path_factory.mktemp("toml")
     (folder / "pgvow.toml").write_text(text, encoding="utf-8", errors="replace")
@@ -246,10 +248,10 @@ _anything = st.recursive(
 
 
 @given(st.sampled_from([(name, key) for name in SECTIONS for key in SECTIONS[name]]), _anything)
-def test_any_value(
+def test_any_value_is_accepted_or_explained(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[str, str], value: str
 ) -> None:
-    """Every key takes every value, or says what is wrong with it."""
+    """Every key accepts a value or names its fault."""
     folder = tmp_path_factory.mktemp("toml")
     section, key = place
     try:
@@ -258,6 +260,6 @@ def test_any_value(
         assert [f"{section}.{key}"] == [one.variable for one in error.problems]  # noqa: PT017
 
 
-def test_overridden_sections_are_sections() -> None:
-    """What an environment may have of its own is among what there is."""
+def test_sections_of_an_environment_exist_as_general_sections() -> None:
+    """Sections of an environment are general sections too."""
     assert POLICY.keys() <= SECTIONS.keys()
