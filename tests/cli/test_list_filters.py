@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.test_json_stays import place_backups
+from tests.cli.test_json_compatibility import place_backups
 from tests.support.commands import Commands
 
 if TYPE_CHECKING:

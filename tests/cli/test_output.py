@@ -174,7 +174,7 @@ def test_an_error_on_a_terminal_is_red(commands: Commands) -> None:
     assert "Troubleshooting:\n  1. " in screen.text
 
 
-def test_a_list_on_a_terminal(tmp_path: Path) -> None:
+def test_list_prints_one_line_a_backup_in_110_columns(tmp_path: Path) -> None:
     """T044: timestamp, age, environment, database, size, status: a line each, and the total."""
     backups.place(tmp_path, backups.metadata())
     screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".", columns=140)
@@ -207,7 +207,9 @@ def test_a_list_on_a_terminal(tmp_path: Path) -> None:
         (20, "Age Size Status"),
     ],
 )
-def test_a_list_on_a_narrow_terminal(columns: int, headings: str, tmp_path: Path) -> None:
+def test_list_on_a_narrow_terminal_never_breaks_a_name(
+    columns: int, headings: str, tmp_path: Path
+) -> None:
     """Columns go whole, those first that the file's name repeats; the name goes below, whole."""
     dump = backups.place(tmp_path, backups.metadata())
     screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".", columns=columns)

@@ -77,7 +77,7 @@ def test_a_difference_fails_the_proof_with_8(commands: Commands, tmp_path: Path)
     assert "✗ proof failed (decoded before)" in commands.pgvow("list").out
 
 
-def test_usage(commands: Commands, tmp_path: Path) -> None:
+def test_prove_takes_either_a_file_or_latest(commands: Commands, tmp_path: Path) -> None:
     """A name or --latest, not both and not neither; a file that is not there is a usage error."""
     assert 2 == commands.pgvow("prove").code
     assert 2 == commands.pgvow("prove", "a.dump", "--latest").code

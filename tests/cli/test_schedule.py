@@ -193,7 +193,7 @@ def test_one_of_two_schedulers_can_be_removed(commands: Commands) -> None:
     assert left["where"].endswith("config/systemd/user")
 
 
-def test_other_projects_stay(commands: Commands) -> None:
+def test_entries_of_other_projects_are_kept(commands: Commands) -> None:
     """Two folders, and two settings files of one: each has its own entry, and removes its own."""
     for folder, config in (("a", "one.toml"), ("a", "two.toml"), ("b", "one.toml")):
         place = commands.cwd / folder

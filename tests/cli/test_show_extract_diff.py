@@ -122,7 +122,7 @@ def test_extract_to_a_full_disk_exits_5(bare: Path) -> None:
     [("show", "{}"), ("extract", "{}", "--table", "messages"), ("diff", "{}", "{}")],
     ids=lambda words: words[0],
 )
-def test_exit_codes(words: tuple[str, ...], bare: Path) -> None:
+def test_a_missing_dump_exits_8_and_an_unreadable_one_4(words: tuple[str, ...], bare: Path) -> None:
     """Missing is 2, damaged 8, not to be read 4, as JSON where that is known."""
     commands = Commands(bare.parent, prefix=tuple(bound_by_permissions([])))
     missing = commands.pgvow(*(word.format("missing.dump") for word in words))

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pgvow.cli.commands import COMMANDS
-from tests.cli.test_json_stays import COMMANDS as CALLS
-from tests.cli.test_json_stays import GOLDEN, place_backups
+from tests.cli.test_json_compatibility import COMMANDS as CALLS
+from tests.cli.test_json_compatibility import GOLDEN, place_backups
 from tests.support.commands import ROOT, Commands, clean_environment
 from tests.support.servers import programs
 from tests.support.terminal import on_terminal

@@ -282,7 +282,9 @@ def test_a_digest(server: TestServer, database: str, tmp_path: Path, receiver: R
     assert 2 == commands.pgvow("notify", "test", "--digest").code
 
 
-def test_hooks(server: TestServer, database: str, tmp_path: Path, receiver: Receiver) -> None:
+def test_a_failing_hook_cancels_before_and_warns_after(
+    server: TestServer, database: str, tmp_path: Path, receiver: Receiver
+) -> None:
     """The facts reach them; one that fails before cancels, one that fails after is a warning."""
     script = tmp_path / "hook"
     script.write_text(

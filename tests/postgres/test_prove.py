@@ -493,7 +493,9 @@ def test_an_older_server_is_no_verdict(pg15: TestServer, dump: Path) -> None:
         _prove(dump, on=pg15)
 
 
-def test_without_inspection_the_archive_is_read(pg18: TestServer, dump: Path) -> None:
+def test_without_inspection_the_archives_fingerprints_are_compared(
+    pg18: TestServer, dump: Path
+) -> None:
     """A backup made with --no-inspect has no fingerprints: the archive's own are compared."""
     path = dump.with_name(metadata_name(dump.name))
     found = json.loads(path.read_text())

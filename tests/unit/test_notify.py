@@ -223,7 +223,7 @@ def test_messages_of_the_version_before_are_sent(tmp_path: Path) -> None:
     assert not [warning for warning in warnings if "forgotten" in warning]
 
 
-def test_who_died_is_told_of() -> None:
+def test_a_dead_run_is_sent_as_a_failure() -> None:
     """Runs that were found dead are failures, and the run that found them may be the recovery."""
     died = replace(run(Outcome.DIED), id="0")
     found = of(State(), run(Outcome.SUCCEEDED), died=[died])
