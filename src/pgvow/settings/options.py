@@ -170,6 +170,20 @@ TYPED = (
         group="report",
         help="print the result as JSON, and nothing else on standard output",
     ),
+    Option(
+        FLAG,
+        "full",
+        default=False,
+        group="report",
+        help="with --json: the facts of each table and sequence too",
+    ),
+    Option(
+        FLAG,
+        "jsonl",
+        default=False,
+        group="report",
+        help="as --json, but for a list one line of JSON for each",
+    ),
     Option(FLAG, "quiet", default=False, group="report", help="print nothing on success"),
     Option(
         PATH,
