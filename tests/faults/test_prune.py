@@ -201,7 +201,7 @@ def test_the_command(tmp_path: Path) -> None:
     words = ("prune", "--output-dir", ".", "--keep-last", "1")
     done = commands.pgvow(*words, "--dry-run")
     assert (0, "") == (done.code, done.err)
-    assert "3 would be removed" in done.out
+    assert "3 backups would be removed" in done.out
     assert 16 == len([path for path in tmp_path.iterdir() if path.name != "history.jsonl"])
     done = commands.pgvow(*words, "--json")
     assert 3 == len(done.json["removed"])
