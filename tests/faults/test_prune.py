@@ -203,7 +203,7 @@ def test_dry_run_removes_nothing_and_names_what_prune_removes(tmp_path: Path) ->
     words = ("prune", "--output-dir", ".", "--keep-last", "1")
     done = commands.pgvow(*words, "--dry-run")
     assert (0, "") == (done.code, done.err)
-    assert "3 would be removed" in done.out
+    assert "3 backups would be removed" in done.out
     assert 16 == len([path for path in tmp_path.iterdir() if path.name != "history.jsonl"])
     done = commands.pgvow(*words, "--json")
     assert 3 == len(done.json["removed"])
