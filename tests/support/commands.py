@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.support.servers import TestServer
-    from tests.support.schemas import conforming
 from tests.support.terminal import Screen
 
 ROOT = Path(__file__).resolve().parents[2]

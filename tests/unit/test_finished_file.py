@@ -17,6 +17,7 @@ _SOURCE = Path(__file__).resolve().parents[2] / "src/pgvow"
 _READS_NOTHING = frozenset({"cli", "engine", "settings"})
 """Packages that read no file of a finished backup: they have streams, settings and drafts."""
 _OTHERS = {
+    "operations/init.py": "the settings file that it adds to",
     "finished_file.py": "the one place",
     "small_file.py": "settings",
     "postgres/sqlstates.py": "the log of a server of ours",

@@ -158,7 +158,7 @@ def test_a_partial_backup_does_not_end_a_failure_of_the_whole() -> None:
 
 
 def told(state: State, run: Run, parts: Sequence[Run] = ()) -> list[str]:
-    """Return the titles of what there is to tell."""
+    """Return the titles of the messages to send."""
     section = NotificationsSection()
     found = decide(state, run, [], section, _NOW, machine="db1", parts=parts)
     return [one.title for one in found]
