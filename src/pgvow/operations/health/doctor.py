@@ -171,7 +171,7 @@ def _notifications(configuration: Configuration) -> Iterator[Finding]:
 
 def _schedule(context: Context) -> Iterator[Finding]:
     """Yield the jobs of this directory that are installed twice, by cron and by systemd."""
-    for job in jobs_twice(installed(context), Path.cwd()):
+    for job in jobs_twice(installed(context), context.directory.absolute()):
         yield Finding(
             Severity.ATTENTION, "schedule", job.complaint, f"Take both away: {job.remedy}"
         )

@@ -229,7 +229,7 @@ class _Directory:
             ),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
-            *look.schedule_alarms(jobs_twice(self._installed, Path.cwd()), environment),
+            *look.schedule_alarms(jobs_twice(self._installed, self._here), environment),
             *look.history_alarms(self._no_history),
         ]
         newest = good[0] if good else None
