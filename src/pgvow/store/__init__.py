@@ -2,7 +2,7 @@
 
 from pgvow.store.backup import StoredBackup, load_metadata
 from pgvow.store.directory import DirectoryStore, being_read
-from pgvow.store.listing import backups_in
+from pgvow.store.listing import backup_in, backups_in
 from pgvow.store.metadata import (
     METADATA_VERSION,
     MetadataError,
@@ -14,12 +14,14 @@ from pgvow.store.metadata import (
 from pgvow.store.names import (
     group,
     metadata_name,
+    notes_name,
     parse_stem,
     proof_path,
     safe_name,
     stem,
     unsafe_name,
 )
+from pgvow.store.notes import NotesError, decode_notes, encode_notes
 from pgvow.store.port import LeadsNowhereError, Stat, Store, read_whole, rewound
 from pgvow.store.proof import ProofError, decode_proof, encode_proof
 
@@ -29,19 +31,24 @@ __all__ = [
     "LeadsNowhereError",
     "MetadataError",
     "MetadataMissingError",
+    "NotesError",
     "ProofError",
     "Stat",
     "Store",
     "StoredBackup",
+    "backup_in",
     "backups_in",
     "being_read",
     "decode",
+    "decode_notes",
     "decode_proof",
     "encode",
+    "encode_notes",
     "encode_proof",
     "group",
     "load_metadata",
     "metadata_name",
+    "notes_name",
     "parse_stem",
     "proof_path",
     "read_metadata",

@@ -11,16 +11,18 @@ from pgvow.model import level_reached
 from pgvow.store import names
 from pgvow.store.directory import DirectoryStore
 from pgvow.store.metadata import MetadataError, read_metadata
+from pgvow.store.notes import change_notes, read_notes
 from pgvow.store.port import rewound
 from pgvow.store.proof import ProofError, change_proof, read_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
 
     from pgvow.model import Evidence, Level, Metadata, Proof, Unreadable
+    from pgvow.notes import Notes
     from pgvow.store.port import Store
 
 
@@ -82,6 +84,17 @@ class StoredBackup:
         """
         metadata = self.metadata()
         return level_reached(metadata, self.proof_of(metadata))
+
+    def notes(self) -> Notes:
+        """Read the notes of people; those that cannot be read have a complaint."""
+        return read_notes(self.store, self.name)
+
+    def change_notes(self, change: Callable[[Notes], Notes]) -> Notes:
+        """Change the notes of people, and return the new ones.
+
+        Raises NoSpace and NotesError as well.
+        """
+        return change_notes(self.store, self.name, change)
 
     def open_dump(self) -> BinaryIO:
         """Open the dump to read it at any place."""

@@ -10,6 +10,7 @@ from pgvow.errors import NoResources, PgvowError
 from pgvow.model import Backup, BackupStatus, Metadata
 from pgvow.store import names
 from pgvow.store.metadata import MetadataError, MetadataMissingError, read_metadata
+from pgvow.store.notes import read_notes
 from pgvow.store.port import LeadsNowhereError
 from pgvow.store.proof import ProofError, read_proof
 
@@ -34,6 +35,14 @@ def backups_in(store: Store) -> list[Backup]:
     seen = [_backup(store, base, present) for base in sorted(bases)]
     backups = [backup for backup in seen if backup is not None]
     return sorted(backups, key=lambda backup: backup.timestamp or _BEFORE_ALL, reverse=True)
+
+
+def backup_in(store: Store, dump_name: str) -> Backup | None:
+    """List one backup by the name of its dump; None if there is none. Raises as ``backups_in``."""
+    base = dump_name.removesuffix(names.DUMP)
+    present = store.list()
+    bases = {_base(name) for name in (base + names.DUMP, base + names.METADATA) if name in present}
+    return _backup(store, base, present) if base in bases else None
 
 
 def _base(name: str) -> str | None:
@@ -62,6 +71,8 @@ def _backup(store: Store, base: str, present: Collection[str]) -> Backup | None:
     backup = _describe(store.location / dump, metadata, size, complaint)
     if wrong is BackupStatus.UNREADABLE:
         backup = replace(backup, status=wrong)
+    if base + names.NOTES in present:
+        backup = replace(backup, notes=read_notes(store, dump))
     if backup.status is not BackupStatus.OK or base + names.PROOF not in present:
         return backup
     return _with_proof(backup, store, dump)
