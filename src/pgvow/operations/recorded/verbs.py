@@ -182,6 +182,7 @@ def remove_named(
         run.note_file(dumps[0])
     removed = remove_backups(dumps, options, context)
     if options.dry_run:
+        run.note(removed=0)
         return removed
     run.note(removed=len(removed), freed=sum(each.size_bytes for each in removed))
     for each in removed if len(dumps) > 1 else ():
