@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +16,13 @@ from tests.support.servers import programs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.commands import Done
+
 _DIR = ("--output-dir", ".")
+
+
+def _json(done: Done) -> Any:
+    return json.loads(done.out)
 
 
 @pytest.fixture
@@ -49,19 +56,19 @@ def test_a_kept_backup_is_not_pruned_and_is_shown_everywhere(
         shown = commands.pgvow(*command, *_DIR)
         assert note in shown.out
         assert "\x1b" not in shown.out
-    entry = commands.pgvow("list", *_DIR, "--json").json[-1]
+    entry = _json(commands.pgvow("list", *_DIR, "--json"))[-1]
     assert ("2100-01-01T23:59:59Z", "before the \x1b[31mmigration") == (
         entry["notes"]["keep"]["until"],
         entry["notes"]["keep"]["note"],
     )
-    assert entry["notes"] == commands.pgvow("show", oldest, "--json").json["notes"]
+    assert entry["notes"] == _json(commands.pgvow("show", oldest, "--json"))["notes"]
     done = commands.pgvow("keep", "--release", oldest.stem, *_DIR)
     assert (0, True) == (done.code, "is kept no longer" in done.out)
     done = commands.pgvow("keep", "--release", oldest.stem, *_DIR, "--json")
     assert (0, False) == (done.code, done.json["changed"])
     pruned = commands.pgvow("prune", *_DIR, "--keep-last", "1", "--json")
-    assert 2 == len(pruned.json["removed"])
-    runs = commands.pgvow("history", *_DIR, "--operation", "keep", "--json").json
+    assert 2 == len(_json(pruned)["removed"])
+    runs = _json(commands.pgvow("history", *_DIR, "--operation", "keep", "--json"))
     assert [oldest.name] * 3 == [run["file"] for run in runs]
 
 
@@ -98,18 +105,18 @@ def test_a_known_fault_raises_no_alarm_and_stays_a_fault(
     note = f"acknowledged on {today}: the disk was replaced"
     assert (0, True) == (done.code, note in done.out), done.err
     status = commands.pgvow("status", *_DIR, "--json")
-    assert (0, []) == (status.code, status.json["databases"][0]["alarms"]), status.out
-    (known,) = status.json["databases"][0]["acknowledged"]
+    assert (0, []) == (status.code, _json(status)["databases"][0]["alarms"]), status.out
+    (known,) = _json(status)["databases"][0]["acknowledged"]
     assert (second.name, note) == (known["name"], known["acknowledged"])
     assert note in commands.pgvow("status", *_DIR).out
     assert note in commands.pgvow("list", *_DIR, "--wide").out
     everything = commands.pgvow("verify", "--all", *_DIR, "--json")
-    assert (0, [True, False, True]) == (everything.code, [one["ok"] for one in everything.json])
-    assert [None, note, None] == [one["acknowledged"] for one in everything.json]
+    assert (0, [True, False, True]) == (everything.code, [one["ok"] for one in _json(everything)])
+    assert [None, note, None] == [one["acknowledged"] for one in _json(everything)]
     assert "1 as acknowledged" in commands.pgvow("verify", "--all", *_DIR).out
     assert 8 == commands.pgvow("verify", second, *_DIR).code
     assert 0 == commands.pgvow("status", *_DIR).code
-    pruned = commands.pgvow("prune", *_DIR, "--keep-last", "1", "--dry-run", "--json").json
+    pruned = _json(commands.pgvow("prune", *_DIR, "--keep-last", "1", "--dry-run", "--json"))
     assert [True, True, False] == [one["keep"] for one in pruned["backups"]]
     assert 0 == commands.pgvow("acknowledge", "--withdraw", second.stem, *_DIR).code
     assert 12 == commands.pgvow("status", *_DIR).code
@@ -127,8 +134,8 @@ def test_another_fault_of_the_same_backup_raises_again(
     second.write_bytes(second.read_bytes()[:-1])
     status = commands.pgvow("status", *_DIR, "--json")
     assert 12 == status.code
-    assert [second.name] == [one["name"] for one in status.json["databases"][0]["alarms"]]
-    assert [] == status.json["databases"][0]["acknowledged"]
+    assert [second.name] == [one["name"] for one in _json(status)["databases"][0]["alarms"]]
+    assert [] == _json(status)["databases"][0]["acknowledged"]
     assert 8 == commands.pgvow("verify", "--all", *_DIR).code
 
 

@@ -175,7 +175,7 @@ def test_an_error_on_a_terminal_is_red(commands: Commands) -> None:
 
 
 def test_list_prints_one_line_a_backup_in_110_columns(tmp_path: Path) -> None:
-    """T044: timestamp, age, environment, database, size, status: a line each, and the total."""
+    """Timestamp, age, environment, database, size, status: a line each, and the total."""
     backups.place(tmp_path, backups.metadata())
     screen = Commands(tmp_path).on_terminal("list", "--output-dir", ".", columns=140)
     header, row, empty, total = screen.text.splitlines()

@@ -45,7 +45,7 @@ def test_prove_latest_writes_a_proof_that_list_shows(commands: Commands) -> None
     (listed,) = commands.pgvow("list", "--json").json
     assert "proven" == listed["level"]
     assert listed["proof"]["passed"][0]["restore_seconds"] == listed["restore_seconds"]
-    assert "proven, restored in" in commands.pgvow("list").out
+    assert "proven  restored in" in commands.pgvow("list").out
 
 
 def test_prove_on_uses_the_named_server(commands: Commands, pg18: TestServer) -> None:
@@ -74,7 +74,7 @@ def test_a_difference_fails_the_proof_with_8(commands: Commands, tmp_path: Path)
     done = commands.pgvow("prove", listed["path"], "--quiet")
     assert 8 == done.code
     assert "rows of t: 78 expected, 77 found" in done.out
-    assert "✗ proof failed (decoded before)" in commands.pgvow("list").out
+    assert "✗ proof failed  decoded before" in commands.pgvow("list").out
 
 
 def test_prove_takes_either_a_file_or_latest(commands: Commands, tmp_path: Path) -> None:

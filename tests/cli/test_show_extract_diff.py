@@ -147,7 +147,7 @@ def test_diff_prints_one_line_for_each_change(bare: Path) -> None:
     done = commands.pgvow("diff", "it.dump", "other.dump")
     assert 0 == done.code
     lines = [line.strip() for line in done.out.splitlines()]
-    assert "+ comes: 1 rows" in lines
+    assert "+ comes: 1 row" in lines
     assert "- audit.log: 3 rows" in lines
     assert "~ messages: 4 → 5 rows, 11 bytes → 13 bytes" in lines
     assert "~ 1, 5 bytes → none" in lines

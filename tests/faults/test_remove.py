@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from pgvow.errors import AlreadyRunning, PgvowError
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.notes import NoteOptions, keep_backup
-from pgvow.operations.remove import NotRemoved, RemoveOptions, remove_backups
+from pgvow.operations.remove import RemovalRefused, RemoveOptions, remove_backups
 from pgvow.spool import Spool, removal
 from pgvow.store import DirectoryStore, StoredBackup, backups_in, being_read
 from tests.support import backups, remove_and_die
@@ -85,12 +86,12 @@ def test_the_last_good_backup_goes_by_its_full_name_alone(tmp_path: Path) -> Non
     show(oldest, Level.PROVEN)
     for dump, reason in ((newest, "newest verified"), (oldest, "newest proven")):
         for confirm in ((), (second.name,), (dump.name[:-6],)):
-            with pytest.raises(NotRemoved, match=reason):
+            with pytest.raises(RemovalRefused, match=reason):
                 remove(dump, confirm=confirm)
     assert 3 * _FILES == len(list(tmp_path.iterdir()))
     assert [second] == remove(second)
     assert [oldest] == remove(oldest, confirm=[oldest.name])
-    with pytest.raises(NotRemoved, match="newest verified"):
+    with pytest.raises(RemovalRefused, match="newest verified"):
         remove(newest)
     assert [newest] == remove(newest, confirm=[newest.stem])
     assert set() == stems(tmp_path)
@@ -100,7 +101,7 @@ def test_the_newest_good_backup_is_not_the_newest_file(tmp_path: Path) -> None:
     """A newer one that failed a check may go unasked, and protects no older one."""
     newest, second, _ = fill(tmp_path)
     show(newest, Level.VERIFIED, _DIFFERS)
-    with pytest.raises(NotRemoved, match="newest verified"):
+    with pytest.raises(RemovalRefused, match="newest verified"):
         remove(second)
     assert [newest] == remove(newest)
 
@@ -109,7 +110,7 @@ def test_a_newest_backup_that_cannot_be_read_protects_the_one_before(tmp_path: P
     """Listed as good, with wrong bytes at its head: found and recorded before another goes."""
     newest, second, _ = fill(tmp_path)
     newest.write_bytes(b"x" + newest.read_bytes()[1:])
-    with pytest.raises(NotRemoved, match="newest verified"):
+    with pytest.raises(RemovalRefused, match="newest verified"):
         remove(second)
     proof = StoredBackup.at(newest).proof()
     assert proof is not None
@@ -123,7 +124,7 @@ def test_the_last_of_bad_backups_is_asked_for_as_well(tmp_path: Path) -> None:
     for dump in (newest, second):
         show(dump, Level.VERIFIED, _DIFFERS)
     assert [second] == remove(second)
-    with pytest.raises(NotRemoved, match="the newest there is, and no other is good"):
+    with pytest.raises(RemovalRefused, match="the newest there is, and no other is good"):
         remove(newest)
 
 
@@ -132,9 +133,9 @@ def test_a_part_is_no_substitute_for_the_whole(tmp_path: Path) -> None:
     (whole,) = fill(tmp_path, 1)
     facts = backups.metadata(_NEWEST + timedelta(hours=1))
     part = backups.place(tmp_path, replace(facts, selection=("--table=orders",)))
-    with pytest.raises(NotRemoved, match="newest verified"):
+    with pytest.raises(RemovalRefused, match="newest verified"):
         remove(whole)
-    with pytest.raises(NotRemoved, match="newest verified"):
+    with pytest.raises(RemovalRefused, match="newest verified"):
         remove(part)
 
 
@@ -142,9 +143,9 @@ def test_one_refusal_of_several_removes_nothing(tmp_path: Path) -> None:
     """All or none: each is judged as if those before it were gone."""
     newest, second, oldest = fill(tmp_path)
     for dumps in ((oldest, newest), (second, oldest, newest)):
-        with pytest.raises(NotRemoved, match="newest verified"):
+        with pytest.raises(RemovalRefused, match="newest verified"):
             remove(*dumps)
-    with pytest.raises(NotRemoved, match=second.name):
+    with pytest.raises(RemovalRefused, match=second.name):
         remove(newest, second, confirm=[newest.name])
     assert 3 * _FILES == len(list(tmp_path.iterdir()))
     assert [newest, second] == remove(newest, second, newest, confirm=[newest.name, second.name])
@@ -156,9 +157,9 @@ def test_a_kept_backup_goes_only_if_that_is_asked_for(tmp_path: Path) -> None:
     _, kept, broken = fill(tmp_path)
     keep_backup(StoredBackup.at(kept), NoteOptions(note="before the migration"), _CONTEXT)
     broken.with_suffix(".notes.json").write_text("{")
-    with pytest.raises(NotRemoved, match="is kept: before the migration"):
+    with pytest.raises(RemovalRefused, match="is kept: before the migration"):
         remove(kept)
-    with pytest.raises(NotRemoved, match="its notes cannot be read"):
+    with pytest.raises(RemovalRefused, match="its notes cannot be read"):
         remove(broken)
     assert [kept, broken] == remove(kept, broken, even_kept=True)
 
@@ -169,7 +170,7 @@ def test_files_of_others_are_not_removed(tmp_path: Path) -> None:
     renamed = tmp_path / "mine.dump"
     renamed.write_bytes(dump.read_bytes())
     for path in (renamed, dump.with_suffix(".proof.json"), tmp_path / "none.dump"):
-        with pytest.raises(NotRemoved):
+        with pytest.raises(RemovalRefused):
             remove(path, confirm=[path.name])
     assert renamed.exists()
     assert dump.with_suffix(".proof.json").exists()
@@ -183,7 +184,7 @@ def test_a_dry_run_removes_and_records_nothing(tmp_path: Path) -> None:
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
     newest.write_bytes(b"x" + newest.read_bytes()[1:])
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(NotRemoved):
+    with pytest.raises(RemovalRefused):
         remove(second, dry_run=True)
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
@@ -259,7 +260,7 @@ def test_a_backup_kept_after_the_decision_stays(
         remove(old)
     assert old.exists()
     monkeypatch.undo()
-    with pytest.raises(NotRemoved, match="is kept"):
+    with pytest.raises(RemovalRefused, match="is kept"):
         remove(old)
 
 
@@ -277,7 +278,7 @@ def test_remove_reports_and_records_each_backup(tmp_path: Path) -> None:
     assert done.json["removed"][0]["size_bytes"] == done.json["freed_bytes"] > 0
     done = commands.pgvow("remove", oldest.name, chat.name, *words)
     assert (0, True) == (done.code, "2 backups removed" in done.out)
-    runs = commands.pgvow("history", *words, "--operation", "remove", "--json").json
+    runs = json.loads(commands.pgvow("history", *words, "--operation", "remove", "--json").out)
     assert sorted([("shop", 0), ("shop", 1), ("", 2), ("shop", 1), ("chat", 1)]) == sorted(
         (run["database"] or "", run["removed"]) for run in runs
     )

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.schemas import conforming
 from tests.support.terminal import on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.support.servers import TestServer
-    from tests.support.terminal import Screen
+from tests.support.terminal import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
 _CLEAN = ("PATH", "HOME", "TMPDIR", "LANG", "COVERAGE_PROCESS_START", "PYTHONDONTWRITEBYTECODE")
@@ -52,8 +53,8 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """Standard output as JSON."""
-        return json.loads(self.out)
+        """Standard output as JSON, held against its schema."""
+        return conforming(json.loads(self.out))
 
 
 @dataclass

@@ -13,10 +13,10 @@ from pgvow.spool import removal
 from tests.support.contexts import a_context
 
 if TYPE_CHECKING:
-    from pgvow.spool.files import Files
+    from pgvow.spool.files import BackupFiles
 
 
-def _die(_: Files) -> NoReturn:
+def _die(_: BackupFiles) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 

@@ -81,7 +81,7 @@ def series(*alarms: Alarm, database: str = "shop") -> SeriesStatus:
 
 
 def context(section: NotificationsSection, now: datetime = _MONDAY) -> Context:
-    """A context with these notifications, at a moment."""
+    """A context with these notifications, at a timestamp."""
     return Context(Configuration(notifications=section), {}, clock=lambda: now)
 
 

@@ -17,6 +17,7 @@ _SOURCE = Path(__file__).resolve().parents[2] / "src/pgvow"
 _READS_NOTHING = frozenset({"cli", "engine", "settings"})
 """Packages that read no file of a finished backup: they have streams, settings and drafts."""
 _OTHERS = {
+    "operations/init.py": "the settings file that it adds to",
     "finished_file.py": "the one place",
     "small_file.py": "settings",
     "postgres/sqlstates.py": "the log of a server of ours",
@@ -24,13 +25,13 @@ _OTHERS = {
     "postgres/process.py": "/dev/null",
     "postgres/connection.py": "a trace of ours",
     "postgres/private_directories.py": "folders of ours",
-    "postgres/silence.py": "/proc",
+    "postgres/watchdog.py": "/proc",
     "postgres/sql/__init__.py": "the package's own queries",
     "postgres/throwaway.py": "a server of ours",
     "operations/demo/__init__.py": "the package's own data, and a copy to damage",
     "operations/restore/selection.py": "the user's map of roles",
     "operations/schedule/times.py": "/etc/localtime",
-    "operations/recorded/around.py": "the log of runs, for writing",
+    "operations/recorded/side_effects.py": "the log of runs, for writing",
     "operations/schedule/scheduler.py": "the scheduler's marks",
     "operations/schedule/systemd_units.py": "units of ours",
     "operations/health/metrics.py": "written, not read",
@@ -40,7 +41,7 @@ _OTHERS = {
     "durable.py": "new files, and directories",
     "store/history.py": "the history",
     "spool/lock.py": "locks",
-    "spool/draft_files.py": "a draft, by descriptor",
+    "spool/files.py": "a draft, by descriptor",
     "store/directory.py": "the lock on a dump, and new files, for writing",
     "store/port.py": "a private copy, for writing",
 }

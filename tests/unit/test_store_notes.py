@@ -29,7 +29,7 @@ from pgvow.store import (
     metadata_name,
     notes_name,
 )
-from pgvow.store.memory import MemoryStore
+from pgvow.store.port import MemoryStore
 from tests.support import backups
 
 if TYPE_CHECKING:

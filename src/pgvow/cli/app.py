@@ -14,9 +14,9 @@ from rich.text import Text
 
 from pgvow.cli.commands import COMMANDS, module_of
 from pgvow.cli.console import BAD, discard, errors, print_warning, styled, write_event
-from pgvow.cli.report import Report, dumps
+from pgvow.cli.report import Report, dumps, with_schema
 from pgvow.errors import Interrupted, PgvowError, lack_of_resources
-from pgvow.outside import masked, printable
+from pgvow.quoted_texts import masked, printable
 from pgvow.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -47,7 +47,13 @@ def run(parse: Callable[[], argparse.Namespace]) -> int:
 
 def dispatch(arguments: argparse.Namespace) -> int:
     """Run the command of parsed arguments; returns the exit code. Raises the command's errors."""
-    report = Report(as_json=arguments.json, quiet=arguments.quiet)
+    report = Report(
+        as_json=_wants_json(arguments),
+        quiet=arguments.quiet,
+        command=arguments.command,
+        as_lines=arguments.jsonl,
+        is_full=arguments.full,
+    )
     code: int = module_of(arguments.command).run(arguments, report)
     if report.lost is None:
         sys.stdout.flush()  # a reader that has left is noticed here, and not after us
@@ -98,9 +104,15 @@ def _print_failure(error: PgvowError, arguments: argparse.Namespace | None) -> N
         write_event("failed", **_failure_object(error)["error"])
     else:
         errors().print(_failure_text(failure, error))
-    wants_json = arguments.json if arguments else "--json" in sys.argv
+    wants_json = _wants_json(arguments)
     if wants_json:
-        print(dumps(_failure_object(error)), flush=True)
+        print(dumps(with_schema(_failure_object(error), "error")), flush=True)
+
+
+def _wants_json(arguments: argparse.Namespace | None) -> bool:
+    if arguments is None:
+        return bool({"--json", "--jsonl"} & set(sys.argv))
+    return bool(arguments.json or arguments.jsonl)
 
 
 def _first_words(arguments: argparse.Namespace | None) -> str:

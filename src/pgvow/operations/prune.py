@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup
     from pgvow.operations.context import Context
-    from pgvow.retention import Rules
+    from pgvow.retention import RetentionRules
     from pgvow.store import Store
     from pgvow.store.names import Stem
 
@@ -32,14 +32,14 @@ class PruneOptions:
     """The backups to prune and the rules; ``environment`` and ``database`` None: all of them."""
 
     output_dir: Path
-    rules_of: Callable[[str], Rules]
+    rules_of: Callable[[str], RetentionRules]
     environment: str | None = None
     database: str | None = None
     dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class NotRemoved:
     """A backup that was to be removed and is still there, with the reason.
 
     ``is_busy``: it is in use, and the next prune takes it.
@@ -59,7 +59,7 @@ class PruneResult:
 
     verdicts: tuple[Verdict, ...] = ()
     removed: list[Backup] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
+    left: list[NotRemoved] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     freed_bytes: int = 0
     freed_of: dict[_Group, int] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class PruneResult:
         """Return every database and environment of which there was a backup."""
         return sorted({_group(verdict.backup) for verdict in self.verdicts})
 
-    def of(self, group: _Group) -> tuple[list[Backup], list[Left]]:
+    def of(self, group: _Group) -> tuple[list[Backup], list[NotRemoved]]:
         """Return the removed and the refused backups of a database in an environment."""
         paths = {
             verdict.backup.path for verdict in self.verdicts if _group(verdict.backup) == group
@@ -86,7 +86,7 @@ class PruneResult:
         return tuple(verdict.backup for verdict in self.verdicts if verdict.keep)
 
     @property
-    def refused(self) -> tuple[Left, ...]:
+    def refused(self) -> tuple[NotRemoved, ...]:
         """The backups that could not be removed, and that no later prune takes either."""
         return tuple(left for left in self.left if not left.is_busy)
 
@@ -137,7 +137,7 @@ def prune(options: PruneOptions, context: Context) -> PruneResult:
         except AlreadyRunning as error:
             for backup in result.to_remove:
                 if _group(backup) == (database, environment):
-                    result.left.append(Left(backup.path, error.cause, is_busy=True))
+                    result.left.append(NotRemoved(backup.path, error.cause, is_busy=True))
     return result
 
 
@@ -226,11 +226,11 @@ def _prune_group(
         try:
             freed = remove(options.output_dir, _stem(backup), may_go=unchanged(spool.store, backup))
         except PgvowError as error:
-            result.left.append(Left(backup.path, error.cause))
+            result.left.append(NotRemoved(backup.path, error.cause))
             continue
         if freed is None:
             reason = "it is being read, or has just been"
-            result.left.append(Left(backup.path, reason, is_busy=True))
+            result.left.append(NotRemoved(backup.path, reason, is_busy=True))
         else:
             result.removed.append(backup)
             result.freed_bytes += freed

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LIST = "See what there is: pgvow list"
 
 
-class NotRemoved(ConfigurationError):
+class RemovalRefused(ConfigurationError):
     """A backup that is not removed by its name alone, or that is none of ours."""
 
     title = "The backup stays"
@@ -63,7 +63,7 @@ def named_removals(
 ) -> tuple[Removal, ...]:
     """Judge the backups with these dumps, each as if those before it were gone; removes nothing.
 
-    Raises NotRemoved for one that is no backup of ours, and the errors of listing.
+    Raises RemovalRefused for one that is no backup of ours, and the errors of listing.
     """
     judged: list[Removal] = []
     for dump in dict.fromkeys(dumps):
@@ -77,8 +77,8 @@ def remove_backups(
 ) -> tuple[Removal, ...]:
     """Remove the backups with these dumps, or none if one of them must stay.
 
-    Each is judged again with the lock of its database's backups held. Raises NotRemoved, and the
-    errors of the file system and of the lock; those before it are removed then.
+    Each is judged again with the lock of its database's backups held. Raises RemovalRefused, and
+    the errors of the file system and of the lock; those before it are removed then.
     """
     judged = named_removals(dumps, options, context)
     for removal in judged:
@@ -100,9 +100,9 @@ def _judged(dump: Path, gone: Collection[Path], context: Context, *, dry_run: bo
     listed = [each for each in backups_in(store) if each.path not in gone]
     backup = next((each for each in listed if each.path.name == dump.name), None)
     if backup is None:
-        raise NotRemoved(f"{dump} is no backup", steps=[_LIST])
+        raise RemovalRefused(f"{dump} is no backup", steps=[_LIST])
     if not _has_its_name(backup):
-        raise NotRemoved(
+        raise RemovalRefused(
             f"{dump} has no name that pgvow gives: it is removed as any other file is",
             facts={"File": str(dump)},
             steps=["Look at it, and remove it by hand"],
@@ -172,10 +172,10 @@ def _size(store: Store, name: str) -> int:
 
 
 def _require_free(removal: Removal, options: RemoveOptions) -> None:
-    """Raise NotRemoved for a backup that is kept, or the last good one and not confirmed."""
+    """Raise RemovalRefused for a backup that is kept, or the last good one and not confirmed."""
     path = removal.backup.path
     if removal.kept is not None and not options.even_kept:
-        raise NotRemoved(
+        raise RemovalRefused(
             f"{path.name} is {removal.kept}",
             facts={"File": str(path)},
             steps=[
@@ -184,7 +184,7 @@ def _require_free(removal: Removal, options: RemoveOptions) -> None:
             ],
         )
     if removal.last_good and not is_confirmed(removal, options):
-        raise NotRemoved(
+        raise RemovalRefused(
             f"{path.name} goes only if its full name is typed again:"
             f" {', '.join(removal.last_good)}",
             facts={"File": str(path)},

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.rows import class_row
 
-from pgvow.outside import masked, printable
 from pgvow.postgres.sql import query
+from pgvow.quoted_texts import masked, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from pgvow.model import Level
-from pgvow.settings.values import COUNT, FLAG, PATH, SINCE, TEXT, UNTIL, Kind
+from pgvow.settings.values import COUNT, FLAG, PATH, SINCE, TEXT, UNTIL, ValueKind
 
 _METADATA = "option"
 CONFIG_VARIABLE = "PGVOW_CONFIG"
@@ -34,7 +34,7 @@ class Option:
     ``by_environment``: if not typed, the section of each environment counts.
     """
 
-    kind: Kind
+    kind: ValueKind
     name: str = ""
     default: Any = None
     shown: str = ""
@@ -72,7 +72,7 @@ class Option:
 
 
 def option(
-    kind: Kind,
+    kind: ValueKind,
     *,
     default: Any = None,
     required: bool = False,
@@ -178,6 +178,20 @@ TYPED = (
         default=False,
         group="report",
         help="print the result as JSON, and nothing else on standard output",
+    ),
+    Option(
+        FLAG,
+        "full",
+        default=False,
+        group="report",
+        help="with --json: the facts of each table and sequence too",
+    ),
+    Option(
+        FLAG,
+        "jsonl",
+        default=False,
+        group="report",
+        help="as --json, but for a list one line of JSON for each",
     ),
     Option(FLAG, "quiet", default=False, group="report", help="print nothing on success"),
     Option(

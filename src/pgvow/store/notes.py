@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pgvow.errors import NoResources, PgvowError
-from pgvow.json_reader import Reader, parse
+from pgvow.json_reader import JsonReader, parse
 from pgvow.notes import NO_NOTES, Acknowledgement, Keep, Notes
 from pgvow.store import names
 from pgvow.store.metadata import moment_text
@@ -67,13 +67,13 @@ def decode_notes(data: bytes) -> Notes:
     parsed = parse(data, complaints)
     if not isinstance(parsed, dict):
         raise NotesError(complaints or ["is not a JSON object"])
-    notes = _notes(Reader(parsed, complaints))
+    notes = _notes(JsonReader(parsed, complaints))
     if complaints:
         raise NotesError(complaints)
     return notes
 
 
-def _notes(reader: Reader) -> Notes:
+def _notes(reader: JsonReader) -> Notes:
     version = reader.count("notes_version", at_least=1)
     if version > NOTES_VERSION:
         reader.complaints.append(f"notes_version is {version}, of a newer pgvow")
@@ -83,7 +83,7 @@ def _notes(reader: Reader) -> Notes:
     )
 
 
-def _keep(reader: Reader) -> Keep:
+def _keep(reader: JsonReader) -> Keep:
     return Keep(
         at=reader.moment("at"),
         until=reader.optional("until", reader.moment),
@@ -91,7 +91,7 @@ def _keep(reader: Reader) -> Keep:
     )
 
 
-def _known(reader: Reader) -> Acknowledgement:
+def _known(reader: JsonReader) -> Acknowledgement:
     return Acknowledgement(
         fault=reader.text("fault"),
         at=reader.moment("at"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow import DEFAULT_DIRECTORY, api
+from pgvow.cli import options
 from pgvow.cli.arguments import Topic, UsageProblem
 from pgvow.cli.call import call_of
 from pgvow.cli.commands import schedule
@@ -28,7 +29,7 @@ from pgvow.operations.init import (
     test_connection,
     write_settings,
 )
-from pgvow.outside import keep_secret, printable
+from pgvow.quoted_texts import keep_secret, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -74,9 +75,7 @@ def add_init(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.topic(Topic.WHERE).add_argument(
         "--output-dir", metavar="DIR", dest="backups", help=f"default: {DEFAULT_DIRECTORY}"
     )
-    parser.topic(Topic.OUTPUT).add_argument(
-        "--json", action="store_true", help="print the result as JSON"
-    )
+    options.add(parser, "report")
 
 
 @dataclass(frozen=True, slots=True)

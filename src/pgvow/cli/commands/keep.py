@@ -15,7 +15,7 @@ from pgvow.cli.recording import recording_of
 from pgvow.cli.report import plain
 from pgvow.operations.notes import NoteOptions, keep_backup
 from pgvow.operations.recorded import recorded
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 from pgvow.store import StoredBackup
 

@@ -17,9 +17,9 @@ from pgvow.cli.recording import recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import counted, size
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.verbs import remove_named
+from pgvow.operations.recorded.operations import remove_named
 from pgvow.operations.remove import RemoveOptions, is_confirmed, named_removals
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pgvow.model import (
     Proof,
     Unreadable,
 )
-from pgvow.operations.core.tools import major_of
+from pgvow.operations.core.choose_pg_restore import major_of
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.postgres.majors import NEWEST_TESTED
 from pgvow.store import ProofError, StoredBackup, rewound
@@ -35,7 +35,7 @@ _END_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class BackupFlaw:
     """Why a backup does not count: it cannot be read, or its bytes are not those written.
 
     ``difference`` is the evidence that its bytes are damaged; ``is_unreadable`` if the file cannot
@@ -47,7 +47,7 @@ class Flaw:
     is_unreadable: bool = False
 
 
-def look_at(store: Store, backup: Backup) -> Flaw | None:
+def look_at(store: Store, backup: Backup) -> BackupFlaw | None:
     """Open a backup and read both of its ends; returns its flaw, or None.
 
     Raises PgvowError for errors that are none of the file: no memory, no file handles.
@@ -57,14 +57,14 @@ def look_at(store: Store, backup: Backup) -> Flaw | None:
         with _stored(store, backup).open_dump() as file:
             size = rewound(file)
             if size != backup.size_bytes:
-                return Flaw(f"{path}: it is not the file that was listed")
+                return BackupFlaw(f"{path}: it is not the file that was listed")
             digest = read_toc(file).digest
             file.seek(-min(_END_BYTES, size), os.SEEK_END)
             file.read()
     except FileNotFoundError:
-        return Flaw(f"{path}: it was removed since it was listed")
+        return BackupFlaw(f"{path}: it was removed since it was listed")
     except (UnreadableFile, AccessDenied) as error:
-        return Flaw(error.cause, is_unreadable=True)
+        return BackupFlaw(error.cause, is_unreadable=True)
     except ArchiveError as error:
         if isinstance(error, ArchiveTooNew) and _is_of_newer_major(metadata):
             return None  # whole, as far as we can see
@@ -79,12 +79,12 @@ def _is_of_newer_major(metadata: Metadata | None) -> bool:
     return metadata is not None and major_of(metadata.pg_dump_version) > NEWEST_TESTED
 
 
-def _damaged(path: Path, expected: str, found: str) -> Flaw:
+def _damaged(path: Path, expected: str, found: str) -> BackupFlaw:
     difference = Difference(DifferenceKind.CONTENTS, "the table of contents", expected, found)
-    return Flaw(f"{path}: {difference}", difference)
+    return BackupFlaw(f"{path}: {difference}", difference)
 
 
-def record_flaw(store: Store, backup: Backup, flaw: Flaw, now: datetime) -> None:
+def record_flaw(store: Store, backup: Backup, flaw: BackupFlaw, now: datetime) -> None:
     """Keep a flaw beside the backup, as far as the directory may be written."""
     if backup.metadata is None:
         return
@@ -111,7 +111,7 @@ def _second(now: datetime) -> datetime:
     return now.replace(microsecond=0)
 
 
-def marked(backup: Backup, flaw: Flaw | None, now: datetime) -> Backup:
+def marked(backup: Backup, flaw: BackupFlaw | None, now: datetime) -> Backup:
     """Return the backup as listed once its flaw is recorded."""
     if flaw is None:
         return backup

@@ -16,8 +16,8 @@ from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings import Job
 from pgvow.spool import Spool
 from pgvow.store import backups_in
+from pgvow.store.backups import directories
 from pgvow.store.history import History
-from pgvow.store.places import directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup
     from pgvow.operations.context import Context
-    from pgvow.operations.schedule.scheduled import ScheduleEntry
+    from pgvow.operations.schedule.jobs import ScheduleEntry
     from pgvow.runs import Run
 
 HEALTHY, WARNING, CRITICAL = 0, 11, 12

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pgvow.model import Level, Proof
     from pgvow.notes import Notes
     from pgvow.operations.context import Context
-    from pgvow.operations.show.contents import BackupFacts, TableRows
+    from pgvow.operations.show.contents import BackupFacts, ShownTable
     from pgvow.postgres.statements import Statement
     from pgvow.store import StoredBackup
 
@@ -37,7 +37,7 @@ _EXTENSION = "EXTENSION"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownBackup:
     """The contents of a backup: ``facts``, and conclusions from them.
 
     ``tables`` are the largest first. ``environment`` and ``moment`` are None if neither metadata
@@ -49,7 +49,7 @@ class Shown:
     database: str
     environment: str | None
     moment: datetime | None
-    tables: tuple[TableRows, ...]
+    tables: tuple[ShownTable, ...]
     objects: Mapping[str, int]
     roles: tuple[str, ...]
     extensions: tuple[str, ...]
@@ -65,7 +65,7 @@ class Shown:
         return level_reached(self.facts.metadata, self.proof)
 
 
-def show_backup(backup: StoredBackup, context: Context) -> Shown:
+def show_backup(backup: StoredBackup, context: Context) -> ShownBackup:
     """Show a backup; its rows are read only if the metadata does not have their number.
 
     Raises NotABackupFile, AccessDenied, and ArchiveError if the archive is damaged as far as it had
@@ -81,7 +81,7 @@ def show_backup(backup: StoredBackup, context: Context) -> Shown:
     except (UnreadableFile, AccessDenied) as error:
         proof = None
         unreadable.append(error.cause)
-    return Shown(
+    return ShownBackup(
         facts=facts,
         database=known.database_name if known else facts.toc.header.database,
         environment=known.environment if known else stem and stem.environment,
@@ -98,7 +98,7 @@ def show_backup(backup: StoredBackup, context: Context) -> Shown:
     )
 
 
-def _largest_first(table: TableRows) -> tuple[int, int, str]:
+def _largest_first(table: ShownTable) -> tuple[int, int, str]:
     size = table.bytes if table.bytes is not None else table.size_bytes
     return -(size or 0), -(table.rows or 0), table.key
 
@@ -135,7 +135,7 @@ _DEFINED_IN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class CodeObject:
     """One object that has code: its owner ('' for an extension), kind and name.
 
     ``needs_superuser`` is whether a superuser has to restore it; it may do anything then.
@@ -147,7 +147,7 @@ class Code:
     needs_superuser: bool
 
 
-def code_in_backup(backup: StoredBackup, context: Context) -> tuple[Code, ...]:
+def code_in_backup(backup: StoredBackup, context: Context) -> tuple[CodeObject, ...]:
     """List the code of a backup by owner, kind and name, from its table of contents.
 
     Raises NotABackupFile, AccessDenied and ArchiveError as ``show_backup`` does.
@@ -155,11 +155,11 @@ def code_in_backup(backup: StoredBackup, context: Context) -> tuple[Code, ...]:
     return code_in(read_facts(backup, progress=context.reporter, fingerprints=False).toc)
 
 
-def code_in(toc: TableOfContents) -> tuple[Code, ...]:
+def code_in(toc: TableOfContents) -> tuple[CodeObject, ...]:
     """List the code of an archive by owner, kind and name."""
     above = superuser_entries(toc.entries)
     objects = {
-        Code(entry.owner, kind, entry.name, entry.dump_id in above)
+        CodeObject(entry.owner, kind, entry.name, entry.dump_id in above)
         for entry in toc.entries
         for kind in _kinds(entry)
     }

@@ -32,7 +32,7 @@ from pgvow.operations.verify.recording import (
 )
 from pgvow.operations.verify.verification import Check, Verification, evidence_of, missed
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
-from pgvow.postgres.listing import complaint_of, listing_complaint, start_listing
+from pgvow.postgres.pg_restore_list import complaint_of, listing_complaint, start_listing
 from pgvow.progress import Silent
 from pgvow.store import (
     MetadataError,

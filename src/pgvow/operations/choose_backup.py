@@ -39,7 +39,7 @@ class NoSuchBackup(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SearchedDirectories:
     """The directories to look in, and which of their backups are meant: all if None."""
 
     directories: Sequence[Path]
@@ -55,7 +55,7 @@ class Places:
         return f"{of} in {', '.join(map(str, self.directories))}"
 
 
-def choose_backup(typed: str, places: Places, context: Context) -> Path:
+def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> Path:
     """Return the path of the dump that is meant.
 
     A path that exists is always meant itself. Else ``latest`` is the newest whole backup against
@@ -75,7 +75,7 @@ def choose_backup(typed: str, places: Places, context: Context) -> Path:
     return _named(typed, listed, places).path
 
 
-def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
+def newest_pair(places: SearchedDirectories, context: Context) -> tuple[Path, Path]:
     """Return the last two good backups of the database that was backed up last, older first.
 
     Raises NoSuchBackup.
@@ -90,7 +90,7 @@ def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
     raise NoSuchBackup(f"there are no two backups of one database{places.words}", steps=[_STEP])
 
 
-def offered(places: Places, context: Context) -> list[Backup]:
+def offered(places: SearchedDirectories, context: Context) -> list[Backup]:
     """Return the good backups of the places, newest first, for a person to choose from."""
     return _good(_listed(places, context), context)
 
@@ -101,7 +101,7 @@ def _has_metadata(dump: Path) -> bool:
     )
 
 
-def _listed(places: Places, context: Context) -> list[Backup]:
+def _listed(places: SearchedDirectories, context: Context) -> list[Backup]:
     return list_backups(
         places.directories, ListOptions(places.environment, places.database), context
     )
@@ -124,7 +124,9 @@ def _is_refuted(backup: Backup) -> bool:
     return failed is not None and backup.trusted is None
 
 
-def _too_few(good: Sequence[Backup], listed: Sequence[Backup], places: Places) -> NoReturn:
+def _too_few(
+    good: Sequence[Backup], listed: Sequence[Backup], places: SearchedDirectories
+) -> NoReturn:
     number = f"only {len(good)} whole backups" if good else "no whole backup"
     only = ", only of parts" if not good and any(each.selection for each in listed) else ""
     raise NoSuchBackup(
@@ -160,7 +162,9 @@ def _end_of(typed: str, now: datetime) -> datetime | None:
         ) from error
 
 
-def _before(end: datetime, typed: str, good: Sequence[Backup], places: Places) -> Backup:
+def _before(
+    end: datetime, typed: str, good: Sequence[Backup], places: SearchedDirectories
+) -> Backup:
     for each in good:
         if each.timestamp is not None and each.timestamp < end:
             return each
@@ -170,7 +174,7 @@ def _before(end: datetime, typed: str, good: Sequence[Backup], places: Places) -
     )
 
 
-def _named(typed: str, listed: Sequence[Backup], places: Places) -> Backup:
+def _named(typed: str, listed: Sequence[Backup], places: SearchedDirectories) -> Backup:
     """Return the backup of this name, or the one alone whose name begins so."""
     exact: Callable[[Backup], bool] = lambda each: typed in (each.path.name, _stem(each))  # noqa: E731
     begins: Callable[[Backup], bool] = lambda each: each.path.name.startswith(typed)  # noqa: E731
