@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from pgvow.model import Level
-from pgvow.settings.values import COUNT, FLAG, PATH, SINCE, TEXT, ValueKind
+from pgvow.settings.values import COUNT, FLAG, PATH, SINCE, TEXT, UNTIL, ValueKind
 
 _METADATA = "option"
 CONFIG_VARIABLE = "PGVOW_CONFIG"
@@ -142,6 +142,15 @@ TYPED = (
         help="only the newer ones: 7d, 12h, a date such as 2026-11-27, or a time in UTC such as"
         " 2026-11-27T16:44",
     ),
+    Option(
+        UNTIL,
+        "until",
+        group="note",
+        metavar="WHEN",
+        help="up to the end of a day such as 2027-01-01, a time, or a length of time such as 90d"
+        " (default: for ever)",
+    ),
+    Option(TEXT, "note", group="note", metavar="TEXT", help="why, for those who read it later"),
     Option(
         TEXT,
         "level",
