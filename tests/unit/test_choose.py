@@ -126,6 +126,20 @@ def test_the_beginning_of_one_name_is_enough(put: Put, tmp_path: Path) -> None:
     assert str(other) in caught.value.cause
 
 
+def test_a_name_is_looked_for_in_every_environment(put: Put, tmp_path: Path) -> None:
+    """One of --env comes first; without any, one of another: production's, for development."""
+    mine, other = put(2, environment="dev"), put(2, "store")
+    assert mine == chosen("shop", tmp_path, environment="dev")
+    assert other == chosen(other.stem, tmp_path, environment="dev")
+    assert other == chosen("st", tmp_path, environment="dev", database="shop")
+    more = put(3, "store")
+    with pytest.raises(NoSuchBackup, match="is the beginning of 2 names") as caught:
+        chosen("store_prod_", tmp_path, environment="dev")
+    assert more.name in str(caught.value)
+    with pytest.raises(NoSuchBackup, match=f"no backup of that name in {tmp_path}$"):
+        chosen("nothing", tmp_path, environment="dev")
+
+
 def test_a_whole_name_is_not_the_beginning_of_another(put: Put, tmp_path: Path) -> None:
     """A stem that is also the beginning of a longer name means the one it is."""
     one = put(3)

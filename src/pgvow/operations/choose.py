@@ -52,7 +52,12 @@ class Places:
         parts = [f"environment {self.environment}"] if self.environment else []
         parts += [f"database {self.database}"] if self.database else []
         of = f" of {', '.join(parts)}" if parts else ""
-        return f"{of} in {', '.join(map(str, self.directories))}"
+        return f"{of} in {self.shown_directories}"
+
+    @property
+    def shown_directories(self) -> str:
+        """Name the directories alone."""
+        return ", ".join(map(str, self.directories))
 
 
 def choose_backup(typed: str, places: Places, context: Context) -> Path:
@@ -61,7 +66,9 @@ def choose_backup(typed: str, places: Places, context: Context) -> Path:
     A path that exists is always meant itself. Else ``latest`` is the newest whole backup against
     which no check speaks, ``latest~1`` the one before; a time, in UTC unless it has a zone, or
     ``yesterday``, is the newest such one up to then; anything else is a name as ``list`` prints it,
-    or the beginning of one alone. Raises NoSuchBackup, and the errors of listing.
+    or the beginning of one alone, of another environment or database if none of these begins so: a
+    restore to development is given a name of production's. Raises NoSuchBackup, and the errors of
+    listing.
     """
     if os.path.lexists(typed) or _has_metadata(Path(typed)):
         return Path(typed)
@@ -72,7 +79,10 @@ def choose_backup(typed: str, places: Places, context: Context) -> Path:
         return good[back].path if back < len(good) else _too_few(good, listed, places)
     if (end := _end_of(typed, context.now())) is not None:
         return _before(end, typed, _good(listed, context), places).path
-    return _named(typed, listed, places).path
+    if (meant := _meant(typed, listed)) is None:
+        everywhere = _listed(Places(places.directories), context)
+        meant = _meant(typed, everywhere) or _unknown(typed, everywhere, places)
+    return meant.path
 
 
 def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
@@ -170,8 +180,11 @@ def _before(end: datetime, typed: str, good: Sequence[Backup], places: Places) -
     )
 
 
-def _named(typed: str, listed: Sequence[Backup], places: Places) -> Backup:
-    """Return the backup of this name, or the one alone whose name begins so."""
+def _meant(typed: str, listed: Sequence[Backup]) -> Backup | None:
+    """Return the backup of this name, or the one alone whose name begins so; None if none does.
+
+    Raises NoSuchBackup if several do.
+    """
     exact: Callable[[Backup], bool] = lambda each: typed in (each.path.name, _stem(each))  # noqa: E731
     begins: Callable[[Backup], bool] = lambda each: each.path.name.startswith(typed)  # noqa: E731
     for is_meant in (exact, begins):
@@ -180,9 +193,13 @@ def _named(typed: str, listed: Sequence[Backup], places: Places) -> Backup:
             return meant[0]
         if meant:
             raise _ambiguous(typed, meant)
+    return None
+
+
+def _unknown(typed: str, listed: Sequence[Backup], places: Places) -> NoReturn:
     near = difflib.get_close_matches(typed, [each.path.name for each in listed], 1)
     raise NoSuchBackup(
-        f"there is no file {typed}, and no backup of that name{places.words}",
+        f"there is no file {typed}, and no backup of that name in {places.shown_directories}",
         steps=[*(f"Did you mean {name}?" for name in near), _STEP],
     )
 
