@@ -63,6 +63,18 @@ def test_latest_of_an_environment_or_a_database(put: Put, tmp_path: Path) -> Non
         chosen("latest", tmp_path, database="none")
 
 
+def test_latest_of_none_names_one_of_another_environment(put: Put, tmp_path: Path) -> None:
+    """Production's newest, by its name, is what a restore into development wants."""
+    put(9)
+    newest = put(3)
+    with pytest.raises(NoSuchBackup) as caught:
+        chosen("latest", tmp_path, environment="dev")
+    assert f"Or one of prod by its name: {newest.stem}" == caught.value.steps[1]
+    with pytest.raises(NoSuchBackup) as caught:
+        chosen("latest~2", tmp_path)
+    assert not [step for step in caught.value.steps if "by its name:" in step]
+
+
 def test_latest_passes_over_what_is_not_good(put: Put, tmp_path: Path) -> None:
     """A dump of another size, one without metadata, and one that a check refuted are not latest."""
     good = put(9)

@@ -76,7 +76,7 @@ def choose_backup(typed: str, places: Places, context: Context) -> Path:
     if match := _LATEST.fullmatch(typed):
         good = _good(listed, context)
         back = int(match["back"] or 0)
-        return good[back].path if back < len(good) else _too_few(good, listed, places)
+        return good[back].path if back < len(good) else _too_few(good, listed, places, context)
     if (end := _end_of(typed, context.now())) is not None:
         return _before(end, typed, _good(listed, context), places).path
     if (meant := _meant(typed, listed)) is None:
@@ -134,13 +134,20 @@ def _is_refuted(backup: Backup) -> bool:
     return failed is not None and backup.trusted is None
 
 
-def _too_few(good: Sequence[Backup], listed: Sequence[Backup], places: Places) -> NoReturn:
+def _too_few(
+    good: Sequence[Backup], listed: Sequence[Backup], places: Places, context: Context
+) -> NoReturn:
     number = f"only {len(good)} whole backups" if good else "no whole backup"
     only = ", only of parts" if not good and any(each.selection for each in listed) else ""
-    raise NoSuchBackup(
-        f"there is {number}{places.words}{only}",
-        steps=[_STEP, "Make one: pgvow backup", "A part is named by its own name"],
-    )
+    steps = [_STEP, "Make one: pgvow backup", "A part is named by its own name"]
+    if places.environment and not good and (others := _elsewhere(places, context)):
+        steps.insert(1, f"Or one of {others[0].environment} by its name: {_stem(others[0])}")
+    raise NoSuchBackup(f"there is {number}{places.words}{only}", steps=steps)
+
+
+def _elsewhere(places: Places, context: Context) -> list[Backup]:
+    """Return the good backups of every environment, newest first."""
+    return offered(Places(places.directories, database=places.database), context)
 
 
 def _end_of(typed: str, now: datetime) -> datetime | None:
