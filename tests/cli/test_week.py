@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.servers import TestServer
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 _SIZE = re.compile(r"[\d.]+ (?:B|kB|MB|GB|PB|[KMGT]i?B)\b")
 
 
@@ -200,8 +201,9 @@ def test_15_thursday_who_holds_a_lock_is_named(week: Week) -> None:
     """Pid, program, since when and doing what, and the command that ends it."""
     done, pid = week.done["locked"], week.facts["pid"]
     assert 7 == done.code
-    held = rf"Held by: +pid {pid} \(\w+, the migration\), idle in transaction for \d+ s, since .*: "
-    assert re.search(held + "ALTER TABLE orders ADD paid boolean", done.err), done.err
+    held = rf"Held by: +pid {pid} \(\w+, the migration\), idle in transaction for \d+ s, since "
+    doing = ": ALTER TABLE orders ADD paid boolean"
+    assert re.search(held + _MOMENT + doing, done.err), done.err
     assert f"pg_terminate_backend({pid})" in done.err
 
 
@@ -263,6 +265,7 @@ def test_20_sunday_the_page_at_night_says_what_and_what_next(week: Week) -> None
     cause = 'database "shop" is not currently accepting connections'
     assert 1 == (failure["title"] + failure["message"]).count(cause)
     assert re.search(r"^Next:\n1\. .*\n2\. Try by hand: psql -h ", failure["message"], re.MULTILINE)
+    assert re.search(rf"^began: {_MOMENT}$", failure["message"], re.MULTILINE)
     assert failure["message"].endswith(PAGE)
     assert [("success", f"pgvow: backup {where} works again")] == [
         (each["type"], each["title"]) for each in third[1:]
