@@ -22,7 +22,7 @@ from recorded import recorded
 from shapes import SHAPES, database_of_shapes, dump
 
 from pgvow.operations.demo import DATABASE
-from pgvow.operations.server_programs import find_server_programs
+from pgvow.operations.throwaway_programs import find_server_programs
 from pgvow.store.metadata import encode
 
 # The first pg_dump that writes zstd, and takes a method's name.

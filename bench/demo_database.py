@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.operations.context import Context
 from pgvow.operations.demo import demo_server, make_up, user_environment
-from pgvow.operations.server_programs import find_server_programs
+from pgvow.operations.throwaway_programs import find_server_programs
 from pgvow.settings import Configuration
 
 if TYPE_CHECKING:

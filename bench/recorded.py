@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pgvow.model import Metadata, TableFacts
+from pgvow.model import Metadata, RecordedTable
 from pgvow.operations.verify.inspect import inspect_file, large_object_facts, toc_facts
 from pgvow.progress import Silent
 
@@ -19,7 +19,7 @@ def recorded(path: Path, *, database: str) -> Metadata:
         inspection = inspect_file(file, Silent())
     contents = inspection.contents
     tables = tuple(
-        TableFacts(
+        RecordedTable(
             *(table.entry.namespace, table.entry.tag, table.rows or 0, 0),
             *(table.size, table.fingerprint, table.stored.digest),
         )

@@ -41,7 +41,7 @@ def empty_working_directory(
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test's password be masked in the texts of another."""
-    monkeypatch.setattr("pgvow.outside._spelled", set())
+    monkeypatch.setattr("pgvow.quoted_texts._spelled", set())
 
 
 def _names(argnames: str | Sequence[str]) -> list[str]:

@@ -21,14 +21,14 @@ from pgvow.operations.context import Context
 from pgvow.operations.list import ListOptions, list_backups
 from pgvow.operations.prove import ProveOptions
 from pgvow.operations.recorded import Recording, recorded
-from pgvow.operations.recorded.verbs import back_up, prove_file, restore_file, verify_file
+from pgvow.operations.recorded.operations import back_up, prove_file, restore_file, verify_file
 from pgvow.operations.restore import RestoreOptions
 from pgvow.operations.verify import VerifyOptions
-from pgvow.postgres.silence import Patience
+from pgvow.postgres.watchdog import Patience
 from pgvow.progress import Reporter
 from pgvow.runs import Operation
 from pgvow.settings.values import AUTO, usable_cores
-from pgvow.store.places import directories
+from pgvow.store.backups import directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from pgvow.outside import quotable
+from pgvow.quoted_texts import quotable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

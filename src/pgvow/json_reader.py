@@ -56,7 +56,7 @@ def quoted(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
-class Reader:
+class JsonReader:
     """Reads the keys of one object; what is wrong is noted, and something harmless returned."""
 
     def __init__(
@@ -72,9 +72,9 @@ class Reader:
         self._where = where
         self.is_lenient = is_lenient
 
-    def lenient(self, *, when: bool) -> Reader:
+    def lenient(self, *, when: bool) -> JsonReader:
         """Read the same object, taking optional keys that do not fit for unknown ones."""
-        return Reader(self._found, self.complaints, where=self._where, is_lenient=when)
+        return JsonReader(self._found, self.complaints, where=self._where, is_lenient=when)
 
     def optional(self, key: str, read: Callable[[str], _T]) -> _T | None:
         """Read a key that may be absent or null."""
@@ -163,7 +163,7 @@ class Reader:
     def objects(
         self,
         key: str,
-        read: Callable[[Reader], _T],
+        read: Callable[[JsonReader], _T],
         *,
         quick: Callable[[dict[str, object]], _T | None] | None = None,
     ) -> tuple[_T, ...]:
@@ -177,7 +177,7 @@ class Reader:
             found.append(good or read(self.inner(f"{key}[{index}]", item)))
         return tuple(found)
 
-    def nested(self, key: str, read: Callable[[Reader], _T]) -> _T:
+    def nested(self, key: str, read: Callable[[JsonReader], _T]) -> _T:
         """Read an object by ``read``."""
         return read(self.inner(key, self._found.get(key)))
 
@@ -211,13 +211,13 @@ class Reader:
             return self._complain(key, "an object of tables and their rows", value, {})
         if all(map(is_count, value.values())):
             return value
-        inner = Reader(value, self.complaints, where=self._path(key) + ".")
+        inner = JsonReader(value, self.complaints, where=self._path(key) + ".")
         return {table: inner.count(table) for table in value}
 
-    def inner(self, where: str, item: object) -> Reader:
+    def inner(self, where: str, item: object) -> JsonReader:
         """Return a reader of an object inside this one."""
         found = item if isinstance(item, dict) else self._complain(where, "an object", item, {})
-        return Reader(found, self.complaints, where=f"{self._where}{where}.")
+        return JsonReader(found, self.complaints, where=f"{self._where}{where}.")
 
     def _path(self, key: str) -> str:
         return self._where + ascii(key[:_LONGEST_NAME])[1:-1]

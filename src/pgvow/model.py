@@ -94,7 +94,7 @@ def table_key(schema: str, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class TableFacts:
+class RecordedTable:
     """One table: its rows on the server in the snapshot, and its contents in the archive.
 
     ``size_bytes`` is heap and TOAST on the server. ``bytes`` and ``fingerprint`` (XXH3-128) are of
@@ -141,7 +141,7 @@ class TocFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class LargeObjectFacts:
+class RecordedLargeObjects:
     """All large objects of an archive; ``stored`` has the digest of each of their blocks."""
 
     count: int
@@ -151,7 +151,7 @@ class LargeObjectFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SequenceFacts:
+class RecordedSequence:
     """The position of a sequence in the archive; sequences do not heed snapshots."""
 
     schema: str
@@ -189,10 +189,10 @@ class Metadata:
     table_counts: Mapping[str, int]
     pg_dump_version: str
     postgresql_version: str
-    tables: tuple[TableFacts, ...] = ()
+    tables: tuple[RecordedTable, ...] = ()
     toc: TocFacts | None = None
-    large_objects: LargeObjectFacts | None = None
-    sequences: tuple[SequenceFacts, ...] = ()
+    large_objects: RecordedLargeObjects | None = None
+    sequences: tuple[RecordedSequence, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     globals: GlobalsFacts | None = None
     pgvow_version: str | None = None

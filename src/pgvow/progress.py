@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from pgvow.outside import quotable
+from pgvow.quoted_texts import quotable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

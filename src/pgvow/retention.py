@@ -28,7 +28,7 @@ NO_RULE = "no rule keeps it"
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RetentionRules:
     """How many backups to keep of each kind, per database and environment; 0 or None asks nothing.
 
     ``daily`` and its like keep the newest of each of the last N days (hours, ISO weeks, months,
@@ -90,7 +90,7 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], str]], ...] = (
 
 
 def decide(
-    backups: Iterable[Backup], rules_of: Callable[[str], Rules], now: datetime
+    backups: Iterable[Backup], rules_of: Callable[[str], RetentionRules], now: datetime
 ) -> tuple[Verdict, ...]:
     """Judge all backups of a directory, newest first; ``rules_of`` is asked for each environment.
 
@@ -124,7 +124,9 @@ def _apart(backup: Backup) -> tuple[str, ...]:
     return (f"a part, counted apart: {' '.join(backup.selection)}",) if backup.selection else ()
 
 
-def _reasons(series: Sequence[Backup], rules: Rules, now: datetime) -> Iterator[tuple[Backup, str]]:
+def _reasons(
+    series: Sequence[Backup], rules: RetentionRules, now: datetime
+) -> Iterator[tuple[Backup, str]]:
     """Why each of one series is kept; a backup may be named several times, or never."""
     good = []
     for backup in series:

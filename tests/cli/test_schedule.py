@@ -24,7 +24,7 @@ from pgvow.operations.schedule.crontab import (
     with_entry,
     without_entries,
 )
-from pgvow.operations.schedule.scheduled import Scheduled
+from pgvow.operations.schedule.jobs import JobToInstall
 from pgvow.operations.schedule.systemd_units import calendar_lines, gap_lines, units_for
 from pgvow.settings import Job
 from pgvow.spool import Spool
@@ -48,10 +48,10 @@ _FOREIGN = [
 ]
 
 
-def scheduled(folder: Path, **more: object) -> Scheduled:
+def scheduled(folder: Path, **more: object) -> JobToInstall:
     """A nightly backup of production."""
     found = {"job": Job.BACKUP, "at": "0 2 * * *", "env": "prod", **more}
-    return Scheduled(directory=folder, log=folder / "pgvow.log", **found)  # type: ignore[arg-type]
+    return JobToInstall(directory=folder, log=folder / "pgvow.log", **found)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from pgvow.engine import DumpCommand, Dumping, DumpOptions
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.snapshot import Deadline, hold_snapshot
 from pgvow.postgres.witness import count_rows
 from pgvow.progress import Silent
 from pgvow.settings import load
-from pgvow.spool.draft_files import OpenedDirectory
+from pgvow.spool.files import OpenedDirectory
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.engines import programs_of, target_of
 from tests.support.held import workers_stopped_midway
@@ -134,7 +134,7 @@ def test_counting_keeps_no_locks_on_indexes(
         session.execute("CREATE TABLE indexed (a integer PRIMARY KEY, b integer UNIQUE)")
         session.execute("INSERT INTO indexed VALUES (1, 1), (2, 2)")
     environ = {**clean_environment(), **settings_for(server, database)}
-    target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
+    target = ConnectionTarget(load(env="dev", environ=environ, directory=tmp_path).connection)
     with hold_snapshot(target, deadline=Deadline.after(600), warn=print) as held:
         assert count_rows(held.session, held.tables[0]) == 2
         locked = held.session.execute(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import sql
 
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.settings import load
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.restored import restore_fresh, rows_by_key
@@ -162,7 +162,7 @@ def test_pgoptions_of_the_user_and_ours_both_apply(
             "DEV_DB_PASSWORD": server.password,
         }
     settings = load(env="dev", environ=environ, directory=tmp_path)
-    target = Target(settings.connection, settings.libpq_variables, environ)
+    target = ConnectionTarget(settings.connection, settings.libpq_variables, environ)
     variables = target.tool_environment(notice_our_death=True)
     shown = subprocess.run(
         [

@@ -15,7 +15,7 @@ from pgvow.errors import NoSpace, PgvowError
 from pgvow.operations.core.schema import schema_of
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.postgres.binaries import examine
-from pgvow.postgres.pg_restore import Tools
+from pgvow.postgres.pg_restore import ProofTools
 from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment
 from tests.support.contexts import a_context
@@ -172,7 +172,7 @@ def test_no_room_for_the_schema_dump_exits_5(
     """pg_dump's words about the disk that the restored schema is dumped to are 5."""
     installation = examine(server.bin, os.environ)
     assert installation is not None
-    tools = Tools(installation, server, server.environment("postgres"))
+    tools = ProofTools(installation, server, server.environment("postgres"))
     with _disk("1m") as disk:
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         _fill(disk)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import sql
 
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.settings import load
 from tests.support.commands import Commands, clean_environment, settings_for
 
@@ -50,7 +50,7 @@ def test_the_address_that_answered_is_kept_beside_the_name(
     """The address that answered is kept beside the name, which TLS and .pgpass go by."""
     settings = settings_for(tcp_server, make_database(tcp_server))
     environ = {**clean_environment(), **settings, "DEV_DB_HOST": host}
-    target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
+    target = ConnectionTarget(load(env="dev", environ=environ, directory=tmp_path).connection)
     with target.open("test") as session:
         parameters = target.pinned(session).parameters("test")
     assert (parameters["host"], parameters["hostaddr"]) == (host, "127.0.0.1")

@@ -14,7 +14,7 @@ import pytest
 from pgvow.errors import CannotBeProven
 from pgvow.operations.health.doctor_server import examine_server
 from pgvow.operations.health.findings import Severity
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.copy_out import RestoredTable, copy_rows
 from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.wide_rows import RowTooWideError, row_too_wide
@@ -101,9 +101,9 @@ def tenants(server: TestServer, database: str) -> Iterator[str]:
         server.psql("postgres", f'DROP ROLE "{role}"')
 
 
-def _target(server: TestServer, database: str, folder: Path) -> Target:
+def _target(server: TestServer, database: str, folder: Path) -> ConnectionTarget:
     environ = {**clean_environment(), **settings_for(server, database)}
-    return Target(load(env="dev", environ=environ, directory=folder).connection)
+    return ConnectionTarget(load(env="dev", environ=environ, directory=folder).connection)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -13,7 +13,7 @@ import pytest
 
 from pgvow.model import Evidence, Level
 from pgvow.operations.prune import PruneOptions, prune
-from pgvow.retention import Rules
+from pgvow.retention import RetentionRules
 from pgvow.spool import Spool, removal
 from pgvow.store import DirectoryStore, StoredBackup, backups_in, being_read
 from tests.support import backups, prune_and_die
@@ -45,7 +45,7 @@ def fill(directory: Path, count: int = 4, database: str = "shop") -> list[Path]:
     return dumps
 
 
-def options(directory: Path, rules: Rules, **more: object) -> PruneOptions:
+def options(directory: Path, rules: RetentionRules, **more: object) -> PruneOptions:
     """Prune everything by these rules."""
     return replace(PruneOptions(directory, lambda _: rules), **more)  # type: ignore[arg-type]
 
@@ -59,7 +59,7 @@ def test_prune_removes_all_files_of_a_backup_and_no_others(tmp_path: Path) -> No
     """All files of a removed backup go, those of the others stay, and the bytes are told."""
     newest, second, *others = fill(tmp_path)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
-    result = prune(options(tmp_path, Rules(last=2)), _CONTEXT)
+    result = prune(options(tmp_path, RetentionRules(last=2)), _CONTEXT)
     assert sorted(others) == sorted(backup.path for backup in result.removed)
     assert {newest.stem, second.stem} == stems(tmp_path)
     assert 8 == len(list(tmp_path.iterdir()))
@@ -70,7 +70,7 @@ def test_prune_removes_all_files_of_a_backup_and_no_others(tmp_path: Path) -> No
 def test_without_rules_nothing_is_removed(tmp_path: Path) -> None:
     """Without rules nothing is removed."""
     fill(tmp_path)
-    assert [] == prune(options(tmp_path, Rules()), _CONTEXT).removed
+    assert [] == prune(options(tmp_path, RetentionRules()), _CONTEXT).removed
     assert 16 == len(list(tmp_path.iterdir()))
 
 
@@ -87,7 +87,7 @@ def test_a_kill_at_any_step_leaves_no_half_removed_backup(tmp_path: Path, count:
     assert {path.stem for path in (newest,)} <= {backup.path.stem for backup in listed}
     begun = before - {backup.path.stem for backup in listed}
     assert begun == (set() if count == 0 else {oldest.stem})
-    result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+    result = prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT)
     assert {newest.stem} == stems(tmp_path)
     expected = {oldest.stem} if 0 < count < len(removal.STEPS) - 1 else set()
     assert expected == set(result.finished)
@@ -114,11 +114,11 @@ def test_a_directory_in_place_of_a_file_keeps_the_backup(tmp_path: Path, suffix:
     folder.unlink()
     folder.mkdir()
     before = {path.name for path in tmp_path.iterdir()}
-    prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+    prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT)
     assert before == {path.name for path in tmp_path.iterdir() if path.suffix != ".lock"}
     old.unlink()
     old.with_suffix(".metadata.json").rename(old.with_suffix(".metadata.json.removing"))
-    result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+    result = prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT)
     assert [old.stem] == result.finished
     assert [folder] == [path for path in tmp_path.iterdir() if path.name.startswith(old.stem)]
 
@@ -128,7 +128,7 @@ def test_a_stray_removal_mark_removes_nothing(tmp_path: Path) -> None:
     (dump,) = fill(tmp_path, 1)
     stray = dump.with_suffix(".metadata.json.removing")
     stray.write_text("somebody's")
-    prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+    prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT)
     with (store := Spool(tmp_path)).lock("shop", "dev", backups.clock) as lock:
         store.recover(backups.clock, holding=lock)
     assert dump.exists()
@@ -139,12 +139,14 @@ def test_a_backup_being_read_is_kept(tmp_path: Path) -> None:
     """A reader's backup is left, with the reason, and removed by the next run."""
     _, old = fill(tmp_path, 2)
     with being_read(old):
-        result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+        result = prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT)
     assert [(old, "it is being read, or has just been")] == [
         (left.path, left.reason) for left in result.left
     ]
     assert old.exists()
-    assert [old] == [one.path for one in prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed]
+    assert [old] == [
+        one.path for one in prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT).removed
+    ]
 
 
 def test_a_backup_proven_after_the_decision_is_kept(
@@ -162,10 +164,10 @@ def test_a_backup_proven_after_the_decision_is_kept(
         return real(dump)
 
     monkeypatch.setattr(removal, "being_removed", prove_first)
-    assert [] == prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed
+    assert [] == prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT).removed
     assert old.exists()
     monkeypatch.undo()
-    assert [] == prune(options(tmp_path, Rules(last=1)), _CONTEXT).removed
+    assert [] == prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT).removed
 
 
 def test_backups_of_a_locked_database_are_kept(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_backups_of_a_locked_database_are_kept(tmp_path: Path) -> None:
     fill(tmp_path, 2)
     fill(tmp_path, 2, database="chat")
     with Spool(tmp_path).lock("shop", "dev", backups.clock):
-        result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+        result = prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT)
     assert ["chat"] == [backup.database for backup in result.removed]
     assert 1 == len(result.left)
     assert "shop" in result.left[0].path.name
@@ -189,7 +191,7 @@ def test_renamed_backups_and_link_targets_are_kept(tmp_path: Path) -> None:
     elsewhere.mkdir()
     target = second.rename(elsewhere / second.name)
     second.symlink_to(target)
-    result = prune(options(tmp_path, Rules(last=1)), _CONTEXT)
+    result = prune(options(tmp_path, RetentionRules(last=1)), _CONTEXT)
     assert {second, third} == {backup.path for backup in result.removed}
     assert renamed.exists()
     assert target.exists()

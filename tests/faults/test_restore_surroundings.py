@@ -11,8 +11,8 @@ from pgvow.errors import ConnectionFailed, NoSpace, NoVerdict, PgvowError, Resto
 from pgvow.operations.core.fill import FailedEntry
 from pgvow.operations.restore.failure import restore_failure
 from pgvow.postgres.binaries import Installation
-from pgvow.postgres.connection import Target
-from pgvow.postgres.pg_restore import RestoreError, TargetTools
+from pgvow.postgres.connection import ConnectionTarget
+from pgvow.postgres.pg_restore import RestoreError, RestoreTools
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 from tests.support.hostile_moments import MOMENTS, at, back_up_each
@@ -107,9 +107,9 @@ def test_unknown_words_exit_10_and_a_lost_session_3(
 ) -> None:
     """An unknown message stays 10; a session beside it that was lost is 3."""
     environ = {**clean_environment(), **settings_for(server, "postgres")}
-    target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
+    target = ConnectionTarget(load(env="dev", environ=environ, directory=tmp_path).connection)
     installation = Installation(server.bin, "18.0", _MAJOR)
     failed = FailedEntry(None, RestoreError(None, words))
-    error = restore_failure(failed, TargetTools(installation, target), lost=lost)
+    error = restore_failure(failed, RestoreTools(installation, target), lost=lost)
     assert expected == error.status
     assert (expected == 5) == isinstance(error, NoSpace)

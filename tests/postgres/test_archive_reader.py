@@ -13,8 +13,8 @@ import pytest
 import xxhash
 
 from pgvow.archive import (
+    ArchiveContents,
     ArchiveError,
-    Contents,
     LargeObjects,
     OffsetState,
     copy_text,
@@ -129,7 +129,7 @@ def large_objects_in(script: bytes) -> LargeObjects:
     return found
 
 
-def assert_agrees(server: TestServer, path: Path) -> Contents:
+def assert_agrees(server: TestServer, path: Path) -> ArchiveContents:
     """Compare the rows we read with those pg_restore writes, one by one."""
     with path.open("rb") as file:
         contents = read_archive(file)
@@ -148,7 +148,7 @@ def assert_agrees(server: TestServer, path: Path) -> Contents:
     return contents
 
 
-def same_data(contents: Contents) -> list[object]:
+def same_data(contents: ArchiveContents) -> list[object]:
     """Return the facts that must not depend on how the archive was written."""
     tables = [(table.entry.name, table.rows, table.fingerprint) for table in contents.tables]
     return [*tables, contents.large_objects]
@@ -188,7 +188,7 @@ def test_the_order_of_tables_is_read_while_pg_dump_writes(
     assert {OffsetState.NOT_SET} == {entry.data_state for entry in toc.with_data}
 
 
-def noticed(raw: bytes, whole: Contents) -> bool:
+def noticed(raw: bytes, whole: ArchiveContents) -> bool:
     """Whether a damaged archive is told from the whole one."""
     try:
         return read_archive(io.BytesIO(raw), threads=1) != whole

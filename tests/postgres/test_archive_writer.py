@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.archive import (
+    ArchiveContents,
     ArchiveWriter,
     Compression,
-    Contents,
     Encoder,
     Head,
     copy_text,
@@ -58,7 +58,7 @@ def dump(server: TestServer, database: str, compression: Compression, *options: 
     return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout
 
 
-def rewrite(raw: bytes, encoder: Encoder, target: Path) -> Contents:
+def rewrite(raw: bytes, encoder: Encoder, target: Path) -> ArchiveContents:
     """Write an archive of pg_dump's anew, table by table, with our own pieces."""
     source = io.BytesIO(raw)
     theirs = read_toc(source)
@@ -86,7 +86,7 @@ def script(server: TestServer, path: Path, *options: str) -> bytes:
     return TOKEN.sub(b"", done.stdout)
 
 
-def restored_at_once(server: TestServer, path: Path, like: Scenario) -> Contents:
+def restored_at_once(server: TestServer, path: Path, like: Scenario) -> ArchiveContents:
     """Restore with four workers into a database of its own, and return its contents."""
     name = server.unique_name("restored")
     server.create_database(name, encoding=like.encoding, locale=like.locale)
@@ -98,7 +98,7 @@ def restored_at_once(server: TestServer, path: Path, like: Scenario) -> Contents
         server.drop_database(name)
 
 
-def facts(contents: Contents) -> set[object]:
+def facts(contents: ArchiveContents) -> set[object]:
     """Contents that must be the same after a restore."""
     rows = {(table.entry.key, table.rows, table.fingerprint) for table in contents.tables}
     return {*rows, contents.large_objects}

@@ -11,12 +11,12 @@ from pgvow.archive import read_toc
 from pgvow.operations.core.compare import compare_database
 from pgvow.operations.core.fill import CheckedBackup, Filling
 from pgvow.postgres.binaries import Installation
-from pgvow.postgres.pg_restore import Manner, Tools, fails_harmlessly
-from pgvow.postgres.proof_server import GivenServer
+from pgvow.postgres.pg_restore import PgRestoreOptions, ProofTools, fails_harmlessly
+from pgvow.postgres.reachable_server import DsnServer
 from pgvow.postgres.restore_order import Stage
 from pgvow.progress import Silent
 from pgvow.store import StoredBackup
-from pgvow.store.memory import MemoryStore
+from pgvow.store.port import MemoryStore
 from tests.support.commands import clean_environment
 from tests.support.inprocess import back_up
 
@@ -60,10 +60,10 @@ def _filling(
     with dump.open("rb") as file:
         toc = read_toc(file)
     entries = tuple(each for each in toc.entries if not fails_harmlessly(each, superuser=True))
-    place = GivenServer(server.conninfo("postgres"))
-    tools = Tools(Installation(server.bin, "", server.major), place, clean_environment())
+    place = DsnServer(server.conninfo("postgres"))
+    tools = ProofTools(Installation(server.bin, "", server.major), place, clean_environment())
     checked = CheckedBackup(StoredBackup.at(dump), result.metadata, toc, entries, tools)
-    return Filling(checked, into, Manner(jobs=jobs))
+    return Filling(checked, into, PgRestoreOptions(jobs=jobs))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from pgvow.errors import AccessDenied, ConnectionFailed
-from pgvow.postgres.connection import Target, sqlstate_of_refusal
+from pgvow.postgres.connection import ConnectionTarget, sqlstate_of_refusal
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 
@@ -77,7 +77,7 @@ def test_an_error_in_german_is_classified_by_sqlstate(
     """An error in German has the class of the English one, and is quoted."""
     with refusing(sqlstate, "keine Berechtigung für Datenbank »shop«") as port:
         environ = {"DEV_DB_NAME": "shop", "DEV_DB_PASSWORD": "secret", "DEV_DB_PORT": str(port)}
-        target = Target(load(env="dev", environ=environ, directory=tmp_path).connection)
+        target = ConnectionTarget(load(env="dev", environ=environ, directory=tmp_path).connection)
         with pytest.raises(kind, match="keine Berechtigung") as caught:
             target.open("backup")
     assert isinstance(caught.value, AccessDenied | ConnectionFailed)
@@ -96,7 +96,7 @@ def test_a_role_without_connect_gives_sqlstate_42501(
         session.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(names[1]))
     settings = settings_for(server, database)
     settings |= {"DEV_DB_USER": role, "DEV_DB_PASSWORD": "secret"}
-    target = Target(load(env="dev", environ={**clean_environment(), **settings},
+    target = ConnectionTarget(load(env="dev", environ={**clean_environment(), **settings},
                          directory=tmp_path).connection)  # fmt: skip
     outside = psycopg.conninfo.make_conninfo("", **target._with_password("test"))
     try:

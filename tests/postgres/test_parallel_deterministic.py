@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pgvow.postgres import psql_session
-from pgvow.postgres.process import Tool
+from pgvow.postgres.process import RunningTool
 from pgvow.postgres.psql_session import CopySession
 from tests.support.engines import (
     dump_by_pg_dump,
@@ -182,7 +182,7 @@ def test_data_that_looks_like_a_mark_is_not_the_end(server: TestServer, database
         assert [b"a\\vb\n"] == [bytes(piece) for piece in copy.receive(_PIECE)]
 
 
-class _ToolWithSmallPipes(Tool):
+class _ToolWithSmallPipes(RunningTool):
     """One whose pipes have a page each, as those of somebody who has too many already."""
 
     def __init__(self, argv: Sequence[str], **options: Any) -> None:
@@ -204,7 +204,7 @@ def test_pipes_of_one_page_cause_no_deadlock(
         " EXECUTE format('CREATE TABLE small_%s AS SELECT repeat(''x'', 9000) AS text', n);"
         " END LOOP; END $do$",
     )
-    monkeypatch.setattr(psql_session, "Tool", _ToolWithSmallPipes)
+    monkeypatch.setattr(psql_session, "RunningTool", _ToolWithSmallPipes)
     monkeypatch.setattr(psql_session, "_widen", lambda _: None)
     filled = dump_in_parallel(server, database, tmp_path / "dump")
     assert [1] * 200 == [facts.rows for facts in filled.facts.values()]

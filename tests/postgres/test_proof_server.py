@@ -20,11 +20,11 @@ from pgvow.operations.core.fill import open_restored
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.prove import server as proof_server
 from pgvow.postgres.binaries import Installation
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.databases import Databases
-from pgvow.postgres.pg_restore import TargetTools
-from pgvow.postgres.proof_databases import ProofSite
-from pgvow.postgres.proof_server import GivenServer, open_session
+from pgvow.postgres.pg_restore import RestoreTools
+from pgvow.postgres.proof_databases import ProofDatabases
+from pgvow.postgres.reachable_server import DsnServer, open_session
 from pgvow.settings import load
 from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import clean_environment, settings_for
@@ -108,7 +108,7 @@ def test_databases_and_roles_of_a_killed_proof_are_dropped(pg18: TestServer, dum
 
 def test_databases_and_roles_of_a_live_proof_are_kept(pg18: TestServer) -> None:
     """Neither its databases nor its roles are dropped by another, nor others of similar names."""
-    place = GivenServer(pg18.conninfo("postgres"))
+    place = DsnServer(pg18.conninfo("postgres"))
     role = f"site_{secrets.token_hex(4)}"
     look_alike = f"pgvow_proof_{secrets.token_hex(6)}"
     pg18.create_database(look_alike)
@@ -116,11 +116,11 @@ def test_databases_and_roles_of_a_live_proof_are_kept(pg18: TestServer) -> None:
         with (
             open_session(place, "postgres") as first,
             open_session(place, "postgres") as second,
-            ProofSite(first, place, lasting=True) as living,
+            ProofDatabases(first, place, lasting=True) as living,
         ):
             living.stand_in([role])
             name = living.database(encoding="UTF8")
-            with ProofSite(second, place, lasting=True) as other:
+            with ProofDatabases(second, place, lasting=True) as other:
                 assert {name, role}.isdisjoint(other.clear_abandoned())
             assert {name, role, look_alike} <= _left(pg18)
         assert {name, role}.isdisjoint(_left(pg18))
@@ -131,14 +131,14 @@ def test_databases_and_roles_of_a_live_proof_are_kept(pg18: TestServer) -> None:
 
 def test_a_role_needed_by_another_proof_is_kept(pg18: TestServer) -> None:
     """A role made for two proofs is dropped by the one that ends last."""
-    place = GivenServer(pg18.conninfo("postgres"))
+    place = DsnServer(pg18.conninfo("postgres"))
     role = f"site_{secrets.token_hex(4)}"
     with (
         open_session(place, "postgres") as first,
         open_session(place, "postgres") as second,
-        ProofSite(second, place, lasting=True) as later,
+        ProofDatabases(second, place, lasting=True) as later,
     ):
-        with ProofSite(first, place, lasting=True) as sooner:
+        with ProofDatabases(first, place, lasting=True) as sooner:
             sooner.stand_in([role])
             later.stand_in([role])
         assert role in _left(pg18)
@@ -217,10 +217,12 @@ def test_time_limits_of_role_and_database_do_not_end_our_sessions(
         pg18.psql("postgres", f"ALTER ROLE {user} SET {limit} = '3s'")
     assert isinstance(user, str)
     settings = {**settings_for(pg18, "postgres"), "DEV_DB_USER": user, "DEV_DB_PASSWORD": "secret"}
-    target = Target(load(env="dev", environ=settings, directory=Path()).connection, {}, settings)
-    tools = TargetTools(Installation(pg18.bin, "", pg18.major), target)
+    target = ConnectionTarget(
+        load(env="dev", environ=settings, directory=Path()).connection, {}, settings
+    )
+    tools = RestoreTools(Installation(pg18.bin, "", pg18.major), target)
     with (
-        closing(open_session(GivenServer(creator), "postgres")) as proof,
+        closing(open_session(DsnServer(creator), "postgres")) as proof,
         closing(open_restored(tools, "postgres")) as restored,
         Databases.connect(target, avoiding="x") as databases,
     ):
@@ -233,16 +235,16 @@ def test_time_limits_of_role_and_database_do_not_end_our_sessions(
 def test_a_secret_that_would_be_on_a_command_line_is_refused(secret: str) -> None:
     """It would be read there by everybody: refused, with another way."""
     with pytest.raises(ConfigurationError, match=secret) as caught:
-        GivenServer(f"host=/tmp password=x {secret}=hunter2")
+        DsnServer(f"host=/tmp password=x {secret}=hunter2")
     assert "hunter2" not in str(caught.value)
     assert "service=NAME" in caught.value.steps[0]
 
 
 def test_an_ended_session_still_clears_the_proof(pg18: TestServer, plain_dump: Path) -> None:
     """Databases and roles of the proof are dropped all the same."""
-    place = GivenServer(pg18.conninfo("postgres"))
+    place = DsnServer(pg18.conninfo("postgres"))
     with closing(open_session(place, "postgres")) as session:
-        site = ProofSite(session, place, lasting=True)
+        site = ProofDatabases(session, place, lasting=True)
         with suppress(psycopg.OperationalError), site:
             assert site.find_locale(encoding="UTF8", locale={"LOCALE": "C"}) is None
             made = site.database(encoding="UTF8")

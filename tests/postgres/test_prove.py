@@ -19,7 +19,7 @@ from pgvow.errors import (
     VerificationFailed,
 )
 from pgvow.model import DifferenceKind, Level
-from pgvow.operations.choose import Places, choose_backup
+from pgvow.operations.choose_backup import SearchedDirectories, choose_backup
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.progress import Silent
 from pgvow.store import (
@@ -457,7 +457,7 @@ def test_the_proof_is_written_beside_the_dump(pg18: TestServer, dump: Path) -> N
     }
     (listed,) = backups_in(DirectoryStore(dump.parent))
     assert result.proof == listed.proof
-    assert dump == choose_backup("latest", Places([dump.parent], "dev"), a_context({}))
+    assert dump == choose_backup("latest", SearchedDirectories([dump.parent], "dev"), a_context({}))
 
 
 def test_a_changed_dump_is_not_restored(dump: Path, pg18: TestServer) -> None:

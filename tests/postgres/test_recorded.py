@@ -15,16 +15,16 @@ from pgvow.operations.backup import BackupOptions
 from pgvow.operations.context import Context
 from pgvow.operations.prune import PruneOptions
 from pgvow.operations.recorded import Recording, recorded
-from pgvow.operations.recorded.around import LogFile
-from pgvow.operations.recorded.verbs import (
+from pgvow.operations.recorded.operations import (
     back_up,
     prune_directories,
     verify_directories,
     verify_file,
 )
+from pgvow.operations.recorded.side_effects import LogFile
 from pgvow.operations.verify import VerifyOptions
-from pgvow.postgres.silence import Patience
-from pgvow.retention import Rules
+from pgvow.postgres.watchdog import Patience
+from pgvow.retention import RetentionRules
 from pgvow.runs import Operation, Outcome
 from pgvow.settings import Configuration, load
 from pgvow.settings.configuration import HooksSection, RetentionSection
@@ -34,7 +34,7 @@ from tests.support.commands import clean_environment, settings_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgvow.operations.recorded.verbs import BackedUp
+    from pgvow.operations.recorded.operations import BackupAndPruning
     from pgvow.runs import Run
     from tests.support.servers import TestServer
 
@@ -49,7 +49,7 @@ def context(server: TestServer, database: str, configuration: Configuration) -> 
     return Context(configuration, environ)
 
 
-def backed_up(context: Context, directory: Path, recording: Recording) -> BackedUp:
+def backed_up(context: Context, directory: Path, recording: Recording) -> BackupAndPruning:
     """Make a recorded backup into ``directory/backups``."""
     settings = load(env="dev", environ=context.environ, directory=directory)
     options = BackupOptions(output_dir=recording.directory, space_factor=0)
@@ -128,7 +128,7 @@ def test_a_damaged_backup_fails_verify_and_verify_all(
     assert [False, False] == [single.passed, every[0].passed]
     later = datetime(2040, 1, 1, tzinfo=UTC)
     own = Context(configuration, {}, clock=lambda: later)
-    options = PruneOptions(directory, lambda _: Rules(last=1), dry_run=True)
+    options = PruneOptions(directory, lambda _: RetentionRules(last=1), dry_run=True)
     with recorded(own, Recording(Operation.PRUNE, directory)) as run:
         prune_directories(own, run, options, [directory])
     outcomes = [(run.operation, run.outcome, run.exit_code) for run in runs(directory)[1:]]
@@ -143,8 +143,8 @@ def test_a_damaged_backup_fails_verify_and_verify_all(
 def test_recorded_runs_import_no_parser_and_no_terminal_library() -> None:
     """Importing recorded runs loads no parser, and nothing that draws on a terminal."""
     code = (
-        "import sys, pgvow.operations.recorded.verbs, pgvow.operations.recorded.verbs,"
-        " pgvow.operations.recorded.verbs;"
+        "import sys, pgvow.operations.recorded.operations, pgvow.operations.recorded.operations,"
+        " pgvow.operations.recorded.operations;"
         "print([m for m in sys.modules if m.split('.')[0] in ('argparse', 'rich')"
         " or m.startswith('pgvow.cli')])"
     )

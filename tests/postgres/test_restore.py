@@ -10,8 +10,8 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.errors import ConfigurationError, RestoreFailed, VerificationFailed
-from pgvow.operations.restore.database import apply_left_out
-from pgvow.postgres.connection import Target
+from pgvow.operations.restore.temporary_database import apply_left_out
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.settings import Connection
 from pgvow.store import encode, load_metadata, metadata_name
 from tests.support.commands import Commands, settings_for
@@ -269,7 +269,9 @@ def test_an_extension_comment_of_another_owner_is_a_warning(
     left_out = [entry for entry in entries if entry.tag == "EXTENSION citext"]
     assert ["COMMENT"] == [entry.desc for entry in left_out]
     warnings: list[str] = []
-    target = Target(Connection(server.host, server.port, database, server.user, server.password))
+    target = ConnectionTarget(
+        Connection(server.host, server.port, database, server.user, server.password)
+    )
     with server.connect(database) as session:
         session.execute(f"SET SESSION AUTHORIZATION {role()}")
         apply_left_out(session, left_out, target=target, no_owner=False, warn=warnings.append)

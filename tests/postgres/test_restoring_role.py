@@ -11,7 +11,7 @@ from psycopg import sql
 
 from pgvow.errors import RestoreFailed
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.operations.restore.swap import Names
+from pgvow.operations.restore.swap import SwapNames
 from pgvow.postgres.restorer import change_grants
 from pgvow.store import StoredBackup
 from tests.support.cases import load_case
@@ -77,7 +77,7 @@ def test_the_role_of_a_killed_restore_is_dropped_by_the_next(
     source = f"{fresh}_source"
     server.create_database(source)
     dump = back_up(server, source, tmp_path).backup.path
-    left = Names.at(f"{fresh}_1", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)).temporary
+    left = SwapNames.at(f"{fresh}_1", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)).temporary
     server.psql(
         "postgres",
         f"""CREATE ROLE "{left}" LOGIN;

@@ -6,16 +6,16 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from pgvow.postgres.binaries import Installation
-from pgvow.postgres.connection import Target
-from pgvow.postgres.pg_restore import TargetTools, Tools
-from pgvow.postgres.proof_server import GivenServer
+from pgvow.postgres.connection import ConnectionTarget
+from pgvow.postgres.pg_restore import ProofTools, RestoreTools
+from pgvow.postgres.reachable_server import DsnServer
 from pgvow.settings import load
 from tests.support.commands import clean_environment, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgvow.postgres.pg_restore import ToolsFor
+    from pgvow.postgres.pg_restore import ServerTools
     from tests.support.servers import TestServer
 
 _LIMITS = (
@@ -31,7 +31,7 @@ def _limited(server: TestServer, database: str) -> None:
         server.psql(database, f"ALTER DATABASE {database} SET {limit} = '7s'")
 
 
-def _shown(tools: ToolsFor, server: TestServer, database: str, setting: str) -> str:
+def _shown(tools: ServerTools, server: TestServer, database: str, setting: str) -> str:
     connection, environment = tools.reach(database)
     return subprocess.run(
         [server.bin / "psql", "-XqAt", "-d", connection, "-c", f"SHOW {setting}"],
@@ -46,9 +46,9 @@ def test_pg_restore_of_a_proof_has_no_time_limits(server: TestServer, database: 
     """No limit applies to pg_restore in a proof, and the user's own PGOPTIONS stay."""
     _limited(server, database)
     installation = Installation(server.bin, "", server.major)
-    place = GivenServer(server.conninfo("postgres").replace("options=''", ""))
+    place = DsnServer(server.conninfo("postgres").replace("options=''", ""))
     environ = {**clean_environment(), "PGOPTIONS": "-c work_mem=7MB"}
-    tools = Tools(installation, place, environ)
+    tools = ProofTools(installation, place, environ)
     assert ["0"] * len(_LIMITS) == [_shown(tools, server, database, one) for one in _LIMITS]
     assert "7MB" == _shown(tools, server, database, "work_mem")
 
@@ -64,7 +64,7 @@ def test_pg_restore_of_a_restore_has_no_time_limits(
         "PGOPTIONS": "-c work_mem=7MB",
     }
     settings = load(env="dev", environ=environ, directory=tmp_path)
-    target = Target(settings.connection, settings.libpq_variables, environ)
-    tools = TargetTools(Installation(server.bin, "", server.major), target)
+    target = ConnectionTarget(settings.connection, settings.libpq_variables, environ)
+    tools = RestoreTools(Installation(server.bin, "", server.major), target)
     assert ["0"] * len(_LIMITS) == [_shown(tools, server, database, one) for one in _LIMITS]
     assert "7MB" == _shown(tools, server, database, "work_mem")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from pgvow.postgres import witness
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.snapshot import BeginAnewError, Deadline, hold_snapshot
 from pgvow.postgres.witness import Witness
 from pgvow.settings import load
@@ -31,17 +31,17 @@ pytestmark = pytest.mark.majors(15, 18)
 
 
 @pytest.fixture
-def target(server: TestServer, database: str, tmp_path: Path) -> Target:
+def target(server: TestServer, database: str, tmp_path: Path) -> ConnectionTarget:
     """A database with two small tables, and the way to it."""
     with server.connect(database) as session:
         session.execute("CREATE TABLE one AS SELECT n FROM generate_series(1, 100) AS n")
         session.execute("CREATE TABLE two AS SELECT n FROM generate_series(1, 200) AS n")
     environ = {**clean_environment(), **settings_for(server, database)}
-    return Target(load(env="dev", environ=environ, directory=tmp_path).connection)
+    return ConnectionTarget(load(env="dev", environ=environ, directory=tmp_path).connection)
 
 
 @contextmanager
-def held(target: Target, *, locked: bool = True) -> Iterator[HeldSnapshot]:
+def held(target: ConnectionTarget, *, locked: bool = True) -> Iterator[HeldSnapshot]:
     """Hold a snapshot of the two tables."""
     with hold_snapshot(target, deadline=Deadline.after(600), warn=print, locked=locked) as snapshot:
         yield snapshot
@@ -54,7 +54,7 @@ def slowly(snapshot: HeldSnapshot) -> HeldSnapshot:
 
 
 def test_any_error_of_the_witness_fails_the_backup(
-    server: TestServer, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: TestServer, target: ConnectionTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only errors of the server: a backup without all of its counts is none."""
     count_together = witness.count_together
@@ -71,7 +71,7 @@ def test_any_error_of_the_witness_fails_the_backup(
 
 
 def test_leaving_during_a_count_cancels_it(
-    server: TestServer, target: Target, monkeypatch: pytest.MonkeyPatch
+    server: TestServer, target: ConnectionTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first request to cancel comes between two statements, and hits nothing.
 
@@ -99,7 +99,7 @@ def test_leaving_during_a_count_cancels_it(
 
 
 def test_a_table_truncated_without_our_lock_is_not_counted(
-    server: TestServer, target: Target
+    server: TestServer, target: ConnectionTarget
 ) -> None:
     """After the snapshot and before anybody's lock: a TRUNCATE would make the count a lie."""
     with held(target, locked=False) as snapshot:
@@ -112,7 +112,7 @@ def test_a_table_truncated_without_our_lock_is_not_counted(
 
 
 def test_a_table_recreated_without_our_lock_is_not_counted(
-    server: TestServer, target: Target
+    server: TestServer, target: ConnectionTarget
 ) -> None:
     """Another table of the same name is not the one of the snapshot."""
     with held(target, locked=False) as snapshot:
@@ -126,7 +126,7 @@ def test_a_table_recreated_without_our_lock_is_not_counted(
 
 
 def test_a_table_is_counted_after_a_waiting_truncate_gives_up(
-    server: TestServer, target: Target, monkeypatch: pytest.MonkeyPatch
+    server: TestServer, target: ConnectionTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it waits behind the dump nobody may lock the table; when it gives up, we count."""
     database = target.connection.dbname
@@ -167,7 +167,7 @@ def truncate_in_vain(server: TestServer, database: str) -> None:
 
 
 def test_an_ended_idle_session_does_not_fail_the_backup(
-    server: TestServer, target: Target, tmp_path: Path
+    server: TestServer, target: ConnectionTarget, tmp_path: Path
 ) -> None:
     """The first session has nothing to do while pg_dump works: without it the backup is made."""
     database = target.connection.dbname
@@ -186,7 +186,7 @@ def test_an_ended_idle_session_does_not_fail_the_backup(
 
 
 def test_many_small_tables_are_counted_by_few_statements(
-    server: TestServer, target: Target, monkeypatch: pytest.MonkeyPatch
+    server: TestServer, target: ConnectionTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has its own count, in the catalog's order; a large one and a filtered one come alone."""
     with server.connect(target.connection.dbname) as session, session.transaction():
@@ -221,7 +221,7 @@ def test_many_small_tables_are_counted_by_few_statements(
 
 
 def test_counts_refused_together_are_made_one_by_one(
-    target: Target, monkeypatch: pytest.MonkeyPatch
+    target: ConnectionTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tables whose count is refused together are counted one by one."""
     count_together = witness.count_together

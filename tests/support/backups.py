@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pgvow.model import GlobalsFacts, Metadata, TableFacts
+from pgvow.model import GlobalsFacts, Metadata, RecordedTable
 from pgvow.store import encode, names
 from tests.support.archives import Spec, build
 
@@ -48,8 +48,8 @@ def metadata(
         pg_dump_version="15.18",
         postgresql_version="15.18",
         tables=(
-            TableFacts("public", "orders", 3, 8192),
-            TableFacts("audit", "log", 12, 16384),
+            RecordedTable("public", "orders", 3, 8192),
+            RecordedTable("audit", "log", 12, 16384),
         ),
         globals=globals_facts,
         pgvow_version="0.1.0",

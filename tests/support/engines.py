@@ -11,11 +11,11 @@ from pgvow.engine import DumpCommand
 from pgvow.engine.parallel import Parallel
 from pgvow.model import Compress
 from pgvow.postgres.binaries import examine
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.snapshot import Deadline
 from pgvow.progress import Silent
 from pgvow.settings import Connection
-from pgvow.spool.draft_files import OpenedDirectory
+from pgvow.spool.files import OpenedDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,9 @@ _WRITTEN = re.compile(rb"^; *Archive created at .*\n", re.MULTILINE)
 _WAIT = 20.0
 
 
-def target_of(server: TestServer, database: str) -> Target:
+def target_of(server: TestServer, database: str) -> ConnectionTarget:
     """The way to a database of a server of the tests."""
-    return Target(
+    return ConnectionTarget(
         Connection(server.host, server.port, database, server.user, server.password), {}, os.environ
     )
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pgvow.operations.prune import PruneOptions, prune
-from pgvow.retention import Rules
+from pgvow.retention import RetentionRules
 from pgvow.spool import removal
 from tests.support.contexts import a_context
 
 if TYPE_CHECKING:
-    from pgvow.spool.files import Files
+    from pgvow.spool.files import BackupFiles
 
 
-def _die(_: Files) -> NoReturn:
+def _die(_: BackupFiles) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
@@ -25,7 +25,7 @@ def _die(_: Files) -> NoReturn:
 def main(directory: str, count: str) -> None:
     """Prune, and die on the way."""
     removal.STEPS = (*removal.STEPS[: int(count)], _die)
-    prune(PruneOptions(Path(directory), lambda _: Rules(last=1)), a_context())
+    prune(PruneOptions(Path(directory), lambda _: RetentionRules(last=1)), a_context())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pgvow.model import SnapshotFacts
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
 
 _NEWER = """
 SELECT DISTINCT (page_header(get_raw_page('t', block))).lsn > %(position)s::pg_lsn
@@ -33,7 +33,7 @@ class _WrittenMeanwhile(OwnLocks):
         self._write()
 
 
-def facts_while_written(target: Target, write: Callable[[], None]) -> SnapshotFacts:
+def facts_while_written(target: ConnectionTarget, write: Callable[[], None]) -> SnapshotFacts:
     """Take a snapshot, have ``write`` called just after it, and return the recorded facts."""
     with target.connect("test") as session:
         locks = _WrittenMeanwhile(session, write)

@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 from pgvow.archive import read_toc
-from pgvow.model import TableFacts
+from pgvow.model import RecordedTable
 from pgvow.operations.archived_tables import with_tables
 from tests.support.archives import Spec, Table, build
 from tests.support.backups import metadata
@@ -20,9 +20,9 @@ def test_each_count_finds_its_archive_entry() -> None:
     counts = {"orders": 3, "audit.log": 0, '"c""d"."a.b"': 7}
     nine = replace(metadata(), tables=(), table_counts=counts)
     expected = (
-        TableFacts("public", "orders", 3, 0),
-        TableFacts("audit", "log", 0, 0),
-        TableFacts('c"d', "a.b", 7, 0),
+        RecordedTable("public", "orders", 3, 0),
+        RecordedTable("audit", "log", 0, 0),
+        RecordedTable('c"d', "a.b", 7, 0),
     )
     assert expected == with_tables(nine, _TOC.entries).tables
 
@@ -31,9 +31,9 @@ def test_a_count_without_an_entry_is_a_missing_table() -> None:
     """A table that only the counts have is missed, by its own name; one of neither is not made."""
     nine = replace(metadata(), tables=(), table_counts={'x."y z"': 1, "gone": 2, "": 3})
     expected = (
-        TableFacts("x", "y z", 1, 0),
-        TableFacts("public", "gone", 2, 0),
-        TableFacts("public", "", 3, 0),
+        RecordedTable("x", "y z", 1, 0),
+        RecordedTable("public", "gone", 2, 0),
+        RecordedTable("public", "", 3, 0),
     )
     assert expected == with_tables(nine, _TOC.entries).tables
 

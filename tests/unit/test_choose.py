@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
-from pgvow.operations.choose import NoSuchBackup, Places, choose_backup, newest_pair
+from pgvow.operations.choose_backup import (
+    NoSuchBackup,
+    SearchedDirectories,
+    choose_backup,
+    newest_pair,
+)
 from pgvow.store import StoredBackup, names
 from tests.support import backups
 from tests.support.contexts import a_context
@@ -40,7 +45,7 @@ def put(tmp_path: Path) -> Put:
 def chosen(typed: str, directory: Path, **which: str) -> Path:
     """Choose among the backups of a directory, at noon."""
     context = a_context({}, now=_NOON)
-    return choose_backup(typed, Places([directory], **which), context)
+    return choose_backup(typed, SearchedDirectories([directory], **which), context)
 
 
 def test_latest_counts_back_from_the_newest(put: Put, tmp_path: Path) -> None:
@@ -189,9 +194,9 @@ def test_the_pair_is_of_one_database(put: Put, tmp_path: Path) -> None:
     older, newest = put(30), put(1)
     put(2, "other")
     context = a_context({}, now=_NOON)
-    assert (older, newest) == newest_pair(Places([tmp_path]), context)
+    assert (older, newest) == newest_pair(SearchedDirectories([tmp_path]), context)
     with pytest.raises(NoSuchBackup, match="no two backups of one database"):
-        newest_pair(Places([tmp_path], database="other"), context)
+        newest_pair(SearchedDirectories([tmp_path], database="other"), context)
 
 
 @given(st.text(min_size=1))
@@ -199,6 +204,6 @@ def test_any_text_is_a_choice_or_an_error_of_ours(typed: str) -> None:
     """Whatever is typed, the answer is a path or NoSuchBackup, never a traceback."""
     context = a_context({}, now=_NOON)
     try:
-        choose_backup(typed, Places([Path("no-such-directory")]), context)
+        choose_backup(typed, SearchedDirectories([Path("no-such-directory")]), context)
     except NoSuchBackup as error:
         assert 2 == error.exit_code  # noqa: PT017 - a path that exists is none

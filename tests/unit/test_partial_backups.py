@@ -15,7 +15,7 @@ from pgvow.operations.health.alarms import run_alarms
 from pgvow.operations.health.metrics import metrics_text
 from pgvow.operations.health.status import StatusOptions, StatusReport, current_status
 from pgvow.operations.notify import State, decide
-from pgvow.retention import Rules
+from pgvow.retention import RetentionRules
 from pgvow.retention import decide as keep_or_remove
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.settings import BackupSection, Configuration, NotificationsSection
@@ -135,7 +135,7 @@ def test_retention_counts_partial_backups_apart() -> None:
     whole = [backup(_NOW - n * _DAY) for n in (2, 3, 4)]
     proven = backup(_NOW - 9 * _DAY, level=Level.PROVEN)
     parts = [backup(_NOW - n * _DAY, selection=_PART, level=Level.PROVEN) for n in (0, 1)]
-    verdicts = keep_or_remove([*parts, *whole, proven], lambda _: Rules(last=2), _NOW)
+    verdicts = keep_or_remove([*parts, *whole, proven], lambda _: RetentionRules(last=2), _NOW)
     kept = {one.backup.path for one in verdicts if one.keep}
     assert {one.path for one in (*whole[:2], proven, *parts)} == kept
     apart = "a part, counted apart: --table=orders"

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pgvow.engine.plan import (
     SHARED_LOCKS,
     Dispatcher,
-    Relation,
+    TableStorage,
     Tasks,
     Work,
     measured,
     share_out,
 )
 from pgvow.engine.segments import SegmentQueue
-from pgvow.postgres.snapshot import Table
+from pgvow.postgres.snapshot import CatalogTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,26 +30,26 @@ WORKERS = st.integers(1, 8)
 
 
 @st.composite
-def relations(draw: st.DrawFn, oid: int = 1) -> Relation:
+def relations(draw: st.DrawFn, oid: int = 1) -> TableStorage:
     """A table of any size, with more or less in its TOAST, a heap or none."""
     blocks = draw(st.integers(0, 20_000))
     toast = draw(st.integers(0, 1 << 28))
-    return Relation(oid, blocks, blocks * _BLOCK + toast, 1, draw(st.booleans()))
+    return TableStorage(oid, blocks, blocks * _BLOCK + toast, 1, draw(st.booleans()))
 
 
 @st.composite
-def databases(draw: st.DrawFn) -> list[Relation]:
+def databases(draw: st.DrawFn) -> list[TableStorage]:
     """Some tables, in the archive's order."""
     oids = draw(st.permutations(range(1, 1 + draw(st.integers(0, 5)))))
     return [draw(relations(oid)) for oid in oids]
 
 
-def tables(sizes: Sequence[int]) -> list[Table]:
+def tables(sizes: Sequence[int]) -> list[CatalogTable]:
     """Tables as the catalog has them."""
-    return [Table(oid, "s", f"t{oid}", True, "", size) for oid, size in enumerate(sizes, 1)]  # noqa: FBT003
+    return [CatalogTable(oid, "s", f"t{oid}", True, "", size) for oid, size in enumerate(sizes, 1)]  # noqa: FBT003
 
 
-def planned(relation: Relation) -> list[Task]:
+def planned(relation: TableStorage) -> list[Task]:
     """Return the copies planned for one table."""
     found = list(Tasks([relation.oid], {relation.oid: relation}))
     assert (Work.COUNT, 0) == (found[0].work, found[0].bytes)
@@ -58,7 +58,7 @@ def planned(relation: Relation) -> list[Task]:
 
 
 @given(relation=relations())
-def test_ranges_cover_all_blocks_once_in_order(relation: Relation) -> None:
+def test_ranges_cover_all_blocks_once_in_order(relation: TableStorage) -> None:
     """Also those that the table has grown by since it was measured: the last range has no end."""
     copies = planned(relation)
     if copies[0].blocks is None:
@@ -75,7 +75,7 @@ def test_ranges_cover_all_blocks_once_in_order(relation: Relation) -> None:
 
 
 @given(relation=relations())
-def test_bytes_of_the_copies_add_up_to_the_table(relation: Relation) -> None:
+def test_bytes_of_the_copies_add_up_to_the_table(relation: TableStorage) -> None:
     """Progress ends at the table's size, but for the remainder of dividing."""
     copies = planned(relation)
     total = sum(task.bytes for task in copies)
@@ -83,7 +83,7 @@ def test_bytes_of_the_copies_add_up_to_the_table(relation: Relation) -> None:
 
 
 @given(relation=relations())
-def test_segments_are_a_power_of_two(relation: Relation) -> None:
+def test_segments_are_a_power_of_two(relation: TableStorage) -> None:
     """At most about the size of a segment, unless one block has more."""
     step = relation.segment_blocks
     if not relation.by_blocks or not relation.blocks:
@@ -96,20 +96,20 @@ def test_segments_are_a_power_of_two(relation: Relation) -> None:
 def test_a_filtered_table_is_copied_whole() -> None:
     """However large: its filter cannot be joined to a range. Its neighbour is cut."""
     known = [
-        Table(1, "s", "filtered", True, "WHERE NOT standard", 0),  # noqa: FBT003
-        Table(2, "s", "plain", True, "", 0),  # noqa: FBT003
+        CatalogTable(1, "s", "filtered", True, "WHERE NOT standard", 0),  # noqa: FBT003
+        CatalogTable(2, "s", "plain", True, "", 0),  # noqa: FBT003
     ]
     facts = (5000, 5000 * _BLOCK, 7, True)
     found = measured(known, {1: facts, 2: facts})
-    assert Relation(2, *facts) == found[2]
+    assert TableStorage(2, *facts) == found[2]
     assert [None] == [task.blocks for task in planned(found[1])]
     assert len(planned(found[2])) > 1
 
 
 @given(relation=relations(), more=st.integers(0, 50))
-def test_a_table_that_grows_is_cut_at_the_same_places(relation: Relation, more: int) -> None:
+def test_a_table_that_grows_is_cut_at_the_same_places(relation: TableStorage, more: int) -> None:
     """As long as its segments have the same length: only the last one may change."""
-    grown = Relation(1, relation.blocks + more, relation.bytes, 1, relation.by_blocks)
+    grown = TableStorage(1, relation.blocks + more, relation.bytes, 1, relation.by_blocks)
     if grown.segment_blocks != relation.segment_blocks:
         return
     before = [task.blocks for task in planned(relation)]
@@ -118,7 +118,7 @@ def test_a_table_that_grows_is_cut_at_the_same_places(relation: Relation, more: 
 
 @given(relations=databases(), workers=WORKERS, turns=st.lists(st.integers(0, 7)), data=st.data())
 def test_every_task_is_handed_out_once(
-    relations: list[Relation], workers: int, turns: list[int], data: st.DataObject
+    relations: list[TableStorage], workers: int, turns: list[int], data: st.DataObject
 ) -> None:
     """To a worker that may do it, in increasing order to each, in any order of asking."""
     todo = Tasks([one.oid for one in relations], {one.oid: one for one in relations})
@@ -143,7 +143,7 @@ def test_every_task_is_handed_out_once(
 
 @given(relations=databases(), data=st.data())
 def test_segment_numbers_do_not_depend_on_the_worker(
-    relations: list[Relation], data: st.DataObject
+    relations: list[TableStorage], data: st.DataObject
 ) -> None:
     """One after the other over all tables; those of some tables are a part of them."""
     todo = Tasks([one.oid for one in relations], {one.oid: one for one in relations})
@@ -155,7 +155,7 @@ def test_segment_numbers_do_not_depend_on_the_worker(
 
 def test_a_plan_takes_no_memory_for_its_segments() -> None:
     """A hundred terabytes are planned and handed out in as little as one."""
-    table = Relation(1, 100 << 27, 100 << 40, 1, True)  # noqa: FBT003
+    table = TableStorage(1, 100 << 27, 100 << 40, 1, True)  # noqa: FBT003
     tracemalloc.start()
     try:
         todo = Tasks([1], {1: table})

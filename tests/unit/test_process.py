@@ -14,7 +14,7 @@ import pytest
 
 from pgvow.errors import ToolUnsuitable
 from pgvow.postgres import process
-from pgvow.postgres.process import Ended, Tool, run, run_quietly
+from pgvow.postgres.process import RunningTool, ToolExit, run, run_quietly
 from tests.support import children
 from tests.support.waiting import wait_until
 
@@ -29,8 +29,9 @@ _ENVIRONMENT = {"PATH": os.defpath}
 # Starts a program as we do, tells its process id, and waits to be killed.
 _PARENT = """
     import subprocess, sys, time
-    from pgvow.postgres.process import Tool
-    with Tool(["sleep", "3600"], env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL) as tool:
+    from pgvow.postgres.process import RunningTool
+    path = {"PATH": "/usr/bin:/bin"}
+    with RunningTool(["sleep", "3600"], env=path, stdout=subprocess.DEVNULL) as tool:
         print("ready", flush=True)
         print(tool.pid, flush=True)
         time.sleep(3600)
@@ -42,9 +43,9 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", "import signal, sys, time; " + code]
 
 
-def started(code: str) -> Tool:
+def started(code: str) -> RunningTool:
     """Start one that says when it is ready."""
-    tool = Tool(python(code), env=_ENVIRONMENT, stdout=subprocess.PIPE)
+    tool = RunningTool(python(code), env=_ENVIRONMENT, stdout=subprocess.PIPE)
     assert tool.stdout.readline() == b"ready\n"
     return tool
 
@@ -60,13 +61,13 @@ def test_output_status_and_stderr_are_returned() -> None:
     """All of its output, its status, and its standard error."""
     output = run(python("print('x' * 200000); sys.exit('no: \\u00fc')"), env=_ENVIRONMENT)
     assert b"x" * 200000 + b"\n" == output.stdout
-    assert Ended(1, "no: ü") == output.ended
+    assert ToolExit(1, "no: ü") == output.ended
 
 
 def test_a_status_only_program_has_its_output_discarded() -> None:
     """Its output goes nowhere, its complaints are kept."""
-    assert Ended(0, "") == run_quietly(python("print('x' * 200000)"), env=_ENVIRONMENT)
-    assert Ended(3, "why") == run_quietly(
+    assert ToolExit(0, "") == run_quietly(python("print('x' * 200000)"), env=_ENVIRONMENT)
+    assert ToolExit(3, "why") == run_quietly(
         python("print('why', file=sys.stderr); sys.exit(3)"), env=_ENVIRONMENT
     )
 
@@ -125,8 +126,8 @@ def test_poll_waits_no_longer_than_asked() -> None:
     with started(code) as tool:
         assert tool.poll(0.05) is None  # it would be the end of it otherwise
         os.kill(tool.pid, signal.SIGUSR1)
-        assert Ended(4, "") == tool.poll(600)
-        assert Ended(4, "") == tool.wait()
+        assert ToolExit(4, "") == tool.poll(600)
+        assert ToolExit(4, "") == tool.wait()
 
 
 def test_stop_sends_sigterm_first() -> None:
@@ -134,7 +135,7 @@ def test_stop_sends_sigterm_first() -> None:
     code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('cancelled')); " + _READY + _SLEEP
     with started(code) as tool:
         tool.stop()
-        assert Ended(1, "cancelled") == tool.wait()
+        assert ToolExit(1, "cancelled") == tool.wait()
 
 
 def test_stop_kills_a_program_that_ignores_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +189,7 @@ def test_ctrl_c_does_not_reach_the_program() -> None:
 def test_unrequested_output_cannot_be_read() -> None:
     """Standard output is there to be read only if it is a pipe."""
     with (
-        Tool(python("pass"), env=_ENVIRONMENT, stdout=subprocess.DEVNULL) as tool,
+        RunningTool(python("pass"), env=_ENVIRONMENT, stdout=subprocess.DEVNULL) as tool,
         pytest.raises(ValueError, match="not a pipe"),
     ):
         _ = tool.stdout

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pgvow.postgres.psql_text import Complaint, first_complaint
+from pgvow.postgres.psql_text import PsqlError, first_complaint
 
 _ERROR = "ERROR:  57014: canceling statement\nLOCATION:  ProcessInterrupts, postgres.c:3353\n"
-_CANCELED = Complaint("57014", "canceling statement", whole=True)
+_CANCELED = PsqlError("57014", "canceling statement", whole=True)
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,19 @@ def test_notices_are_passed_over(before: str) -> None:
         (_ERROR + "ERROR:  22012: another\n", _CANCELED),
         ("psql:<stdin>:3: " + _ERROR, _CANCELED),
         ("FEHLER:  57014: canceling statement\nLOCATION:  x\n", _CANCELED),
-        ("ERROR:  01000: raised so\n", Complaint("01000", "raised so")),
-        ("FATAL:  sorry\n", Complaint("", "sorry")),
+        ("ERROR:  01000: raised so\n", PsqlError("01000", "raised so")),
+        ("FATAL:  sorry\n", PsqlError("", "sorry")),
         (
             "psql: error: connection to server failed: FATAL:  too many\n",
-            Complaint("", "connection to server failed: FATAL:  too many", whole=True),
+            PsqlError("", "connection to server failed: FATAL:  too many", whole=True),
         ),
         (
             "server closed the connection\n\tThis probably means\nconnection to server was lost\n",
-            Complaint("", "server closed the connection", whole=True),
+            PsqlError("", "server closed the connection", whole=True),
         ),
     ],
 )
-def test_the_first_error_is_found_by_severity(said: str, expected: Complaint) -> None:
+def test_the_first_error_is_found_by_severity(said: str, expected: PsqlError) -> None:
     """By its severity, whatever its language; of a lost connection the first line."""
     assert expected == first_complaint(said)
 
@@ -67,4 +67,4 @@ def test_a_hint_belongs_to_the_error() -> None:
 def test_an_incomplete_error_is_waited_for() -> None:
     """Until its last line has come it is not whole."""
     found = first_complaint("ERROR:  53200: out of shared memory\n")
-    assert Complaint("53200", "out of shared memory", whole=False) == found
+    assert PsqlError("53200", "out of shared memory", whole=False) == found

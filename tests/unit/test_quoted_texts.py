@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from pgvow.errors import BackupFailed
-from pgvow.outside import masked
 from pgvow.postgres.process import run_quietly
 from pgvow.progress import Reporter, Silent
+from pgvow.quoted_texts import masked
 from pgvow.settings import Connection
 
 _SECRET = "s'3\"cret\\Übel@:/?#"

@@ -10,9 +10,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pgvow.errors import RestoreFailed, ToolUnsuitable
-from pgvow.operations.core.tools import choose_pg_restore, major_of
-from pgvow.operations.restore.database import Known, wanted
-from pgvow.operations.restore.swap import Names
+from pgvow.operations.core.choose_pg_restore import choose_pg_restore, major_of
+from pgvow.operations.restore.swap import SwapNames
+from pgvow.operations.restore.temporary_database import ExistingNames, wanted
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.databases import dropdb, psql, shortened
 from pgvow.postgres.statements import written
@@ -101,12 +101,12 @@ def test_major_is_parsed_from_the_version(version: str, major: int) -> None:
 
 def test_temporary_names_fit_63_bytes() -> None:
     """No made-up name is longer than PostgreSQL allows, nor cut within a character."""
-    names = Names.at("ü" * 31, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    names = SwapNames.at("ü" * 31, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     for name in (names.temporary, names.before, names.differs):
         assert len(name.encode()) <= 63
         assert name.endswith("_20260102T030405Z")
     assert names.final == "ü" * 31
-    other = Names.at("ü" * 31 + "x", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    other = SwapNames.at("ü" * 31 + "x", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     assert names.before == other.before
     assert names.temporary != other.temporary  # each clears its own alone
     assert shortened("shop", "_x") == "shop_x"
@@ -114,7 +114,7 @@ def test_temporary_names_fit_63_bytes() -> None:
 
 def test_globals_create_missing_roles_and_tablespaces_only() -> None:
     """Existing roles are left alone; missing grantors and psql's commands are left out."""
-    known = Known(frozenset({"here", "also"}), frozenset({"pg_default", "slow"}))
+    known = ExistingNames(frozenset({"here", "also"}), frozenset({"pg_default", "slow"}))
     assert [
         'CREATE ROLE "The New"',
         "ALTER ROLE \"The New\" WITH LOGIN PASSWORD 'SCRAM-SHA-256$4096:a;b'",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from pgvow.model import TableFacts
+from pgvow.model import RecordedTable
 from pgvow.operations.restore.progress import (
     AFTER_ROWS,
     PHASE,
     Amount,
-    Copying,
     RowsWatch,
+    RunningCopy,
     in_turn,
     total,
 )
@@ -36,18 +36,18 @@ _ORDER = [
 @pytest.mark.parametrize(
     ("start", "copying", "expected"),
     [
-        (0, Copying("COPY public.a (n) FROM stdin;\n", Amount(3, 30)), (0, Amount(3, 30))),
-        (0, Copying("COPY public.c (n) FROM stdin;", Amount(1, 10)), (3, Amount(61, 610))),
-        (0, Copying("COPY public.b (n) FROM stdin;", Amount(1, 10)), (1, Amount(11, 110))),
-        (2, Copying("COPY public.b (n) FROM stdin;", Amount(1, 10)), (2, Amount(31, 310))),
-        (1, Copying("COPY public.c", Amount(1, 10)), (3, Amount(61, 610))),
-        (1, Copying("COPY elsewhere", Amount(1, 10)), (1, Amount())),
-        (1, Copying("", Amount(1, 10)), (1, Amount())),
+        (0, RunningCopy("COPY public.a (n) FROM stdin;\n", Amount(3, 30)), (0, Amount(3, 30))),
+        (0, RunningCopy("COPY public.c (n) FROM stdin;", Amount(1, 10)), (3, Amount(61, 610))),
+        (0, RunningCopy("COPY public.b (n) FROM stdin;", Amount(1, 10)), (1, Amount(11, 110))),
+        (2, RunningCopy("COPY public.b (n) FROM stdin;", Amount(1, 10)), (2, Amount(31, 310))),
+        (1, RunningCopy("COPY public.c", Amount(1, 10)), (3, Amount(61, 610))),
+        (1, RunningCopy("COPY elsewhere", Amount(1, 10)), (1, Amount())),
+        (1, RunningCopy("", Amount(1, 10)), (1, Amount())),
     ],
     ids=["first", "last", "one of two alike", "the other", "cut off", "unknown", "hidden"],
 )
 def test_tables_before_the_running_one_are_counted_as_done(
-    start: int, copying: Copying, expected: tuple[int, Amount]
+    start: int, copying: RunningCopy, expected: tuple[int, Amount]
 ) -> None:
     """All before the table that is being loaded is done; of two alike it is the earlier one."""
     assert expected == in_turn(_ORDER, start, copying)
@@ -55,7 +55,7 @@ def test_tables_before_the_running_one_are_counted_as_done(
 
 def test_the_total_is_that_of_the_archive() -> None:
     """Bytes are those of the archive, if they are known."""
-    tables = [TableFacts("public", "a", 1, 8192, bytes=5), TableFacts("public", "b", 2, 100)]
+    tables = [RecordedTable("public", "a", 1, 8192, bytes=5), RecordedTable("public", "b", 2, 100)]
     assert Amount(3, 105) == total(tables)
 
 

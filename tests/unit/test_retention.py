@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.model import Backup, BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
-from pgvow.retention import NO_RULE, Rules, decide, unfit
+from pgvow.retention import NO_RULE, RetentionRules, decide, unfit
 from tests.support import backups
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def backup(
     )
 
 
-def kept(history: Sequence[Backup], rules: Rules, now: datetime = _NOW) -> set[Path]:
+def kept(history: Sequence[Backup], rules: RetentionRules, now: datetime = _NOW) -> set[Path]:
     """Return the paths of the backups kept."""
     return {one.backup.path for one in decide(history, lambda _: rules, now) if one.keep}
 
@@ -73,7 +73,7 @@ _backups = st.builds(
 )
 _histories = st.lists(_backups, max_size=40, unique_by=lambda one: one.path)
 _rules = st.builds(
-    Rules,
+    RetentionRules,
     **{name: st.integers(0, 4) for name in _COUNTED},
     within=st.none() | st.integers(1, 3000).map(lambda hours: timedelta(hours=hours)),
 )
@@ -92,7 +92,7 @@ def series(history: Sequence[Backup]) -> dict[tuple[object, ...], list[Backup]]:
 
 @given(_histories, _rules, _clocks)
 def test_the_newest_proven_and_verified_backups_are_kept(
-    history: list[Backup], rules: Rules, now: datetime
+    history: list[Backup], rules: RetentionRules, now: datetime
 ) -> None:
     """Whatever the rules and the clock, of each database."""
     remaining = kept(history, rules, now)
@@ -104,7 +104,7 @@ def test_the_newest_proven_and_verified_backups_are_kept(
 
 @given(_histories, _rules, _clocks)
 def test_bad_backups_are_kept_and_displace_nothing(
-    history: list[Backup], rules: Rules, now: datetime
+    history: list[Backup], rules: RetentionRules, now: datetime
 ) -> None:
     """Damaged, incomplete and foreign ones stay, and change nothing for the others."""
     good = [one for one in history if unfit(one, now) is None]
@@ -113,7 +113,7 @@ def test_bad_backups_are_kept_and_displace_nothing(
 
 
 @given(_histories, _rules, _clocks)
-def test_pruning_is_idempotent(history: list[Backup], rules: Rules, now: datetime) -> None:
+def test_pruning_is_idempotent(history: list[Backup], rules: RetentionRules, now: datetime) -> None:
     """Backups left by a pruning are left by the next."""
     once = kept(history, rules, now)
     assert once == kept([one for one in history if one.path in once], rules, now)
@@ -121,7 +121,7 @@ def test_pruning_is_idempotent(history: list[Backup], rules: Rules, now: datetim
 
 @given(_histories, _rules, _clocks, st.sampled_from(_COUNTED))
 def test_a_larger_rule_keeps_more(
-    history: list[Backup], rules: Rules, now: datetime, name: str
+    history: list[Backup], rules: RetentionRules, now: datetime, name: str
 ) -> None:
     """Backups that N of a rule keeps, N + 1 keeps; and so does a longer time."""
     more = replace(rules, **{name: getattr(rules, name) + 1})
@@ -134,7 +134,7 @@ def test_a_larger_rule_keeps_more(
 
 @given(_histories, _rules, _clocks)
 def test_a_slow_clock_removes_nothing_newer(
-    history: list[Backup], rules: Rules, now: datetime
+    history: list[Backup], rules: RetentionRules, now: datetime
 ) -> None:
     """Backups made after the time that a wrong clock shows are all kept."""
     beyond = {one.path for one in history if one.timestamp and one.timestamp > now + _DAY}
@@ -142,7 +142,9 @@ def test_a_slow_clock_removes_nothing_newer(
 
 
 @given(_histories, _rules, st.integers(0, 10000))
-def test_a_fast_clock_removes_nothing_more(history: list[Backup], rules: Rules, days: int) -> None:
+def test_a_fast_clock_removes_nothing_more(
+    history: list[Backup], rules: RetentionRules, days: int
+) -> None:
     """Once all backups lie in the past, how far is all the same: only they count."""
     past = max((one.timestamp for one in history if one.timestamp), default=_NOW)
     assert kept(history, rules, past) == kept(history, rules, past + days * _DAY)
@@ -151,7 +153,7 @@ def test_a_fast_clock_removes_nothing_more(history: list[Backup], rules: Rules, 
 @given(_histories, _clocks)
 def test_without_rules_everything_is_kept(history: list[Backup], now: datetime) -> None:
     """Without any rule everything is kept."""
-    assert {one.path for one in history} == kept(history, Rules(), now)
+    assert {one.path for one in history} == kept(history, RetentionRules(), now)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_a_backup_of_the_future_displaces_none() -> None:
     """Made while the clock was years ahead, it is kept, and the newest of now is as well."""
     ahead = backup(datetime(2099, 1, 1, tzinfo=UTC))
     today, before = backup(_NOW), backup(_NOW - timedelta(days=1))
-    verdicts = decide([ahead, today, before], lambda _: Rules(last=1), _NOW)
+    verdicts = decide([ahead, today, before], lambda _: RetentionRules(last=1), _NOW)
     assert [
         ("from the future: a clock was wrong",),
         ("newest verified", "last 1 of 1"),
@@ -184,7 +186,7 @@ def test_a_backup_of_the_future_displaces_none() -> None:
 def test_keep_within_counts_from_the_newest() -> None:
     """When backups have stopped, time alone removes none of the last ones."""
     stopped = [backup(_NOW - timedelta(days=days)) for days in range(400, 410)]
-    assert 8 == len(kept(stopped, Rules(within=timedelta(days=7))))
+    assert 8 == len(kept(stopped, RetentionRules(within=timedelta(days=7))))
 
 
 def golden() -> str:
@@ -198,7 +200,7 @@ def golden() -> str:
         backup(_NOW - timedelta(days=9, hours=2), selection=("--table=orders",)),
         backup(_NOW - timedelta(days=10, hours=2), selection=("--table=orders",)),
     ]
-    rules = Rules(last=3, hourly=4, daily=7, weekly=4, monthly=12, yearly=5)
+    rules = RetentionRules(last=3, hourly=4, daily=7, weekly=4, monthly=12, yearly=5)
     rules = replace(rules, within=timedelta(days=2))
     lines = []
     for verdict in decide(history, lambda _: rules, _NOW):

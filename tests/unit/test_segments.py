@@ -20,7 +20,7 @@ from pgvow.archive import (
     read_archive,
     read_toc,
 )
-from pgvow.engine.plan import Relation, Task, Tasks
+from pgvow.engine.plan import TableStorage, Task, Tasks
 from pgvow.engine.segments import SegmentPart, SegmentQueue, StoppedError, write_segments
 from tests.support.archives import Schema, Spec, Table, build
 from tests.support.waiting import wait_until
@@ -180,7 +180,7 @@ def test_an_archive_is_filled_from_another_archive() -> None:
     entries = tuple(replace(entry, oid=entry.dump_id) for entry in head.toc.entries)
     head = replace(head, toc=replace(head.toc, entries=entries))
     order = [entry.oid for entry in head.toc.table_data]
-    tasks = Tasks(order, {oid: Relation(oid, 1, 8192, 1, by_blocks=True) for oid in order})
+    tasks = Tasks(order, {oid: TableStorage(oid, 1, 8192, 1, by_blocks=True) for oid in order})
     encoder = encoder_for(head.toc.header.compression, None)
     file = io.BytesIO()
     writer = ArchiveWriter(file, head, encoder)

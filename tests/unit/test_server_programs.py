@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import ToolUnsuitable
-from pgvow.operations import server_programs
-from pgvow.operations.server_programs import find_server_programs
+from pgvow.operations import throwaway_programs
+from pgvow.operations.throwaway_programs import find_server_programs
 from pgvow.postgres import binaries
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _WHOLE = (*_CLIENT, "initdb", "postgres")
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose distribution keeps no PostgreSQL, without the embedded package."""
     monkeypatch.setattr(binaries, "KEPT_APART", ())
-    monkeypatch.setattr(server_programs, "embedded_bin", lambda: None)
+    monkeypatch.setattr(throwaway_programs, "embedded_bin", lambda: None)
 
 
 def installed(folder: Path, version: str, names: tuple[str, ...] = _WHOLE) -> Path:
@@ -43,7 +43,7 @@ def path(*folders: Path) -> dict[str, str]:
 def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The embedded package's programs."""
     folder = installed(tmp_path / "embedded", "18.6")
-    monkeypatch.setattr(server_programs, "embedded_bin", lambda: folder)
+    monkeypatch.setattr(throwaway_programs, "embedded_bin", lambda: folder)
     return folder
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from pgvow.archive import ArchiveError
 from pgvow.errors import ConfigurationError, NoSpace, PgvowError, UnreadableFile
-from pgvow.model import LargeObjectFacts, TableFacts, TocFacts
+from pgvow.model import RecordedLargeObjects, RecordedTable, TocFacts
 from pgvow.operations.diff import diff_backups
 from pgvow.operations.extract import ExtractOptions, RowFormat, extract_table
 from pgvow.operations.show import show_backup
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Metadata
     from pgvow.operations.diff import BackupDiff
-    from pgvow.operations.show import Shown
+    from pgvow.operations.show import ShownBackup
 
 _ROWS = b'1\n\\N\n\n\\\\.\nsay "x"\n'
 _CSV = b'a\r\n1\r\n\r\n""\r\n"\\."\r\n"say ""x"""\r\n'
@@ -57,7 +57,7 @@ def describe(path: Path, **changes: object) -> Metadata:
     with path.open("rb") as file:
         found = inspect_file(file, Silent())
     tables = tuple(
-        TableFacts(
+        RecordedTable(
             *(table.entry.namespace, table.entry.tag, table.rows or 0, 8192, table.size),
             *(table.fingerprint, table.stored.digest),
         )
@@ -78,7 +78,7 @@ def describe(path: Path, **changes: object) -> Metadata:
     return facts
 
 
-def show(path: Path) -> Shown:
+def show(path: Path) -> ShownBackup:
     """Show without progress."""
     return show_backup(StoredBackup.at(path), a_context({}))
 
@@ -392,7 +392,7 @@ def test_globals_are_found_with_and_without_metadata(tmp_path: Path) -> None:
 def test_recorded_large_objects_are_shown_unread(tmp_path: Path) -> None:
     """The recorded count is shown, without reading them."""
     path = write(tmp_path / "it.dump")
-    describe(path, large_objects=LargeObjectFacts(77, 770, "0" * 32, ("0" * 32,)))
+    describe(path, large_objects=RecordedLargeObjects(77, 770, "0" * 32, ("0" * 32,)))
     totals = show(path).facts.large_objects
     assert totals is not None
     assert (77, 770) == (totals.count, totals.bytes)

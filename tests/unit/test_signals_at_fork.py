@@ -7,7 +7,7 @@ import sys
 
 _SCRIPT = """
 import os, signal, subprocess, sys
-from pgvow.postgres.process import Tool
+from pgvow.postgres.process import RunningTool
 
 class Stopped(BaseException):
     pass
@@ -19,7 +19,7 @@ signal.signal(signal.SIGTERM, stop)
 # What a hook raises after a fork, Python ignores: a handler that raises there does nothing.
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM) or list(range(9)))
 try:
-    with Tool([sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ,
+    with RunningTool([sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ,
               stdout=subprocess.DEVNULL) as tool:
         print("went on")
 except Stopped:

@@ -10,14 +10,14 @@ import pytest
 
 from pgvow.formats import size
 from pgvow.model import Compress
-from pgvow.operations.space import BackupSource, last_backup, required_space
+from pgvow.operations.space import BackupSeries, last_backup, required_space
 from pgvow.store import DirectoryStore
 from tests.support.backups import MOMENT, metadata, place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SOURCE = BackupSource("dev", "shop", Compress())
+_SOURCE = BackupSeries("dev", "shop", Compress())
 _DATABASE = 10_000_000
 _LAST = replace(
     metadata(), backup_size_bytes=1_000_000, compression="gzip", database_size_bytes=_DATABASE

@@ -9,7 +9,7 @@ import pytest
 
 from pgvow.errors import AccessDenied
 from pgvow.spool import Spool, publish
-from pgvow.spool.files import Files
+from pgvow.spool.files import BackupFiles
 from pgvow.store import names
 from pgvow.store.names import partial
 from tests.support import backups, children
@@ -68,7 +68,7 @@ def test_nothing_is_abandoned_after_recovery(tmp_path: Path) -> None:
 def test_partial_files_of_a_live_run_are_not_abandoned(tmp_path: Path) -> None:
     """Neither from another process nor from the run itself; another group's leavings are."""
     store = Spool(tmp_path)
-    dead = partial(Files(tmp_path, _STEM.replace("shop", "other")).dump)
+    dead = partial(BackupFiles(tmp_path, _STEM.replace("shop", "other")).dump)
     dead.touch()
     with (
         store.lock("shop", "dev", backups.clock),
@@ -101,7 +101,7 @@ def test_a_missing_directory_has_no_abandoned_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["directory", "lock"])
 def test_an_unreadable_directory_is_refused(tmp_path: Path, what: str) -> None:
     """With our own error, and the exit code of a refused permission."""
-    partial(Files(tmp_path, _STEM).dump).touch()
+    partial(BackupFiles(tmp_path, _STEM).dump).touch()
     lock = tmp_path / ".shop_dev.lock"
     lock.touch()
     closed = {"directory": tmp_path, "lock": lock}[what]

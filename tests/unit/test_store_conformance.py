@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.store import DirectoryStore, read_whole
-from pgvow.store.memory import MemoryStore
-from pgvow.store.port import LARGEST_UPDATED
+from pgvow.store.port import LARGEST_UPDATED, MemoryStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from datetime import UTC
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgvow.model import GlobalsFacts, Metadata, TableFacts
+from pgvow.model import GlobalsFacts, Metadata, RecordedTable
 from pgvow.store import MetadataError, decode, encode
 from tests.support import backups
 
@@ -25,7 +25,7 @@ _FILES = _NAMES.map(lambda name: name.replace("/", "_")[:60]).filter(
     lambda name: name not in {".", ".."}
 )
 _TABLES = st.lists(
-    st.builds(TableFacts, _NAMES, _NAMES, _COUNTS, _COUNTS),
+    st.builds(RecordedTable, _NAMES, _NAMES, _COUNTS, _COUNTS),
     max_size=5,
     unique_by=lambda table: table.key,
 ).map(tuple)

@@ -12,7 +12,7 @@ import pytest
 from pgvow.errors import PgvowError
 from pgvow.model import BackupStatus
 from pgvow.spool import Recovered, RecoveryAction, RunLock, Spool, publish, recovery
-from pgvow.spool.files import Files
+from pgvow.spool.files import BackupFiles
 from pgvow.store import DirectoryStore, backups_in, encode, names
 from pgvow.store.names import partial
 from tests.support import backups, children
@@ -66,13 +66,13 @@ def _finished(kind: str) -> set[str]:
     return {_STEM + suffix for suffix in suffixes}
 
 
-def _half_made(directory: Path, *, with_globals: bool = True) -> Files:
+def _half_made(directory: Path, *, with_globals: bool = True) -> BackupFiles:
     """Leave a dump that has its name already, and all else partial."""
     store = Spool(directory)
     with store.lock("shop", "dev", backups.clock):
         draft = store.begin("shop", "dev", backups.MOMENT)
         facts = backups.fill(draft, with_globals=with_globals)
-    files = Files(directory, _STEM)
+    files = BackupFiles(directory, _STEM)
     partial(files.dump).rename(files.dump)
     partial(files.metadata).write_bytes(encode(facts))
     return files
@@ -159,7 +159,7 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
         assert [] == backups_in(store.store)
     finally:
         children.end(child)
-    files = Files(tmp_path, _STEM)
+    files = BackupFiles(tmp_path, _STEM)
     expected = Recovered(
         _STEM, RecoveryAction.REMOVED, (partial(files.dump), partial(files.globals))
     )
@@ -170,7 +170,7 @@ def test_a_live_run_is_left_alone_and_a_dead_one_is_not(tmp_path: Path) -> None:
 def test_a_lock_of_this_process_protects_its_files(tmp_path: Path) -> None:
     """The lock that this process holds protects as well; ``holding`` lifts that, if held."""
     store = Spool(tmp_path)
-    partial(Files(tmp_path, _STEM).dump).touch()
+    partial(BackupFiles(tmp_path, _STEM).dump).touch()
     other = Spool(tmp_path / "other").lock("shop", "dev", backups.clock)
     with store.lock("shop", "dev", backups.clock) as held:
         assert [] == store.recover(backups.clock)
@@ -190,7 +190,7 @@ def test_one_run_recovers_every_dead_run_of_the_directory(tmp_path: Path) -> Non
         for second in range(2)
     ]
     for stem in stems:
-        partial(Files(tmp_path, stem).dump).touch()
+        partial(BackupFiles(tmp_path, stem).dump).touch()
     recovered = Spool(tmp_path).recover(backups.clock)
     assert sorted(stems) == sorted(done.stem for done in recovered)
     assert set() == backups.contents(tmp_path)
@@ -223,7 +223,7 @@ def test_stray_partial_files_beside_a_backup_are_removed(tmp_path: Path) -> None
     """A stray partial file beside a finished backup goes, the backup stays."""
     path = backups.place(tmp_path, backups.metadata())
     before = backups.contents(tmp_path)
-    files = Files(tmp_path, _STEM)
+    files = BackupFiles(tmp_path, _STEM)
     partial(files.metadata).write_text("stray")
     assert [RecoveryAction.REMOVED] == [
         done.action for done in Spool(tmp_path).recover(backups.clock)
@@ -232,28 +232,28 @@ def test_stray_partial_files_beside_a_backup_are_removed(tmp_path: Path) -> None
     assert path.read_bytes() == backups.DUMP
 
 
-def _other_bytes(files: Files) -> None:
+def _other_bytes(files: BackupFiles) -> None:
     files.dump.write_bytes(backups.DUMP.replace(b"PGDMP", b"PGDMQ"))
 
 
-def _other_size(files: Files) -> None:
+def _other_size(files: BackupFiles) -> None:
     files.dump.write_bytes(backups.DUMP + b"!")
 
 
-def _broken_metadata(files: Files) -> None:
+def _broken_metadata(files: BackupFiles) -> None:
     partial(files.metadata).write_bytes(partial(files.metadata).read_bytes()[:-9])
 
 
-def _other_file(files: Files) -> None:
+def _other_file(files: BackupFiles) -> None:
     facts = backups.metadata(backups.MOMENT + timedelta(seconds=1))
     partial(files.metadata).write_bytes(encode(facts))
 
 
-def _no_globals(files: Files) -> None:
+def _no_globals(files: BackupFiles) -> None:
     partial(files.globals).unlink()
 
 
-def _other_globals(files: Files) -> None:
+def _other_globals(files: BackupFiles) -> None:
     partial(files.globals).write_bytes(b"DROP ROLE app;\n")
 
 
@@ -269,7 +269,7 @@ def _other_globals(files: Files) -> None:
     ],
 )
 def test_a_dump_that_contradicts_its_metadata_is_not_completed(
-    tmp_path: Path, damage: Callable[[Files], None], complaint: str
+    tmp_path: Path, damage: Callable[[BackupFiles], None], complaint: str
 ) -> None:
     """Unless everything is as the metadata says, the dump stays, as unknown, and is told."""
     files = _half_made(tmp_path)
@@ -306,7 +306,7 @@ def test_globals_with_their_final_name_are_checked(tmp_path: Path) -> None:
 def test_unreadable_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fails to read proves nothing; nothing is removed, and other stems are."""
     _half_made(tmp_path)
-    other = partial(Files(tmp_path, names.stem("a", "dev", backups.MOMENT)).dump)
+    other = partial(BackupFiles(tmp_path, names.stem("a", "dev", backups.MOMENT)).dump)
     other.touch()
     before = backups.contents(tmp_path) - {other.name}
 
@@ -323,7 +323,7 @@ def test_unreadable_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_read_only_directory_does_not_fail_the_run(tmp_path: Path) -> None:
     """In a directory we may only read, clean-up says so and does not fail the run."""
-    partial(Files(tmp_path, _STEM).dump).touch()
+    partial(BackupFiles(tmp_path, _STEM).dump).touch()
     tmp_path.chmod(0o500)
     try:
         done = children.run(bound_by_permissions(children.command(_RECOVER, tmp_path)))
@@ -335,7 +335,7 @@ def test_a_read_only_directory_does_not_fail_the_run(tmp_path: Path) -> None:
 
 def test_a_directory_with_a_partial_name_is_reported_and_kept(tmp_path: Path) -> None:
     """A directory of a partial file's name is no file of ours, and stops nothing."""
-    path = partial(Files(tmp_path, _STEM).dump)
+    path = partial(BackupFiles(tmp_path, _STEM).dump)
     path.mkdir()
     (done,) = Spool(tmp_path).recover(backups.clock)
     assert (RecoveryAction.LEFT, (path,)) == (done.action, done.files)

@@ -19,7 +19,7 @@ from pgvow.operations.show import show_backup
 from pgvow.operations.show.contents import FactsOrigin, NotABackupFile
 from pgvow.operations.verify import VerifyOptions, verify_all, verify_and_record, verify_backup
 from pgvow.store import StoredBackup, backups_in, encode, metadata_name
-from pgvow.store.memory import MemoryStore
+from pgvow.store.port import MemoryStore
 from tests.support.archives import Table
 from tests.support.contexts import a_context
 from tests.support.servers import programs

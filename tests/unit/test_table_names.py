@@ -8,7 +8,7 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.model import table_key
-from pgvow.operations.archived_tables import TableNames, UnknownTable
+from pgvow.operations.archived_tables import TablesByName, UnknownTable
 from tests.support.archives import Spec, Table, build
 
 _TABLES = (
@@ -31,10 +31,10 @@ _TABLES = (
 )
 
 
-def names() -> TableNames:
+def names() -> TablesByName:
     """The tables of an archive."""
     parts = tuple(Table(name, schema=schema) for schema, name in _TABLES)
-    return TableNames(read_toc(io.BytesIO(build(Spec(parts)))).table_data, frozenset({"root"}))
+    return TablesByName(read_toc(io.BytesIO(build(Spec(parts)))).table_data, frozenset({"root"}))
 
 
 @pytest.mark.parametrize("pair", _TABLES, ids=str)
@@ -96,7 +96,7 @@ def test_a_partitioned_table_is_told_from_a_missing_one() -> None:
 def test_an_unknown_name_among_20000_is_answered_at_once() -> None:
     """An unknown name among twenty thousand is answered at once."""
     parts = tuple(Table(f"table_{number}") for number in range(20_000))
-    many = TableNames(read_toc(io.BytesIO(build(Spec(parts, compression="none")))).table_data)
+    many = TablesByName(read_toc(io.BytesIO(build(Spec(parts, compression="none")))).table_data)
     with pytest.raises(UnknownTable) as caught:
         many.find("tabel_77")
     assert caught.value.close

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgvow.postgres.tool_stderr import Complaints, without_statement
+from pgvow.postgres.tool_stderr import StderrExcerpt, without_statement
 
 _COLUMNS = [f"c{number} text,\n" for number in range(1000)]
 _REFUSED = [
@@ -14,8 +14,8 @@ _REFUSED = [
 ]
 
 
-def _said(*lines: str) -> Complaints:
-    complaints = Complaints()
+def _said(*lines: str) -> StderrExcerpt:
+    complaints = StderrExcerpt()
     for line in lines:
         complaints.add(line)
     return complaints

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pgvow.archive.blocks import (
-    Contents,
-    LargeObjectContents,
+    ArchiveContents,
+    ArchivedLargeObjects,
+    ArchivedTable,
     LargeObjects,
-    Stored,
-    TableContents,
+    StoredBlock,
 )
 from pgvow.archive.compression import Encoder, Piece, encoder_for
 from pgvow.archive.csv_text import CopyTextError, csv_rows
@@ -33,11 +33,13 @@ from pgvow.archive.write import ArchiveWriter
 from pgvow.model import Compression
 
 __all__ = [
+    "ArchiveContents",
     "ArchiveError",
     "ArchiveTooNew",
     "ArchiveWriter",
+    "ArchivedLargeObjects",
+    "ArchivedTable",
     "Compression",
-    "Contents",
     "CopyDigest",
     "CopyFacts",
     "CopyTarget",
@@ -47,7 +49,6 @@ __all__ = [
     "Head",
     "Header",
     "IncompleteArchive",
-    "LargeObjectContents",
     "LargeObjects",
     "LocalTime",
     "OffsetState",
@@ -55,8 +56,7 @@ __all__ = [
     "Piece",
     "Section",
     "SequencePosition",
-    "Stored",
-    "TableContents",
+    "StoredBlock",
     "TableOfContents",
     "TocEntry",
     "UnorderedDigest",

@@ -23,7 +23,7 @@ _MODULUS = 1 << 128
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredBlock:
     """A block's bytes in the file: offset, size, and XXH3-128 in hexadecimal."""
 
     offset: int
@@ -32,7 +32,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class TableContents:
+class ArchivedTable:
     """The data of one table: rows, bytes and fingerprint of its COPY text without terminator.
 
     ``rows`` is None for data dumped as INSERT commands, whose bytes are counted as they are.
@@ -42,7 +42,7 @@ class TableContents:
     rows: int | None
     size: int
     fingerprint: str
-    stored: Stored
+    stored: StoredBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +71,22 @@ class LargeObjects:
 
 
 @dataclass(frozen=True, slots=True)
-class LargeObjectContents:
+class ArchivedLargeObjects:
     """The large objects of one entry; up to 16 an archive has one such entry, then any number."""
 
     entry: TocEntry
     objects: LargeObjects
-    stored: Stored
+    stored: StoredBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class ArchiveContents:
     """Everything in an archive, in the order of its table of contents; ``size`` is the file's."""
 
     toc: TableOfContents
     size: int
-    tables: tuple[TableContents, ...]
-    large_object_entries: tuple[LargeObjectContents, ...]
+    tables: tuple[ArchivedTable, ...]
+    large_object_entries: tuple[ArchivedLargeObjects, ...]
 
     @property
     def large_objects(self) -> LargeObjects:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import xxhash
 
 from pgvow.archive.blocks import (
-    LargeObjectContents,
+    ArchivedLargeObjects,
+    ArchivedTable,
     LargeObjects,
-    Stored,
-    TableContents,
+    StoredBlock,
     open_block,
     unwatched,
 )
@@ -91,7 +91,7 @@ def read_table(
     before_frame: BeforeFrame,
     *,
     ahead: bool,
-) -> TableContents:
+) -> ArchivedTable:
     """Read the data of a table to its end; ``ahead`` decompresses in a thread of its own.
 
     Two threads on one table take a fifth more of processor time than one, so that is for a table
@@ -106,7 +106,7 @@ def read_table(
             digest.update(piece)
         stored = _stored(reader, block)
     facts = digest.facts()
-    return TableContents(
+    return ArchivedTable(
         entry=entry,
         rows=facts.rows if entry.copy_stmt else None,
         size=facts.size,
@@ -128,12 +128,12 @@ def read_large_objects(
     block: DataBlock,
     watch: Watch,
     before_frame: BeforeFrame,
-) -> LargeObjectContents:
+) -> ArchivedLargeObjects:
     """Read the large objects of an entry."""
     with _opened(source, toc, block, watch) as reader:
         objects = large_objects_of(reader, toc.header.compression, before_frame)
         stored = _stored(reader, block)
-    return LargeObjectContents(entry=block.entry, objects=objects, stored=stored)
+    return ArchivedLargeObjects(entry=block.entry, objects=objects, stored=stored)
 
 
 def large_objects_of(
@@ -171,10 +171,10 @@ def _running(text: Iterator[bytes], *, ahead: bool) -> AbstractContextManager[It
     return Ahead(text) if ahead else nullcontext(text)
 
 
-def _stored(reader: BlockReader, block: DataBlock) -> Stored:
+def _stored(reader: BlockReader, block: DataBlock) -> StoredBlock:
     if reader.position != block.end:
         raise ArchiveError("something follows the data", offset=reader.position)
-    return Stored(offset=block.start, size=block.size, digest=reader.digest())
+    return StoredBlock(offset=block.start, size=block.size, digest=reader.digest())
 
 
 @contextmanager

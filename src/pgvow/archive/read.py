@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive.blocks import Contents, LargeObjectContents, TableContents, find_blocks
+from pgvow.archive.blocks import ArchiveContents, ArchivedLargeObjects, ArchivedTable, find_blocks
 from pgvow.archive.decode import read_large_objects, read_rows, read_table
 from pgvow.archive.errors import ArchiveError
 from pgvow.archive.primitives import ArchiveFile
@@ -87,13 +87,13 @@ def window_size(frame: bytes) -> int:
 class ExaminedArchive:
     """The contents that could be read of an archive, and its damage in the order of the file."""
 
-    contents: Contents
+    contents: ArchiveContents
     damage: tuple[ArchiveError, ...]
 
 
 def read_archive(
     file: BinaryIO, *, threads: int | None = None, progress: Progress | None = None
-) -> Contents:
+) -> ArchiveContents:
     """Decode every byte of the archive, ``threads`` tables at a time, and return its contents.
 
     ``file`` is seekable; the caller must not use it meanwhile. Raises the first ArchiveError by
@@ -160,8 +160,8 @@ class _ArchiveReader:
         self._large_windows = threading.Lock()
         self._stopped = False
         self._read = toc.end
-        self._tables: dict[int, TableContents] = {}
-        self._large_objects: dict[int, LargeObjectContents] = {}
+        self._tables: dict[int, ArchivedTable] = {}
+        self._large_objects: dict[int, ArchivedLargeObjects] = {}
         self._damage: list[ArchiveError] = []
 
     def run(self, progress: Progress) -> None:
@@ -176,7 +176,7 @@ class _ArchiveReader:
     def result(self) -> ExaminedArchive:
         """Return the contents in the order of the table of contents, and the damage by offset."""
         order = [entry.dump_id for entry in self._toc.with_data]
-        contents = Contents(
+        contents = ArchiveContents(
             toc=self._toc,
             size=self._source.size,
             tables=tuple(self._tables[number] for number in order if number in self._tables),

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from pgvow.archive.blocks import (
+    ArchiveContents,
+    ArchivedLargeObjects,
+    ArchivedTable,
     BlockKind,
     BlockReader,
-    Contents,
-    LargeObjectContents,
     LargeObjects,
-    Stored,
-    TableContents,
+    StoredBlock,
     find_blocks,
     kind_of,
     unwatched,
@@ -129,9 +129,9 @@ class ArchiveWriter:
             )
         self._end = encoder.encode(TERMINATOR)
         self._missing = {entry.dump_id: entry for entry in self._head.toc.with_data}
-        self._tables: dict[int, TableContents] = {}
-        self._large_objects: dict[int, LargeObjectContents] = {}
-        self._table: _Table | None = None
+        self._tables: dict[int, ArchivedTable] = {}
+        self._large_objects: dict[int, ArchivedLargeObjects] = {}
+        self._table: _UnfinishedTable | None = None
         self._usable = True
         self._file = file
         file.seek(0)
@@ -154,7 +154,7 @@ class ArchiveWriter:
             entry = self._take(dump_id, large_objects=False)
             self._body.begin(entry)
             self._body.chunks(opening(self._compression))
-            self._table = _Table(entry)
+            self._table = _UnfinishedTable(entry)
 
     def add(self, text: bytes | memoryview, piece: Piece, *, rows: int | None = None) -> None:
         """Add the next piece to the table that was begun; ``text`` is the text of it.
@@ -170,7 +170,7 @@ class ArchiveWriter:
                 self._open.take(text, piece, rows)
                 self._body.chunks(piece.stored)
 
-    def end_table(self) -> TableContents:
+    def end_table(self) -> ArchivedTable:
         """End the block, and return its facts; raises ArchiveError if its last row has no end."""
         with self._writing(table=True):
             table, self._table = self._open, None
@@ -189,7 +189,7 @@ class ArchiveWriter:
 
     def add_large_objects(
         self, dump_id: int, archive: BinaryIO, entry: TocEntry
-    ) -> LargeObjectContents:
+    ) -> ArchivedLargeObjects:
         """Copy the block of another archive's entry as that of ``dump_id``, and return its facts.
 
         ``archive`` is seekable, of the same version and compression, and used by nothing else
@@ -201,11 +201,11 @@ class ArchiveWriter:
             self._body.begin(place)
             objects = _copy_large_objects(archive, entry, self.toc.header, self._body.write)
             stored = self._body.end()
-        contents = LargeObjectContents(_placed(place, stored), objects, stored)
+        contents = ArchivedLargeObjects(_placed(place, stored), objects, stored)
         self._large_objects[dump_id] = contents
         return contents
 
-    def finish(self) -> Contents:
+    def finish(self) -> ArchiveContents:
         """Write the offsets into the head, flush, and return the contents as ``read_archive`` does.
 
         Raises ArchiveError if an entry that has data got no block.
@@ -218,7 +218,7 @@ class ArchiveWriter:
             toc = self._write_offsets()
         self._usable = False
         order = [entry.dump_id for entry in toc.with_data]
-        return Contents(
+        return ArchiveContents(
             toc=toc,
             size=self._body.position,
             tables=tuple(self._tables[n] for n in order if n in self._tables),
@@ -228,7 +228,7 @@ class ArchiveWriter:
         )
 
     @property
-    def _open(self) -> _Table:
+    def _open(self) -> _UnfinishedTable:
         assert self._table is not None  # noqa: S101 - _writing(table=True) has checked it
         return self._table
 
@@ -284,9 +284,9 @@ class _Body:
         self._block_hash.reset()
         self.write(bytes([kind_of(entry)]) + integer_field(entry.dump_id, self._int_size))
 
-    def end(self) -> Stored:
+    def end(self) -> StoredBlock:
         size = self.position - self._block_start
-        return Stored(self._block_start, size, self._block_hash.hexdigest())
+        return StoredBlock(self._block_start, size, self._block_hash.hexdigest())
 
     def chunks(self, stored: bytes) -> None:
         """Write ``stored`` in as few chunks as possible: a frame must end with a chunk."""
@@ -311,7 +311,7 @@ class _Body:
 
 
 @dataclass(slots=True)
-class _Table:
+class _UnfinishedTable:
     """The facts of the table whose block is being written."""
 
     entry: TocEntry
@@ -324,12 +324,12 @@ class _Table:
         self.adler32 = combined_adler32(self.adler32, piece.adler32, piece.size)
         self.ends_a_row = text[-1:] == b"\n"
 
-    def contents(self, stored: Stored) -> TableContents:
+    def contents(self, stored: StoredBlock) -> ArchivedTable:
         facts = self.digest.facts()
-        return TableContents(
+        return ArchivedTable(
             _placed(self.entry, stored), facts.rows, facts.size, facts.fingerprint, stored
         )
 
 
-def _placed(entry: TocEntry, stored: Stored) -> TocEntry:
+def _placed(entry: TocEntry, stored: StoredBlock) -> TocEntry:
     return replace(entry, data_state=OffsetState.SET, data_offset=stored.offset)

@@ -16,7 +16,7 @@ from pgvow.cli.commands import COMMANDS, module_of
 from pgvow.cli.console import BAD, discard, errors, print_warning, styled, write_event
 from pgvow.cli.report import Report, dumps, with_schema
 from pgvow.errors import Interrupted, PgvowError, lack_of_resources
-from pgvow.outside import masked, printable
+from pgvow.quoted_texts import masked, printable
 from pgvow.signals import Stopped, StopSignals
 
 if TYPE_CHECKING:

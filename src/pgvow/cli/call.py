@@ -16,7 +16,7 @@ from pgvow.progress import Reporter
 from pgvow.settings import BackupSection
 from pgvow.settings.options import options_of
 from pgvow.settings.values import AUTO, usable_cores
-from pgvow.store.places import directories
+from pgvow.store.backups import directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from pgvow.cli.folding import folded
-from pgvow.outside import printable, quotable
+from pgvow.quoted_texts import printable, quotable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,8 +10,8 @@ from rich.text import Text
 from pgvow.cli.arguments import BACKUP_HELP, UsageProblem
 from pgvow.cli.console import errors
 from pgvow.cli.words import elapsed, moment, size
-from pgvow.operations.choose import NoSuchBackup, Places, choose_backup, offered
-from pgvow.outside import printable
+from pgvow.operations.choose_backup import NoSuchBackup, SearchedDirectories, choose_backup, offered
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _OFFERED = 15
 
 
-def places(call: Call) -> Places:
+def places(call: Call) -> SearchedDirectories:
     """Return where a backup that is named is looked for: --env, --output-dir and --database."""
-    return Places(call.directories, call.environment, call.arguments.database)
+    return SearchedDirectories(call.directories, call.environment, call.arguments.database)
 
 
 def backup_path(call: Call, typed: str | None) -> Path:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
 from pgvow.operations.recorded import Recording
-from pgvow.operations.recorded.around import LogFile
-from pgvow.postgres.silence import Patience
+from pgvow.operations.recorded.side_effects import LogFile
+from pgvow.postgres.watchdog import Patience
 
 if TYPE_CHECKING:
     from pgvow.cli.call import Call

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY, settings
 from pgvow.errors import PgvowError
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
+from pgvow.store.backups import directories
 from pgvow.store.names import DUMP, parse_stem
-from pgvow.store.places import directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from pgvow.formats import (
     size,
     without_digests,
 )
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pgvow.archive import TableOfContents
     from pgvow.engine.pg_dump import DumpCommand
     from pgvow.engine.protocol import DumpOptions, Engine, FilledArchive
-    from pgvow.model import TableFacts
+    from pgvow.model import RecordedTable
     from pgvow.postgres.connection import Session
     from pgvow.progress import Progress
     from pgvow.spool import OpenedFile
@@ -140,7 +140,7 @@ class TablesDifferError(BackupFailed):
     """Raised if the archive has other tables than those that were counted."""
 
 
-def same_tables(facts: Mapping[int, TableFacts], toc: TableOfContents) -> None:
+def same_tables(facts: Mapping[int, RecordedTable], toc: TableOfContents) -> None:
     """Raise TablesDifferError unless the archive has the rows of the tables that were counted."""
     dumped = {entry.oid: entry.name for entry in toc.table_data}
     counted = {oid: table.key for oid, table in facts.items()}

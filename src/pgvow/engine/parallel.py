@@ -22,11 +22,11 @@ from pgvow.engine.segments import write_segments
 from pgvow.engine.server_source import ServerSource, sched_batch
 from pgvow.errors import BackupFailed
 from pgvow.file_errors import refusals
-from pgvow.model import PARALLEL, TableFacts
+from pgvow.model import PARALLEL, RecordedTable
 from pgvow.postgres.connection import translate
 from pgvow.postgres.next_steps import is_lock_table_full
 from pgvow.postgres.planned_code import planned_code
-from pgvow.postgres.process import Tool
+from pgvow.postgres.process import RunningTool
 from pgvow.postgres.psql_session import CopySession, prepared
 from pgvow.postgres.snapshot import (
     BeginAnewError,
@@ -48,13 +48,13 @@ if TYPE_CHECKING:
 
     from pgvow.archive import Encoder
     from pgvow.engine.pg_dump import DumpCommand
-    from pgvow.engine.plan import Relation, Task
+    from pgvow.engine.plan import TableStorage, Task
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
+    from pgvow.postgres.snapshot import CatalogTable, Deadline, HeldSnapshot, SelectedTables
     from pgvow.progress import Progress
     from pgvow.spool import OpenedFile
 
-    Share = Callable[[Sequence[Table], int], Sequence[Sequence[Table]]]
+    Share = Callable[[Sequence[CatalogTable], int], Sequence[Sequence[CatalogTable]]]
 
 
 class Parallel:
@@ -67,7 +67,7 @@ class Parallel:
         progress: Progress,
         *,
         workers: int,
-        chosen: Chosen | None = None,
+        chosen: SelectedTables | None = None,
     ) -> None:
         self._command = command
         self._session = session
@@ -166,7 +166,7 @@ class Parallel:
         return FilledArchive(PARALLEL, facts, held.facts, contents, writer.body_digest)
 
     def _require_locked(
-        self, entries: Mapping[int, object], relations: Mapping[int, Relation]
+        self, entries: Mapping[int, object], relations: Mapping[int, TableStorage]
     ) -> None:
         """Raise BackupFailed, or BeginAnewError, if pg_dump would copy tables without our lock."""
         unknown = ", ".join(str(oid) for oid in entries if oid not in relations)
@@ -204,7 +204,7 @@ class Parallel:
         # Not the tables: it would wait for their locks behind migrations that wait for ours.
         argv = self._command.argv(held, "-b", "--exclude-table=*.*", f"--file=/dev/fd/{number}")
         environment = self._command.environment(held)
-        with Tool(argv, env=environment, stdout=DEVNULL, pass_fds=[number]) as tool:
+        with RunningTool(argv, env=environment, stdout=DEVNULL, pass_fds=[number]) as tool:
             while (ended := tool.poll(0.1)) is None:
                 segments.large_objects()
         if ended.returncode != 0:
@@ -247,8 +247,10 @@ class SegmentProgress:
         self._progress.update(Step(Phase.DUMP, self._done, self._total, detail))
 
 
-def _facts(held: HeldSnapshot, table: Table, relation: Relation, rows: int) -> TableFacts:
-    return TableFacts(
+def _facts(
+    held: HeldSnapshot, table: CatalogTable, relation: TableStorage, rows: int
+) -> RecordedTable:
+    return RecordedTable(
         held.readable(table.schema),
         held.readable(table.name),
         rows,
@@ -278,7 +280,7 @@ class SharedLocks:
         """The oids that each session has locked."""
         return self._shares
 
-    def take(self, tables: Sequence[Table]) -> None:
+    def take(self, tables: Sequence[CatalogTable]) -> None:
         """Begin, and lock each session's tables as the first thing: that takes no snapshot yet."""
         shares = self._share(tables, len(self._sessions))
         self._shares = [frozenset(table.oid for table in share) for share in shares]

@@ -22,8 +22,8 @@ from pgvow.errors import (
 from pgvow.model import Compress
 from pgvow.postgres.binaries import install_steps
 from pgvow.postgres.next_steps import connection_steps
-from pgvow.postgres.process import Tool
-from pgvow.postgres.snapshot import BeginAnewError, Chosen, LockTableFullError
+from pgvow.postgres.process import RunningTool
+from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError, SelectedTables
 from pgvow.postgres.tool_stderr import without_statement
 from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide, row_too_wide
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.connection import Target
-    from pgvow.postgres.process import Ended
+    from pgvow.postgres.connection import ConnectionTarget
+    from pgvow.postgres.process import ToolExit
     from pgvow.postgres.snapshot import HeldSnapshot
 
 LOCK_WAIT_SECONDS = 2
@@ -55,7 +55,7 @@ class DumpCommand:
     planner's.
     """
 
-    target: Target
+    target: ConnectionTarget
     installation: Installation
     compress: Compress = _DEFAULT_COMPRESS
     selection: Sequence[str] = ()
@@ -129,7 +129,7 @@ def read_head(command: DumpCommand, held: HeldSnapshot | None) -> tuple[Head, li
 
     Raises BeginAnewError, LockTableFullError, BackupFailed, AccessDenied, ArchiveError.
     """
-    with Tool(command.argv(held), env=command.environment(held), stdout=PIPE) as tool:
+    with RunningTool(command.argv(held), env=command.environment(held), stdout=PIPE) as tool:
         try:
             head = Head.read(tool.stdout)
         except IncompleteArchive:
@@ -138,7 +138,7 @@ def read_head(command: DumpCommand, held: HeldSnapshot | None) -> tuple[Head, li
     return head, [line for line in lines if not line.startswith(_OF_ITS_END)]
 
 
-def choose_tables(command: DumpCommand) -> Chosen:
+def choose_tables(command: DumpCommand) -> SelectedTables:
     """Return the tables that pg_dump chooses by its own options, from its table of contents.
 
     Raises NothingMatches only after several attempts: a table that others are replacing is for an
@@ -152,9 +152,9 @@ def choose_tables(command: DumpCommand) -> Chosen:
     return _chosen(command)
 
 
-def _chosen(command: DumpCommand) -> Chosen:
+def _chosen(command: DumpCommand) -> SelectedTables:
     toc = read_head(command, None)[0].toc
-    return Chosen(
+    return SelectedTables(
         locked=frozenset(entry.oid for entry in toc.entries if entry.desc in _TABLES),
         copied=frozenset(entry.oid for entry in toc.table_data),
     )
@@ -172,7 +172,9 @@ _COPIED = re.compile(r"\bCOPY (?:\(SELECT .* FROM (?:ONLY )?)?" + rf"({_PART}\.{
 _FILE_TOO_LARGE = "File too large"
 
 
-def dump_failure(ended: Ended, command: DumpCommand, *, directory: Path | None = None) -> Exception:
+def dump_failure(
+    ended: ToolExit, command: DumpCommand, *, directory: Path | None = None
+) -> Exception:
     """Return the error that a pg_dump has ended with; it wrote into ``directory``."""
     text = _shortened(ended.stderr) or f"pg_dump ended with status {ended.returncode}"
     facts = command.facts()
@@ -218,7 +220,7 @@ def _other_build_steps(command: DumpCommand) -> list[str]:
     ]
 
 
-def _full(ended: Ended, text: str, directory: Path | None) -> NoSpace | None:
+def _full(ended: ToolExit, text: str, directory: Path | None) -> NoSpace | None:
     facts = {"Directory": str(directory)} if directory else {}
     if ended.returncode == -signal.SIGXFSZ or _FILE_TOO_LARGE in text:
         return NoSpace(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pgvow.postgres.snapshot import Table
+    from pgvow.postgres.snapshot import CatalogTable
 
 SEGMENT_BYTES = 4 << 20
 """How much of heap and TOAST a segment is about: enough to compress well and to be many."""
@@ -25,7 +25,7 @@ _BATCH_TASKS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class TableStorage:
     """A table as it lies on the server's disk; ``bytes`` is heap and TOAST.
 
     ``by_blocks`` is whether its rows can be selected by ranges of blocks, as those of a heap can.
@@ -47,11 +47,11 @@ class Relation:
 
 
 def measured(
-    tables: Sequence[Table],
+    tables: Sequence[CatalogTable],
     facts: Mapping[int, tuple[int, int, int, bool]],
     *,
     whole: Collection[int] = (),
-) -> dict[int, Relation]:
+) -> dict[int, TableStorage]:
     """Return relations by oid; ``facts`` are the server's, in the order of Relation's fields.
 
     An extension's filter is SQL of any form: such a table is copied whole through it, as pg_dump
@@ -59,7 +59,7 @@ def measured(
     """
     undivided = {table.oid for table in tables if table.filter}.union(whole)
     return {
-        oid: Relation(oid, blocks, size, filenode, by_blocks and oid not in undivided)
+        oid: TableStorage(oid, blocks, size, filenode, by_blocks and oid not in undivided)
         for oid, (blocks, size, filenode, by_blocks) in facts.items()
     }
 
@@ -88,7 +88,7 @@ class Task:
     is_of_ranges: bool = False
 
 
-def share_out(tables: Sequence[Table], workers: int) -> tuple[tuple[Table, ...], ...]:
+def share_out(tables: Sequence[CatalogTable], workers: int) -> tuple[tuple[CatalogTable, ...], ...]:
     """Return the tables that each worker locks: all of them, or its share if they are too many.
 
     The largest, by the catalog, are locked by all; each of the rest by the worker that has the
@@ -115,7 +115,7 @@ class Tasks:
     copied, which then finds it in the server's memory.
     """
 
-    def __init__(self, order: Sequence[int], relations: Mapping[int, Relation]) -> None:
+    def __init__(self, order: Sequence[int], relations: Mapping[int, TableStorage]) -> None:
         self._relations = [relations[oid] for oid in order]
 
     def __iter__(self) -> Iterator[Task]:
@@ -134,12 +134,12 @@ class Tasks:
             number += 1 + _segments(relation)
 
 
-def _segments(relation: Relation) -> int:
+def _segments(relation: TableStorage) -> int:
     step = relation.segment_blocks
     return max(1, -(-relation.blocks // step)) if step else 1
 
 
-def _ranges(relation: Relation) -> Iterator[tuple[int, int | None] | None]:
+def _ranges(relation: TableStorage) -> Iterator[tuple[int, int | None] | None]:
     step = relation.segment_blocks
     if not step or relation.blocks <= step:
         yield None
@@ -149,7 +149,7 @@ def _ranges(relation: Relation) -> Iterator[tuple[int, int | None] | None]:
         yield (begin, None if last else begin + step)
 
 
-def _share(relation: Relation, blocks: tuple[int, int | None] | None) -> int:
+def _share(relation: TableStorage, blocks: tuple[int, int | None] | None) -> int:
     if blocks is None:
         return relation.bytes
     begin, end = blocks

@@ -10,8 +10,8 @@ from pgvow.model import Compress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pgvow.archive import Contents
-    from pgvow.model import SnapshotFacts, TableFacts
+    from pgvow.archive import ArchiveContents
+    from pgvow.model import RecordedTable, SnapshotFacts
     from pgvow.postgres.snapshot import Deadline
     from pgvow.spool import OpenedFile
 
@@ -40,9 +40,9 @@ class FilledArchive:
     """
 
     engine: str
-    facts: Mapping[int, TableFacts]
+    facts: Mapping[int, RecordedTable]
     snapshot: SnapshotFacts | None = None
-    contents: Contents | None = None
+    contents: ArchiveContents | None = None
     body_digest: str | None = None
 
 

@@ -13,7 +13,7 @@ from pgvow.archive import ArchiveError, read_toc
 from pgvow.engine.pg_dump import dump_failure
 from pgvow.engine.protocol import FilledArchive
 from pgvow.errors import BackupFailed
-from pgvow.postgres.process import Tool
+from pgvow.postgres.process import RunningTool
 from pgvow.postgres.snapshot import LockTableFullError, hold_snapshot, lock_table_steps
 from pgvow.postgres.sql import query
 from pgvow.postgres.witness import Witness
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pgvow.engine.pg_dump import DumpCommand
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.snapshot import Chosen, Deadline, HeldSnapshot, Table
+    from pgvow.postgres.snapshot import CatalogTable, Deadline, HeldSnapshot, SelectedTables
     from pgvow.progress import Progress
     from pgvow.spool import OpenedFile
 
@@ -42,7 +42,7 @@ class Reference:
         monitor: Session,
         progress: Progress,
         *,
-        chosen: Chosen | None = None,
+        chosen: SelectedTables | None = None,
     ) -> None:
         self._command = command
         self._monitor = monitor
@@ -87,7 +87,7 @@ class Reference:
         archive.empty()
         # Not by redirecting standard output: 16 and newer then append a second table of contents,
         # and the first one never has the offsets of the data.
-        with Tool(argv, env=environment, stdout=DEVNULL, pass_fds=[archive.fd]) as tool:
+        with RunningTool(argv, env=environment, stdout=DEVNULL, pass_fds=[archive.fd]) as tool:
             locked = False
             next_update = 0.0
             while (ended := tool.poll(_POLL_SECONDS)) is None:
@@ -116,7 +116,7 @@ class _CopyProgress:
 
     def __init__(
         self,
-        tables: Sequence[Table],
+        tables: Sequence[CatalogTable],
         archive: OpenedFile,
         *,
         monitor: Session,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pgvow.engine.plan import Task, Tasks
     from pgvow.postgres.connection import Session
     from pgvow.postgres.psql_session import CopySession
-    from pgvow.postgres.snapshot import Table
+    from pgvow.postgres.snapshot import CatalogTable
 
 PIECE_BYTES = 2 << 20
 """Text is compressed in pieces of so many bytes: always cut at the same places of a segment."""
@@ -88,7 +88,7 @@ class ServerSource:
         tasks: Tasks,
         shares: Sequence[frozenset[int]],
         *,
-        tables: Mapping[int, Table],
+        tables: Mapping[int, CatalogTable],
         entries: Mapping[int, TocEntry],
         encoder: Encoder,
     ) -> None:
@@ -154,7 +154,7 @@ class _Shared:
 
     dispatcher: Dispatcher
     queue: SegmentQueue
-    tables: Mapping[int, Table]
+    tables: Mapping[int, CatalogTable]
     entries: Mapping[int, TocEntry]
     encoder: Encoder
     pool: ThreadPoolExecutor
@@ -268,18 +268,18 @@ class _Worker:
     def _copy(self, source: sql.Composed) -> sql.Composed:
         return sql.SQL("COPY {} TO STDOUT (ENCODING {})").format(source, self._shared.encoding)
 
-    def _whole(self, table: Table) -> sql.Composed:
+    def _whole(self, table: CatalogTable) -> sql.Composed:
         """Compose the table and its columns, which COPY reads unplanned, whatever its kind."""
         names = self._columns(table.oid)
         columns = sql.SQL(", ").join(map(sql.Identifier, names))
         listed = sql.SQL("({})").format(columns) if names else sql.SQL("")
         return sql.SQL("{} {}").format(table.identifier, listed)
 
-    def _counted(self, table: Table) -> sql.Composed:
+    def _counted(self, table: CatalogTable) -> sql.Composed:
         # By COPY as well: a psql before 15 prints no other result than the last of a message.
         return sql.SQL("({})").format(counted(table.identifier, table.filter))
 
-    def _selected(self, task: Task, table: Table) -> sql.Composed:
+    def _selected(self, task: Task, table: CatalogTable) -> sql.Composed:
         columns = sql.SQL(", ").join(map(sql.Identifier, self._columns(task.oid)))
         where = _range(*task.blocks) if task.blocks else applied(table.filter)
         return sql.SQL("(SELECT {} FROM ONLY {} {})").format(columns, table.identifier, where)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError
-from pgvow.model import TableFacts
+from pgvow.model import RecordedTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,14 +34,14 @@ def with_tables(metadata: Metadata, entries: Iterable[TocEntry]) -> Metadata:
     return replace(metadata, tables=tuple(_tables(metadata.table_counts, entries)))
 
 
-def _tables(counts: Mapping[str, int], entries: Iterable[TocEntry]) -> Iterator[TableFacts]:
+def _tables(counts: Mapping[str, int], entries: Iterable[TocEntry]) -> Iterator[RecordedTable]:
     left = dict(counts)
     for entry in entries:
         if entry.is_table_data and (rows := left.pop(entry.key, None)) is not None:
-            yield TableFacts(entry.namespace, entry.tag, rows, size_bytes=0)
+            yield RecordedTable(entry.namespace, entry.tag, rows, size_bytes=0)
     for key, rows in left.items():
         schema, name = _parts_of(key) or (_PUBLIC, key)
-        yield TableFacts(schema, name, rows, size_bytes=0)
+        yield RecordedTable(schema, name, rows, size_bytes=0)
 
 
 class UnknownTable(ConfigurationError):
@@ -56,7 +56,7 @@ class UnknownTable(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True)
-class TableNames:
+class TablesByName:
     """The tables of an archive that have rows in it, and the names of those that have none."""
 
     entries: tuple[TocEntry, ...]

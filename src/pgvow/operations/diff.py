@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import SequencePosition, TableOfContents, TocEntry
     from pgvow.operations.context import Context
-    from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
+    from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, ShownTable
     from pgvow.store import StoredBackup
 
 
@@ -68,7 +68,7 @@ class BackupDiff:
 
     older: BackupFacts
     newer: BackupFacts
-    tables: Changes[TableRows]
+    tables: Changes[ShownTable]
     objects: Changes[Definition]
     sequences: Changes[SequencePosition]
     large_objects: Changed[LargeObjectTotals | None] | None
@@ -104,7 +104,7 @@ def compare_facts(before: BackupFacts, after: BackupFacts) -> BackupDiff:
     )
 
 
-def _table(table: TableRows) -> tuple[str, str]:
+def _table(table: ShownTable) -> tuple[str, str]:
     return table.schema, table.name
 
 
@@ -116,7 +116,7 @@ def _identity(definition: Definition) -> SchemaObject:
     return definition.identity
 
 
-def _alike(one: TableRows, other: TableRows) -> bool:
+def _alike(one: ShownTable, other: ShownTable) -> bool:
     """Compare a table's contents in two archives; its size on a server is none of them."""
     return (one.rows, one.bytes, one.fingerprint) == (other.rows, other.bytes, other.fingerprint)
 

@@ -20,7 +20,7 @@ from pgvow.archive import (
 )
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import translated
-from pgvow.operations.archived_tables import TableNames
+from pgvow.operations.archived_tables import TablesByName
 from pgvow.operations.show.contents import opened
 from pgvow.progress import Phase, Step
 
@@ -153,6 +153,6 @@ def _refused(entry: TocEntry, why: str) -> ConfigurationError:
     )
 
 
-def _names(toc: TableOfContents) -> TableNames:
+def _names(toc: TableOfContents) -> TablesByName:
     others = {entry.key for entry in toc.entries if entry.desc in kinds.RELATIONS}
-    return TableNames(toc.table_data, frozenset(others))
+    return TablesByName(toc.table_data, frozenset(others))

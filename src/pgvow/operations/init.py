@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgvow import durable, settings
 from pgvow.errors import ConfigurationError
 from pgvow.file_errors import refusals
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.server import server_facts
 from pgvow.settings.configuration import DEVELOPMENT, PRODUCTION
 
@@ -82,7 +82,7 @@ def test_connection(answers: Answers, context: Context) -> ServerFacts:
         environ={**environ, **answers.variables()},
         directory=context.directory / _NOWHERE,  # what is in the files here is not tested
     )
-    target = Target(loaded.connection, loaded.libpq_variables, context.environ)
+    target = ConnectionTarget(loaded.connection, loaded.libpq_variables, context.environ)
     with target.connect("init") as session:
         return server_facts(session)
 

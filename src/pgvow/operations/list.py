@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pgvow.errors import ConfigurationError
 from pgvow.runs import Operation, Outcome
 from pgvow.store import DirectoryStore, backups_in
-from pgvow.store.history import History, Read
+from pgvow.store.history import History, HistoryContents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def _made_at(backup: Backup) -> float:
     return backup.timestamp.timestamp() if backup.timestamp else float("-inf")
 
 
-def list_runs(directory: Path, options: ListOptions, context: Context) -> Read:
+def list_runs(directory: Path, options: ListOptions, context: Context) -> HistoryContents:
     """List the runs of a directory, newest first; ``last`` is the caller's, who counts the rest.
 
     Raises ConfigurationError for an unknown operation, AccessDenied or PgvowError if the history
@@ -99,4 +99,4 @@ def list_runs(directory: Path, options: ListOptions, context: Context) -> Read:
         and options.is_since(run.started, now)
         and (not options.failed or run.outcome in _BAD)
     ]
-    return Read(tuple(runs), history.broken)
+    return HistoryContents(tuple(runs), history.broken)

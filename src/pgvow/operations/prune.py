@@ -10,7 +10,7 @@ from pgvow import __version__
 from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
 from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
 from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
-from pgvow.operations.core.tools import major_of
+from pgvow.operations.core.choose_pg_restore import major_of
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.postgres.majors import NEWEST_TESTED
 from pgvow.retention import Verdict, decide
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup, Metadata
     from pgvow.operations.context import Context
-    from pgvow.retention import Rules
+    from pgvow.retention import RetentionRules
     from pgvow.store import Store
     from pgvow.store.names import Stem
 
@@ -38,14 +38,14 @@ class PruneOptions:
     """The backups to prune and the rules; ``environment`` and ``database`` None: all of them."""
 
     output_dir: Path
-    rules_of: Callable[[str], Rules]
+    rules_of: Callable[[str], RetentionRules]
     environment: str | None = None
     database: str | None = None
     dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class NotRemoved:
     """A backup that was to be removed and is still there, with the reason.
 
     ``is_busy``: it is in use, and the next prune takes it.
@@ -65,7 +65,7 @@ class PruneResult:
 
     verdicts: tuple[Verdict, ...] = ()
     removed: list[Backup] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
+    left: list[NotRemoved] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     freed_bytes: int = 0
     freed_of: dict[_Group, int] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class PruneResult:
         """Return every database and environment of which there was a backup."""
         return sorted({_group(verdict.backup) for verdict in self.verdicts})
 
-    def of(self, group: _Group) -> tuple[list[Backup], list[Left]]:
+    def of(self, group: _Group) -> tuple[list[Backup], list[NotRemoved]]:
         """Return the removed and the refused backups of a database in an environment."""
         paths = {
             verdict.backup.path for verdict in self.verdicts if _group(verdict.backup) == group
@@ -92,7 +92,7 @@ class PruneResult:
         return tuple(verdict.backup for verdict in self.verdicts if verdict.keep)
 
     @property
-    def refused(self) -> tuple[Left, ...]:
+    def refused(self) -> tuple[NotRemoved, ...]:
         """The backups that could not be removed, and that no later prune takes either."""
         return tuple(left for left in self.left if not left.is_busy)
 
@@ -143,7 +143,7 @@ def prune(options: PruneOptions, context: Context) -> PruneResult:
         except AlreadyRunning as error:
             for backup in result.to_remove:
                 if _group(backup) == (database, environment):
-                    result.left.append(Left(backup.path, error.cause, is_busy=True))
+                    result.left.append(NotRemoved(backup.path, error.cause, is_busy=True))
     return result
 
 
@@ -182,7 +182,7 @@ def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Back
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class BackupFlaw:
     """Why a backup does not count: it cannot be read, or its bytes are not those written.
 
     ``difference`` is the evidence that its bytes are damaged; ``is_unreadable`` if the file cannot
@@ -194,7 +194,7 @@ class Flaw:
     is_unreadable: bool = False
 
 
-def look_at(store: Store, backup: Backup) -> Flaw | None:
+def look_at(store: Store, backup: Backup) -> BackupFlaw | None:
     """Open a backup and read both of its ends; returns its flaw, or None.
 
     Raises PgvowError for errors that are none of the file: no memory, no file handles.
@@ -204,14 +204,14 @@ def look_at(store: Store, backup: Backup) -> Flaw | None:
         with _stored(store, backup).open_dump() as file:
             size = rewound(file)
             if size != backup.size_bytes:
-                return Flaw(f"{path}: it is not the file that was listed")
+                return BackupFlaw(f"{path}: it is not the file that was listed")
             digest = read_toc(file).digest
             file.seek(-min(_END_BYTES, size), os.SEEK_END)
             file.read()
     except FileNotFoundError:
-        return Flaw(f"{path}: it was removed since it was listed")
+        return BackupFlaw(f"{path}: it was removed since it was listed")
     except (UnreadableFile, AccessDenied) as error:
-        return Flaw(error.cause, is_unreadable=True)
+        return BackupFlaw(error.cause, is_unreadable=True)
     except ArchiveError as error:
         if isinstance(error, ArchiveTooNew) and _is_of_newer_major(metadata):
             return None  # whole, as far as we can see
@@ -226,12 +226,12 @@ def _is_of_newer_major(metadata: Metadata | None) -> bool:
     return metadata is not None and major_of(metadata.pg_dump_version) > NEWEST_TESTED
 
 
-def _damaged(path: Path, expected: str, found: str) -> Flaw:
+def _damaged(path: Path, expected: str, found: str) -> BackupFlaw:
     difference = Difference(DifferenceKind.CONTENTS, "the table of contents", expected, found)
-    return Flaw(f"{path}: {difference}", difference)
+    return BackupFlaw(f"{path}: {difference}", difference)
 
 
-def _record(store: Store, backup: Backup, flaw: Flaw, now: datetime) -> None:
+def _record(store: Store, backup: Backup, flaw: BackupFlaw, now: datetime) -> None:
     """Keep a flaw beside the backup, as far as the directory may be written."""
     if backup.metadata is None:
         return
@@ -258,7 +258,7 @@ def _second(now: datetime) -> datetime:
     return now.replace(microsecond=0)
 
 
-def _marked(backup: Backup, flaw: Flaw | None, now: datetime) -> Backup:
+def _marked(backup: Backup, flaw: BackupFlaw | None, now: datetime) -> Backup:
     if flaw is None:
         return backup
     if flaw.difference is not None:
@@ -327,11 +327,11 @@ def _prune_group(
                 options.output_dir, _stem(backup), may_go=_unchanged(spool.store, backup)
             )
         except PgvowError as error:
-            result.left.append(Left(backup.path, error.cause))
+            result.left.append(NotRemoved(backup.path, error.cause))
             continue
         if freed is None:
             reason = "it is being read, or has just been"
-            result.left.append(Left(backup.path, reason, is_busy=True))
+            result.left.append(NotRemoved(backup.path, reason, is_busy=True))
         else:
             result.removed.append(backup)
             result.freed_bytes += freed

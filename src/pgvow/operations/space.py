@@ -23,7 +23,7 @@ _MARGIN_PERCENT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class BackupSource:
+class BackupSeries:
     """The origin of a series of backups, and the options on which their size depends.
 
     ``configured`` is the selection that the settings name as the whole of the environment.
@@ -37,14 +37,14 @@ class BackupSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Required:
+class RequiredSpace:
     """The free bytes that a backup needs, and the reckoning that leads to them."""
 
     bytes: int
     reckoning: str
 
 
-def last_backup(store: Store, source: BackupSource) -> Metadata | None:
+def last_backup(store: Store, source: BackupSeries) -> Metadata | None:
     """Return the metadata of the newest good backup of a source; None without one.
 
     A part is compared with nothing. A store that cannot be listed has no earlier backup: the run
@@ -72,8 +72,8 @@ def last_backup(store: Store, source: BackupSource) -> Metadata | None:
 
 
 def required_space(
-    database_size: int, *, factor: float | None, last: Metadata | None, source: BackupSource
-) -> Required:
+    database_size: int, *, factor: float | None, last: Metadata | None, source: BackupSeries
+) -> RequiredSpace:
     """Reckon the free bytes that a backup needs.
 
     A ``factor`` that was given counts alone. Else it is the last backup's size and a margin, and
@@ -91,11 +91,11 @@ def required_space(
         return by_database
     grown = f", and {size(growth)} by which the database has grown since" if growth else ""
     reckoning = f"the last backup's {size(last.backup_size_bytes)} and {_MARGIN_PERCENT} %{grown}"
-    return Required(needed, reckoning)
+    return RequiredSpace(needed, reckoning)
 
 
-def _by_database(database_size: int, factor: float) -> Required:
-    return Required(int(database_size * factor), f"{factor:g} times the database's size")
+def _by_database(database_size: int, factor: float) -> RequiredSpace:
+    return RequiredSpace(int(database_size * factor), f"{factor:g} times the database's size")
 
 
 def _database_size(last: Metadata) -> int:

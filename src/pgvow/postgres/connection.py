@@ -22,7 +22,6 @@ from pgvow.errors import (
     ConnectionFailed,
     PgvowError,
 )
-from pgvow.outside import keep_secret
 from pgvow.postgres.failure_classes import lack_of_system
 from pgvow.postgres.next_steps import (
     NO_CONNECT_RIGHT,
@@ -34,7 +33,8 @@ from pgvow.postgres.next_steps import (
     unreadable_steps,
 )
 from pgvow.postgres.sql import query
-from pgvow.postgres.watched import WatchedConnection
+from pgvow.postgres.watched_sessions import WatchedConnection
+from pgvow.quoted_texts import keep_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True)
-class Target:
+class ConnectionTarget:
     """One database: its address, and the settings that libpq's own variables add."""
 
     connection: Connection
@@ -87,7 +87,7 @@ class Target:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     address: Mapping[str, str] = field(default_factory=dict)
 
-    def pinned(self, session: Session) -> Target:
+    def pinned(self, session: Session) -> ConnectionTarget:
         """Return the same target at the one server, of several hosts or addresses, that answered.
 
         A snapshot is there and nowhere else, and who connects again may be sent to another.

@@ -26,7 +26,7 @@ from pgvow.postgres.connection import prepare
 from pgvow.postgres.filters import applied, refuse_to_compare
 from pgvow.postgres.planned_code import refuse_to_plan
 from pgvow.postgres.sql import query
-from pgvow.postgres.watched import awaiting
+from pgvow.postgres.watched_sessions import awaiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

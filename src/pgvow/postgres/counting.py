@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.snapshot import Table
+    from pgvow.postgres.snapshot import CatalogTable
 
 
-def narrowest_of(table: Table) -> sql.Composed:
+def narrowest_of(table: CatalogTable) -> sql.Composed:
     """Compose what COPY reads to count a table: one column, or of a table without any all of it."""
     if not table.narrowest:
         return sql.SQL("{}").format(table.identifier)
     return sql.SQL("{} ({})").format(table.identifier, sql.Identifier(table.narrowest))
 
 
-def count_by_copy(session: Session, tables: Sequence[Table]) -> list[int]:
+def count_by_copy(session: Session, tables: Sequence[CatalogTable]) -> list[int]:
     """Count the rows of each of these tables, by one message to the server.
 
     Raises psycopg.Error.

@@ -26,7 +26,7 @@ from pgvow.postgres.statements import for_database, written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
     from pgvow.postgres.statements import Statement
 
 LONGEST_NAME = 63
@@ -65,13 +65,13 @@ class ConnectedSession:
         return f"{self.user or 'unknown user'} ({program}, pid {self.pid})"
 
 
-def on_database(target: Target, name: str) -> Target:
+def on_database(target: ConnectionTarget, name: str) -> ConnectionTarget:
     """Aim at another database of the same server."""
     return replace(target, connection=replace(target.connection, dbname=name))
 
 
 @contextmanager
-def refused(target: Target) -> Iterator[None]:
+def refused(target: ConnectionTarget) -> Iterator[None]:
     """Translate the server's errors during a restore.
 
     To AccessDenied, to the errors of ``end_of_restore``, and all else to RestoreFailed.
@@ -102,14 +102,14 @@ class Databases:
     Every method but ``connect`` raises the errors of ``refused``.
     """
 
-    def __init__(self, target: Target, session: Session) -> None:
+    def __init__(self, target: ConnectionTarget, session: Session) -> None:
         self.target = target
         self.session = session
         self.dbname = session.info.dbname  # a session that was ended does not know it
 
     @classmethod
     @contextmanager
-    def connect(cls, target: Target, *, avoiding: str) -> Iterator[Databases]:
+    def connect(cls, target: ConnectionTarget, *, avoiding: str) -> Iterator[Databases]:
         """Connect to ``postgres``, ``template1`` or the one that is set, whichever lets us in."""
         names = [name for name in (*_MAINTENANCE, target.connection.dbname) if name != avoiding]
         with _first(target, names) as session:
@@ -363,7 +363,7 @@ def _comment(name: str, comment: str | None) -> sql.Composed:
     )
 
 
-def _first(target: Target, names: Iterable[str]) -> Session:
+def _first(target: ConnectionTarget, names: Iterable[str]) -> Session:
     """Connect to the first database that lets us in; raises the first one's error."""
     refusal: PgvowError | None = None
     for name in dict.fromkeys(names):

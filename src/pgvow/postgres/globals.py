@@ -13,14 +13,14 @@ from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import BackupFailed
 from pgvow.postgres.connection import translate
-from pgvow.postgres.process import Tool
+from pgvow.postgres.process import RunningTool
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
 
 
 # Of 15.14, 16.10, 17.6 and newer ones psql's restriction is lifted behind this, or before.
@@ -51,7 +51,9 @@ class GlobalsDump:
     ``role_passwords`` the roles come without. Leaving the block ends the program.
     """
 
-    def __init__(self, target: Target, installation: Installation, *, role_passwords: bool) -> None:
+    def __init__(
+        self, target: ConnectionTarget, installation: Installation, *, role_passwords: bool
+    ) -> None:
         self.role_passwords = role_passwords
         self._facts = target.facts
         self._script = b""
@@ -65,7 +67,7 @@ class GlobalsDump:
             *([] if role_passwords else ["--no-role-passwords"]),
         ]
         environment = installation.environment(target.tool_environment())
-        self._tool = Tool(argv, env=environment, stdout=PIPE)
+        self._tool = RunningTool(argv, env=environment, stdout=PIPE)
         self._reader = threading.Thread(target=self._read, name="globals", daemon=True)
         self._reader.start()
 
@@ -108,7 +110,7 @@ def is_whole(script: bytes) -> bool:
     return bool(ends) and not _LIFTED.sub(b"", script[ends[-1].end() :]).strip()
 
 
-def may_read_role_passwords(target: Target, session: Session) -> bool:
+def may_read_role_passwords(target: ConnectionTarget, session: Session) -> bool:
     """Return whether our role may read pg_authid, which has the password hashes."""
     try:
         row = session.execute(query("may_read_role_passwords")).fetchone()

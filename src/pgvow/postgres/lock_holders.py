@@ -16,8 +16,8 @@ import psycopg
 from psycopg.rows import class_row
 
 from pgvow.formats import elapsed, moment
-from pgvow.outside import masked, printable
 from pgvow.postgres.sql import query
+from pgvow.quoted_texts import masked, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,11 +16,11 @@ from pgvow.errors import PgvowError
 from pgvow.postgres.connection import NO_TIME_LIMITS, take_your_time, watch_for_our_death
 from pgvow.postgres.database_settings import options_for
 from pgvow.postgres.databases import on_database
-from pgvow.postgres.failure_classes import Meaning, meaning_of, no_verdict
+from pgvow.postgres.failure_classes import FailureClass, meaning_of, no_verdict
 from pgvow.postgres.majors import IDLE_SESSION_TIMEOUT_SINCE
 from pgvow.postgres.private_directories import temporary_files
-from pgvow.postgres.process import Tool, run_quietly
-from pgvow.postgres.proof_server import open_session, tool_connection
+from pgvow.postgres.process import RunningTool, run_quietly
+from pgvow.postgres.reachable_server import open_session, tool_connection
 from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.restorer import AsRestorer
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TocEntry
     from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.connection import Session, Target
-    from pgvow.postgres.process import Ended
-    from pgvow.postgres.proof_server import Place
+    from pgvow.postgres.connection import ConnectionTarget, Session
+    from pgvow.postgres.process import ToolExit
+    from pgvow.postgres.reachable_server import ReachableServer
     from pgvow.postgres.restore_order import Wave
     from pgvow.postgres.restorer import Restorer
 
@@ -42,7 +42,7 @@ _ENTRY = re.compile(r"from TOC entry (\d+);")
 _ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
 
 
-class ToolsFor(Protocol):
+class ServerTools(Protocol):
     """The programs for one server, and how they reach its databases."""
 
     @property
@@ -52,10 +52,10 @@ class ToolsFor(Protocol):
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
         """Compose a tool's connection string, without secrets, and its environment."""
 
-    def with_options(self, options: str) -> ToolsFor:
+    def with_options(self, options: str) -> ServerTools:
         """Add settings for the server, ``-c name=value``; they win over all that is set there."""
 
-    def as_role(self, restorer: Restorer) -> ToolsFor:
+    def as_role(self, restorer: Restorer) -> ServerTools:
         """Connect as another role."""
 
     def open(self, dbname: str) -> Session:
@@ -63,14 +63,14 @@ class ToolsFor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class ProofTools:
     """The programs for one server, how to reach it, and the environment they are run in.
 
     ``options`` are settings for the server beside those that the connection has: ``-c name=value``.
     """
 
     installation: Installation
-    place: Place
+    place: ReachableServer
     environ: Mapping[str, str]
     options: str = ""
 
@@ -83,11 +83,11 @@ class Tools:
         environ["PGOPTIONS"] = f"{environ.get('PGOPTIONS', '')} {options}".strip()
         return connection, self.installation.environment(environ)
 
-    def with_options(self, options: str) -> Tools:
+    def with_options(self, options: str) -> ProofTools:
         """Add settings for the server, ``-c name=value``; they win over all that is set there."""
         return replace(self, options=f"{self.options} {options}".strip())
 
-    def as_role(self, restorer: Restorer) -> Tools:
+    def as_role(self, restorer: Restorer) -> ProofTools:
         """Connect as another role."""
         return replace(self, place=AsRestorer(self.place, restorer))
 
@@ -97,11 +97,11 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetTools:
+class RestoreTools:
     """The programs for the server that the settings lead to; it notices when we die."""
 
     installation: Installation
-    target: Target
+    target: ConnectionTarget
     options: str = ""
 
     def reach(self, dbname: str) -> tuple[str, Mapping[str, str]]:
@@ -115,11 +115,11 @@ class TargetTools:
             parameters["options"] = f"{parameters['options']} {self.options}".strip()
         return make_conninfo("", **parameters), self.installation.environment(environment)
 
-    def with_options(self, options: str) -> TargetTools:
+    def with_options(self, options: str) -> RestoreTools:
         """Add settings for the server, ``-c name=value``; they win over all that is set there."""
         return replace(self, options=f"{self.options} {options}".strip())
 
-    def as_role(self, restorer: Restorer) -> TargetTools:
+    def as_role(self, restorer: Restorer) -> RestoreTools:
         """Connect as another role."""
         connection = self.target.connection
         connection = replace(connection, user=restorer.name, password=restorer.password)
@@ -160,7 +160,7 @@ def fails_harmlessly(entry: TocEntry, *, superuser: bool) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class PgRestoreOptions:
     """How pg_restore is run: ``jobs``, and the parts of an archive that it leaves out.
 
     ``tick`` is called several times a second, ``warn`` with the messages that pg_restore printed
@@ -178,7 +178,7 @@ class Manner:
 
 
 def restore_wave(
-    tools: ToolsFor, dump: Path, dbname: str, wave: Wave, manner: Manner
+    tools: ServerTools, dump: Path, dbname: str, wave: Wave, manner: PgRestoreOptions
 ) -> RestoreError | None:
     """Restore the entries of one wave and stop at the first error, which is returned.
 
@@ -208,7 +208,7 @@ def restore_wave(
     return None
 
 
-def dump_schema(tools: ToolsFor, dbname: str, file: BinaryIO) -> None:
+def dump_schema(tools: ServerTools, dbname: str, file: BinaryIO) -> None:
     """Dump a database's schema into a file without a name.
 
     Raises NoSpace, NoResources, ConnectionFailed, NoVerdict or PgvowError, with pg_dump's words.
@@ -222,21 +222,21 @@ def dump_schema(tools: ToolsFor, dbname: str, file: BinaryIO) -> None:
     if ended.returncode != 0:
         complaint = f"the restored schema could not be dumped: {ended.stderr}"
         meaning = meaning_of(None, ended.stderr)
-        known = meaning is not Meaning.UNKNOWN
+        known = meaning is not FailureClass.UNKNOWN
         raise no_verdict(meaning, complaint) if known else PgvowError(complaint)
 
 
 def _watched(
     argv: list[str], env: Mapping[str, str], tick: Callable[[], None], passed: int
-) -> Ended:
-    with Tool(argv, env=env, stdout=subprocess.DEVNULL, pass_fds=[passed]) as tool:
+) -> ToolExit:
+    with RunningTool(argv, env=env, stdout=subprocess.DEVNULL, pass_fds=[passed]) as tool:
         tick()
         while (ended := tool.poll(_TICK)) is None:
             tick()
     return ended
 
 
-def _error(ended: Ended, wave: Wave) -> RestoreError:
+def _error(ended: ToolExit, wave: Wave) -> RestoreError:
     entry = _ENTRY.search(ended.stderr)
     error = _ERROR.search(ended.stderr)
     complaint = (error[1] if error else ended.stderr).strip()

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from pgvow.errors import ToolUnsuitable, lack_of_resources
-from pgvow.postgres.silence import Peer, check, processor_time, watch
-from pgvow.postgres.tool_stderr import Complaints
+from pgvow.postgres.tool_stderr import StderrExcerpt
+from pgvow.postgres.watchdog import Peer, check, processor_time, watch
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def _pidfd(pid: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ToolExit:
     """How a program ended: its exit status (negative: a signal) and its error messages."""
 
     returncode: int
     stderr: str
 
 
-class Tool:
+class RunningTool:
     """A running program of PostgreSQL's; leaving the ``with`` block ends it, obeyed or not."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Tool:
         self._argv = argv
         self._name = name or Path(argv[0]).name
         self._pass_fds = pass_fds
-        self._complaints = Complaints()
+        self._complaints = StderrExcerpt()
         self._written = 0
         with SignalsKeptBack() as signals:
             self._process = self._start(env, stdout, stdin)
@@ -176,7 +176,7 @@ class Tool:
         """Take the text that it has written to its stderr since the last call."""
         return self._complaints.take()
 
-    def poll(self, seconds: float) -> Ended | None:
+    def poll(self, seconds: float) -> ToolExit | None:
         """Wait for the end, at most so many seconds; None while it still runs.
 
         Raises Stalled if the run was ended, and the program with it.
@@ -185,7 +185,7 @@ class Tool:
         check()
         return ended
 
-    def look(self, seconds: float) -> Ended | None:
+    def look(self, seconds: float) -> ToolExit | None:
         """Do the same for one who clears up, whatever has ended the run."""
         if self._process.poll() is None and not self._ends_within(seconds):
             return None
@@ -203,16 +203,16 @@ class Tool:
         end.register(self._pidfd, select.POLLIN)
         return bool(end.poll(seconds * 1000))
 
-    def wait(self) -> Ended:
+    def wait(self) -> ToolExit:
         """Wait for the end; raises Stalled if the run was ended, and the program with it."""
         ended = self._wait()
         check()
         return ended
 
-    def _wait(self) -> Ended:
+    def _wait(self) -> ToolExit:
         returncode = self._process.wait()
         self._reader.join(_PATIENCE)
-        return Ended(returncode, self._complaints.text())
+        return ToolExit(returncode, self._complaints.text())
 
     def terminate(self) -> None:
         """Ask the program to end, without waiting for it."""
@@ -265,28 +265,28 @@ def _bounded_lines(pipe: IO[bytes]) -> Iterator[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class ToolOutput:
     """A finished program: how it ended and all it wrote to its standard output."""
 
-    ended: Ended
+    ended: ToolExit
     stdout: bytes
 
 
-def run(argv: Sequence[str], *, env: Mapping[str, str]) -> Output:
+def run(argv: Sequence[str], *, env: Mapping[str, str]) -> ToolOutput:
     """Run a program whose output is small enough to be kept in memory."""
-    with Tool(argv, env=env, stdout=subprocess.PIPE) as tool:
+    with RunningTool(argv, env=env, stdout=subprocess.PIPE) as tool:
         data = tool.stdout.read()
         ended = tool.wait()
-    return Output(ended, data)
+    return ToolOutput(ended, data)
 
 
 def run_quietly(
     argv: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int] = ()
-) -> Ended:
+) -> ToolExit:
     """Run a program for its exit status and its complaints alone."""
     sink = os.open(os.devnull, os.O_WRONLY)
     try:
-        with Tool(argv, env=env, stdout=sink, pass_fds=pass_fds) as tool:
+        with RunningTool(argv, env=env, stdout=sink, pass_fds=pass_fds) as tool:
             ended = tool.wait()
     finally:
         os.close(sink)

@@ -17,8 +17,8 @@ from psycopg import errors, pq, sql
 
 from pgvow.errors import CannotBeProven, ConnectionFailed, PgvowError
 from pgvow.postgres.database_settings import setting_name
-from pgvow.postgres.failure_classes import Meaning, meaning_of
-from pgvow.postgres.proof_server import open_session
+from pgvow.postgres.failure_classes import FailureClass, meaning_of
+from pgvow.postgres.reachable_server import open_session
 from pgvow.postgres.restorer import (
     AsRestorer,
     create_restorer,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.proof_server import Place
+    from pgvow.postgres.reachable_server import ReachableServer
     from pgvow.postgres.restorer import Restorer
     from pgvow.postgres.statements import Statement
 
@@ -51,21 +51,21 @@ _LOCALE_OPTIONS: dict[str, LiteralString] = {
 }
 _FALLBACK = {"LOCALE_PROVIDER": "libc", "LOCALE": "C"}
 # A locale or provider that a server lacks is refused by many codes: 42809, 22023, 0A000, XX000.
-_OF_THE_LOCALE = frozenset({Meaning.DATA, Meaning.LACK, Meaning.UNKNOWN})
+_OF_THE_LOCALE = frozenset({FailureClass.DATA, FailureClass.LACK, FailureClass.UNKNOWN})
 _STEPS = (
     "Give --on a role that may create databases, and roles where the backup names some",
     "Or prove it on a throw-away server: without --on",
 )
 
 
-class ProofSite:
+class ProofDatabases:
     """The databases and roles of one proof; a context manager that clears them away.
 
     ``session`` is one into another database of the server. ``lasting`` says that the server goes on
     afterwards: a throw-away one needs no clearing. Raises psycopg.Error.
     """
 
-    def __init__(self, session: Session, place: Place, *, lasting: bool) -> None:
+    def __init__(self, session: Session, place: ReachableServer, *, lasting: bool) -> None:
         self.session = session
         self._place = place
         self._dbname = session.info.dbname  # a session that was ended does not tell it
@@ -272,7 +272,7 @@ def _create_role(name: str, *, superuser: bool) -> sql.Composed:
     return sql.SQL("CREATE ROLE {} NOLOGIN{}").format(sql.Identifier(name), superuser_option)
 
 
-def _drop_subscriptions(place: Place, name: str) -> None:
+def _drop_subscriptions(place: ReachableServer, name: str) -> None:
     """Drop subscriptions, which would keep the database, without asking any publisher."""
     with suppress(psycopg.Error, ConnectionFailed), open_session(place, name) as session:
         for (subscription_name,) in session.execute(query("subscriptions")).fetchall():

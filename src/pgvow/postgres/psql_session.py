@@ -23,7 +23,7 @@ import psycopg
 
 from pgvow.errors import ConnectionFailed
 from pgvow.postgres.connection import carried
-from pgvow.postgres.process import Tool
+from pgvow.postgres.process import RunningTool
 from pgvow.postgres.psql_text import first_complaint, for_psql
 from pgvow.postgres.sql import query
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from psycopg.sql import Composable
 
     from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.connection import Session, Target
-    from pgvow.postgres.psql_text import Complaint
+    from pgvow.postgres.connection import ConnectionTarget, Session
+    from pgvow.postgres.psql_text import PsqlError
 
 _SUCCESS = b"00000"
 _MARK = b"\v"
@@ -58,7 +58,7 @@ class CopySession:
 
     def __init__(
         self,
-        target: Target,
+        target: ConnectionTarget,
         installation: Installation,
         session: Session,
         *,
@@ -82,7 +82,7 @@ class CopySession:
             "--set=VERBOSITY=verbose",
             "--dbname=" + target.conninfo("pgvow copy", notice_our_death=watched),
         ]
-        self._tool = Tool(
+        self._tool = RunningTool(
             argv,
             env=environment,
             stdout=subprocess.PIPE,
@@ -265,7 +265,7 @@ class CopySession:
         """The first error that psql told; it comes by another pipe than the mark."""
         deadline = time.monotonic() + _COMPLAINT_WITHIN
         text = ""
-        complaint: Complaint | None = None
+        complaint: PsqlError | None = None
         while time.monotonic() < deadline:
             text += self._tool.take_complaints() + "\n"
             first = first_complaint(text)
@@ -330,7 +330,7 @@ def _readable(pipe: int, deadline: float) -> bool:
     return bool(waiting.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
 
-def _not_ready(target: Target, seconds: float) -> ConnectionFailed:
+def _not_ready(target: ConnectionTarget, seconds: float) -> ConnectionFailed:
     return ConnectionFailed(
         f"a worker's session was not ready within {seconds:.0f} seconds",
         facts=target.facts,

@@ -31,7 +31,7 @@ _LABELS = re.compile(r"\s|LINE \d+:|DETAIL:|HINT:|QUERY:|CONTEXT:|STATEMENT:|LOC
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class PsqlError:
     """An error: its SQLSTATE, if it has one; ``whole`` if no more of it can come."""
 
     state: str
@@ -43,13 +43,13 @@ class Complaint:
         return f"{self.text}\n{_HINT}{self.hint}" if self.hint else self.text
 
 
-def first_complaint(said: str) -> Complaint | None:
+def first_complaint(said: str) -> PsqlError | None:
     """Find the first error, by its severity: notices and warnings, however long, are none.
 
     Of lines that nobody's form fits (libpq's own, of a connection that is gone) the first counts
     if there is no error.
     """
-    unknown: Complaint | None = None
+    unknown: PsqlError | None = None
     passing = False  # through a message that is no error
     lines = said.splitlines()
     for number, line in enumerate(lines):
@@ -60,16 +60,16 @@ def first_complaint(said: str) -> Complaint | None:
         elif _begins(line):
             passing = True
         elif line and not (passing or unknown or _LABELS.match(line)):
-            unknown = Complaint("", line.strip(), whole=True)
+            unknown = PsqlError("", line.strip(), whole=True)
     return unknown
 
 
-def _error(line: str) -> Complaint | None:
+def _error(line: str) -> PsqlError | None:
     if own := _FROM_PSQL.fullmatch(line):
-        return Complaint("", own[1], whole=True)
+        return PsqlError("", own[1], whole=True)
     parts = _FROM_SERVER.fullmatch(line)
     if parts and _is_error(parts[1], parts[2] or ""):
-        return Complaint(parts[2] or "", parts[3])
+        return PsqlError(parts[2] or "", parts[3])
     return None
 
 
@@ -85,14 +85,14 @@ def _begins(line: str) -> bool:
     return parts is not None and (parts[2] is not None or parts[1] in _OTHERS)
 
 
-def _with_hint(error: Complaint, behind: list[str]) -> Complaint:
+def _with_hint(error: PsqlError, behind: list[str]) -> PsqlError:
     hint = ""
     for line in behind:
         if line.startswith(_LAST) or _begins(line) or _error(line):
-            return Complaint(error.state, error.text, hint, whole=True)
+            return PsqlError(error.state, error.text, hint, whole=True)
         if line.startswith(_HINT):
             hint = line.removeprefix(_HINT)
-    return Complaint(error.state, error.text, hint, whole=error.whole)
+    return PsqlError(error.state, error.text, hint, whole=error.whole)
 
 
 def plain(statement: str, *, unknown: bool = False) -> str | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.proof_server import Place
+    from pgvow.postgres.reachable_server import ReachableServer
 
 ENGLISH = "-c lc_messages=C"
 """The option of a superuser's sessions that no other role may ask for."""
@@ -130,7 +130,7 @@ def change_grants(session: Session, statement: sql.Composed) -> None:
 class AsRestorer:
     """The same server, reached as the role: a Place."""
 
-    place: Place
+    place: ReachableServer
     restorer: Restorer
 
     def conninfo(self, dbname: str) -> str:

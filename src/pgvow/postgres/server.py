@@ -15,7 +15,7 @@ from pgvow.postgres.sql import query
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
 
 # Others' traffic through the pooler may hide it from one round, hardly from so many. A pooler that
 # hands on the server's own process id is not known for one before.
@@ -93,7 +93,7 @@ def behind_pooler(session: Session) -> bool:
     return row is not None and row[0] != session.info.backend_pid
 
 
-def refuse_transaction_pooler(target: Target, session: Session) -> None:
+def refuse_transaction_pooler(target: ConnectionTarget, session: Session) -> None:
     """Raise ConfigurationError if a pooler shares sessions between transactions.
 
     There an exported snapshot is not there for the next session, and settings leak to strangers.

@@ -32,7 +32,7 @@ from pgvow.postgres.sql import query
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.25
@@ -40,7 +40,7 @@ _SEE_WHO = "See who holds it: SELECT pid, state, query FROM pg_stat_activity WHE
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CatalogTable:
     """A table as the catalog has it; ``filter`` is an extension's own WHERE clause, or empty.
 
     ``narrowest`` is the column that costs least to be copied, empty if COPY has none of it;
@@ -78,7 +78,7 @@ class HeldSnapshot:
 
     id: str
     session: Session
-    tables: tuple[Table, ...]
+    tables: tuple[CatalogTable, ...]
     locked: bool
     watched: bool
     facts: SnapshotFacts | None = None
@@ -97,13 +97,13 @@ class HeldSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SelectedTables:
     """Not all tables: the oids of those that pg_dump locks, and of those whose rows it copies."""
 
     locked: frozenset[int]
     copied: frozenset[int]
 
-    def of(self, tables: Sequence[Table]) -> tuple[Table, ...]:
+    def of(self, tables: Sequence[CatalogTable]) -> tuple[CatalogTable, ...]:
         """Return those of the tables."""
         return tuple(
             replace(table, has_rows=table.oid in self.copied)
@@ -115,7 +115,7 @@ class Chosen:
 class Locks(Protocol):
     """Who holds the locks on the tables, beside the session that exports the snapshot."""
 
-    def take(self, tables: Sequence[Table]) -> None:
+    def take(self, tables: Sequence[CatalogTable]) -> None:
         """Lock them all, in transactions that have no snapshot yet.
 
         Raises psycopg's errors; whatever was locked before is released by ``release``.
@@ -137,7 +137,7 @@ class OwnLocks:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def take(self, tables: Sequence[Table]) -> None:
+    def take(self, tables: Sequence[CatalogTable]) -> None:
         """Lock them all."""
         if tables:
             self._session.execute(lock_statement(tables))
@@ -157,7 +157,7 @@ class OwnLocks:
 class NoLocks:
     """Nobody does: pg_dump's own will have to do."""
 
-    def take(self, tables: Sequence[Table]) -> None:
+    def take(self, tables: Sequence[CatalogTable]) -> None:
         """Do nothing."""
 
     def adopt(self, snapshot: str) -> None:
@@ -182,7 +182,7 @@ class LockTableFullError(Exception):
 class _TryAgainError(Exception):
     """One of ``tables`` was locked by others, or the catalog changed under our hands."""
 
-    def __init__(self, cause: str, tables: Sequence[Table]) -> None:
+    def __init__(self, cause: str, tables: Sequence[CatalogTable]) -> None:
         super().__init__(cause)
         self.tables = tables
 
@@ -208,12 +208,12 @@ class Deadline:
 
 @contextmanager
 def hold_snapshot(
-    target: Target,
+    target: ConnectionTarget,
     *,
     deadline: Deadline,
     warn: Callable[[str], None],
     locked: bool = True,
-    chosen: Chosen | None = None,
+    chosen: SelectedTables | None = None,
 ) -> Iterator[HeldSnapshot]:
     """Hold locks and an exported snapshot until the block is left, then release both.
 
@@ -262,7 +262,7 @@ def persist(
     *,
     deadline: Deadline,
     watched: bool,
-    chosen: Chosen | None = None,
+    chosen: SelectedTables | None = None,
 ) -> HeldSnapshot:
     """Try until it succeeds or the time is up, with growing pauses.
 
@@ -303,14 +303,16 @@ def lock_steps(watch: LockWatch) -> list[str]:
     ]
 
 
-def _keys(session: Session, tables: Sequence[Table]) -> dict[int, str]:
+def _keys(session: Session, tables: Sequence[CatalogTable]) -> dict[int, str]:
     return {
         table.oid: table_key(readable(session, table.schema), readable(session, table.name))
         for table in tables
     }
 
 
-def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | None) -> HeldSnapshot:
+def _hold(
+    session: Session, locks: Locks, *, watched: bool, chosen: SelectedTables | None
+) -> HeldSnapshot:
     position = _wal_position(session)
     tables = read_tables(session, chosen)
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -343,7 +345,7 @@ def _hold(session: Session, locks: Locks, *, watched: bool, chosen: Chosen | Non
     return HeldSnapshot(row[0], session, sized, not isinstance(locks, NoLocks), watched, facts)
 
 
-def lock_statement(tables: Sequence[Table]) -> sql.Composed:
+def lock_statement(tables: Sequence[CatalogTable]) -> sql.Composed:
     """Compose the statement that locks the tables, or fails at once if one is locked."""
     # ONLY: children are in the list in their own right, and a lock on a parent alone would take
     # those of children that the catalog did not show us.
@@ -351,9 +353,9 @@ def lock_statement(tables: Sequence[Table]) -> sql.Composed:
     return sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(names)
 
 
-def read_tables(session: Session, chosen: Chosen | None = None) -> tuple[Table, ...]:
+def read_tables(session: Session, chosen: SelectedTables | None = None) -> tuple[CatalogTable, ...]:
     """Read from the catalog the tables that pg_dump locks, and those whose rows it copies."""
-    with session.cursor(row_factory=class_row(Table)) as cursor:
+    with session.cursor(row_factory=class_row(CatalogTable)) as cursor:
         tables = tuple(cursor.execute(query("tables")).fetchall())
     return tables if chosen is None else chosen.of(tables)
 

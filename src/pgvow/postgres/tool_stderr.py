@@ -6,7 +6,7 @@ import re
 from collections import deque
 from threading import Lock
 
-from pgvow.outside import masked
+from pgvow.quoted_texts import masked
 
 _FIRST_LINES = 100
 _LAST_LINES = 200
@@ -19,7 +19,7 @@ _QUOTED = re.compile(r"^(?:CONTEXT: |DETAIL:  Failing row).*", re.DOTALL | re.MU
 _OF_THE_PROGRAM = re.compile(r"(?:pg_\w+|psql): ")
 
 
-class Complaints:
+class StderrExcerpt:
     """The first lines and the last, and of a statement that is quoted its beginning.
 
     A server's words stand before the statement they are of, and that may be a table of a thousand

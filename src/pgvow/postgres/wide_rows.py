@@ -18,7 +18,7 @@ from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
 
 # PostgreSQL's internal errors are in English always; the SQLSTATE is there for
 # the one that is not.
@@ -47,7 +47,7 @@ def is_too_wide(text: str, sqlstate: str | None = None) -> bool:
     return sqlstate == _TOO_MUCH or any(words in text for words in _WORDS)
 
 
-def row_too_wide(target: Target, error: RowTooWideError) -> PgvowError:
+def row_too_wide(target: ConnectionTarget, error: RowTooWideError) -> PgvowError:
     """Make the error that names the table, its rows, and the query that finds them."""
     try:
         with target.connect("wide rows") as session:
@@ -56,7 +56,7 @@ def row_too_wide(target: Target, error: RowTooWideError) -> PgvowError:
         return BackupFailed(str(error), facts=target.facts, steps=_steps(str(error.table), None))
 
 
-def _described(session: Session, target: Target, error: RowTooWideError) -> PgvowError:
+def _described(session: Session, target: ConnectionTarget, error: RowTooWideError) -> PgvowError:
     row = session.execute(query("table_name"), {"table": str(error.table)}).fetchone()
     if row is None:
         raise BackupFailed(str(error))

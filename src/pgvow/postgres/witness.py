@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 from psycopg import sql
 
-from pgvow.model import TableFacts
+from pgvow.model import RecordedTable
 from pgvow.postgres.connection import readable, translate
 from pgvow.postgres.counting import count_by_copy
 from pgvow.postgres.filters import counted
 from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
-from pgvow.postgres.watched import doing
+from pgvow.postgres.watched_sessions import doing
 from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide, row_too_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from pgvow.postgres.connection import Session, Target
-    from pgvow.postgres.snapshot import HeldSnapshot, Table
+    from pgvow.postgres.connection import ConnectionTarget, Session
+    from pgvow.postgres.snapshot import CatalogTable, HeldSnapshot
 
 _CANCEL_WITHIN = 2.0
 _CANCEL_AGAIN = 0.2
@@ -37,13 +37,13 @@ _SMALL = 256 << 10
 took four seconds."""
 
 
-def count_rows(session: Session, table: Table) -> int:
+def count_rows(session: Session, table: CatalogTable) -> int:
     """Count the rows of one table in the session's snapshot, as pg_dump will copy them."""
     (rows,) = count_together(session, [table])
     return rows
 
 
-def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
+def count_together(session: Session, tables: Sequence[CatalogTable]) -> list[int]:
     """Count the rows of each of these tables by one message, as ``count_rows`` does.
 
     Without a plan, unless a table has the filter of an extension's configuration table: that is SQL
@@ -63,14 +63,14 @@ def count_together(session: Session, tables: Sequence[Table]) -> list[int]:
         return [counts[table] for table in tables]
 
 
-def _to_plan(session: Session, tables: Sequence[Table]) -> list[Table]:
+def _to_plan(session: Session, tables: Sequence[CatalogTable]) -> list[CatalogTable]:
     """Choose the tables that are counted by a query."""
     varying = {table.oid for table in tables if table.narrowest_varies and not table.filter}
     harmless = varying - {code.oid for code in planned_code(session, varying)} if varying else ()
     return [table for table in tables if table.filter or table.oid in harmless]
 
 
-def _copied(session: Session, tables: Sequence[Table]) -> list[int]:
+def _copied(session: Session, tables: Sequence[CatalogTable]) -> list[int]:
     try:
         return count_by_copy(session, tables)
     except psycopg.Error as error:
@@ -80,7 +80,7 @@ def _copied(session: Session, tables: Sequence[Table]) -> list[int]:
         raise
 
 
-def _planned(session: Session, tables: Sequence[Table]) -> list[int]:
+def _planned(session: Session, tables: Sequence[CatalogTable]) -> list[int]:
     counts = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}, ({})").format(
             sql.Literal(position), counted(table.identifier, table.filter)
@@ -91,9 +91,9 @@ def _planned(session: Session, tables: Sequence[Table]) -> list[int]:
     return [int(by_position[position]) for position in range(len(tables))]
 
 
-def _batches(tables: Iterable[Table]) -> Iterator[list[Table]]:
+def _batches(tables: Iterable[CatalogTable]) -> Iterator[list[CatalogTable]]:
     """Put small tables together, to be counted by one statement; others come alone, in between."""
-    together: list[Table] = []
+    together: list[CatalogTable] = []
     for table in tables:
         if table.size_bytes > _SMALL or table.filter:
             yield [table]
@@ -113,10 +113,10 @@ class Witness:
     compress it, so the last count is there long before the last byte (docs/decisions/0004).
     """
 
-    def __init__(self, target: Target, held: HeldSnapshot) -> None:
+    def __init__(self, target: ConnectionTarget, held: HeldSnapshot) -> None:
         self._target = target
         self._held = held
-        self._facts: dict[int, TableFacts] = {}
+        self._facts: dict[int, RecordedTable] = {}
         self._error: Exception | None = None
         self._dump_holds_locks = threading.Event()
         self._dump_ended = threading.Event()
@@ -156,7 +156,7 @@ class Witness:
         if self._error is not None:
             raise self._error
 
-    def facts(self) -> dict[int, TableFacts]:
+    def facts(self) -> dict[int, RecordedTable]:
         """Wait for the last count after the dump has ended; by oid, in the catalog's order."""
         self._dump_ended.set()
         while self._thread.is_alive():
@@ -188,7 +188,7 @@ class Witness:
         self._dump_holds_locks.wait()
         self._held.release()
 
-    def _counts(self, session: Session, tables: list[Table]) -> list[int]:
+    def _counts(self, session: Session, tables: list[CatalogTable]) -> list[int]:
         try:
             return count_together(session, tables)
         except psycopg.errors.OutOfMemory:
@@ -218,7 +218,7 @@ class Witness:
                     waiting.append(table)
                     self._dump_ended.wait(_PAUSE)
 
-    def _count_in_adopted_snapshot(self, table: Table) -> int:
+    def _count_in_adopted_snapshot(self, table: CatalogTable) -> int:
         session = self._counting
         with session.transaction():
             session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -236,16 +236,16 @@ class Witness:
             except psycopg.errors.UndefinedColumn as error:
                 raise BeginAnewError(str(error).strip()) from error
 
-    def _to_count(self) -> Iterator[Table]:
+    def _to_count(self) -> Iterator[CatalogTable]:
         for table in self._held.tables:
             if self._stopped.is_set():
                 return
             if table.has_rows:
                 yield table
 
-    def _note(self, tables: Sequence[Table], counts: Sequence[int]) -> None:
+    def _note(self, tables: Sequence[CatalogTable], counts: Sequence[int]) -> None:
         readable = self._held.readable
         for table, rows in zip(tables, counts, strict=True):
-            self._facts[table.oid] = TableFacts(
+            self._facts[table.oid] = RecordedTable(
                 readable(table.schema), readable(table.name), rows, table.size_bytes
             )

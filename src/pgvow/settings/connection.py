@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import Problem
 from pgvow.model import DEV
-from pgvow.outside import keep_secret
+from pgvow.quoted_texts import keep_secret
 from pgvow.settings.variables import Masked
 
 if TYPE_CHECKING:

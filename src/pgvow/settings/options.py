@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from pgvow.model import Level
-from pgvow.settings.values import COUNT, FLAG, PATH, SINCE, TEXT, Kind
+from pgvow.settings.values import COUNT, FLAG, PATH, SINCE, TEXT, ValueKind
 
 _METADATA = "option"
 CONFIG_VARIABLE = "PGVOW_CONFIG"
@@ -34,7 +34,7 @@ class Option:
     ``by_environment``: if not typed, the section of each environment counts.
     """
 
-    kind: Kind
+    kind: ValueKind
     name: str = ""
     default: Any = None
     shown: str = ""
@@ -72,7 +72,7 @@ class Option:
 
 
 def option(
-    kind: Kind,
+    kind: ValueKind,
     *,
     default: Any = None,
     required: bool = False,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pgvow.model import Compress
-    from pgvow.retention import Rules
+    from pgvow.retention import RetentionRules
 
 
 class Event(StrEnum):
@@ -221,11 +221,13 @@ class RetentionSection:
     )
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> RetentionRules:
         """Return the rules of retention that the section sets."""
-        from pgvow.retention import Rules  # noqa: PLC0415 - not for --help
+        from pgvow.retention import RetentionRules  # noqa: PLC0415 - not for --help
 
-        return Rules(**{rule.name: getattr(self, f"keep_{rule.name}") for rule in fields(Rules)})
+        return RetentionRules(
+            **{rule.name: getattr(self, f"keep_{rule.name}") for rule in fields(RetentionRules)}
+        )
 
 
 @dataclass(frozen=True, slots=True)

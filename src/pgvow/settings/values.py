@@ -210,7 +210,7 @@ def _matching(pattern: re.Pattern[str], complaint: str, value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """A kind of value; both of its functions raise ValueError.
 
     ``of_value`` reads the value of a TOML key; its error is the predicate of a sentence, of which
@@ -221,43 +221,45 @@ class Kind:
     of_text: Callable[[str], Any] = str
 
 
-TEXT = Kind(_text)
-PATH = Kind(lambda value: Path(_text(value)), typed_path)
-FLAG = Kind(_flag)
-COUNT = Kind(_count, typed_count)
-JOBS = Kind(_jobs, _typed_jobs)
-NUMBER = Kind(_number, _typed_number)
-POSITIVE = Kind(_positive)
-SHARE = Kind(_share)
-DURATION = Kind(lambda value: parse_duration(_text(value)), parse_duration)
-SINCE = Kind(lambda value: parse_since(_text(value)), parse_since)
-COMPRESS = Kind(lambda value: Compress.parse(_text(value)), Compress.parse)
-ENGINE = Kind(_engine)
-WEB_PAGE = Kind(
+TEXT = ValueKind(_text)
+PATH = ValueKind(lambda value: Path(_text(value)), typed_path)
+FLAG = ValueKind(_flag)
+COUNT = ValueKind(_count, typed_count)
+JOBS = ValueKind(_jobs, _typed_jobs)
+NUMBER = ValueKind(_number, _typed_number)
+POSITIVE = ValueKind(_positive)
+SHARE = ValueKind(_share)
+DURATION = ValueKind(lambda value: parse_duration(_text(value)), parse_duration)
+SINCE = ValueKind(lambda value: parse_since(_text(value)), parse_since)
+COMPRESS = ValueKind(lambda value: Compress.parse(_text(value)), Compress.parse)
+ENGINE = ValueKind(_engine)
+WEB_PAGE = ValueKind(
     partial(_matching, re.compile(r"https?://[^\s<>\"]+"), "is no http:// or https:// URL")
 )
-TEXTS = Kind(partial(_list, expected="of texts"))
-PATTERNS = Kind(TEXTS.of_value)
-COMMAND = Kind(partial(_list, expected='such as ["/usr/bin/program", "argument"]'))
-ZONE = Kind(_zone)
-CRON = Kind(_cron)
-ENVIRONMENT = Kind(
+TEXTS = ValueKind(partial(_list, expected="of texts"))
+PATTERNS = ValueKind(TEXTS.of_value)
+COMMAND = ValueKind(partial(_list, expected='such as ["/usr/bin/program", "argument"]'))
+ZONE = ValueKind(_zone)
+CRON = ValueKind(_cron)
+ENVIRONMENT = ValueKind(
     partial(
         _matching,
         ENVIRONMENT_NAME,
         "is no environment's name: small letters, digits and hyphens",
     )
 )
-VARIABLE = Kind(
+VARIABLE = ValueKind(
     partial(_matching, re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), "is no name of variables")
 )
 
 
-def one_of(members: type[StrEnum]) -> Kind:
+def one_of(members: type[StrEnum]) -> ValueKind:
     """Make the kind of a member of an enumeration."""
-    return Kind(partial(_member, members))
+    return ValueKind(partial(_member, members))
 
 
-def some_of(members: type[StrEnum]) -> Kind:
+def some_of(members: type[StrEnum]) -> ValueKind:
     """Make the kind of a list of members of an enumeration."""
-    return Kind(lambda value: frozenset(_member(members, name) for name in TEXTS.of_value(value)))
+    return ValueKind(
+        lambda value: frozenset(_member(members, name) for name in TEXTS.of_value(value))
+    )

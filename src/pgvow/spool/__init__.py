@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from pgvow import durable
 from pgvow.file_errors import refusals
 from pgvow.spool.draft import Draft
-from pgvow.spool.draft_files import OpenedDirectory, OpenedFile
-from pgvow.spool.files import Files
+from pgvow.spool.files import BackupFiles, OpenedDirectory, OpenedFile
 from pgvow.spool.lock import RunLock, is_running
 from pgvow.spool.recovery import Recovered, RecoveryAction, abandoned, recover
 from pgvow.spool.removal import begun, being_removed, remove
@@ -96,7 +95,9 @@ class Spool:
             raise RuntimeError("begin() needs the lock of the group")
         moment = now.astimezone(UTC).replace(microsecond=0)
         with refusals("look into", self.directory):
-            while not Files(self.directory, names.stem(database, environment, moment)).is_free:
+            while not BackupFiles(
+                self.directory, names.stem(database, environment, moment)
+            ).is_free:
                 moment += _SECOND
         return Draft(self.directory, names.Stem(database, environment, moment))
 

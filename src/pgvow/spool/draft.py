@@ -12,8 +12,7 @@ from pgvow.errors import BackupFailed
 from pgvow.file_errors import refusals
 from pgvow.model import Backup, BackupStatus, GlobalsFacts
 from pgvow.spool import publish
-from pgvow.spool.draft_files import OpenedDirectory
-from pgvow.spool.files import Files
+from pgvow.spool.files import BackupFiles, OpenedDirectory
 from pgvow.store import names
 from pgvow.store.metadata import encode
 from pgvow.store.names import partial
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pgvow.model import Metadata
-    from pgvow.spool.draft_files import OpenedFile
+    from pgvow.spool.files import OpenedFile
 
 
 class Draft:
@@ -39,7 +38,7 @@ class Draft:
         self.environment = stem.environment
         self.moment = stem.moment
         self.stem = names.stem(*stem)
-        self._files = Files(directory, self.stem)
+        self._files = BackupFiles(directory, self.stem)
         self._directory = OpenedDirectory(directory)
         self._opened: dict[Path, OpenedFile] = {}
         self._dump: BufferedRandom | None = None

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pgvow.spool.draft_files import OpenedDirectory, OpenedFile
-    from pgvow.spool.files import Files
+    from pgvow.spool.files import BackupFiles, OpenedDirectory, OpenedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Publication:
     The metadata's own file joins ``opened`` when it is written; globals may be missing.
     """
 
-    files: Files
+    files: BackupFiles
     metadata: bytes
     directory: OpenedDirectory
     opened: dict[Path, OpenedFile] = field(default_factory=dict)

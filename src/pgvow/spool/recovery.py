@@ -15,8 +15,7 @@ from pgvow.errors import AlreadyRunning, PgvowError
 from pgvow.file_errors import translated
 from pgvow.finished_file import sha256_of
 from pgvow.spool import publish
-from pgvow.spool.draft_files import OpenedDirectory
-from pgvow.spool.files import Files, exists
+from pgvow.spool.files import BackupFiles, OpenedDirectory, exists
 from pgvow.spool.lock import CLEAN_UP, RunLock, is_running
 from pgvow.spool.removal import begun, remove
 from pgvow.store import names
@@ -78,7 +77,7 @@ def abandoned(directory: Path) -> list[Path]:
     """
     dead = [stem for stem in _stems(directory) if not is_running(directory, _group(stem))]
     # Looked for only now: a run that ended since the first look has published or removed them.
-    return [path for stem in dead for path in _partials(Files(directory, stem))]
+    return [path for stem in dead for path in _partials(BackupFiles(directory, stem))]
 
 
 def _remove_dead_locks(directory: Path, clock: Callable[[], datetime]) -> None:
@@ -93,7 +92,7 @@ def _remove_dead_locks(directory: Path, clock: Callable[[], datetime]) -> None:
                     pass  # leaving it removes it
 
 
-def _partials(files: Files) -> tuple[Path, ...]:
+def _partials(files: BackupFiles) -> tuple[Path, ...]:
     return tuple(partial(path) for path in files.published if exists(partial(path)))
 
 
@@ -126,7 +125,7 @@ def _recover_group(lock: RunLock, holding: RunLock | None) -> list[Recovered]:
         return []
     except PgvowError as error:
         stems = [stem for stem in _stems(directory) if _group(stem) == group]
-        return [_left(Files(directory, stem), error.cause) for stem in stems]
+        return [_left(BackupFiles(directory, stem), error.cause) for stem in stems]
 
 
 def _recover_stems(directory: Path, group: str) -> list[Recovered]:
@@ -134,12 +133,12 @@ def _recover_stems(directory: Path, group: str) -> list[Recovered]:
     stems = [stem for stem in _stems(directory) if _group(stem) == group]
     half_removed = [stem for stem in begun(directory) if _group(stem) == group]
     done = [_finish_removal(directory, stem) for stem in half_removed]
-    return [*done, *(_recover_stem(Files(directory, stem)) for stem in stems)]
+    return [*done, *(_recover_stem(BackupFiles(directory, stem)) for stem in stems)]
 
 
 def _finish_removal(directory: Path, stem: str) -> Recovered:
     """Finish the removal of a prune that died; one that is being read waits for the next run."""
-    files = Files(directory, stem)
+    files = BackupFiles(directory, stem)
     present = tuple(path for path in (files.dump, files.removing) if exists(path))
     try:
         is_done = remove(directory, stem) is not None
@@ -148,7 +147,7 @@ def _finish_removal(directory: Path, stem: str) -> Recovered:
     return Recovered(stem, RecoveryAction.PRUNED if is_done else RecoveryAction.LEFT, present)
 
 
-def _recover_stem(files: Files) -> Recovered:
+def _recover_stem(files: BackupFiles) -> Recovered:
     try:
         if not exists(files.dump) or not _is_publishing(files):
             return _remove(files)
@@ -165,11 +164,11 @@ def _recover_stem(files: Files) -> Recovered:
         return _left(files, error.cause)
 
 
-def _is_publishing(files: Files) -> bool:
+def _is_publishing(files: BackupFiles) -> bool:
     return exists(partial(files.metadata)) and not exists(files.metadata)
 
 
-def _publication(files: Files, directory: OpenedDirectory) -> publish.Publication:
+def _publication(files: BackupFiles, directory: OpenedDirectory) -> publish.Publication:
     """Open the files to be completed, each by the partial or the final name."""
     opened = {files.dump: directory.open_existing(files.dump.name)}
     for path in (files.globals, files.metadata):
@@ -220,11 +219,11 @@ def _complete(publication: publish.Publication) -> Recovered:
     return Recovered(files.stem, RecoveryAction.COMPLETED, done)
 
 
-def _remove(files: Files, complaint: str | None = None) -> Recovered:
+def _remove(files: BackupFiles, complaint: str | None = None) -> Recovered:
     return Recovered(files.stem, RecoveryAction.REMOVED, _clear(files), complaint)
 
 
-def _clear(files: Files) -> tuple[Path, ...]:
+def _clear(files: BackupFiles) -> tuple[Path, ...]:
     """Remove the partial files, the metadata's last: the states differ by it."""
     partials = _partials(files)
     for path in partials:
@@ -232,5 +231,5 @@ def _clear(files: Files) -> tuple[Path, ...]:
     return partials
 
 
-def _left(files: Files, complaint: str) -> Recovered:
+def _left(files: BackupFiles, complaint: str) -> Recovered:
     return Recovered(files.stem, RecoveryAction.LEFT, _partials(files), complaint)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pgvow import durable
 from pgvow.errors import UnreadableFile
 from pgvow.file_errors import refusals
-from pgvow.spool.files import Files, exists
+from pgvow.spool.files import BackupFiles, exists
 from pgvow.store import names
 from pgvow.store.directory import DirectoryStore, try_lock
 
@@ -34,36 +34,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def rename_metadata(files: Files) -> None:
+def rename_metadata(files: BackupFiles) -> None:
     """Take the metadata's name away: from here on there is no backup."""
     if exists(files.metadata):
         files.metadata.rename(files.removing)
     durable.sync_directory(files.directory)
 
 
-def remove_dump(files: Files) -> None:
+def remove_dump(files: BackupFiles) -> None:
     """Remove the archive."""
     files.dump.unlink(missing_ok=True)
 
 
-def remove_rest(files: Files) -> None:
+def remove_rest(files: BackupFiles) -> None:
     """Remove the files beside it."""
     for path in (files.globals, files.proof):
         if not _is_folder(path):  # not of our making: it stays, and stops nothing
             path.unlink(missing_ok=True)
 
 
-def sync_names(files: Files) -> None:
+def sync_names(files: BackupFiles) -> None:
     """Bring the directory to the disk: the sign of a removal goes last."""
     durable.sync_directory(files.directory)
 
 
-def remove_metadata(files: Files) -> None:
+def remove_metadata(files: BackupFiles) -> None:
     """Remove the last file."""
     files.removing.unlink(missing_ok=True)
 
 
-Step: TypeAlias = "Callable[[Files], None]"
+Step: TypeAlias = "Callable[[BackupFiles], None]"
 STEPS: tuple[Step, ...] = (
     rename_metadata,
     remove_dump,
@@ -80,14 +80,14 @@ def remove(directory: Path, stem: str, *, may_go: Callable[[], bool] = lambda: T
     It stays if it is being read, or if ``may_go``, called when it no longer can be, returns False.
     The caller holds the group's lock. Raises AccessDenied or PgvowError of the file system.
     """
-    files = Files(directory, stem)
+    files = BackupFiles(directory, stem)
     if not exists(files.dump):
         return _remove(files)
     with being_removed(files.dump) as is_free:
         return _remove(files) if is_free and may_go() else None
 
 
-def _remove(files: Files) -> int:
+def _remove(files: BackupFiles) -> int:
     paths = (files.dump, files.globals, files.proof, files.metadata, files.removing)
     _refuse_folders(paths)
     size = sum(path.lstat().st_size for path in paths if exists(path))

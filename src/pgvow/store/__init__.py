@@ -1,8 +1,7 @@
 """Where finished backups live: the port, its adapters, names, metadata, proofs, the run log."""
 
-from pgvow.store.backup import StoredBackup, load_metadata
+from pgvow.store.backups import StoredBackup, backups_in, load_metadata
 from pgvow.store.directory import DirectoryStore, being_read
-from pgvow.store.listing import backups_in
 from pgvow.store.metadata import (
     METADATA_VERSION,
     MetadataError,

@@ -55,7 +55,7 @@ def new_run(operation: Operation, now: datetime) -> Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class HistoryContents:
     """The runs of a history, oldest first, and the number of lines that could not be read."""
 
     runs: tuple[Run, ...]
@@ -117,7 +117,7 @@ class History:
                     path.unlink(missing_ok=True)
         return buried
 
-    def read(self) -> Read:
+    def read(self) -> HistoryContents:
         """Read the runs that have ended, that have died, buried or not, and that live."""
         runs, broken = self._ended()
         for path in self._mark_paths():
@@ -125,7 +125,7 @@ class History:
             if run is not None and run.id not in runs:
                 runs[run.id] = run
         ordered = sorted(runs.values(), key=lambda run: (run.started, run.id))
-        return Read(tuple(ordered), broken)
+        return HistoryContents(tuple(ordered), broken)
 
     def _ended(self) -> tuple[dict[str, Run], int]:
         """Return the runs that have a line, by id, and the number of lines that are no run."""

@@ -13,14 +13,14 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from pgvow.errors import VerificationFailed
-from pgvow.json_reader import Reader, is_count, is_digest, is_text, parse, quoted
+from pgvow.json_reader import JsonReader, is_count, is_digest, is_text, parse, quoted
 from pgvow.model import (
     GlobalsFacts,
-    LargeObjectFacts,
     Metadata,
-    SequenceFacts,
+    RecordedLargeObjects,
+    RecordedSequence,
+    RecordedTable,
     SnapshotFacts,
-    TableFacts,
     TocFacts,
 )
 from pgvow.store import names
@@ -37,7 +37,7 @@ METADATA_VERSION = 1
 _LARGEST = 256 << 20
 _SHA256_DIGITS = 64
 _XXH3_DIGITS = 32
-_TABLE_KEYS = frozenset(field.name for field in fields(TableFacts))
+_TABLE_KEYS = frozenset(field.name for field in fields(RecordedTable))
 _REQUIRED_TABLE_KEYS = frozenset({"schema", "name", "rows", "size_bytes"})
 
 
@@ -100,7 +100,7 @@ def decode(data: bytes) -> Metadata:
     parsed = parse(data, complaints)
     if not isinstance(parsed, dict):
         raise MetadataError(complaints or ["is not a JSON object"])
-    reader = Reader(parsed, complaints)
+    reader = JsonReader(parsed, complaints)
     metadata = _metadata(reader)
     if complaints:
         raise MetadataError(complaints)
@@ -147,7 +147,7 @@ def _known(items: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in items.items() if value is not None}
 
 
-def _metadata(reader: Reader) -> Metadata:
+def _metadata(reader: JsonReader) -> Metadata:
     version = reader.optional("metadata_version", lambda key: reader.count(key, at_least=1))
     ours = reader.lenient(when=version is not None and version > METADATA_VERSION)
     metadata = Metadata(
@@ -179,7 +179,7 @@ def _metadata(reader: Reader) -> Metadata:
     return metadata
 
 
-def _compare(metadata: Metadata, reader: Reader) -> None:
+def _compare(metadata: Metadata, reader: JsonReader) -> None:
     """Compare the rows, which stand there twice: a flipped bit in either shows."""
     stated = {table.key: table.rows for table in metadata.tables}
     if not reader.complaints and metadata.tables and stated != metadata.table_counts:
@@ -193,7 +193,7 @@ def _compare(metadata: Metadata, reader: Reader) -> None:
         )
 
 
-def _globals(reader: Reader) -> GlobalsFacts:
+def _globals(reader: JsonReader) -> GlobalsFacts:
     return GlobalsFacts(
         file=reader.file("file"),
         size_bytes=reader.count("size_bytes"),
@@ -202,7 +202,7 @@ def _globals(reader: Reader) -> GlobalsFacts:
     )
 
 
-def _snapshot(reader: Reader) -> SnapshotFacts:
+def _snapshot(reader: JsonReader) -> SnapshotFacts:
     return SnapshotFacts(
         wal_position=reader.text("wal_position"),
         xmin=reader.count("xmin"),
@@ -212,12 +212,12 @@ def _snapshot(reader: Reader) -> SnapshotFacts:
     )
 
 
-def _toc(reader: Reader) -> TocFacts:
+def _toc(reader: JsonReader) -> TocFacts:
     return TocFacts(reader.digest("digest", _XXH3_DIGITS), reader.count("entries"))
 
 
-def _large_objects(reader: Reader) -> LargeObjectFacts:
-    return LargeObjectFacts(
+def _large_objects(reader: JsonReader) -> RecordedLargeObjects:
+    return RecordedLargeObjects(
         count=reader.count("count"),
         bytes=reader.count("bytes"),
         fingerprint=reader.digest("fingerprint", _XXH3_DIGITS),
@@ -225,8 +225,8 @@ def _large_objects(reader: Reader) -> LargeObjectFacts:
     )
 
 
-def _sequence(reader: Reader) -> SequenceFacts:
-    return SequenceFacts(
+def _sequence(reader: JsonReader) -> RecordedSequence:
+    return RecordedSequence(
         schema=reader.text("schema"),
         name=reader.text("name"),
         last_value=reader.whole("last_value"),
@@ -234,12 +234,12 @@ def _sequence(reader: Reader) -> SequenceFacts:
     )
 
 
-def _tables(reader: Reader, key: str) -> tuple[TableFacts, ...]:
+def _tables(reader: JsonReader, key: str) -> tuple[RecordedTable, ...]:
     return reader.objects(key, _table, quick=_good_table)
 
 
-def _table(reader: Reader) -> TableFacts:
-    return TableFacts(
+def _table(reader: JsonReader) -> RecordedTable:
+    return RecordedTable(
         schema=reader.text("schema"),
         name=reader.text("name"),
         rows=reader.count("rows"),
@@ -253,15 +253,15 @@ def _table(reader: Reader) -> TableFacts:
     )
 
 
-def _xxh3(reader: Reader) -> Callable[[str], str]:
+def _xxh3(reader: JsonReader) -> Callable[[str], str]:
     return lambda key: reader.digest(key, _XXH3_DIGITS)
 
 
-def _good_table(item: dict[str, object]) -> TableFacts | None:
+def _good_table(item: dict[str, object]) -> RecordedTable | None:
     """Read a table nothing is wrong with: faster, and a listing reads thousands."""
     if not _REQUIRED_TABLE_KEYS <= item.keys() <= _TABLE_KEYS:
         return None
-    facts = TableFacts(**item)  # type: ignore[arg-type]
+    facts = RecordedTable(**item)  # type: ignore[arg-type]
     # Spelt out: loops over these took a tenth of a long listing.
     sound = (
         is_text(facts.schema)

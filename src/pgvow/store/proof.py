@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pgvow.errors import VerificationFailed
-from pgvow.json_reader import Reader, parse
+from pgvow.json_reader import JsonReader, parse
 from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
 from pgvow.store import names
 from pgvow.store.metadata import moment_text
@@ -68,13 +68,13 @@ def decode_proof(data: bytes) -> Proof:
     parsed = parse(data, complaints)
     if not isinstance(parsed, dict):
         raise ProofError(complaints or ["is not a JSON object"])
-    proof = _proof(Reader(parsed, complaints))
+    proof = _proof(JsonReader(parsed, complaints))
     if complaints:
         raise ProofError(complaints)
     return proof
 
 
-def _proof(reader: Reader) -> Proof:
+def _proof(reader: JsonReader) -> Proof:
     reader.count("proof_version", at_least=1)
     proof = Proof(
         backup_file=reader.file("backup_file"),
@@ -101,7 +101,7 @@ def _contradictions(proof: Proof, level: str | None) -> Iterator[str]:
         yield "a check failed, and there are no differences"
 
 
-def _evidence(reader: Reader) -> Evidence:
+def _evidence(reader: JsonReader) -> Evidence:
     return Evidence(
         level=Level(reader.choice("level", tuple(Level)) or Level.VERIFIED),
         at=reader.moment("at"),
@@ -115,11 +115,11 @@ def _evidence(reader: Reader) -> Evidence:
     )
 
 
-def _unreadable(reader: Reader) -> Unreadable:
+def _unreadable(reader: JsonReader) -> Unreadable:
     return Unreadable(at=reader.moment("at"), cause=reader.text("cause"))
 
 
-def _difference(reader: Reader) -> Difference:
+def _difference(reader: JsonReader) -> Difference:
     kind = reader.choice("kind", tuple(DifferenceKind))
     return Difference(
         kind=DifferenceKind(kind or DifferenceKind.ROWS),

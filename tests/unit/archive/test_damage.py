@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pgvow.archive import (
+    ArchiveContents,
     ArchiveError,
-    Contents,
     IncompleteArchive,
     examine_archive,
     read_archive,
@@ -47,12 +47,12 @@ PARTS = (
 FLIPS = 100
 
 
-def read(raw: bytes) -> Contents:
+def read(raw: bytes) -> ArchiveContents:
     """Read an archive from bytes."""
     return read_archive(io.BytesIO(raw), threads=1)
 
 
-def outcome(raw: bytes) -> Contents | None:
+def outcome(raw: bytes) -> ArchiveContents | None:
     """Read an archive that may be damaged; None if the damage was detected."""
     try:
         return read(raw)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.archive import (
+    ArchiveContents,
     ArchiveError,
-    Contents,
     CopyDigest,
     copy_text,
     examine_archive,
@@ -50,7 +50,7 @@ PARTS = (
 COUNTS = [("narrow", 3000), ("empty", 0), ("archive.wide", 700), ('"no columns"', 2)]
 
 
-def read(raw: bytes, threads: int = 2) -> Contents:
+def read(raw: bytes, threads: int = 2) -> ArchiveContents:
     """Read an archive from bytes."""
     return read_archive(io.BytesIO(raw), threads=threads)
 

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgvow.archive import (
+    ArchiveContents,
+    ArchivedTable,
     ArchiveError,
     ArchiveWriter,
     Compression,
-    Contents,
     Encoder,
     Head,
     IncompleteArchive,
     OffsetState,
-    TableContents,
     copy_text,
     encoder_for,
     read_archive,
@@ -94,7 +94,7 @@ def cut(text: bytes, size: int) -> Iterator[bytes]:
         yield text[start : start + size]
 
 
-def add_table(writer: ArchiveWriter, dump_id: int, rows: bytes, encoder: Encoder) -> TableContents:
+def add_table(writer: ArchiveWriter, dump_id: int, rows: bytes, encoder: Encoder) -> ArchivedTable:
     """Write a table in pieces, one without text among them."""
     writer.begin_table(dump_id)
     for text in (*cut(rows, 10_000), b""):
@@ -113,7 +113,7 @@ def add(writer: ArchiveWriter, whole: Original, dump_id: int) -> None:
         writer.add_large_objects(dump_id, source, entry)
 
 
-def written(whole: Original, order: list[int] | None = None) -> tuple[bytes, Contents]:
+def written(whole: Original, order: list[int] | None = None) -> tuple[bytes, ArchiveContents]:
     """Write all of it; returns the file, and the writer's facts."""
     file = io.BytesIO()
     writer = whole.writer(file)

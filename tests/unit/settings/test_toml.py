@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pgvow.errors import ConfigurationError
 from pgvow.model import Compress, Compression
-from pgvow.retention import Rules
+from pgvow.retention import RetentionRules
 from pgvow.settings import Configuration, Event, Job, ScheduledJob, load_configuration
 from pgvow.settings.configuration import POLICY, SECTIONS
 from pgvow.settings.toml_file import lines_of
@@ -92,8 +92,14 @@ jobs = 2
     assert Compress(Compression.ZSTD, 3) == configuration.backup.compress
     assert ("auto", False) == (configuration.backup.jobs, configuration.backup.inspect)
     assert (2, False) == (configuration.backup_of("prod").jobs, configuration.backup.inspect)
-    assert Rules(daily=7, within=timedelta(hours=36)) == configuration.retention_of("dev").rules
-    assert Rules(daily=2, within=timedelta(hours=36)) == configuration.retention_of("staging").rules
+    assert (
+        RetentionRules(daily=7, within=timedelta(hours=36))
+        == configuration.retention_of("dev").rules
+    )
+    assert (
+        RetentionRules(daily=2, within=timedelta(hours=36))
+        == configuration.retention_of("staging").rules
+    )
     assert (ScheduledJob(Job.BACKUP, "0 2 * * *", "staging"),) == configuration.schedule.jobs
     assert ("json://example.org/x",) == configuration.notifications.urls
     assert frozenset({Event.FAILURE}) == configuration.notifications.on
@@ -168,8 +174,8 @@ def test_all_errors_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
 def test_an_empty_environment_takes_the_general_settings(tmp_path: Path) -> None:
     """A section that only names an environment changes nothing else."""
     found = load(tmp_path, "[retention]\nkeep_last = 3\n[environments.test]\n").configuration
-    assert Rules(last=3) == found.retention_of("test").rules
-    assert Rules(last=3) == found.retention_of(None).rules
+    assert RetentionRules(last=3) == found.retention_of("test").rules
+    assert RetentionRules(last=3) == found.retention_of(None).rules
 
 
 _keys = st.text("abc-_1", min_size=1, max_size=3) | st.sampled_from(['"a b"', "'x.y'", '"\\"#"'])

@@ -122,6 +122,11 @@ COMMANDS = {
         "Doctor failed",
         ("pgvow doctor", "pgvow doctor --env prod"),
     ),
+    "schema": Command(
+        "print the JSON Schema of a command's --json",
+        "Schema failed",
+        ("pgvow schema list", "pgvow schema error"),
+    ),
     "completion": Command(
         "print a shell's completion script",
         "Completion failed",

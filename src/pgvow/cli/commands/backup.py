@@ -19,8 +19,8 @@ from pgvow.engine import DumpOptions
 from pgvow.model import Compress
 from pgvow.operations.backup import BackupOptions
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.verbs import back_up
-from pgvow.outside import printable
+from pgvow.operations.recorded.operations import back_up
+from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pgvow.cli.arguments import Parser
     from pgvow.cli.report import Report
     from pgvow.operations.backup import BackupResult
-    from pgvow.operations.recorded.verbs import BackedUp
+    from pgvow.operations.recorded.operations import BackupAndPruning
 
 _TABLES_SHOWN = 8
 _CONTRACT_SPACE_FACTOR = 2.0
@@ -84,7 +84,7 @@ def _options(arguments: argparse.Namespace) -> BackupOptions:
     )
 
 
-def _text(done: BackedUp, rows: Sequence[tuple[str, str]]) -> Text:
+def _text(done: BackupAndPruning, rows: Sequence[tuple[str, str]]) -> Text:
     text, pruned = backup_text(done.result, rows), done.pruned
     if pruned is not None and pruned.removed:
         freed = size(pruned.freed_bytes)
@@ -92,7 +92,7 @@ def _text(done: BackedUp, rows: Sequence[tuple[str, str]]) -> Text:
     return text
 
 
-def _object(done: BackedUp, comparison: SizeComparison) -> dict[str, Any]:
+def _object(done: BackupAndPruning, comparison: SizeComparison) -> dict[str, Any]:
     pruned = done.pruned
     made = {**_backup_object(done.result), **plain(comparison)}
     if pruned is None:

@@ -12,7 +12,7 @@ from pgvow.cli.console import FAINT
 from pgvow.cli.table import Column, FittedTable
 from pgvow.operations.config import settings_in_force
 from pgvow.operations.notify.post import lack_of_apprise
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     import argparse

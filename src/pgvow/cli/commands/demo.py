@@ -21,7 +21,7 @@ from pgvow.cli.console import FAINT, output, styled
 from pgvow.errors import PgvowError, VerificationFailed
 from pgvow.operations import demo
 from pgvow.operations.list import ListOptions, list_backups
-from pgvow.operations.server_programs import find_server_programs
+from pgvow.operations.throwaway_programs import find_server_programs
 
 if TYPE_CHECKING:
     import argparse

@@ -14,9 +14,9 @@ from pgvow.cli.picking import backup_path, places
 from pgvow.cli.report import plain
 from pgvow.cli.words import counted, large_objects, moment, selected, size
 from pgvow.model import table_key
-from pgvow.operations.choose import newest_pair
+from pgvow.operations.choose_backup import newest_pair
 from pgvow.operations.diff import diff_backups
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
     from pgvow.operations.diff import BackupDiff, Changed, Changes, Definition
-    from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, TableRows
+    from pgvow.operations.show.contents import BackupFacts, LargeObjectTotals, ShownTable
 
 _LINES_SHOWN = 40
 _ADDED, _GONE, _CHANGED = ("+", GOOD), ("-", BAD), ("~", WARNING)
@@ -105,7 +105,7 @@ def _rows(count: int | None) -> str:
     return "? rows" if count is None else counted(count, "row")
 
 
-def _tables(changes: Changes[TableRows]) -> Iterator[_Line]:
+def _tables(changes: Changes[ShownTable]) -> Iterator[_Line]:
     for table in changes.added:
         yield _ADDED, f"{table.key}: {_rows(table.rows)}"
     for table in changes.gone:
@@ -114,7 +114,7 @@ def _tables(changes: Changes[TableRows]) -> Iterator[_Line]:
         yield _CHANGED, f"{pair.before.key}: {', '.join(_how(pair))}"
 
 
-def _how(pair: Changed[TableRows]) -> Iterator[str]:
+def _how(pair: Changed[ShownTable]) -> Iterator[str]:
     before, after = pair.before, pair.after
     if before.rows != after.rows:
         yield f"{before.rows} → {_rows(after.rows)}"
@@ -215,7 +215,7 @@ def _changes(changes: Changes[Any], as_object: Callable[[Any], Any]) -> dict[str
     }
 
 
-def _table_object(table: TableRows) -> dict[str, Any]:
+def _table_object(table: ShownTable) -> dict[str, Any]:
     return {"table": table.key, **plain(table)}
 
 

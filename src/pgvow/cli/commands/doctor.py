@@ -13,7 +13,7 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, GOOD, WARNING, styled
 from pgvow.operations.health.doctor import DoctorOptions, diagnose
 from pgvow.operations.health.findings import Severity
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     import argparse

@@ -23,7 +23,7 @@ from pgvow.cli.words import (
     without_digests,
 )
 from pgvow.operations.list import ListOptions, list_runs
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 from pgvow.runs import Outcome
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
     from pgvow.runs import Run
-    from pgvow.store.history import Read
+    from pgvow.store.history import HistoryContents
 
 _SHOWN = 20
 _MARKS = {
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     return 0
 
 
-def _text(history: Read, count: int, call: Call, *, wide: bool) -> RenderableType:
+def _text(history: HistoryContents, count: int, call: Call, *, wide: bool) -> RenderableType:
     """Return a table, newest first."""
     passed_over = [_passed_over(history.broken)] if history.broken else []
     if not history.runs:

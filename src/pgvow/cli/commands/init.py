@@ -29,7 +29,7 @@ from pgvow.operations.init import (
     test_connection,
     write_settings,
 )
-from pgvow.outside import keep_secret, printable
+from pgvow.quoted_texts import keep_secret, printable
 
 if TYPE_CHECKING:
     import argparse

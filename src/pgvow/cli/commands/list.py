@@ -15,7 +15,7 @@ from pgvow.cli.table import Column, FittedTable
 from pgvow.cli.words import counted, duration, elapsed, moment, namer, none_in, size
 from pgvow.model import BackupStatus, Level, is_partial
 from pgvow.operations.list import ListOptions, list_backups
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     import argparse

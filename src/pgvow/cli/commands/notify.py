@@ -14,7 +14,7 @@ from pgvow.cli.console import BAD, GOOD
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.operations.notify import send_test, send_to_all
 from pgvow.operations.notify.digest import recent_digest
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     import argparse

@@ -17,8 +17,8 @@ from pgvow.cli.words import duration, moment, part_rows
 from pgvow.model import DifferenceKind
 from pgvow.operations.prove import ProveOptions
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.verbs import prove_file
-from pgvow.outside import printable
+from pgvow.operations.recorded.operations import prove_file
+from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from pgvow.cli.words import counted, namer, none_in, size
 from pgvow.errors import ConfigurationError
 from pgvow.operations.prune import PruneOptions
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.verbs import prune_directories
-from pgvow.outside import printable
-from pgvow.retention import Rules
+from pgvow.operations.recorded.operations import prune_directories
+from pgvow.quoted_texts import printable
+from pgvow.retention import RetentionRules
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:
@@ -79,15 +79,15 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     return current.exit_code
 
 
-def _rules(call: Call) -> Callable[[str], Rules]:
+def _rules(call: Call) -> Callable[[str], RetentionRules]:
     """Return the rules typed, or those of the settings; raises ConfigurationError without any."""
     typed: dict[str, Any] = {
         rule.name: getattr(call.arguments, f"keep_{rule.name}")
-        for rule in fields(Rules)
+        for rule in fields(RetentionRules)
         if getattr(call.arguments, f"keep_{rule.name}") is not None
     }
     if typed:
-        rules = Rules(**typed)
+        rules = RetentionRules(**typed)
         return lambda _: rules
     configuration, environment = call.context.configuration, call.environment
     named = [environment] if environment else [None, *configuration.environments]

@@ -18,12 +18,12 @@ from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, part_rows
 from pgvow.operations.core.fill import default_jobs
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.verbs import restore_file
+from pgvow.operations.recorded.operations import restore_file
 from pgvow.operations.restore import RestoreOptions
 from pgvow.operations.restore.checks import is_asked_for
 from pgvow.operations.restore.selection import read_owner_map
-from pgvow.outside import printable
 from pgvow.postgres.databases import dropdb
+from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from pgvow.operations.schedule.installed import (
     jobs_twice,
     remove_everywhere,
 )
-from pgvow.operations.schedule.scheduled import Scheduled
+from pgvow.operations.schedule.jobs import JobToInstall
 from pgvow.operations.schedule.scheduler import run_in_foreground
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 from pgvow.settings import Job
 from pgvow.settings.configuration import SCHEDULED_JOB, SECTIONS
 from pgvow.spool import Spool
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
-    from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
+    from pgvow.operations.schedule.jobs import InstallResult, ScheduleEntry
 
 _TEXT = """\
 install: write a line into the crontab, or a timer of systemd's, for one job. show: what is
@@ -148,7 +148,7 @@ def _install(call: Call, report: Report) -> None:
     )
 
 
-def _with_other(result: InstallResult, scheduled: Scheduled, call: Call) -> InstallResult:
+def _with_other(result: InstallResult, scheduled: JobToInstall, call: Call) -> InstallResult:
     """Add to the note that the same job is installed by another scheduler as well."""
     for job in jobs_twice(installed(call.context)):
         if job.identity == scheduled.identity:
@@ -161,7 +161,7 @@ def _is_for_system(call: Call) -> bool:
     return bool(call.arguments.system) or os.geteuid() == 0
 
 
-def _installed_text(scheduled: Scheduled, result: InstallResult) -> Text:
+def _installed_text(scheduled: JobToInstall, result: InstallResult) -> Text:
     verb = "is in" if result.changed else "was already in"
     lines = [
         f"{scheduled.identity} {verb} {result.where}",
@@ -173,7 +173,7 @@ def _installed_text(scheduled: Scheduled, result: InstallResult) -> Text:
     return Text("\n".join(map(printable, lines)))
 
 
-def _scheduled(call: Call) -> Scheduled:
+def _scheduled(call: Call) -> JobToInstall:
     """Return the job to install; raises ConfigurationError if it cannot be installed."""
     arguments = call.arguments
     if arguments.timezone and arguments.with_ != "systemd":
@@ -190,7 +190,7 @@ def _scheduled(call: Call) -> Scheduled:
     config = call.context.configuration.path
     named = ("PGVOW_PG_BIN",)  # cron has a bare PATH, and .env files are read all the same
     environ = call.context.environ
-    return Scheduled(
+    return JobToInstall(
         job=Job(arguments.job or "backup"),
         at=_checked("--at", "cron", _at(arguments)),
         directory=here,

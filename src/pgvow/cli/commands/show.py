@@ -18,7 +18,7 @@ from pgvow.cli.table import Column, FittedTable
 from pgvow.cli.words import counted, large_objects, moment, part_rows, size
 from pgvow.model import table_key
 from pgvow.operations.show import code_in_backup, show_backup
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pgvow.archive import Header
     from pgvow.cli.report import Report
-    from pgvow.operations.show import Code, Shown
-    from pgvow.operations.show.contents import TableRows
+    from pgvow.operations.show import CodeObject, ShownBackup
+    from pgvow.operations.show.contents import ShownTable
 
 _TABLES_SHOWN = 40
 _NAMES_SHOWN = 8
@@ -71,12 +71,12 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     return 0
 
 
-def _text(result: Shown) -> RenderableType:
+def _text(result: ShownBackup) -> RenderableType:
     """Return the facts, the tables, the objects, and the commands that restore it."""
     return Group(_summary(result), *_tables(result.tables), _objects(result), _restore(result))
 
 
-def _summary(result: Shown) -> Text:
+def _summary(result: ShownBackup) -> Text:
     text = Text()
     facts = result.facts
     if facts.complaint:
@@ -89,7 +89,7 @@ def _summary(result: Shown) -> Text:
     return text
 
 
-def _lines(result: Shown) -> list[tuple[str, str]]:
+def _lines(result: ShownBackup) -> list[tuple[str, str]]:
     facts, header = result.facts, result.facts.toc.header
     return [
         ("File", str(facts.path)),
@@ -118,7 +118,7 @@ def compression(header: Header) -> str:
     return f"{header.compression}, level {level}"
 
 
-def _level(result: Shown) -> str:
+def _level(result: ShownBackup) -> str:
     """Name the level reached, with time and server, unless that was at its making."""
     proof, level = result.proof, result.level
     text = level.value if level else "listed"
@@ -131,7 +131,7 @@ def _level(result: Shown) -> str:
     return text
 
 
-def _sequences(result: Shown) -> str:
+def _sequences(result: ShownBackup) -> str:
     return _names(
         [
             f"{table_key(sequence.schema, sequence.name)} {sequence.last_value}"
@@ -157,7 +157,7 @@ _COLUMNS = (
 )
 
 
-def _tables(tables: Sequence[TableRows]) -> list[RenderableType]:
+def _tables(tables: Sequence[ShownTable]) -> list[RenderableType]:
     rows = sum(table.rows or 0 for table in tables)
     heading = Text(f"Tables with rows of their own in it: {len(tables)}, {counted(rows, 'row')}\n")
     if not tables:
@@ -180,14 +180,14 @@ def _size(count: int | None) -> str:
     return "-" if count is None else size(count)
 
 
-def _objects(result: Shown) -> Text:
+def _objects(result: ShownBackup) -> Text:
     text = Text("\nObjects\n\n")
     for kind, count in result.objects.items():
         text.append(f"  {count:>6}  {printable(kind)}\n")
     return text
 
 
-def _restore(result: Shown) -> Text:
+def _restore(result: ShownBackup) -> Text:
     needed = result.restore.pg_restore
     text = Text("To restore it with PostgreSQL's own tools alone")
     text.append(f", pg_restore {needed} or newer, of the new server's own version:\n\n")
@@ -201,7 +201,7 @@ def _restore(result: Shown) -> Text:
     return text
 
 
-def _object(result: Shown) -> dict[str, Any]:
+def _object(result: ShownBackup) -> dict[str, Any]:
     """Return the object of ``--json``."""
     facts, header = result.facts, result.facts.toc.header
     return {
@@ -237,7 +237,7 @@ def _object(result: Shown) -> dict[str, Any]:
     }
 
 
-def _code_text(code: Sequence[Code]) -> Text:
+def _code_text(code: Sequence[CodeObject]) -> Text:
     """Return the objects by owner, marked if only a superuser can restore them."""
     if not code:
         return Text("There is no code in it: no function, trigger, rule, check or extension.")

@@ -27,7 +27,7 @@ from pgvow.errors import PgvowError
 from pgvow.operations.health.alarms import next_step
 from pgvow.operations.health.status import StatusOptions, current_status
 from pgvow.operations.schedule.installed import installed
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     import argparse

@@ -25,9 +25,9 @@ from pgvow.cli.words import (
     without_digests,
 )
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.verbs import verify_directories, verify_file
+from pgvow.operations.recorded.operations import verify_directories, verify_file
 from pgvow.operations.verify import VerifyOptions
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from pgvow.file_errors import refusals
 from pgvow.formats import size
 from pgvow.model import Metadata
 from pgvow.operations.backup.globals import dumping_globals, keep_globals, passwords_kept
-from pgvow.operations.space import BackupSource, last_backup, required_space
+from pgvow.operations.space import BackupSeries, last_backup, required_space
 from pgvow.operations.verify.hashing import hash_file
 from pgvow.operations.verify.inspect import (
     compare_with_witness,
@@ -35,15 +35,15 @@ from pgvow.operations.verify.inspect import (
     toc_facts,
     unreadable,
 )
-from pgvow.outside import quotable
 from pgvow.postgres import majors
 from pgvow.postgres.binaries import choose_for_server, find_installations
-from pgvow.postgres.connection import Target, prepare, translate
-from pgvow.postgres.listing import complaint_of, start_listing
+from pgvow.postgres.connection import ConnectionTarget, prepare, translate
 from pgvow.postgres.majors import STATISTICS_SINCE
+from pgvow.postgres.pg_restore_list import complaint_of, start_listing
 from pgvow.postgres.server import comparison_settings, refuse_transaction_pooler, server_facts
-from pgvow.postgres.silence import settle
+from pgvow.postgres.watchdog import settle
 from pgvow.progress import Phase, Step
+from pgvow.quoted_texts import quotable
 from pgvow.settings import BackupSection
 from pgvow.spool import Spool
 
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.engine import FilledArchive
-    from pgvow.model import Backup, TableFacts
+    from pgvow.model import Backup, RecordedTable
     from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.process import Tool
+    from pgvow.postgres.process import RunningTool
     from pgvow.postgres.server import ServerFacts
     from pgvow.settings import Settings
     from pgvow.spool import Draft, Recovered
@@ -103,18 +103,18 @@ class _Run:
     settings: Settings
     options: BackupOptions
     context: Context
-    target: Target
+    target: ConnectionTarget
     session: Session
     server: ServerFacts
     installation: Installation
     store: Spool
     warnings: Sequence[str]
 
-    def source(self) -> BackupSource:
+    def source(self) -> BackupSeries:
         """Return the source of this backup and of those that it is compared with."""
         environment, dump = self.settings.environment, self.options.dump
         configured = self.context.configuration.selection_of(environment)
-        return BackupSource(
+        return BackupSeries(
             environment, self.server.database, dump.compress, dump.selection, configured
         )
 
@@ -135,7 +135,7 @@ def make_backup(settings: Settings, options: BackupOptions, context: Context) ->
     """
     started = time.monotonic()
     installations = find_installations(pg_bin=settings.pg_bin, environ=context.environ)
-    target = Target(settings.connection, settings.libpq_variables, context.environ)
+    target = ConnectionTarget(settings.connection, settings.libpq_variables, context.environ)
     with ExitStack() as stack:
         stack.enter_context(_lack_fails_the_backup())
         warnings = stack.enter_context(context.reporter.collecting())
@@ -189,7 +189,7 @@ def _lack_fails_the_backup() -> Iterator[None]:
         raise BackupFailed(lack.cause, facts=lack.facts, steps=lack.steps) from error
 
 
-def _introduced(target: Target, session: Session) -> ServerFacts:
+def _introduced(target: ConnectionTarget, session: Session) -> ServerFacts:
     """See that it is the server itself that answers, prepare the session, and ask what it is."""
     refuse_transaction_pooler(target, session)
     try:
@@ -338,7 +338,7 @@ def _require_size(draft: Draft, size: int, written: int) -> None:
 
 
 def _metadata(
-    run: _Run, draft: Draft, checksum: str, size: int, tables: tuple[TableFacts, ...]
+    run: _Run, draft: Draft, checksum: str, size: int, tables: tuple[RecordedTable, ...]
 ) -> Metadata:
     return Metadata(
         backup_timestamp=draft.moment,
@@ -385,7 +385,7 @@ def _statistics(run: _Run) -> bool:
     return wanted
 
 
-def _check_integrity(run: _Run, listing: Tool) -> None:
+def _check_integrity(run: _Run, listing: RunningTool) -> None:
     run.update(Step(Phase.INTEGRITY))
     complaint = complaint_of(listing)
     if complaint is not None:

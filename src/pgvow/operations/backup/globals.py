@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from pgvow.model import GlobalsFacts
     from pgvow.postgres.binaries import Installation
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
     from pgvow.progress import Progress
     from pgvow.spool import Draft
 
 
-def passwords_kept(target: Target, session: Session, progress: Progress) -> bool | None:
+def passwords_kept(target: ConnectionTarget, session: Session, progress: Progress) -> bool | None:
     """Tell whether roles can be kept with their passwords; None where nothing can be told."""
     try:
         return may_read_role_passwords(target, session)
@@ -28,7 +28,11 @@ def passwords_kept(target: Target, session: Session, progress: Progress) -> bool
 
 
 def dumping_globals(
-    target: Target, installation: Installation, progress: Progress, *, passwords: bool | None
+    target: ConnectionTarget,
+    installation: Installation,
+    progress: Progress,
+    *,
+    passwords: bool | None,
 ) -> AbstractContextManager[GlobalsDump | None]:
     """Start pg_dumpall; None where there is nothing to be had."""
     if passwords is None:

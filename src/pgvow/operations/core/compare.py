@@ -22,7 +22,7 @@ from pgvow.errors import CannotBeProven, PgvowError
 from pgvow.formats import counted
 from pgvow.model import Difference, DifferenceKind, table_key
 from pgvow.operations.core.expected import (
-    Expected,
+    ExpectedTable,
     by_root,
     completed,
     is_through_root,
@@ -190,18 +190,18 @@ class _DatabaseComparison:
             reordered=tuple(key for result in results for key in result.reordered),
         )
 
-    def _expected(self) -> Iterator[Expected]:
+    def _expected(self) -> Iterator[ExpectedTable]:
         entries = {(entry.namespace, entry.tag): entry for entry in self.toc.table_data}
         for facts in self.metadata.tables:
             entry = entries.get((facts.schema, facts.name))
             if entry is None:
                 self._differ(DifferenceKind.TABLE_MISSING, facts.key, "a table", "not in the dump")
             else:
-                yield Expected(facts, entry, copy_target(entry.copy_stmt))
+                yield ExpectedTable(facts, entry, copy_target(entry.copy_stmt))
 
     def _leaves(
         self,
-        groups: Mapping[TableName, list[Expected]],
+        groups: Mapping[TableName, list[ExpectedTable]],
         restored: Mapping[TableName, RestoredTable],
     ) -> dict[TableName, tuple[RestoredTable, ...]]:
         """Return the tables that the rows of each group are in, none if they do not exist.
@@ -228,7 +228,7 @@ class _DatabaseComparison:
 
     def _read_all(
         self,
-        groups: Mapping[TableName, list[Expected]],
+        groups: Mapping[TableName, list[ExpectedTable]],
         leaves: Mapping[TableName, tuple[RestoredTable, ...]],
     ) -> list[_TableResult]:
         """Compare every table, as many at a time as there are sessions; in the order of groups."""
@@ -259,7 +259,7 @@ class _DatabaseComparison:
         self,
         free: SimpleQueue[Session],
         target: TableName,
-        parts: list[Expected],
+        parts: list[ExpectedTable],
         restored: tuple[RestoredTable, ...],
     ) -> _TableResult:
         """Compare one table, or all leaves whose rows are loaded through one root."""
@@ -281,7 +281,7 @@ class _DatabaseComparison:
         return result
 
     def _is_same(
-        self, session: Session, result: _TableResult, part: Expected, restored: RestoredTable
+        self, session: Session, result: _TableResult, part: ExpectedTable, restored: RestoredTable
     ) -> bool:
         """Compare rows in their order; False if they have to be compared without it."""
         facts = _digest(CopyDigest(), self._rows_of(session, restored, part.target.columns))
@@ -295,7 +295,7 @@ class _DatabaseComparison:
         self,
         session: Session,
         result: _TableResult,
-        parts: list[Expected],
+        parts: list[ExpectedTable],
         restored: tuple[RestoredTable, ...],
     ) -> None:
         """Compare rows by the count and the sum of their hashes, and note if they differ."""
@@ -312,7 +312,7 @@ class _DatabaseComparison:
         elif len(parts) == 1 and parts[0].facts.fingerprint is not None:
             result.reordered.append(result.key)
 
-    def _archived(self, result: _TableResult, part: Expected, columns: Sequence[str]) -> int:
+    def _archived(self, result: _TableResult, part: ExpectedTable, columns: Sequence[str]) -> int:
         """Sum the hashes of a table's rows in the archive, with the columns in this order.
 
         The fingerprint of the metadata is checked as well: the comparison depends on it.

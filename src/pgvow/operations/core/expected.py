@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds, read_archive
 from pgvow.errors import CannotBeProven
-from pgvow.model import DifferenceKind, LargeObjectFacts, TocFacts
+from pgvow.model import DifferenceKind, RecordedLargeObjects, TocFacts
 from pgvow.operations.archived_tables import with_tables
 from pgvow.operations.verify.inspect import large_object_facts, sequence_facts, toc_facts
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from pgvow.archive import CopyTarget, TocEntry
-    from pgvow.model import Difference, Metadata, TableFacts
+    from pgvow.model import Difference, Metadata, RecordedTable
 
 TableName = tuple[str, str]
 """A schema and a name."""
@@ -61,17 +61,17 @@ def only_of(metadata: Metadata, entries: Iterable[TocEntry]) -> Metadata:
         sequences=tuple(
             each for each in metadata.sequences if (each.schema, each.name) in sequences
         ),
-        large_objects=LargeObjectFacts(0, 0, "0" * 32),
+        large_objects=RecordedLargeObjects(0, 0, "0" * 32),
         # Without it ``completed`` would read everything from the archive, chosen or not.
         toc=metadata.toc or TocFacts("", 0),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedTable:
     """A table of the backup: its facts, its entry, and the table that its rows are loaded into."""
 
-    facts: TableFacts
+    facts: RecordedTable
     entry: TocEntry
     target: CopyTarget
 
@@ -86,15 +86,15 @@ class Expected:
         return self.loaded_into != (self.entry.namespace, self.entry.tag)
 
 
-def by_root(expected: Iterable[Expected]) -> dict[TableName, list[Expected]]:
+def by_root(expected: Iterable[ExpectedTable]) -> dict[TableName, list[ExpectedTable]]:
     """Group tables by the table that their rows are loaded into."""
-    groups: dict[TableName, list[Expected]] = {}
+    groups: dict[TableName, list[ExpectedTable]] = {}
     for table in expected:
         groups.setdefault(table.loaded_into, []).append(table)
     return groups
 
 
-def is_through_root(parts: Iterable[Expected]) -> bool:
+def is_through_root(parts: Iterable[ExpectedTable]) -> bool:
     """Return whether these rows are loaded through a root, so that any of its leaves may have them.
 
     A row may belong to another partition in each database: hashes of enums differ.
@@ -113,6 +113,6 @@ def refuse_unknown_text(differences: Sequence[Difference]) -> None:
         )
 
 
-def size_of(parts: Iterable[Expected]) -> int:
+def size_of(parts: Iterable[ExpectedTable]) -> int:
     """Return the bytes of text of some tables."""
     return sum(part.facts.bytes or 0 for part in parts)

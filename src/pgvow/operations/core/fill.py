@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Metadata
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.pg_restore import Manner, RestoreError, ToolsFor
+    from pgvow.postgres.pg_restore import PgRestoreOptions, RestoreError, ServerTools
     from pgvow.postgres.restorer import Restorer
     from pgvow.store import StoredBackup
 
@@ -55,7 +55,7 @@ def is_given_away(entry: TocEntry) -> bool:
     return bool(entry.owner and entry.drop and entry.section in _OWNED)
 
 
-def open_restored(tools: ToolsFor, dbname: str) -> Session:
+def open_restored(tools: ServerTools, dbname: str) -> Session:
     """Open a session in a database that is restored, with an empty search_path.
 
     Operators that the backup has in ``public`` could take the place of the catalog's in our own
@@ -80,7 +80,7 @@ class CheckedBackup:
     metadata: Metadata
     toc: TableOfContents
     entries: tuple[TocEntry, ...]
-    tools: ToolsFor
+    tools: ServerTools
     owners_later: bool = False
 
 
@@ -102,17 +102,17 @@ class FilledDatabase:
 
 
 @dataclass(frozen=True, slots=True)
-class Helper:
+class RestorerTools:
     """The role that restores in the place of a superuser, and the tools that connect as it.
 
     One fills one database: the end of a filling takes all its grants, in every database.
     """
 
     name: str
-    tools: ToolsFor
+    tools: ServerTools
 
     @classmethod
-    def of(cls, restorer: Restorer | None, tools: ToolsFor) -> Helper | None:
+    def of(cls, restorer: Restorer | None, tools: ServerTools) -> RestorerTools | None:
         """Let a role restore on the server that the tools are for; None without a role."""
         return cls(restorer.name, tools.as_role(restorer)) if restorer else None
 
@@ -126,8 +126,8 @@ class Filling:
 
     backup: CheckedBackup
     dbname: str
-    manner: Manner
-    helper: Helper | None = None
+    manner: PgRestoreOptions
+    helper: RestorerTools | None = None
     _borrowed: dict[tuple[str, str | None, str], str] = field(default_factory=dict)
 
     @property
@@ -222,7 +222,7 @@ class Filling:
             return self._failures(self.backup.tools, path, Wave(stage, tuple(entries)), manner)
 
     def _failures(
-        self, tools: ToolsFor, archive: Path, wave: Wave, manner: Manner
+        self, tools: ServerTools, archive: Path, wave: Wave, manner: PgRestoreOptions
     ) -> tuple[FailedEntry, ...]:
         """Restore a wave; returns the entry that was refused, as the dump has it."""
         error = restore_wave(tools, archive, self.dbname, wave, manner)

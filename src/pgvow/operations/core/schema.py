@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pgvow.archive import TableOfContents, TocEntry
-    from pgvow.postgres.pg_restore import ToolsFor
+    from pgvow.postgres.pg_restore import ServerTools
 
 # These are not in a dump of the schema alone, or are not contents of the database.
 _NOT_COMPARED = kinds.PREAMBLE | kinds.OF_DATABASE | kinds.DATA
@@ -41,7 +41,7 @@ def compare_schemas(
     yield from _changed(reference, restored)
 
 
-def schema_of(tools: ToolsFor, dbname: str) -> TableOfContents:
+def schema_of(tools: ServerTools, dbname: str) -> TableOfContents:
     """Dump the schema of a database; raises the errors of ``dump_schema``, NoSpace among them."""
     with temporary_files(), tempfile.TemporaryFile() as file:
         dump_schema(tools, dbname, file)

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from pgvow.operations.backup import BackupOptions, make_backup
-from pgvow.operations.server_programs import lent_vectors
+from pgvow.operations.throwaway_programs import lent_vectors
 from pgvow.operations.verify import VerifyOptions, verify_backup
 from pgvow.postgres.throwaway import ThrowawayServer
 from pgvow.progress import Phase, Step

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
@@ -17,7 +16,7 @@ from pgvow.operations.health import doctor_server
 from pgvow.operations.health.findings import Finding, Severity
 from pgvow.operations.notify.post import lack_of_apprise
 from pgvow.operations.schedule.installed import installed, jobs_twice
-from pgvow.operations.space import BackupSource, Required, last_backup, required_space
+from pgvow.operations.space import BackupSeries, RequiredSpace, last_backup, required_space
 from pgvow.postgres.binaries import find_installations
 from pgvow.settings import (
     FILES,
@@ -34,6 +33,7 @@ from pgvow.store import backups_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
@@ -171,7 +171,7 @@ def _notifications(configuration: Configuration) -> Iterator[Finding]:
 
 def _schedule(context: Context) -> Iterator[Finding]:
     """Yield the jobs of this directory that are installed twice, by cron and by systemd."""
-    for job in jobs_twice(installed(context), Path.cwd()):
+    for job in jobs_twice(installed(context), context.directory.absolute()):
         yield Finding(
             Severity.ATTENTION, "schedule", job.complaint, f"Take both away: {job.remedy}"
         )
@@ -248,7 +248,7 @@ def _tools(
 
 def _reckoner(
     settings: Settings, configuration: Configuration, database_size: int | None
-) -> Callable[[Spool], Required] | None:
+) -> Callable[[Spool], RequiredSpace] | None:
     """Return the function that reckons the space for a backup; None without a server."""
     if database_size is None:
         return None
@@ -257,7 +257,7 @@ def _reckoner(
         configuration.backup_of(environment),
         configuration.selection_of(environment),
     )
-    source = BackupSource(
+    source = BackupSeries(
         environment,
         settings.connection.dbname,
         section.compress or Compress(),
@@ -265,7 +265,7 @@ def _reckoner(
         selection,
     )
 
-    def reckon(spool: Spool) -> Required:
+    def reckon(spool: Spool) -> RequiredSpace:
         return required_space(
             database_size,
             factor=section.space_factor,
@@ -276,7 +276,9 @@ def _reckoner(
     return reckon
 
 
-def _directory(output_dir: Path, space: Callable[[Spool], Required] | None) -> Iterator[Finding]:
+def _directory(
+    output_dir: Path, space: Callable[[Spool], RequiredSpace] | None
+) -> Iterator[Finding]:
     existing = output_dir.absolute()
     # Not Path.exists, which raises if a folder above may not be entered.
     while not os.path.lexists(existing):
@@ -295,7 +297,7 @@ def _directory(output_dir: Path, space: Callable[[Spool], Required] | None) -> I
         yield from _space(Spool(existing), space)
 
 
-def _space(spool: Spool, space: Callable[[Spool], Required]) -> Iterator[Finding]:
+def _space(spool: Spool, space: Callable[[Spool], RequiredSpace]) -> Iterator[Finding]:
     free, required = spool.free_bytes(), space(spool)
     text = f"{size(free)} free, {size(required.bytes)} required: {required.reckoning}"
     if free < required.bytes:

@@ -12,7 +12,7 @@ from pgvow.errors import PgvowError
 from pgvow.operations.health.findings import Finding, Severity
 from pgvow.postgres import majors
 from pgvow.postgres.binaries import choose_for_server
-from pgvow.postgres.connection import Target, prepare, readable, translate
+from pgvow.postgres.connection import ConnectionTarget, prepare, readable, translate
 from pgvow.postgres.globals import may_read_role_passwords
 from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.server import behind_pooler, refuse_transaction_pooler, server_facts
@@ -44,7 +44,7 @@ def examine_server(
     settings: Settings, installations: Sequence[Installation], context: Context
 ) -> ServerFindings:
     """Connect and look at versions, TLS, poolers, rights, roles and extensions."""
-    target = Target(settings.connection, settings.libpq_variables, context.environ)
+    target = ConnectionTarget(settings.connection, settings.libpq_variables, context.environ)
     try:
         with target.open("doctor") as session:
             pooled = behind_pooler(session)
@@ -69,7 +69,7 @@ def examine_server(
     return ServerFindings(findings, server.database_size)
 
 
-def _connection(server: ServerFacts, target: Target) -> Iterator[Finding]:
+def _connection(server: ServerFacts, target: ConnectionTarget) -> Iterator[Finding]:
     text = f"{server.user} on {server.database}, PostgreSQL {server.version}"
     standby = ", a standby" if server.in_recovery else ""
     yield Finding(Severity.GOOD, "connection", text + standby)
@@ -152,7 +152,7 @@ def _code(session: Session, server: ServerFacts) -> Iterator[Finding]:
         yield Finding(Severity.GOOD, "code of others", text)
 
 
-def _roles(session: Session, server: ServerFacts, target: Target) -> Iterator[Finding]:
+def _roles(session: Session, server: ServerFacts, target: ConnectionTarget) -> Iterator[Finding]:
     owners = [readable(session, row[0]) for row in session.execute(query("owners"))]
     text = "a dump names the owners of its objects"
     if owners:

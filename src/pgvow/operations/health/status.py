@@ -16,8 +16,8 @@ from pgvow.runs import Alarm, Operation, Outcome
 from pgvow.settings import Job
 from pgvow.spool import Spool
 from pgvow.store import backups_in
+from pgvow.store.backups import directories
 from pgvow.store.history import History
-from pgvow.store.places import directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pgvow.model import Backup
     from pgvow.operations.context import Context
-    from pgvow.operations.schedule.scheduled import ScheduleEntry
+    from pgvow.operations.schedule.jobs import ScheduleEntry
     from pgvow.runs import Run
 
 HEALTHY, WARNING, CRITICAL = 0, 11, 12
@@ -229,7 +229,7 @@ class _Directory:
             ),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
-            *look.schedule_alarms(jobs_twice(self._installed, Path.cwd()), environment),
+            *look.schedule_alarms(jobs_twice(self._installed, self._here), environment),
             *look.history_alarms(self._no_history),
         ]
         newest = good[0] if good else None

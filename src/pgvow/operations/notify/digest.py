@@ -26,8 +26,8 @@ from pgvow.operations.notify import state as kept
 from pgvow.operations.notify.message import Message, MessageType, alarm_lines
 from pgvow.runs import Operation, Outcome
 from pgvow.settings import DigestPeriod
+from pgvow.store.backups import directories
 from pgvow.store.history import History
-from pgvow.store.places import directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pgvow.errors import ConfigurationError
 from pgvow.operations.health.alarms import rounded
-from pgvow.outside import printable
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,13 @@ import psycopg
 from pgvow.archive import database_locale, roles_named, superusers_named
 from pgvow.errors import CannotBeProven
 from pgvow.operations.core.compare import ComparedDatabase, compare_database
-from pgvow.operations.core.fill import CheckedBackup, FailedEntry, FilledDatabase, Filling, Helper
+from pgvow.operations.core.fill import (
+    CheckedBackup,
+    FailedEntry,
+    FilledDatabase,
+    Filling,
+    RestorerTools,
+)
 from pgvow.operations.core.schema import compare_schemas, schema_of
 from pgvow.operations.prove.server import require_space
 from pgvow.operations.prove.verdict import (
@@ -24,8 +30,8 @@ from pgvow.operations.prove.verdict import (
 )
 from pgvow.postgres.database_settings import settings_for_restore
 from pgvow.postgres.majors import LOGIN_TRIGGERS_SINCE
-from pgvow.postgres.pg_restore import Manner, Tools, fails_harmlessly
-from pgvow.postgres.proof_databases import ProofSite
+from pgvow.postgres.pg_restore import PgRestoreOptions, ProofTools, fails_harmlessly
+from pgvow.postgres.proof_databases import ProofDatabases
 from pgvow.postgres.restore_order import event_triggers
 from pgvow.postgres.restorer import is_superuser
 from pgvow.postgres.sql import query
@@ -67,7 +73,7 @@ def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedD
     require_space(server, request.metadata, warn=warn)
     with ExitStack() as stack:
         session = stack.enter_context(server.tools.open(server.database))
-        site = ProofSite(session, server.tools.place, lasting=not server.is_throwaway)
+        site = ProofDatabases(session, server.tools.place, lasting=not server.is_throwaway)
         stack.enter_context(site)
         if cleared := site.clear_abandoned():
             warn(f"cleared away what a proof left that was killed: {', '.join(cleared)}")
@@ -102,14 +108,14 @@ def _entries(toc: TableOfContents, session: Session) -> tuple[TocEntry, ...]:
 
 
 def _helpers(
-    site: ProofSite, tools: Tools, warn: Callable[[str], None]
-) -> tuple[Helper | None, Helper | None]:
+    site: ProofDatabases, tools: ProofTools, warn: Callable[[str], None]
+) -> tuple[RestorerTools | None, RestorerTools | None]:
     """Make the roles that restore in a superuser's place, one a database, if there can be any."""
-    restored = Helper.of(site.restorer(warn=warn), tools)
-    return restored, Helper.of(site.restorer(warn=warn), tools) if restored else None
+    restored = RestorerTools.of(site.restorer(warn=warn), tools)
+    return restored, RestorerTools.of(site.restorer(warn=warn), tools) if restored else None
 
 
-def _undisturbed(tools: Tools, entries: Sequence[TocEntry], session: Session) -> Tools:
+def _undisturbed(tools: ProofTools, entries: Sequence[TocEntry], session: Session) -> ProofTools:
     """Switch off event triggers for the tools that connect, if the backup has any.
 
     Only from 17 on they act on those who connect, and a superuser can switch them off.
@@ -173,8 +179,8 @@ class _Proving:
     server: ProofServer
     backup: CheckedBackup
     lacking: str | None
-    site: ProofSite
-    helpers: tuple[Helper | None, Helper | None]
+    site: ProofDatabases
+    helpers: tuple[RestorerTools | None, RestorerTools | None]
 
     def run(self, restored: str, make_reference: Callable[[], str]) -> ComparedDatabase:
         """Restore both at once; compare rows while indexes are built, then the schema."""
@@ -209,7 +215,7 @@ class _Proving:
             taken = f"{time.monotonic() - started:.0f} s"
             self.request.report.update(Step(Phase.RESTORE, detail=taken))
 
-        manner = Manner(jobs=self.request.options.workers, tick=tick)
+        manner = PgRestoreOptions(jobs=self.request.options.workers, tick=tick)
         filling = Filling(self.backup, dbname, manner, self.helpers[0])
         failures = filling.run(after_rows) or _finish(filling)
         return FilledDatabase(filling, failures, time.monotonic() - started)
@@ -217,7 +223,7 @@ class _Proving:
     def _reference(self, make: Callable[[], str]) -> TableOfContents | _Failures:
         """Restore the schema alone and read it back; returns the failures instead if any."""
         dbname = make()
-        filling = Filling(self.backup, dbname, Manner(schema_only=True), self.helpers[1])
+        filling = Filling(self.backup, dbname, PgRestoreOptions(schema_only=True), self.helpers[1])
         return filling.run() or _finish(filling) or schema_of(self.backup.tools, dbname)
 
     def _not_restored(

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pgvow.errors import CannotBeProven, NoSpace
+from pgvow.operations.core.choose_pg_restore import major_of, pg_restore_of_major
 from pgvow.operations.core.fill import FEWEST_JOBS, default_jobs
-from pgvow.operations.core.tools import major_of, pg_restore_of_major
-from pgvow.operations.server_programs import lent_vectors, programs_for_archive
+from pgvow.operations.throwaway_programs import lent_vectors, programs_for_archive
 from pgvow.postgres.binaries import find_installations
-from pgvow.postgres.pg_restore import Tools
-from pgvow.postgres.proof_server import GivenServer, open_session
+from pgvow.postgres.pg_restore import ProofTools
+from pgvow.postgres.reachable_server import DsnServer, open_session
 from pgvow.postgres.restorer import ENGLISH, is_superuser
 from pgvow.postgres.server import address_of
 from pgvow.postgres.throwaway import ThrowawayServer
@@ -75,7 +75,7 @@ class ProofServer:
     that it writes into. ``address`` is that of one that the user named.
     """
 
-    tools: Tools
+    tools: ProofTools
     database: str
     version: str
     description: str
@@ -96,7 +96,7 @@ def proof_server(
     """
     pg_bin, environ = options.pg_bin, context.environ
     if options.on is not None:
-        yield _given(toc, GivenServer(options.on), pg_bin, environ)
+        yield _given(toc, DsnServer(options.on), pg_bin, environ)
         return
     made_by = major_of(toc.header.pg_dump_version)
     installation = programs_for_archive(made_by, pg_bin=pg_bin, environ=environ)
@@ -111,7 +111,7 @@ def proof_server(
     vectors = lent_vectors(installation, environ)
     with ThrowawayServer(installation.bin, settings=settings, vectors=vectors) as server:
         yield ProofServer(
-            tools=Tools(installation, server, outside),
+            tools=ProofTools(installation, server, outside),
             database="postgres",
             version=installation.version,
             description=f"a throw-away PostgreSQL {installation.version} ({installation.bin})",
@@ -164,7 +164,7 @@ def require_space(server: ProofServer, metadata: Metadata, *, warn: Callable[[st
 
 
 def _given(
-    toc: TableOfContents, place: GivenServer, pg_bin: Path | None, environ: Mapping[str, str]
+    toc: TableOfContents, place: DsnServer, pg_bin: Path | None, environ: Mapping[str, str]
 ) -> ProofServer:
     with open_session(place, place.database) as session:
         version = session.info.parameter_status("server_version") or ""
@@ -179,7 +179,7 @@ def _given(
     installations = find_installations(pg_bin=pg_bin, environ=environ)
     installation = pg_restore_of_major(installations, major_of(version))
     return ProofServer(
-        tools=Tools(installation, place, environ),
+        tools=ProofTools(installation, place, environ),
         database=place.database,
         version=version.split()[0],
         description=f"PostgreSQL {version} at {address}",
@@ -188,7 +188,7 @@ def _given(
     )
 
 
-def _ask_for_english(session: Session, place: GivenServer) -> None:
+def _ask_for_english(session: Session, place: DsnServer) -> None:
     """Set the server's messages to English for the tools, if we may: they are parsed.
 
     Only a superuser may; with this option the connection of any other role would be refused.

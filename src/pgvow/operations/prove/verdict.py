@@ -16,7 +16,7 @@ import psycopg
 from pgvow.archive import kinds
 from pgvow.errors import CannotBeProven, ConnectionFailed
 from pgvow.model import Difference, DifferenceKind
-from pgvow.postgres.failure_classes import Meaning, failure_of, meaning_of, no_verdict
+from pgvow.postgres.failure_classes import FailureClass, failure_of, meaning_of, no_verdict
 from pgvow.postgres.sql import query
 from pgvow.postgres.sqlstates import first_error, sqlstate_again
 from pgvow.postgres.tool_stderr import own_words, without_statement
@@ -57,7 +57,7 @@ _LACKING = re.compile(
 )
 # An entry needs something that pg_dump's -t and -n left out.
 _LEFT_OUT = re.compile(r"(?:does|do) not exist")
-_PERHAPS_LACKING = frozenset({Meaning.DATA, Meaning.LACK, Meaning.UNKNOWN})
+_PERHAPS_LACKING = frozenset({FailureClass.DATA, FailureClass.LACK, FailureClass.UNKNOWN})
 # not_null, foreign_key, unique, check and exclusion violations
 _RULES = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 _KINDS_OF_RULES = {
@@ -149,9 +149,9 @@ def _require_intact(failed: FailedEntry, server: ProofServer, witness: Session) 
 def _ended(server: ProofServer, cause: str) -> PgvowError:
     """Make the error for a server that went away; a full disk ends one as well."""
     meaning = meaning_of(None, cause)
-    if meaning is not Meaning.MEMORY and (meaning is Meaning.DISK or _is_full(server)):
-        return no_verdict(Meaning.DISK, cause)
-    return no_verdict(Meaning.CONNECTION, cause)
+    if meaning is not FailureClass.MEMORY and (meaning is FailureClass.DISK or _is_full(server)):
+        return no_verdict(FailureClass.DISK, cause)
+    return no_verdict(FailureClass.CONNECTION, cause)
 
 
 def _is_full(server: ProofServer) -> bool:
@@ -163,7 +163,7 @@ def translated(error: psycopg.Error, server: ProofServer) -> PgvowError:
     """Translate an error of a session of ours during a proof; it is no verdict on the data."""
     result = failure_of(error)
     if isinstance(result, ConnectionFailed) and _is_full(server):
-        return no_verdict(Meaning.DISK, result.cause)
+        return no_verdict(FailureClass.DISK, result.cause)
     return result
 
 
@@ -198,7 +198,7 @@ def restore_difference(
                 "To have it proven, back up whole schemas: --schema PATTERN instead of --table",
             ],
         )
-    if meaning is not Meaning.DATA or error.sqlstate is None:
+    if meaning is not FailureClass.DATA or error.sqlstate is None:
         raise no_verdict(meaning, error.complaint, facts=facts)
     name = _shown(entry) if entry else "an object"
     cause = plain_cause(error.sqlstate, entry)

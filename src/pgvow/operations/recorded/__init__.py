@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pgvow.errors import Interrupted, PgvowError
-from pgvow.operations.recorded.around import Around
-from pgvow.postgres.silence import check, watching
+from pgvow.operations.recorded.side_effects import SideEffects
+from pgvow.postgres.watchdog import check, watching
 from pgvow.runs import Operation, Outcome
 from pgvow.signals import stop_behind
 from pgvow.store.history import new_run
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from pgvow.model import Level, Metadata
     from pgvow.operations.context import Context
-    from pgvow.operations.recorded.around import LogFile
-    from pgvow.postgres.silence import Patience
+    from pgvow.operations.recorded.side_effects import LogFile
+    from pgvow.postgres.watchdog import Patience
     from pgvow.progress import Reporter
     from pgvow.runs import Run
 
@@ -56,7 +56,7 @@ def recorded(context: Context, recording: Recording) -> Iterator[RecordedRun]:
     raises. Its facts are complete then: hooks, metrics and notifications come after the block.
     """
     run = replace(new_run(recording.operation, context.clock()), environment=recording.environment)
-    around = Around(context, recording)
+    around = SideEffects(context, recording)
     current = RecordedRun(run, recording.directory, context.reporter, around.before)
     try:
         around.begin(run)

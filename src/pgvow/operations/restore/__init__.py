@@ -19,7 +19,7 @@ from pgvow.operations.core.expected import only_of
 from pgvow.operations.core.fill import (
     FilledDatabase,
     Filling,
-    Helper,
+    RestorerTools,
     default_jobs,
     open_restored,
 )
@@ -32,7 +32,10 @@ from pgvow.operations.restore.checks import (
     verified,
     with_known_roles,
 )
-from pgvow.operations.restore.database import (
+from pgvow.operations.restore.failure import restore_failure
+from pgvow.operations.restore.progress import RowsWatch
+from pgvow.operations.restore.swap import put_in_place, set_aside
+from pgvow.operations.restore.temporary_database import (
     analyze,
     apply_definition,
     apply_left_out,
@@ -40,13 +43,10 @@ from pgvow.operations.restore.database import (
     restored_globals,
     restoring_role,
 )
-from pgvow.operations.restore.failure import restore_failure
-from pgvow.operations.restore.progress import RowsWatch
-from pgvow.operations.restore.swap import put_in_place, set_aside
-from pgvow.postgres.connection import Target
+from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.databases import Databases, dropdb, psql, refused
 from pgvow.postgres.failure_classes import end_of_session
-from pgvow.postgres.pg_restore import Manner
+from pgvow.postgres.pg_restore import PgRestoreOptions
 from pgvow.postgres.restore_order import event_triggers, has_statistics
 from pgvow.postgres.server import address_of
 from pgvow.postgres.statements import quoted
@@ -161,7 +161,7 @@ def _restore(
     started: float,
 ) -> RestoreResult:
     metadata = verified(settings, backup, options, context)
-    target = Target(settings.connection, settings.libpq_variables, context.environ)
+    target = ConnectionTarget(settings.connection, settings.libpq_variables, context.environ)
     with (
         context.reporter.collecting() as warnings,
         Databases.connect(target, avoiding=options.database) as databases,
@@ -172,7 +172,7 @@ def _restore(
             plan = with_known_roles(plan)
             require_tablespaces(plan)
             with restoring_role(plan) as restorer, dropped_on_failure(plan):
-                filled = _fill(plan, Helper.of(restorer, plan.tools))
+                filled = _fill(plan, RestorerTools.of(restorer, plan.tools))
                 compared = _compare(plan, filled)
                 named = _name(plan, compared)
         return RestoreResult(
@@ -195,7 +195,7 @@ def _restore(
         )
 
 
-def _fill(plan: RestorePlan, helper: Helper | None) -> FilledDatabase:
+def _fill(plan: RestorePlan, helper: RestorerTools | None) -> FilledDatabase:
     """Make the database and restore into it all but the event triggers."""
     started = time.monotonic()
     options, name, report = plan.options, plan.names.temporary, plan.report
@@ -224,9 +224,9 @@ def _fill(plan: RestorePlan, helper: Helper | None) -> FilledDatabase:
     return FilledDatabase(filling, (), time.monotonic() - started)
 
 
-def _filling(plan: RestorePlan, helper: Helper | None) -> Filling:
+def _filling(plan: RestorePlan, helper: RestorerTools | None) -> Filling:
     options = plan.options
-    manner = Manner(
+    manner = PgRestoreOptions(
         jobs=options.jobs,
         schema_only=options.schema_only,
         no_owner=options.no_owner,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from pgvow.archive import kinds, read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import DEV
+from pgvow.operations.core.choose_pg_restore import choose_pg_restore, major_of
 from pgvow.operations.core.fill import CheckedBackup, is_given_away
-from pgvow.operations.core.tools import choose_pg_restore, major_of
 from pgvow.operations.restore.failure import owner_steps, role_steps, tablespace_steps
 from pgvow.operations.restore.selection import database_definition, mapped, select
 from pgvow.operations.restore.swap import (
-    Names,
+    SwapNames,
     claim,
     drop_abandoned_roles,
     listed,
@@ -24,7 +24,7 @@ from pgvow.operations.restore.swap import (
 from pgvow.operations.verify import VerifyOptions, verify_backup
 from pgvow.postgres.binaries import find_installations
 from pgvow.postgres.databases import LONGEST_NAME, refused
-from pgvow.postgres.pg_restore import TargetTools
+from pgvow.postgres.pg_restore import RestoreTools
 from pgvow.postgres.server import server_facts
 from pgvow.postgres.statements import role_set, roles_in
 from pgvow.store import StoredBackup
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pgvow.operations.context import Context
     from pgvow.operations.restore import RestoreOptions
     from pgvow.operations.restore.selection import DatabaseDefinition
-    from pgvow.postgres.connection import Target
+    from pgvow.postgres.connection import ConnectionTarget
     from pgvow.postgres.databases import ConnectedSession, Databases
     from pgvow.postgres.server import ServerFacts
     from pgvow.progress import Reporter
@@ -58,16 +58,16 @@ class RestorePlan:
     options: RestoreOptions
     databases: Databases
     server: ServerFacts
-    tools: TargetTools
+    tools: RestoreTools
     backup: CheckedBackup
     left_out: tuple[TocEntry, ...]
     definition: DatabaseDefinition
-    names: Names
+    names: SwapNames
     replaced: tuple[ConnectedSession, ...] | None
     report: Reporter
 
     @property
-    def target(self) -> Target:
+    def target(self) -> ConnectionTarget:
         """The server, and how to reach it."""
         return self.databases.target
 
@@ -191,7 +191,7 @@ def planned(
         names = ", ".join(f"{entry.desc} {entry.name}" for entry in selection.cut_off)
         context.reporter.warn(f"left out, for it needs a table that was not chosen: {names}")
     replaced = _claim(options, databases, server, context.reporter.warn)
-    tools = TargetTools(installation, databases.target)
+    tools = RestoreTools(installation, databases.target)
     return RestorePlan(
         options=options,
         databases=databases,
@@ -202,7 +202,7 @@ def planned(
         ),
         left_out=selection.left_out,
         definition=definition.without_tablespace() if options.no_tablespaces else definition,
-        names=Names.free(databases, options.database, context.clock()),
+        names=SwapNames.free(databases, options.database, context.clock()),
         replaced=replaced,
         report=context.reporter,
     )

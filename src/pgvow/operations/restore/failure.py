@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from pgvow.errors import RestoreFailed
-from pgvow.postgres.failure_classes import Meaning, end_of_restore, meaning_of
+from pgvow.postgres.failure_classes import FailureClass, end_of_restore, meaning_of
 from pgvow.postgres.tool_stderr import own_words
 
 if TYPE_CHECKING:
     from pgvow.errors import PgvowError
     from pgvow.operations.core.fill import FailedEntry
-    from pgvow.postgres.pg_restore import TargetTools
+    from pgvow.postgres.pg_restore import RestoreTools
 
 _LONGEST_CAUSE = 4000
 _LOCK_TABLE = re.compile("max_locks_per_transaction")  # a need of the restore, not memory
@@ -20,7 +20,7 @@ _NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|sup
 
 
 def restore_failure(
-    failed: FailedEntry, tools: TargetTools, *, lost: str | None = None
+    failed: FailedEntry, tools: RestoreTools, *, lost: str | None = None
 ) -> PgvowError:
     """Make the error for an entry that was refused.
 
@@ -38,8 +38,8 @@ def restore_failure(
     if failed.error.stage is not None:
         facts["Stage"] = failed.error.stage.value
     meaning = meaning_of(failed.error.sqlstate, own_words(cause))
-    if lost is not None and meaning not in {Meaning.DISK, Meaning.MEMORY}:
-        meaning, cause = Meaning.CONNECTION, f"{cause}\nthe server did not stay intact: {lost}"
+    if lost is not None and meaning not in {FailureClass.DISK, FailureClass.MEMORY}:
+        meaning, cause = FailureClass.CONNECTION, f"{cause}\nthe server did not stay intact: {lost}"
     ended = end_of_restore(meaning, cause, facts=facts) if not _LOCK_TABLE.search(cause) else None
     return ended or RestoreFailed(cause, facts=facts, steps=_steps(cause))
 

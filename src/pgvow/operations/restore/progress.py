@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pgvow.archive import TocEntry
-    from pgvow.model import Metadata, TableFacts
+    from pgvow.model import Metadata, RecordedTable
     from pgvow.postgres.connection import Session
     from pgvow.progress import Progress
 
@@ -42,24 +42,24 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Copying:
+class RunningCopy:
     """A COPY under way: the beginning of its statement, and how much it has read."""
 
     statement: str
     done: Amount
 
 
-def total(tables: Iterable[TableFacts]) -> Amount:
+def total(tables: Iterable[RecordedTable]) -> Amount:
     """Add up the rows and bytes of tables."""
     return sum((_held(table) for table in tables), Amount())
 
 
-def _held(table: TableFacts) -> Amount:
+def _held(table: RecordedTable) -> Amount:
     return Amount(table.rows, table.size_bytes if table.bytes is None else table.bytes)
 
 
 def in_turn(
-    order: Sequence[tuple[str, Amount]], start: int, copying: Copying
+    order: Sequence[tuple[str, Amount]], start: int, copying: RunningCopy
 ) -> tuple[int, Amount]:
     """Return how much is loaded if tables are loaded one after the other, in this order.
 
@@ -128,18 +128,18 @@ class RowsWatch:
         else:
             self.progress.update(Step(AFTER_ROWS if whole.rows else PHASE))
 
-    def _copying(self) -> list[Copying]:
+    def _copying(self) -> list[RunningCopy]:
         rows = self._session.execute(query("restore_copying")).fetchall()
-        return [Copying(statement, Amount(*done)) for statement, *done in rows]
+        return [RunningCopy(statement, Amount(*done)) for statement, *done in rows]
 
-    def _in_turn(self, copying: Sequence[Copying]) -> Amount:
+    def _in_turn(self, copying: Sequence[RunningCopy]) -> Amount:
         if copying:
             self._place, loaded = in_turn(self._order, self._place or 0, copying[0])
             return loaded
         # Between two tables, or behind the last of them.
         return self._total if self._place == len(self._order) - 1 else Amount()
 
-    def _side_by_side(self, copying: Iterable[Copying]) -> Amount:
+    def _side_by_side(self, copying: Iterable[RunningCopy]) -> Amount:
         loaded = sum((each.done for each in copying), Amount())
         for schema, name, rows in self._session.execute(query("restore_loaded")).fetchall():
             loaded += self._finished(schema, name, rows)
@@ -152,7 +152,7 @@ class RowsWatch:
         rows = min(rows, facts.rows)
         return Amount(rows, _held(facts).bytes * rows // facts.rows)
 
-    def _carried(self) -> dict[tuple[str, str], TableFacts]:
+    def _carried(self) -> dict[tuple[str, str], RecordedTable]:
         """The tables by their names in the encoding of the session."""
         if self._session.info.parameter_status("server_encoding") != "SQL_ASCII":
             return self._tables

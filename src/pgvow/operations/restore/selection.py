@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds
 from pgvow.errors import ConfigurationError, Problem, VerificationFailed
-from pgvow.operations.archived_tables import TableNames
+from pgvow.operations.archived_tables import TablesByName
 from pgvow.postgres.pg_restore import fails_harmlessly
 from pgvow.postgres.statements import setting_of, statements, with_roles, without_setting, written
 from pgvow.small_file import read_small
@@ -108,7 +108,7 @@ def select(toc: TableOfContents, tables: Sequence[str] = (), *, superuser: bool)
     ]
     cut_off: tuple[TocEntry, ...] = ()
     if tables:
-        known = TableNames(tuple(entry for entry in candidates if entry.desc in kinds.TABLES))
+        known = TablesByName(tuple(entry for entry in candidates if entry.desc in kinds.TABLES))
         chosen = _ChosenTables(candidates)
         chosen.take([known.find(name) for name in tables])
         cut_off = chosen.cut_off()

@@ -44,7 +44,7 @@ _OURS = "pgvow "
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class SwapNames:
     """The names of a restored database: final, under way, if it differs; and the replaced one."""
 
     final: str
@@ -53,7 +53,7 @@ class Names:
     before: str
 
     @classmethod
-    def at(cls, database: str, now: datetime) -> Names:
+    def at(cls, database: str, now: datetime) -> SwapNames:
         """Make the names of a restore that begins now."""
         timestamp = now.strftime(_TIMESTAMP)
         return cls(
@@ -64,7 +64,7 @@ class Names:
         )
 
     @classmethod
-    def free(cls, databases: Databases, database: str, now: datetime) -> Names:
+    def free(cls, databases: Databases, database: str, now: datetime) -> SwapNames:
         """Make names that no database has yet: of this second, or of one of the next."""
         taken = {each.name for each in databases.all()}
         names = cls.at(database, now)
@@ -140,7 +140,7 @@ def _is_abandoned(databases: Databases, left: DatabaseName, database: str) -> bo
     We hold the lock of restores into this name, so the one that made it has died, or has lost the
     session that held the lock. In the first case its other sessions end within seconds.
     """
-    if left.comment not in (None, Names(database, "", "", "").comment):
+    if left.comment not in (None, SwapNames(database, "", "", "").comment):
         return False
     deadline = time.monotonic() + _ENDING_SECONDS
     while sessions := databases.sessions(left.name):
@@ -224,7 +224,7 @@ def listed(sessions: Sequence[ConnectedSession]) -> str:
     return ", ".join([*shown, *([f"and {others} more"] if others else [])])
 
 
-def set_aside(databases: Databases, names: Names) -> None:
+def set_aside(databases: Databases, names: SwapNames) -> None:
     """Give a restored database that differs its own name."""
     renaming = Renaming(((names.temporary, names.differs),), None)
     databases.rename_together(renaming, seconds=_WAITING_SECONDS)
@@ -232,7 +232,7 @@ def set_aside(databases: Databases, names: Names) -> None:
 
 def put_in_place(
     databases: Databases,
-    names: Names,
+    names: SwapNames,
     comment: Statement | None,
     *,
     swap: bool,

@@ -12,13 +12,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError, ToolUnsuitable
-from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
+from pgvow.operations.schedule.jobs import InstallResult, ScheduleEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pgvow.operations.context import Context
-    from pgvow.operations.schedule.scheduled import Scheduled
+    from pgvow.operations.schedule.jobs import JobToInstall
 
 _MARK = b"# pgvow: "
 _MARKED = re.compile(rb"# pgvow: (?P<id>[a-z]+-[a-z0-9-]+-[0-9a-f]{8})")
@@ -28,7 +28,7 @@ _SECONDS = 30
 _FIELDS = 5
 
 
-def lines_for(scheduled: Scheduled) -> bytes:
+def lines_for(scheduled: JobToInstall) -> bytes:
     """Return the two lines of a job: the comment by which it is found, and the job itself.
 
     In cron ``%`` ends the command, and /bin/sh runs it.
@@ -42,7 +42,7 @@ def lines_for(scheduled: Scheduled) -> bytes:
     return _MARK + scheduled.identity.encode() + b"\n" + os.fsencode(line) + b"\n"
 
 
-def with_entry(table: bytes, scheduled: Scheduled) -> bytes:
+def with_entry(table: bytes, scheduled: JobToInstall) -> bytes:
     """Return the table with a job in it: in the place of its old lines, else at the end.
 
     The same job without our comment above it is replaced as well: it would run twice.
@@ -167,7 +167,7 @@ def _refused(done: subprocess.CompletedProcess[bytes]) -> PgvowError:
     return PgvowError(f"crontab refused: {reason}", steps=["See what it says itself: crontab -l"])
 
 
-def install(scheduled: Scheduled, context: Context) -> InstallResult:
+def install(scheduled: JobToInstall, context: Context) -> InstallResult:
     """Put a job into this user's crontab; raises ToolUnsuitable, PgvowError."""
     before = read_crontab(context.environ)
     after = with_entry(before, scheduled)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError, ToolUnsuitable
 from pgvow.operations.schedule import crontab, systemd_units
-from pgvow.operations.schedule.scheduled import Scheduled, ScheduleEntry
+from pgvow.operations.schedule.jobs import JobToInstall, ScheduleEntry
 from pgvow.settings import Job
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def next_installed_backup(
     directory that was typed, None for that of the settings.
     """
     meant = {
-        Scheduled(
+        JobToInstall(
             Job.BACKUP, "", here, here, env=env, output_dir=output_dir and here / output_dir
         ).identity
         for env in {None, environment}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pgvow.durable import write_whole
 from pgvow.errors import ConfigurationError
-from pgvow.operations.schedule.scheduled import Scheduled, arguments_of
+from pgvow.operations.schedule.jobs import JobToInstall, arguments_of
 from pgvow.operations.schedule.times import next_times
 from pgvow.postgres.process import die_with_parent
 from pgvow.signals import STOPPING
@@ -205,5 +205,5 @@ class _Processes:
 
     def _words(self, job: ScheduledJob) -> list[str]:
         here, config = Path(), self._context.configuration.path
-        scheduled = Scheduled(job.job, job.at, here, here, job.env, self._output_dir, config)
+        scheduled = JobToInstall(job.job, job.at, here, here, job.env, self._output_dir, config)
         return arguments_of(scheduled)

@@ -15,14 +15,14 @@ from cronsim import CronSim
 
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import refusals
-from pgvow.operations.schedule.scheduled import InstallResult, ScheduleEntry
+from pgvow.operations.schedule.jobs import InstallResult, ScheduleEntry
 from pgvow.operations.schedule.times import made_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pgvow.operations.context import Context
-    from pgvow.operations.schedule.scheduled import Scheduled
+    from pgvow.operations.schedule.jobs import JobToInstall
 
 _PREFIX = "pgvow-"
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -89,7 +89,7 @@ def _list(chosen: Iterable[int], every: range) -> str:
     return ",".join(f"{value:02}" for value in values)
 
 
-def units_for(scheduled: Scheduled, year: int) -> dict[str, str]:
+def units_for(scheduled: JobToInstall, year: int) -> dict[str, str]:
     """Return the two files of a job: names and contents; ``year`` is that of ``gap_lines``."""
     scheduled.check()
     name = _PREFIX + scheduled.identity
@@ -217,7 +217,7 @@ def systemctl(words: list[str], environ: Mapping[str, str], *, system: bool) -> 
     return done.stderr.decode("utf-8", "replace").strip() or None if done.returncode else None
 
 
-def install(scheduled: Scheduled, context: Context, *, system: bool) -> InstallResult:
+def install(scheduled: JobToInstall, context: Context, *, system: bool) -> InstallResult:
     """Write a service and a timer of systemd's, and enable the timer; raises PgvowError."""
     directory = unit_directory(context.environ, system=system)
     changed = write_units(directory, units_for(scheduled, context.clock().year))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Level, Proof
     from pgvow.operations.context import Context
-    from pgvow.operations.show.contents import BackupFacts, TableRows
+    from pgvow.operations.show.contents import BackupFacts, ShownTable
     from pgvow.postgres.statements import Statement
     from pgvow.store import StoredBackup
 
@@ -35,7 +35,7 @@ _EXTENSION = "EXTENSION"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownBackup:
     """The contents of a backup: ``facts``, and conclusions from them.
 
     ``tables`` are the largest first. ``environment`` and ``moment`` are None if neither metadata
@@ -47,7 +47,7 @@ class Shown:
     database: str
     environment: str | None
     moment: datetime | None
-    tables: tuple[TableRows, ...]
+    tables: tuple[ShownTable, ...]
     objects: Mapping[str, int]
     roles: tuple[str, ...]
     extensions: tuple[str, ...]
@@ -62,7 +62,7 @@ class Shown:
         return level_reached(self.facts.metadata, self.proof)
 
 
-def show_backup(backup: StoredBackup, context: Context) -> Shown:
+def show_backup(backup: StoredBackup, context: Context) -> ShownBackup:
     """Show a backup; its rows are read only if the metadata does not have their number.
 
     Raises NotABackupFile, AccessDenied, and ArchiveError if the archive is damaged as far as it had
@@ -78,7 +78,7 @@ def show_backup(backup: StoredBackup, context: Context) -> Shown:
     except (UnreadableFile, AccessDenied) as error:
         proof = None
         unreadable.append(error.cause)
-    return Shown(
+    return ShownBackup(
         facts=facts,
         database=known.database_name if known else facts.toc.header.database,
         environment=known.environment if known else stem and stem.environment,
@@ -94,7 +94,7 @@ def show_backup(backup: StoredBackup, context: Context) -> Shown:
     )
 
 
-def _largest_first(table: TableRows) -> tuple[int, int, str]:
+def _largest_first(table: ShownTable) -> tuple[int, int, str]:
     size = table.bytes if table.bytes is not None else table.size_bytes
     return -(size or 0), -(table.rows or 0), table.key
 
@@ -131,7 +131,7 @@ _DEFINED_IN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class CodeObject:
     """One object that has code: its owner ('' for an extension), kind and name.
 
     ``needs_superuser`` is whether a superuser has to restore it; it may do anything then.
@@ -143,7 +143,7 @@ class Code:
     needs_superuser: bool
 
 
-def code_in_backup(backup: StoredBackup, context: Context) -> tuple[Code, ...]:
+def code_in_backup(backup: StoredBackup, context: Context) -> tuple[CodeObject, ...]:
     """List the code of a backup by owner, kind and name, from its table of contents.
 
     Raises NotABackupFile, AccessDenied and ArchiveError as ``show_backup`` does.
@@ -151,11 +151,11 @@ def code_in_backup(backup: StoredBackup, context: Context) -> tuple[Code, ...]:
     return code_in(read_facts(backup, progress=context.reporter, fingerprints=False).toc)
 
 
-def code_in(toc: TableOfContents) -> tuple[Code, ...]:
+def code_in(toc: TableOfContents) -> tuple[CodeObject, ...]:
     """List the code of an archive by owner, kind and name."""
     above = superuser_entries(toc.entries)
     objects = {
-        Code(entry.owner, kind, entry.name, entry.dump_id in above)
+        CodeObject(entry.owner, kind, entry.name, entry.dump_id in above)
         for entry in toc.entries
         for kind in _kinds(entry)
     }

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from pgvow.archive import (
-        Contents,
+        ArchiveContents,
+        ArchivedTable,
         SequencePosition,
-        TableContents,
         TableOfContents,
         TocEntry,
     )
-    from pgvow.model import Metadata, TableFacts
+    from pgvow.model import Metadata, RecordedTable
     from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
@@ -43,7 +43,7 @@ class FactsOrigin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TableRows:
+class ShownTable:
     """The rows of one table. ``bytes`` and ``fingerprint`` are of its COPY text.
 
     ``rows`` is None for data dumped as INSERT commands, ``bytes`` and ``fingerprint`` if the
@@ -86,7 +86,7 @@ class BackupFacts:
     origin: FactsOrigin
     metadata: Metadata | None
     complaint: str | None
-    tables: tuple[TableRows, ...]
+    tables: tuple[ShownTable, ...]
     sequences: tuple[SequencePosition, ...]
     large_objects: LargeObjectTotals | None
     unreadable: str | None = None
@@ -167,7 +167,7 @@ def _metadata(
 
 def _from_metadata(
     toc: TableOfContents, metadata: Metadata, *, fingerprints: bool
-) -> tuple[TableRows, ...] | None:
+) -> tuple[ShownTable, ...] | None:
     """Find each table of the archive in the metadata; None if they do not suffice."""
     if fingerprints and metadata.toc is None:
         return None
@@ -179,15 +179,15 @@ def _from_metadata(
 
 def _recorded_rows(
     entry: TocEntry,
-    recorded: Mapping[tuple[str, str], TableFacts],
+    recorded: Mapping[tuple[str, str], RecordedTable],
     counts: Mapping[str, int],
-) -> TableRows | None:
+) -> ShownTable | None:
     name = entry.namespace, entry.tag
     facts = recorded.get(name) or recorded.get((_as_latin1(name[0]), _as_latin1(name[1])))
     if facts is None:  # metadata of the contract's nine keys alone
         rows = counts.get(entry.key)
-        return None if rows is None else TableRows(*name, rows)
-    return TableRows(*name, facts.rows, facts.bytes, facts.fingerprint, facts.size_bytes)
+        return None if rows is None else ShownTable(*name, rows)
+    return ShownTable(*name, facts.rows, facts.bytes, facts.fingerprint, facts.size_bytes)
 
 
 def _as_latin1(name: str) -> str:
@@ -199,16 +199,16 @@ def _as_latin1(name: str) -> str:
     return name
 
 
-def _from_archive(contents: Contents) -> tuple[TableRows, ...]:
+def _from_archive(contents: ArchiveContents) -> tuple[ShownTable, ...]:
     return tuple(map(_read_rows, contents.tables))
 
 
-def _read_rows(table: TableContents) -> TableRows:
+def _read_rows(table: ArchivedTable) -> ShownTable:
     entry = table.entry
-    return TableRows(entry.namespace, entry.tag, table.rows, table.size, table.fingerprint)
+    return ShownTable(entry.namespace, entry.tag, table.rows, table.size, table.fingerprint)
 
 
-def _counted(contents: Contents) -> LargeObjectTotals | None:
+def _counted(contents: ArchiveContents) -> LargeObjectTotals | None:
     objects = contents.large_objects
     if not contents.large_object_entries:
         return None

@@ -28,7 +28,7 @@ from pgvow.operations.verify.inspect import decode_and_compare
 from pgvow.operations.verify.recording import record, record_unreadable
 from pgvow.operations.verify.verification import Check, Verification, evidence_of, missed
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
-from pgvow.postgres.listing import complaint_of, listing_complaint, start_listing
+from pgvow.postgres.pg_restore_list import complaint_of, listing_complaint, start_listing
 from pgvow.progress import Silent
 from pgvow.store import (
     MetadataError,

@@ -13,7 +13,7 @@ from pgvow.archive import ArchiveError, examine_archive, read_archive, sequence_
 from pgvow.errors import VerificationFailed
 from pgvow.file_errors import refusals
 from pgvow.finished_file import Positioned, sha256_of
-from pgvow.model import LargeObjectFacts, SequenceFacts, TocFacts
+from pgvow.model import RecordedLargeObjects, RecordedSequence, TocFacts
 from pgvow.operations.archived_tables import with_tables
 from pgvow.progress import Phase, Step
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
-    from pgvow.archive import Contents, TableContents
+    from pgvow.archive import ArchiveContents, ArchivedTable
     from pgvow.engine import FilledArchive
-    from pgvow.model import Metadata, TableFacts
+    from pgvow.model import Metadata, RecordedTable
     from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
@@ -40,7 +40,7 @@ class Inspection:
 
     checksum_sha256: str
     size: int
-    contents: Contents
+    contents: ArchiveContents
 
 
 def inspect_file(file: BinaryIO, progress: Progress) -> Inspection:
@@ -84,8 +84,8 @@ def read_what_was_written(file: BinaryIO, filled: FilledArchive, progress: Progr
 
 
 def compare_with_witness(
-    contents: Contents, counted: Mapping[int, TableFacts]
-) -> tuple[TableFacts, ...]:
+    contents: ArchiveContents, counted: Mapping[int, RecordedTable]
+) -> tuple[RecordedTable, ...]:
     """Compare the rows of the archive with those on the server, table by table.
 
     ``counted`` maps a table's oid to its facts on the server. Returns them with the archive's facts
@@ -113,15 +113,15 @@ def compare_with_witness(
     )
 
 
-def toc_facts(contents: Contents) -> TocFacts:
+def toc_facts(contents: ArchiveContents) -> TocFacts:
     """Return the facts of the table of contents for the metadata."""
     return TocFacts(contents.toc.digest, len(contents.toc.entries))
 
 
-def large_object_facts(contents: Contents) -> LargeObjectFacts:
+def large_object_facts(contents: ArchiveContents) -> RecordedLargeObjects:
     """Return the facts of the large objects for the metadata."""
     objects = contents.large_objects
-    return LargeObjectFacts(
+    return RecordedLargeObjects(
         count=objects.count,
         bytes=objects.size,
         fingerprint=objects.fingerprint,
@@ -129,10 +129,10 @@ def large_object_facts(contents: Contents) -> LargeObjectFacts:
     )
 
 
-def sequence_facts(contents: Contents) -> tuple[SequenceFacts, ...]:
+def sequence_facts(contents: ArchiveContents) -> tuple[RecordedSequence, ...]:
     """Return the facts of the sequences for the metadata."""
     return tuple(
-        SequenceFacts(position.schema, position.name, position.last_value, position.is_called)
+        RecordedSequence(position.schema, position.name, position.last_value, position.is_called)
         for position in sequence_positions(contents.toc)
     )
 
@@ -152,7 +152,7 @@ class TableCheck:
 
     schema: str
     name: str
-    recorded: TableFacts | None
+    recorded: RecordedTable | None
     rows: int | None
     bytes: int | None
     fingerprint: str | None
@@ -204,7 +204,7 @@ def decode_and_compare(backup: StoredBackup, metadata: Metadata, progress: Progr
     return DeepCheck(tables, differences, rows, complete=metadata.toc is not None)
 
 
-def _toc(metadata: Metadata, contents: Contents) -> Iterator[str]:
+def _toc(metadata: Metadata, contents: ArchiveContents) -> Iterator[str]:
     read = toc_facts(contents)
     if metadata.toc is not None and metadata.toc != read:
         yield (
@@ -213,7 +213,7 @@ def _toc(metadata: Metadata, contents: Contents) -> Iterator[str]:
         )
 
 
-def _large_objects(metadata: Metadata, contents: Contents) -> Iterator[str]:
+def _large_objects(metadata: Metadata, contents: ArchiveContents) -> Iterator[str]:
     read = large_object_facts(contents)
     if metadata.large_objects is not None and metadata.large_objects != read:
         recorded = metadata.large_objects
@@ -223,7 +223,7 @@ def _large_objects(metadata: Metadata, contents: Contents) -> Iterator[str]:
         )
 
 
-def _tables(metadata: Metadata, contents: Contents) -> Iterator[TableCheck]:
+def _tables(metadata: Metadata, contents: ArchiveContents) -> Iterator[TableCheck]:
     read = {
         (readable(table.entry.namespace), readable(table.entry.tag)): table
         for table in contents.tables
@@ -236,7 +236,7 @@ def _tables(metadata: Metadata, contents: Contents) -> Iterator[TableCheck]:
 
 
 def _check(
-    schema: str, name: str, recorded: TableFacts | None, found: TableContents | None
+    schema: str, name: str, recorded: RecordedTable | None, found: ArchivedTable | None
 ) -> TableCheck:
     return TableCheck(
         schema,
@@ -249,7 +249,7 @@ def _check(
     )
 
 
-def _differences(recorded: TableFacts | None, found: TableContents | None) -> Iterator[str]:
+def _differences(recorded: RecordedTable | None, found: ArchivedTable | None) -> Iterator[str]:
     if recorded is None:
         yield "is in the archive and not in the metadata"
         return

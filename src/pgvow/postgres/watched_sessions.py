@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 
-from pgvow.postgres.silence import Peer, nothing, watch
 from pgvow.postgres.sql import query
+from pgvow.postgres.watchdog import Peer, nothing, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ def ending_socket(session: psycopg.Connection[Any]) -> Callable[[], None]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asking:
+class PeerInquiry:
     """Asks a server about a peer, by a session of its own; ``parameters`` are libpq's."""
 
     parameters: Mapping[str, Any] = field(repr=False)
@@ -66,7 +66,7 @@ class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
         self.peer = Peer(
             name,
             ending_socket(self),
-            ask=Asking(parameters),
+            ask=PeerInquiry(parameters),
             facts=facts,
             backend=self.info.backend_pid,
         )

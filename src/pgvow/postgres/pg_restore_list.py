@@ -6,8 +6,8 @@ import signal
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
-from pgvow.postgres.failure_classes import Meaning, lack_of_system, no_verdict
-from pgvow.postgres.process import Tool
+from pgvow.postgres.failure_classes import FailureClass, lack_of_system, no_verdict
+from pgvow.postgres.process import RunningTool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +20,12 @@ _COMPLAINT = "pg_restore: error: "
 
 def start_listing(
     installation: Installation, archive: Path | int, environ: Mapping[str, str]
-) -> Tool:
+) -> RunningTool:
     """Start ``pg_restore --list`` on a path or a descriptor; leaving the tool's block ends it."""
     passed = [archive] if isinstance(archive, int) else []
     place = f"/dev/fd/{archive}" if isinstance(archive, int) else str(archive.absolute())
     argv = [str(installation.program("pg_restore")), "--list", place]
-    return Tool(
+    return RunningTool(
         argv,
         env=installation.environment(environ),
         stdout=DEVNULL,
@@ -34,7 +34,7 @@ def start_listing(
     )
 
 
-def complaint_of(listing: Tool) -> str | None:
+def complaint_of(listing: RunningTool) -> str | None:
     """Wait for it; return None if it succeeds, else its error message.
 
     Raises NoVerdict, NoResources and NoSpace if pg_restore was killed or lacked something itself:
@@ -45,11 +45,11 @@ def complaint_of(listing: Tool) -> str | None:
         return None
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
-        raise no_verdict(Meaning.UNKNOWN, f"pg_restore --list was ended by {name}")
+        raise no_verdict(FailureClass.UNKNOWN, f"pg_restore --list was ended by {name}")
     if lack := lack_of_system(ended.stderr):
         raise lack
     if _COMPLAINT not in ended.stderr:  # of the loader, say, for want of a library
-        raise no_verdict(Meaning.UNKNOWN, ended.stderr or f"status {ended.returncode}")
+        raise no_verdict(FailureClass.UNKNOWN, ended.stderr or f"status {ended.returncode}")
     return ended.stderr
 
 

@@ -22,7 +22,7 @@ _DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduled:
+class JobToInstall:
     """A job to install: ``at`` is a cron expression of five fields; all paths are absolute.
 
     ``timezone`` is None for that of the machine. ``variables`` are set for it: cron's jobs have
@@ -60,7 +60,7 @@ class Scheduled:
                 raise ConfigurationError(f"a line break cannot be scheduled: {text!r}")
 
 
-def arguments_of(scheduled: Scheduled) -> list[str]:
+def arguments_of(scheduled: JobToInstall) -> list[str]:
     """Return the arguments of ``pgvow`` for a job."""
     words = {Job.PROVE: ["prove", "--latest"], Job.VERIFY: ["schedule", "verify"]}.get(
         scheduled.job, [str(scheduled.job)]

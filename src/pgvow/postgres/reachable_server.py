@@ -9,21 +9,21 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgvow.errors import ConfigurationError, ConnectionFailed
 from pgvow.postgres.connection import take_your_time
-from pgvow.postgres.watched import WatchedConnection
+from pgvow.postgres.watched_sessions import WatchedConnection
 from pgvow.settings import SECRET_PARAMETERS
 
 if TYPE_CHECKING:
     from pgvow.postgres.connection import Session
 
 
-class Place(Protocol):
+class ReachableServer(Protocol):
     """A server that databases can be made on; a ThrowawayServer is one."""
 
     def conninfo(self, dbname: str) -> str:
         """Compose the connection string for one of its databases."""
 
 
-class GivenServer:
+class DsnServer:
     """The server that a connection string of the user's leads to.
 
     ``options`` replace the connection string's own.
@@ -53,7 +53,9 @@ class GivenServer:
         return make_conninfo(self._dsn, dbname=dbname, options=self.options)
 
 
-def tool_connection(place: Place, dbname: str, *, options: str = "") -> tuple[str, dict[str, str]]:
+def tool_connection(
+    place: ReachableServer, dbname: str, *, options: str = ""
+) -> tuple[str, dict[str, str]]:
     """Split a connection string for a tool into command line and environment.
 
     ``options`` are added if it has some, for they would hide those of PGOPTIONS.
@@ -66,7 +68,7 @@ def tool_connection(place: Place, dbname: str, *, options: str = "") -> tuple[st
     return make_conninfo("", **parameters), secret
 
 
-def open_session(place: Place, dbname: str) -> Session:
+def open_session(place: ReachableServer, dbname: str) -> Session:
     """Open an autocommit session; raises ConnectionFailed."""
     try:
         conninfo = place.conninfo(dbname)

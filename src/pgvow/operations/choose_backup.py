@@ -39,7 +39,7 @@ class NoSuchBackup(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SearchedDirectories:
     """The directories to look in, and which of their backups are meant: all if None."""
 
     directories: Sequence[Path]
@@ -60,7 +60,7 @@ class Places:
         return ", ".join(map(str, self.directories))
 
 
-def choose_backup(typed: str, places: Places, context: Context) -> Path:
+def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> Path:
     """Return the path of the dump that is meant.
 
     A path that exists is always meant itself. Else ``latest`` is the newest whole backup against
@@ -80,12 +80,12 @@ def choose_backup(typed: str, places: Places, context: Context) -> Path:
     if (end := _end_of(typed, context.now())) is not None:
         return _before(end, typed, _good(listed, context), places).path
     if (meant := _meant(typed, listed)) is None:
-        everywhere = _listed(Places(places.directories), context)
+        everywhere = _listed(SearchedDirectories(places.directories), context)
         meant = _meant(typed, everywhere) or _unknown(typed, everywhere, places)
     return meant.path
 
 
-def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
+def newest_pair(places: SearchedDirectories, context: Context) -> tuple[Path, Path]:
     """Return the last two good backups of the database that was backed up last, older first.
 
     Raises NoSuchBackup.
@@ -100,7 +100,7 @@ def newest_pair(places: Places, context: Context) -> tuple[Path, Path]:
     raise NoSuchBackup(f"there are no two backups of one database{places.words}", steps=[_STEP])
 
 
-def offered(places: Places, context: Context) -> list[Backup]:
+def offered(places: SearchedDirectories, context: Context) -> list[Backup]:
     """Return the good backups of the places, newest first, for a person to choose from."""
     return _good(_listed(places, context), context)
 
@@ -111,7 +111,7 @@ def _has_metadata(dump: Path) -> bool:
     )
 
 
-def _listed(places: Places, context: Context) -> list[Backup]:
+def _listed(places: SearchedDirectories, context: Context) -> list[Backup]:
     return list_backups(
         places.directories, ListOptions(places.environment, places.database), context
     )
@@ -135,7 +135,7 @@ def _is_refuted(backup: Backup) -> bool:
 
 
 def _too_few(
-    good: Sequence[Backup], listed: Sequence[Backup], places: Places, context: Context
+    good: Sequence[Backup], listed: Sequence[Backup], places: SearchedDirectories, context: Context
 ) -> NoReturn:
     number = f"only {len(good)} whole backups" if good else "no whole backup"
     only = ", only of parts" if not good and any(each.selection for each in listed) else ""
@@ -145,9 +145,9 @@ def _too_few(
     raise NoSuchBackup(f"there is {number}{places.words}{only}", steps=steps)
 
 
-def _elsewhere(places: Places, context: Context) -> list[Backup]:
+def _elsewhere(places: SearchedDirectories, context: Context) -> list[Backup]:
     """Return the good backups of every environment, newest first."""
-    return offered(Places(places.directories, database=places.database), context)
+    return offered(SearchedDirectories(places.directories, database=places.database), context)
 
 
 def _end_of(typed: str, now: datetime) -> datetime | None:
@@ -177,7 +177,9 @@ def _end_of(typed: str, now: datetime) -> datetime | None:
         ) from error
 
 
-def _before(end: datetime, typed: str, good: Sequence[Backup], places: Places) -> Backup:
+def _before(
+    end: datetime, typed: str, good: Sequence[Backup], places: SearchedDirectories
+) -> Backup:
     for each in good:
         if each.timestamp is not None and each.timestamp < end:
             return each
@@ -203,7 +205,7 @@ def _meant(typed: str, listed: Sequence[Backup]) -> Backup | None:
     return None
 
 
-def _unknown(typed: str, listed: Sequence[Backup], places: Places) -> NoReturn:
+def _unknown(typed: str, listed: Sequence[Backup], places: SearchedDirectories) -> NoReturn:
     near = difflib.get_close_matches(typed, [each.path.name for each in listed], 1)
     raise NoSuchBackup(
         f"there is no file {typed}, and no backup of that name in {places.shown_directories}",

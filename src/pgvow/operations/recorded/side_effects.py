@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pgvow.runs import Run
 
 
-class Around:
+class SideEffects:
     """Records, pings, runs hooks and notifies around one run; any failure of it is a warning."""
 
     def __init__(self, context: Context, recording: Recording) -> None:

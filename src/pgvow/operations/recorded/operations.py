@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from pgvow.operations.backup import BackupOptions, BackupResult
     from pgvow.operations.context import Context
     from pgvow.operations.prove import ProofResult, ProveOptions
-    from pgvow.operations.prune import Left, PruneResult
+    from pgvow.operations.prune import NotRemoved, PruneResult
     from pgvow.operations.recorded import RecordedRun
     from pgvow.operations.restore import RestoreOptions, RestoreResult
     from pgvow.operations.verify import VerifyOptions
     from pgvow.operations.verify.verification import Verification
-    from pgvow.postgres.silence import Patience
+    from pgvow.postgres.watchdog import Patience
     from pgvow.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class BackedUp:
+class BackupAndPruning:
     """A backup that was made; ``pruned`` is None unless the settings prune after it."""
 
     result: BackupResult
@@ -53,7 +53,7 @@ def back_up(
     settings: Settings,
     options: BackupOptions,
     patience: Patience,
-) -> BackedUp:
+) -> BackupAndPruning:
     """Make a backup between its hooks, and prune after it; raises the errors of a backup."""
     run.note(
         environment=settings.environment,
@@ -64,7 +64,9 @@ def back_up(
     with patient(context, patience, BackupFailed):
         result = make_backup(settings, options, context)
     run.note_backup(result.backup.path, result.metadata, result.backup.level)
-    return BackedUp(result, prune_after(context, run, options.output_dir, settings.environment))
+    return BackupAndPruning(
+        result, prune_after(context, run, options.output_dir, settings.environment)
+    )
 
 
 def verify_file(
@@ -230,5 +232,5 @@ def _add_pruned(run: RecordedRun, directory: Path, result: PruneResult) -> None:
         )
 
 
-def _reasons(all_left: Iterable[Left]) -> list[str]:
+def _reasons(all_left: Iterable[NotRemoved]) -> list[str]:
     return [f"{left.path.name}: {left.reason}" for left in all_left]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pgvow.archive import TocEntry
     from pgvow.operations.restore.checks import RestorePlan
     from pgvow.operations.restore.selection import DatabaseDefinition
-    from pgvow.postgres.connection import Session, Target
+    from pgvow.postgres.connection import ConnectionTarget, Session
     from pgvow.postgres.restorer import Restorer
     from pgvow.postgres.statements import Statement, Token
     from pgvow.store import StoredBackup
@@ -128,7 +128,7 @@ def apply_left_out(
     session: Session,
     left_out: Iterable[TocEntry],
     *,
-    target: Target,
+    target: ConnectionTarget,
     no_owner: bool,
     warn: Callable[[str], None],
 ) -> None:
@@ -189,7 +189,7 @@ _GRANTED_BY = ("GRANTED", "BY")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ExistingNames:
     """The names of the server before anything is made."""
 
     roles: frozenset[str]
@@ -208,7 +208,7 @@ def restored_globals(plan: RestorePlan) -> Iterator[None]:
         if plan.options.with_globals:
             name = _name_of_globals(plan)
             path = plan.backup.stored.path.with_name(name)
-            known = Known(plan.databases.role_names(), plan.databases.tablespace_names())
+            known = ExistingNames(plan.databases.role_names(), plan.databases.tablespace_names())
             script = tuple(wanted(_script(plan.backup.stored, name), known))
             made = _make_roles(plan, known, script, path)
             if not plan.options.no_tablespaces:
@@ -233,7 +233,7 @@ def _name_of_globals(plan: RestorePlan) -> str:
 
 
 def _make_roles(
-    plan: RestorePlan, known: Known, script: Iterable[Statement], path: Path
+    plan: RestorePlan, known: ExistingNames, script: Iterable[Statement], path: Path
 ) -> tuple[str, ...]:
     """Make the roles in one transaction, all of each or nothing; returns their names."""
     databases = plan.databases
@@ -280,7 +280,7 @@ def _is_of_tablespace(statement: Statement) -> bool:
     return any(token.keyword == "TABLESPACE" for token in words(statement))
 
 
-def wanted(script: str, known: Known) -> Iterator[Statement]:
+def wanted(script: str, known: ExistingNames) -> Iterator[Statement]:
     """Yield the statements that make a role or tablespace that is not known, or concern one.
 
     A membership is wanted if either role is new. Its GRANTED BY is left out if the server has no
@@ -295,7 +295,7 @@ def wanted(script: str, known: Known) -> Iterator[Statement]:
             yield _with_known_grantor(statement, roles)
 
 
-def _is_wanted(tokens: tuple[Token, ...], known: Known) -> bool:
+def _is_wanted(tokens: tuple[Token, ...], known: ExistingNames) -> bool:
     keywords = [token.keyword for token in tokens]
     if len(tokens) < _SHORTEST or keywords[0] == "SET":
         return False
@@ -309,7 +309,9 @@ def _is_wanted(tokens: tuple[Token, ...], known: Known) -> bool:
     return _is_for_new_role(tokens, keywords, known)
 
 
-def _is_for_new_role(tokens: tuple[Token, ...], keywords: list[str | None], known: Known) -> bool:
+def _is_for_new_role(
+    tokens: tuple[Token, ...], keywords: list[str | None], known: ExistingNames
+) -> bool:
     """Whether a grant on a parameter is to a role that is not known."""
     if keywords[0] != "GRANT" or "TO" not in keywords:
         return False
