@@ -10,7 +10,7 @@ from pgvow.settings.configuration import POLICY, SCHEDULED_JOB, SECTIONS, SOURCE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pgvow.settings.options import Option
+    from pgvow.settings.declared_option import Option
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/configuration.md"
 _HEAD = """\

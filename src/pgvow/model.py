@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pgvow.notes import NO_NOTES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from pgvow.notes import Notes
 
 MOST_JOBS = 64
 """More workers than that are a slip of the finger: each is a psql and a connection."""
@@ -360,6 +364,7 @@ class Backup:
     database: str | None = None
     complaint: str | None = None
     proof: Proof | None = None
+    notes: Notes = NO_NOTES
 
     @property
     def selection(self) -> tuple[str, ...]:

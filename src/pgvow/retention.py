@@ -3,13 +3,15 @@
 Backups are judged apart for each database, environment and selection. Rules count good backups
 alone: made by pgvow, complete, and with no check that failed. What is not good is kept, for a
 person to look at, and counts for nothing. So does what lies in the future: the clock was wrong when
-it was made, or is now, and neither may cost a backup.
+it was made, or is now, and neither may cost a backup. One that a person keeps stays, and counts for
+the rules as it would without that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pgvow.model import Backup
+    from pgvow.notes import Acknowledgement
 
 # Two machines may disagree so far without either being wrong.
 _TOLERANCE = timedelta(days=1)
@@ -130,6 +133,8 @@ def _reasons(
     """Why each of one series is kept; a backup may be named several times, or never."""
     good = []
     for backup in series:
+        if (kept := backup.notes.kept(now)) is not None:
+            yield backup, kept
         reason = unfit(backup, now)
         if reason is None:
             good.append(backup)
@@ -159,6 +164,52 @@ def unfit(backup: Backup, now: datetime) -> str | None:
     if backup.timestamp > now + _TOLERANCE:
         return "from the future: a clock was wrong"
     return None
+
+
+def fault_of(backup: Backup) -> str | None:
+    """Name the fault that checks or the listing show; None if they show none.
+
+    It is the same for the same verdict, whenever and from wherever it is looked at.
+    """
+    failed = backup.proof.failed if backup.proof else None
+    verdicts = [] if backup.status is BackupStatus.OK else [backup.status.value]
+    if backup.status is BackupStatus.SIZE_DIFFERS:
+        verdicts = [f"{backup.status.value}: {backup.size_bytes}"]
+    if failed is not None:
+        differing = sorted({f"{each.kind} of {each.name}" for each in failed.differences})
+        digest = sha256("\n".join(differing).encode("utf-8", "backslashreplace")).hexdigest()
+        verdicts.append(f"not {failed.level}: {digest[:16]}")
+    return ", ".join(verdicts) or None
+
+
+def acknowledged(backup: Backup, now: datetime) -> Acknowledgement | None:
+    """Return the acknowledgement of the fault that a backup has now, if it holds.
+
+    A check that passed since has ended it, if the fault would have failed that check.
+    """
+    known = backup.notes.acknowledged
+    if known is None or not known.holds(now) or known.fault != fault_of(backup):
+        return None
+    proof = backup.proof
+    rank = proof.failed.level.rank if proof and proof.failed else 0
+    passed = proof.passed if proof else ()
+    return None if any(p.at > known.at and p.level.rank >= rank for p in passed) else known
+
+
+def protected(
+    backups: Iterable[Backup], now: datetime
+) -> tuple[tuple[Backup, tuple[str, ...]], ...]:
+    """Return the last good backups of each series with their reasons; without any, its newest."""
+    reasons: dict[int, list[str]] = {}
+    every = sorted(backups, key=_series)
+    for _, grouped in groupby(every, key=_series):
+        series = sorted(grouped, key=_newest_first, reverse=True)
+        good = [backup for backup in series if unfit(backup, now) is None]
+        for backup, reason in _protected(good):
+            reasons.setdefault(id(backup), []).append(reason)
+        if not good:
+            reasons[id(series[0])] = ["the newest there is, and no other is good"]
+    return tuple((each, tuple(reasons[id(each)])) for each in every if id(each) in reasons)
 
 
 def _protected(good: Sequence[Backup]) -> Iterator[tuple[Backup, str]]:

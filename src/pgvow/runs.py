@@ -22,6 +22,9 @@ class Operation(StrEnum):
     RESTORE = "restore"
     EXTRACT = "extract"
     PRUNE = "prune"
+    REMOVE = "remove"
+    KEEP = "keep"
+    ACKNOWLEDGE = "acknowledge"
 
 
 class Outcome(StrEnum):
@@ -153,7 +156,9 @@ class Alarm:
     environment: str | None = None
     database: str | None = None
     name: str | None = None
-    """The table that it is about, if it is about one."""
+    """The table or file that it is about, if it is about one."""
+    known: str | None = None
+    """Since when a person knows of it, and their note: it is shown, and wakes no one."""
 
     @property
     def key(self) -> tuple[str, str | None, str | None, str | None]:

@@ -33,7 +33,7 @@ _FILE = "NAME.dump"
 # The declarations of options are for --help: the rest of the settings loads libraries.
 _NEEDLESS = (
     "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|settings|model|outside|formats)"
-    "|pgvow.settings.(?!configuration|options|section_options|values|variables)"
+    "|pgvow.settings.(?!configuration|options|options|values|variables)"
 )
 _CONTRACT_MODE = {"backup": [], "verify": ["--verify", _FILE], "list": ["--list"]}
 _PGVOW_MODE = {"backup": ["backup"], "verify": ["verify", _FILE], "list": ["list"]}

@@ -69,6 +69,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "backup_without_settings": ("backup", "--env", "dev"),
     "unknown_environment": ("list", "--env", "nothing"),
 }
+_WITHOUT = {"extract_missing"}
+"""Without --full, which leaves nothing out."""
 _OF_THE_RUN = frozenset({"age_seconds", "seconds", "free_bytes", "disk_days", "pid", "id", "next"})
 _NOW = re.compile(r"\b(?!2026-11-28T01[:-]1[01])20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.+-]+Z?")
 
@@ -96,7 +98,8 @@ def _printed(folder: Path, name: str) -> str:
     """Run one command on a copy of the backups; its exit code and its JSON without times."""
     place_backups(folder)
     shell = Commands(folder, {"PGVOW_PG_BIN": str(programs(18))})
-    done = shell.pgvow(*COMMANDS[name], "--json")
+    full = ["--full"] if name not in _WITHOUT else []
+    done = shell.pgvow(*COMMANDS[name], "--json", *full)
     text = done.out.replace(str(folder.resolve()), "FOLDER").replace(str(folder), "FOLDER")
     text = text.replace(str(programs(18)), "BIN")
     result = {"exit_code": done.code, "json": _without_times(json.loads(text)) if text else None}
@@ -125,11 +128,11 @@ def _shapes(folder: Path, server: TestServer) -> dict[str, Any]:
     server.psql(database, "CREATE TABLE t AS SELECT n FROM generate_series(1, 9) n; ANALYZE")
     shell = Commands(folder, settings_for(server, database))
     try:
-        made = shell.pgvow("backup", "--json", "--env", "dev").json
+        made = shell.pgvow("backup", "--json", "--full", "--env", "dev").json
         path = made["backup_path"]
         results = {
             "backup": made,
-            "prove": shell.pgvow("prove", path, "--json").json,
+            "prove": shell.pgvow("prove", path, "--json", "--full").json,
             "restore": shell.pgvow(
                 "restore", path, "--to", f"{database}_b", "--env", "dev", "--json"
             ).json,

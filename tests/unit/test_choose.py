@@ -68,6 +68,18 @@ def test_latest_of_an_environment_or_a_database(put: Put, tmp_path: Path) -> Non
         chosen("latest", tmp_path, database="none")
 
 
+def test_latest_of_none_names_one_of_another_environment(put: Put, tmp_path: Path) -> None:
+    """Production's newest, by its name, is what a restore into development wants."""
+    put(9)
+    newest = put(3)
+    with pytest.raises(NoSuchBackup) as caught:
+        chosen("latest", tmp_path, environment="dev")
+    assert f"Or one of prod by its name: {newest.stem}" == caught.value.steps[1]
+    with pytest.raises(NoSuchBackup) as caught:
+        chosen("latest~2", tmp_path)
+    assert not [step for step in caught.value.steps if "by its name:" in step]
+
+
 def test_latest_passes_over_what_is_not_good(put: Put, tmp_path: Path) -> None:
     """A dump of another size, one without metadata, and one that a check refuted are not latest."""
     good = put(9)
@@ -129,6 +141,20 @@ def test_the_beginning_of_one_name_is_enough(put: Put, tmp_path: Path) -> None:
     with pytest.raises(NoSuchBackup, match="beginning of 2 names") as caught:
         chosen("shop", tmp_path)
     assert str(other) in caught.value.cause
+
+
+def test_a_name_is_looked_for_in_every_environment(put: Put, tmp_path: Path) -> None:
+    """One of --env comes first; without any, one of another: production's, for development."""
+    mine, other = put(2, environment="dev"), put(2, "store")
+    assert mine == chosen("shop", tmp_path, environment="dev")
+    assert other == chosen(other.stem, tmp_path, environment="dev")
+    assert other == chosen("st", tmp_path, environment="dev", database="shop")
+    more = put(3, "store")
+    with pytest.raises(NoSuchBackup, match="is the beginning of 2 names") as caught:
+        chosen("store_prod_", tmp_path, environment="dev")
+    assert more.name in str(caught.value)
+    with pytest.raises(NoSuchBackup, match=f"no backup of that name in {tmp_path}$"):
+        chosen("nothing", tmp_path, environment="dev")
 
 
 def test_a_whole_name_is_not_the_beginning_of_another(put: Put, tmp_path: Path) -> None:

@@ -97,6 +97,20 @@ def test_every_failure_is_sent_if_asked_for() -> None:
     ]
 
 
+def test_an_acknowledged_alarm_is_neither_news_nor_over() -> None:
+    """Told once; acknowledged, it is not told as over; another fault of that file is told anew."""
+    state = State()
+    alarm = Alarm(AlarmKind.DAMAGED, "x.dump is damaged", is_critical=True, name="x.dump")
+    known = replace(alarm, known="acknowledged on 2026-11-22")
+    assert ["alarm"] == told(state, Outcome.SUCCEEDED, [alarm])
+    assert [] == told(state, Outcome.SUCCEEDED, [known])
+    assert [] == told(
+        state, Outcome.SUCCEEDED, [known], every_time=True, on=frozenset({Event.ALARM})
+    )
+    assert ["alarm"] == told(state, Outcome.SUCCEEDED, [replace(alarm, message="x is unreadable")])
+    assert [] == told(State(), Outcome.SUCCEEDED, [known])
+
+
 @pytest.mark.parametrize("event", Event)
 def test_an_event_not_in_on_is_not_sent(event: Event) -> None:
     """An event that is not among ``on`` is not sent; the state is kept all the same."""

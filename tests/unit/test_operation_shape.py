@@ -25,6 +25,7 @@ _LOOSE = {
     "find_server_programs": {"environ"},  # programs are looked for before there is a subject
     "list_runs": {"directory"},  # its subject, as that of the next
     "current_status": {"directory"},
+    "recent_digest": {"directory"},
     "configured": {"configuration"},  # its subject
 }
 """Parameters that only have a name of the context's, by function."""

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgvow.model import Backup, BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof
-from pgvow.retention import NO_RULE, RetentionRules, decide, unfit
+from pgvow.notes import Acknowledgement, Keep, Notes
+from pgvow.retention import (
+    NO_RULE,
+    RetentionRules,
+    acknowledged,
+    decide,
+    fault_of,
+    protected,
+    unfit,
+)
 from tests.support import backups
 
 if TYPE_CHECKING:
@@ -187,6 +196,113 @@ def test_keep_within_counts_from_the_newest() -> None:
     """When backups have stopped, time alone removes none of the last ones."""
     stopped = [backup(_NOW - timedelta(days=days)) for days in range(400, 410)]
     assert 8 == len(kept(stopped, RetentionRules(within=timedelta(days=7))))
+
+
+_all_notes = st.sampled_from(
+    [
+        Notes(Keep(_NOW)),
+        Notes(Keep(_NOW, _NOW + 5000 * _DAY, "before the migration")),
+        Notes(Keep(_NOW, _NOW - 5000 * _DAY)),
+        Notes(complaint="is not JSON"),
+        Notes(acknowledged=Acknowledgement("size differs: 1", _NOW)),
+        Notes(),
+    ]
+)
+
+
+@given(_histories, _rules, _clocks, st.lists(_all_notes, min_size=40, max_size=40))
+def test_a_kept_backup_stays_and_changes_no_other_verdict(
+    history: list[Backup], rules: RetentionRules, now: datetime, notes: list[Notes]
+) -> None:
+    """Whatever the rules and the clock: those kept stay, and of the others what stayed without."""
+    noted = [replace(one, notes=note) for one, note in zip(history, notes, strict=False)]
+    named = {one.path for one in noted if one.notes.kept(now) is not None}
+    assert kept(history, rules, now) | named == kept(noted, rules, now)
+
+
+@given(_histories, _rules, _clocks, st.lists(_all_notes, min_size=40, max_size=40))
+def test_every_kept_backup_has_its_note_as_first_reason(
+    history: list[Backup], rules: RetentionRules, now: datetime, notes: list[Notes]
+) -> None:
+    """The reason of a person comes first, before those of the rules."""
+    noted = [replace(one, notes=note) for one, note in zip(history, notes, strict=False)]
+    for verdict in decide(noted, lambda _: rules, now):
+        reason = verdict.backup.notes.kept(now)
+        assert reason in (None, verdict.reasons[0])
+        assert verdict.keep or reason is None
+
+
+def test_the_reason_of_a_kept_backup_is_its_note() -> None:
+    """It says until when and why, and after that time the rules decide again."""
+    old = replace(
+        backup(_NOW - 9 * _DAY),
+        notes=Notes(
+            Keep(_NOW, datetime(2027, 1, 1, 23, 59, 59, tzinfo=UTC), "before the migration")
+        ),
+    )
+    history = [backup(_NOW), old]
+    _, verdict = decide(history, lambda _: RetentionRules(last=1), _NOW)
+    assert (True, ("kept until 2027-01-01: before the migration",)) == (
+        verdict.keep, verdict.reasons,
+    )  # fmt: skip
+    _, verdict = decide(history, lambda _: RetentionRules(last=1), datetime(2027, 1, 2, tzinfo=UTC))
+    assert (False, (NO_RULE,)) == (verdict.keep, verdict.reasons)
+
+
+@given(_histories, _clocks)
+def test_pruning_and_removing_protect_the_same_backups(
+    history: list[Backup], now: datetime
+) -> None:
+    """Of every series something is protected: of the good ones those that every rule keeps."""
+    last = {one.path for one, _ in protected(history, now)}
+    good = [one for one in history if unfit(one, now) is None]
+    assert kept(good, RetentionRules(last=1), now) == last & {one.path for one in good}
+    for group in series(history).values():
+        assert last & {one.path for one in group}
+
+
+_OTHER = Difference(DifferenceKind.VALUES, "orders", "3", "2")
+
+
+@pytest.mark.parametrize("kind", ["good", "foreign"])
+def test_a_good_backup_has_no_fault(kind: str) -> None:
+    """There is no fault of a backup that is whole and failed no check."""
+    assert fault_of(backup(_NOW, kind=kind)) is None
+
+
+def test_an_acknowledgement_is_of_one_fault() -> None:
+    """The same verdict at another time is the same fault; another level, table or status is not."""
+    bad = backup(_NOW, kind="failed")
+    fault = fault_of(bad)
+    assert fault is not None
+    noted = replace(bad, notes=Notes(acknowledged=Acknowledgement(fault, _NOW)))
+    assert acknowledged(noted, _NOW) is not None
+    assert noted.proof is not None
+    failed = Evidence(Level.DECODED, _NOW + _DAY, 2.0, differences=(_DIFFERS,))
+    again = replace(noted, proof=replace(noted.proof, failed=failed))
+    assert acknowledged(again, _NOW) is not None
+    for other in (
+        replace(failed, differences=(_DIFFERS, _OTHER)),
+        replace(failed, level=Level.PROVEN),
+    ):
+        changed = replace(noted, proof=replace(noted.proof, failed=other))
+        assert acknowledged(changed, _NOW) is None
+    assert acknowledged(replace(noted, status=BackupStatus.UNREADABLE), _NOW) is None
+    assert acknowledged(replace(noted, proof=replace(noted.proof, failed=None)), _NOW) is None
+
+
+def test_an_acknowledgement_ends_with_its_time_and_with_a_passed_check() -> None:
+    """After its time, and once a check of that level passed meanwhile, the fault is news again."""
+    bad = backup(_NOW, kind="failed")
+    known = Acknowledgement(fault_of(bad) or "", _NOW, until=_NOW + _DAY)
+    noted = replace(bad, notes=Notes(acknowledged=known))
+    assert acknowledged(noted, _NOW + _DAY) is not None
+    assert acknowledged(noted, _NOW + 2 * _DAY) is None
+    assert noted.proof is not None
+    lower = Evidence(Level.VERIFIED, _NOW + timedelta(hours=1), 1.0)
+    for passed, holds in ((lower, True), (replace(lower, level=Level.DECODED), False)):
+        shown = replace(noted.proof, passed=(passed,))
+        assert holds is (acknowledged(replace(noted, proof=shown), _NOW + _DAY) is not None)
 
 
 def golden() -> str:

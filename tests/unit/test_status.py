@@ -15,6 +15,7 @@ from pgvow.operations.context import Context
 from pgvow.operations.health.alarms import days_left, longest_unchecked
 from pgvow.operations.health.metrics import metrics_text, write_metrics
 from pgvow.operations.health.status import StatusOptions, StatusReport, current_status
+from pgvow.operations.notes import NoteOptions, acknowledge_fault
 from pgvow.runs import Operation, Outcome, Run
 from pgvow.settings import (
     Configuration,
@@ -87,6 +88,34 @@ def test_a_fresh_backup_is_healthy(tmp_path: Path) -> None:
     (one,) = report.series
     assert one.newest is not None
     assert (newest, timedelta(hours=2), 0.0) == (one.newest.path, one.age, one.size_change)
+
+
+def test_an_acknowledged_fault_is_known_and_no_alarm(tmp_path: Path) -> None:
+    """Nor is the failed check that found it; the newest good backup is as before."""
+    bad = place(tmp_path, _DAY)
+    good = place(tmp_path, timedelta(hours=2))
+    stored = StoredBackup.at(bad)
+    shown = Evidence(Level.DECODED, _NOW, 1.0, differences=(_FAILED,))
+    stored.add_evidence(stored.metadata().checksum_sha256, shown)
+    run = new_run(Operation.VERIFY, _NOW)
+    run = replace(run, outcome=Outcome.FAILED, ended=_NOW, exit_code=8, file=bad.name)
+    History(tmp_path).finish(replace(run, environment="prod", database="shop"))
+    assert (12, ["damaged", "last run failed"]) == (look(tmp_path).exit_code, kinds(look(tmp_path)))
+    context = Context(Configuration(), {}, clock=lambda: _NOW)
+    acknowledge_fault(stored, NoteOptions(note="the disk"), context)
+    report = look(tmp_path)
+    (series,) = report.series
+    assert (0, []) == (report.exit_code, kinds(report))
+    assert [("damaged", bad.name, "acknowledged on 2026-11-22: the disk")] == [
+        (str(alarm.kind), alarm.name, alarm.known) for alarm in series.known
+    ]
+    assert series.newest is not None
+    assert good == series.newest.path
+    text = metrics_text(report, History(tmp_path).read().runs, _NOW)
+    assert "damaged" not in text
+    no_verdict = replace(run, id="x", exit_code=1, environment="prod", database="shop")
+    History(tmp_path).finish(no_verdict)
+    assert ["last run failed"] == kinds(look(tmp_path))
 
 
 def test_no_backup_is_critical(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pgvow.errors import PgvowError
 from pgvow.operations.context import Context
 from pgvow.progress import Reporter
 from pgvow.settings import BackupSection
-from pgvow.settings.options import options_of
+from pgvow.settings.declared_option import options_of
 from pgvow.settings.values import AUTO, usable_cores
 from pgvow.store.backups import directories
 

@@ -14,13 +14,13 @@ from pgvow import DEFAULT_DIRECTORY
 from pgvow.cli.arguments import Parser, Topic, argument
 from pgvow.model import SELECTING, selecting_options
 from pgvow.settings.configuration import SECTIONS, TOP
-from pgvow.settings.options import TYPED, flag_of
+from pgvow.settings.declared_option import TYPED, flag_of
 from pgvow.settings.values import FLAG, PATTERNS, typed_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pgvow.settings.options import Option
+    from pgvow.settings.declared_option import Option
 
 OF_COMMAND = {
     "backup": (

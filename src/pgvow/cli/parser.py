@@ -9,7 +9,7 @@ from pgvow import __version__
 from pgvow.cli import options
 from pgvow.cli.arguments import EXIT_CODES, Parser, backup_name
 from pgvow.cli.commands import COMMANDS, HERE, add_options
-from pgvow.settings.options import flag_of
+from pgvow.settings.declared_option import flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

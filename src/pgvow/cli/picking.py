@@ -51,8 +51,10 @@ def _pick(backups: Sequence[Backup], context: Context) -> Path:
     if not backups:
         raise NoSuchBackup("there is no whole backup", steps=["See what there is: pgvow list"])
     offered = backups[:_OFFERED]
-    for number, backup in enumerate(offered, 1):
-        errors().print(Text(f"{number:>3}  {_line(backup, context)}"))
+    ages = [_age(backup, context) for backup in offered]
+    widest = max(map(len, ages))
+    for number, (backup, age) in enumerate(zip(offered, ages, strict=True), 1):
+        errors().print(Text(f"{number:>3}  {_line(backup, age.ljust(widest))}"))
     if len(backups) > len(offered):
         errors().print(Text(f"     and {len(backups) - len(offered)} older: pgvow list"))
     while True:
@@ -65,10 +67,15 @@ def _pick(backups: Sequence[Backup], context: Context) -> Path:
             return offered[int(answer) - 1].path
 
 
-def _line(backup: Backup, context: Context) -> str:
+def _age(backup: Backup, context: Context) -> str:
+    """Return a backup's timestamp and age: ``2026-11-27T16:44:00Z (3 h 2 min ago)``."""
     made = backup.timestamp
-    age = f" ({elapsed((context.now() - made).total_seconds())} ago)" if made else ""
-    when = moment(made) if made else "-"
+    if made is None:
+        return "-"
+    return f"{moment(made)} ({elapsed((context.now() - made).total_seconds())} ago)"
+
+
+def _line(backup: Backup, age: str) -> str:
     subject = printable(f"{backup.environment} {backup.database}")
     level = backup.trusted or "listed"
-    return f"{when}{age:<16} {subject}  {size(backup.size_bytes or 0)}  {level}"
+    return f"{age}  {subject}  {size(backup.size_bytes or 0)}  {level}"

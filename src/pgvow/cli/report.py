@@ -78,6 +78,8 @@ def with_schema(document: Any, name: str) -> Any:
     """Add the name and version of its schema to an object, or to each object of a list."""
     if isinstance(document, list):
         return [with_schema(each, name) for each in document]
+    if not isinstance(document, dict):  # a name of a list of names
+        return document
     return {"schema": f"{name}/{SCHEMA_VERSION}", **document}
 
 

@@ -52,7 +52,12 @@ class SearchedDirectories:
         parts = [f"environment {self.environment}"] if self.environment else []
         parts += [f"database {self.database}"] if self.database else []
         of = f" of {', '.join(parts)}" if parts else ""
-        return f"{of} in {', '.join(map(str, self.directories))}"
+        return f"{of} in {self.shown_directories}"
+
+    @property
+    def shown_directories(self) -> str:
+        """Name the directories alone."""
+        return ", ".join(map(str, self.directories))
 
 
 def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> Path:
@@ -61,7 +66,9 @@ def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> 
     A path that exists is always meant itself. Else ``latest`` is the newest whole backup against
     which no check speaks, ``latest~1`` the one before; a time, in UTC unless it has a zone, or
     ``yesterday``, is the newest such one up to then; anything else is a name as ``list`` prints it,
-    or the beginning of one alone. Raises NoSuchBackup, and the errors of listing.
+    or the beginning of one alone, of another environment or database if none of these begins so: a
+    restore to development is given a name of production's. Raises NoSuchBackup, and the errors of
+    listing.
     """
     if os.path.lexists(typed) or _has_metadata(Path(typed)):
         return Path(typed)
@@ -69,10 +76,13 @@ def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> 
     if match := _LATEST.fullmatch(typed):
         good = _good(listed, context)
         back = int(match["back"] or 0)
-        return good[back].path if back < len(good) else _too_few(good, listed, places)
+        return good[back].path if back < len(good) else _too_few(good, listed, places, context)
     if (end := _end_of(typed, context.now())) is not None:
         return _before(end, typed, _good(listed, context), places).path
-    return _named(typed, listed, places).path
+    if (meant := _meant(typed, listed)) is None:
+        everywhere = _listed(SearchedDirectories(places.directories), context)
+        meant = _meant(typed, everywhere) or _unknown(typed, everywhere, places)
+    return meant.path
 
 
 def newest_pair(places: SearchedDirectories, context: Context) -> tuple[Path, Path]:
@@ -125,14 +135,19 @@ def _is_refuted(backup: Backup) -> bool:
 
 
 def _too_few(
-    good: Sequence[Backup], listed: Sequence[Backup], places: SearchedDirectories
+    good: Sequence[Backup], listed: Sequence[Backup], places: SearchedDirectories, context: Context
 ) -> NoReturn:
     number = f"only {len(good)} whole backups" if good else "no whole backup"
     only = ", only of parts" if not good and any(each.selection for each in listed) else ""
-    raise NoSuchBackup(
-        f"there is {number}{places.words}{only}",
-        steps=[_STEP, "Make one: pgvow backup", "A part is named by its own name"],
-    )
+    steps = [_STEP, "Make one: pgvow backup", "A part is named by its own name"]
+    if places.environment and not good and (others := _elsewhere(places, context)):
+        steps.insert(1, f"Or one of {others[0].environment} by its name: {_stem(others[0])}")
+    raise NoSuchBackup(f"there is {number}{places.words}{only}", steps=steps)
+
+
+def _elsewhere(places: SearchedDirectories, context: Context) -> list[Backup]:
+    """Return the good backups of every environment, newest first."""
+    return offered(SearchedDirectories(places.directories, database=places.database), context)
 
 
 def _end_of(typed: str, now: datetime) -> datetime | None:
@@ -174,8 +189,11 @@ def _before(
     )
 
 
-def _named(typed: str, listed: Sequence[Backup], places: SearchedDirectories) -> Backup:
-    """Return the backup of this name, or the one alone whose name begins so."""
+def _meant(typed: str, listed: Sequence[Backup]) -> Backup | None:
+    """Return the backup of this name, or the one alone whose name begins so; None if none does.
+
+    Raises NoSuchBackup if several do.
+    """
     exact: Callable[[Backup], bool] = lambda each: typed in (each.path.name, _stem(each))  # noqa: E731
     begins: Callable[[Backup], bool] = lambda each: each.path.name.startswith(typed)  # noqa: E731
     for is_meant in (exact, begins):
@@ -184,9 +202,13 @@ def _named(typed: str, listed: Sequence[Backup], places: SearchedDirectories) ->
             return meant[0]
         if meant:
             raise _ambiguous(typed, meant)
+    return None
+
+
+def _unknown(typed: str, listed: Sequence[Backup], places: SearchedDirectories) -> NoReturn:
     near = difflib.get_close_matches(typed, [each.path.name for each in listed], 1)
     raise NoSuchBackup(
-        f"there is no file {typed}, and no backup of that name{places.words}",
+        f"there is no file {typed}, and no backup of that name in {places.shown_directories}",
         steps=[*(f"Did you mean {name}?" for name in near), _STEP],
     )
 

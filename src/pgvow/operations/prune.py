@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pgvow import __version__
-from pgvow.archive import ArchiveError, ArchiveTooNew, read_toc
-from pgvow.errors import AccessDenied, AlreadyRunning, PgvowError, UnreadableFile
-from pgvow.model import BackupStatus, Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
-from pgvow.operations.core.choose_pg_restore import major_of
-from pgvow.operations.verify.recording import record, record_unreadable
-from pgvow.postgres.majors import NEWEST_TESTED
+from pgvow.errors import AlreadyRunning, PgvowError
+from pgvow.model import BackupStatus
+from pgvow.operations.core.readable import look_at, marked, record_flaw, unchanged
 from pgvow.retention import Verdict, decide
 from pgvow.spool import RecoveryAction, Spool, begun, remove
-from pgvow.store import ProofError, StoredBackup, backups_in, parse_stem, rewound
+from pgvow.store import backups_in, parse_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from pgvow.model import Backup, Metadata
+    from pgvow.model import Backup
     from pgvow.operations.context import Context
     from pgvow.retention import RetentionRules
     from pgvow.store import Store
     from pgvow.store.names import Stem
 
 _DUMP = ".dump"
-_END_BYTES = 4096
 _Group = tuple[str, str]
 
 
@@ -168,8 +162,8 @@ def _verdicts(store: Store, options: PruneOptions, now: datetime) -> tuple[Verdi
             return verdicts
         for backup in backups:
             if backup.path in flaws and not options.dry_run:
-                _record(store, backup, flaws[backup.path], now)
-        backups = [_marked(backup, flaws.get(backup.path), now) for backup in backups]
+                record_flaw(store, backup, flaws[backup.path], now)
+        backups = [marked(backup, flaws.get(backup.path), now) for backup in backups]
 
 
 def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Backup]:
@@ -179,95 +173,6 @@ def _counted(verdicts: Sequence[Verdict], looked_at: set[Path]) -> Iterator[Back
         if verdict.keep and backup.status is BackupStatus.OK and backup.path not in looked_at:
             looked_at.add(backup.path)
             yield backup
-
-
-@dataclass(frozen=True, slots=True)
-class BackupFlaw:
-    """Why a backup does not count: it cannot be read, or its bytes are not those written.
-
-    ``difference`` is the evidence that its bytes are damaged; ``is_unreadable`` if the file cannot
-    be read, which is none. With neither nothing is recorded.
-    """
-
-    cause: str
-    difference: Difference | None = None
-    is_unreadable: bool = False
-
-
-def look_at(store: Store, backup: Backup) -> BackupFlaw | None:
-    """Open a backup and read both of its ends; returns its flaw, or None.
-
-    Raises PgvowError for errors that are none of the file: no memory, no file handles.
-    """
-    path, metadata = backup.path, backup.metadata
-    try:
-        with _stored(store, backup).open_dump() as file:
-            size = rewound(file)
-            if size != backup.size_bytes:
-                return BackupFlaw(f"{path}: it is not the file that was listed")
-            digest = read_toc(file).digest
-            file.seek(-min(_END_BYTES, size), os.SEEK_END)
-            file.read()
-    except FileNotFoundError:
-        return BackupFlaw(f"{path}: it was removed since it was listed")
-    except (UnreadableFile, AccessDenied) as error:
-        return BackupFlaw(error.cause, is_unreadable=True)
-    except ArchiveError as error:
-        if isinstance(error, ArchiveTooNew) and _is_of_newer_major(metadata):
-            return None  # whole, as far as we can see
-        return _damaged(path, "readable", error.cause)
-    written = metadata.toc.digest if metadata is not None and metadata.toc is not None else digest
-    is_same = written == digest
-    return None if is_same else _damaged(path, f"digest {written}", f"digest {digest}")
-
-
-def _is_of_newer_major(metadata: Metadata | None) -> bool:
-    """Return whether a newer pg_dump wrote it than those whose archives we know."""
-    return metadata is not None and major_of(metadata.pg_dump_version) > NEWEST_TESTED
-
-
-def _damaged(path: Path, expected: str, found: str) -> BackupFlaw:
-    difference = Difference(DifferenceKind.CONTENTS, "the table of contents", expected, found)
-    return BackupFlaw(f"{path}: {difference}", difference)
-
-
-def _record(store: Store, backup: Backup, flaw: BackupFlaw, now: datetime) -> None:
-    """Keep a flaw beside the backup, as far as the directory may be written."""
-    if backup.metadata is None:
-        return
-    stored, metadata = _stored(store, backup), backup.metadata
-    if flaw.is_unreadable:
-        unreadable = Unreadable(_second(now), flaw.cause)
-        record_unreadable(stored, metadata, unreadable, warn=lambda _: None)
-    if flaw.difference is not None:
-        record(stored, metadata, _evidence(flaw.difference, now), warn=lambda _: None)
-
-
-def _evidence(difference: Difference, now: datetime) -> Evidence:
-    return Evidence(
-        level=Level.VERIFIED,
-        at=_second(now),
-        seconds=0.0,
-        differences=(difference,),
-        pgvow_version=__version__,
-    )
-
-
-def _second(now: datetime) -> datetime:
-    """Return the time to the second, as records have it."""
-    return now.replace(microsecond=0)
-
-
-def _marked(backup: Backup, flaw: BackupFlaw | None, now: datetime) -> Backup:
-    if flaw is None:
-        return backup
-    if flaw.difference is not None:
-        checksum = backup.metadata.checksum_sha256 if backup.metadata else ""
-        proof = backup.proof or Proof(backup.path.name, checksum)
-        return replace(
-            backup, proof=proof.after(_evidence(flaw.difference, now)), complaint=flaw.cause
-        )
-    return replace(backup, status=BackupStatus.UNREADABLE, complaint=flaw.cause)
 
 
 def _decided(backups: Sequence[Backup], options: PruneOptions, now: datetime) -> Iterator[Verdict]:
@@ -289,10 +194,6 @@ def _has_its_name(backup: Backup) -> bool:
     """Return whether the file has the name of its metadata: a renamed one is not ours."""
     stem = parse_stem(_stem(backup))
     return stem is not None and (stem.database, stem.environment) == _group(backup)
-
-
-def _stored(store: Store, backup: Backup) -> StoredBackup:
-    return StoredBackup(store, backup.path.name)
 
 
 def _stem(backup: Backup) -> str:
@@ -323,9 +224,7 @@ def _prune_group(
         if verdict.keep or _group(backup) != group:
             continue
         try:
-            freed = remove(
-                options.output_dir, _stem(backup), may_go=_unchanged(spool.store, backup)
-            )
+            freed = remove(options.output_dir, _stem(backup), may_go=unchanged(spool.store, backup))
         except PgvowError as error:
             result.left.append(NotRemoved(backup.path, error.cause))
             continue
@@ -336,19 +235,3 @@ def _prune_group(
             result.removed.append(backup)
             result.freed_bytes += freed
             result.freed_of[group] = result.freed_of.get(group, 0) + freed
-
-
-def _unchanged(store: Store, backup: Backup) -> Callable[[], bool]:
-    """Ask whether nothing has been shown of a backup since it was judged: it may be proven now."""
-
-    def ask() -> bool:
-        try:
-            proof = _stored(store, backup).proof()
-        except ProofError:
-            proof = None
-        checksum = backup.metadata.checksum_sha256 if backup.metadata else None
-        if proof is not None and proof.checksum_sha256 != checksum:
-            proof = None  # as the listing has it
-        return proof == backup.proof
-
-    return ask

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.rows import class_row
 
+from pgvow.formats import elapsed, moment
 from pgvow.postgres.sql import query
 from pgvow.quoted_texts import masked, printable
 
@@ -60,7 +61,7 @@ class OtherSession:
     visible: bool
 
     def __str__(self) -> str:
-        """For an error: ``pid 12 (shop, migrate), idle in transaction for 93 s: ALTER …``."""
+        """For an error: ``pid 12 (shop, migrate), idle for 1 min 33 s, since …: ALTER …``."""
         who = _cut(self.user or "unknown user", _LONGEST_NAME)
         if self.program:
             who += f", {_cut(self.program, _LONGEST_NAME)}"
@@ -70,8 +71,8 @@ class OtherSession:
         state = _cut(self.state or "unknown state", _LONGEST_NAME)
         age = ""
         if self.since is not None:
-            seconds = max(0, (self.now - self.since).total_seconds())
-            age = f" for {seconds:.0f} s, since {self.since:%Y-%m-%d %H:%M:%S%z}"
+            age = f" for {elapsed((self.now - self.since).total_seconds())}"
+            age += f", since {moment(self.since)}"
         return f"{begin}, {state}{age}" + (f": {shown_query(self.query)}" if self.query else "")
 
 

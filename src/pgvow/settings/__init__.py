@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         password_variables,
         variables_of,
     )
-    from pgvow.settings.section_options import (
+    from pgvow.settings.options import (
         BackupSection,
         DigestPeriod,
         Event,
@@ -73,7 +73,7 @@ __all__ = [
 
 # The declarations first: they load no library.
 _MODULES = (
-    "section_options",
+    "options",
     "configuration",
     "values",
     "variables",

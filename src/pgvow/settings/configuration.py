@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.model import DEV, PROD
-from pgvow.settings.options import option, options_of
-from pgvow.settings.section_options import (
+from pgvow.settings.declared_option import option, options_of
+from pgvow.settings.options import (
     BackupSection,
     HooksSection,
     NotificationsSection,

@@ -22,9 +22,9 @@ from pgvow.settings.configuration import (
     Configuration,
     Source,
 )
+from pgvow.settings.declared_option import CONFIG_VARIABLE
 from pgvow.settings.env_files import Variables
-from pgvow.settings.options import CONFIG_VARIABLE
-from pgvow.settings.section_options import (
+from pgvow.settings.options import (
     BackupSection,
     HooksSection,
     NotificationsSection,
@@ -40,7 +40,7 @@ from pgvow.small_file import read_small
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pgvow.settings.options import Option
+    from pgvow.settings.declared_option import Option
 
 NAME = "pgvow.toml"
 KeyPath = tuple[str | int, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ _MOST_CORES = 8
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"([0-9]{1,12})([smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+_TO_THE_LAST_SECOND = timedelta(hours=23, minutes=59, seconds=59)
 _LONGEST = timedelta.max // timedelta(seconds=1)
 
 
@@ -62,6 +63,19 @@ def parse_since(text: str) -> timedelta | datetime:
         raise ValueError(
             f"{text!r} is neither a length of time such as 7d, nor a date such as 2026-11-27"
         ) from None
+
+
+def parse_until(text: str) -> timedelta | datetime:
+    """Read a length of time, or a date or time as ``parse_since`` does; a date is its whole day.
+
+    Raises ValueError for anything else.
+    """
+    until = parse_since(text)
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return until
+    return until + _TO_THE_LAST_SECOND
 
 
 def format_duration(length: timedelta) -> str:
@@ -230,6 +244,7 @@ NUMBER = ValueKind(_number, _typed_number)
 POSITIVE = ValueKind(_positive)
 SHARE = ValueKind(_share)
 DURATION = ValueKind(lambda value: parse_duration(_text(value)), parse_duration)
+UNTIL = ValueKind(lambda value: parse_until(_text(value)), parse_until)
 SINCE = ValueKind(lambda value: parse_since(_text(value)), parse_since)
 COMPRESS = ValueKind(lambda value: Compress.parse(_text(value)), Compress.parse)
 ENGINE = ValueKind(_engine)

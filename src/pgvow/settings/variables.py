@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pgvow.settings.options import CONFIG_VARIABLE, option
+from pgvow.settings.declared_option import CONFIG_VARIABLE, option
 from pgvow.settings.values import VARIABLE
 
 ENV_MODE = "ENV_MODE"

@@ -55,6 +55,11 @@ class BackupFiles:
         return self._path(names.PROOF)
 
     @property
+    def notes(self) -> Path:
+        """The notes of people."""
+        return self._path(names.NOTES)
+
+    @property
     def removing(self) -> Path:
         """The metadata's name from the moment on at which there is no backup any more."""
         return self.metadata.with_name(self.metadata.name + names.REMOVING)

@@ -2,15 +2,16 @@
 
 The files in the directory after each step, and the action of the next run::
 
-    after the step    metadata   dump   globals, proof   next run   listed
-    ────────────────  ─────────  ─────  ───────────────  ─────────  ──────
-    (before)          final      there  there            -          yes
-    rename_metadata   removing   there  there            finishes   no
-    remove_dump       removing   -      there            finishes   no
-    remove_rest       removing   -      -                finishes   no
-    remove_metadata   -          -      -                -          no
+    after the step    metadata   dump   globals, proof, notes   next run   listed
+    ────────────────  ─────────  ─────  ─────────────────────   ─────────  ──────
+    (before)          final      there  there                   -          yes
+    rename_metadata   removing   there  there                   finishes   no
+    remove_dump       removing   -      there                   finishes   no
+    remove_rest       removing   -      -                       finishes   no
+    remove_metadata   -          -      -                       -          no
 
-It happens with the lock of the backup's group held, and with the dump locked against its readers.
+Without metadata an empty file takes its place as the sign of a removal. It happens with the lock of
+the backup's group held, and with the dump locked against its readers.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ def rename_metadata(files: BackupFiles) -> None:
     """Take the metadata's name away: from here on there is no backup."""
     if exists(files.metadata):
         files.metadata.rename(files.removing)
+    elif not exists(files.removing):
+        with durable.create(files.removing):
+            pass
     durable.sync_directory(files.directory)
 
 
@@ -48,7 +52,7 @@ def remove_dump(files: BackupFiles) -> None:
 
 def remove_rest(files: BackupFiles) -> None:
     """Remove the files beside it."""
-    for path in (files.globals, files.proof):
+    for path in (files.globals, files.proof, files.notes):
         if not _is_folder(path):  # not of our making: it stays, and stops nothing
             path.unlink(missing_ok=True)
 
@@ -88,7 +92,10 @@ def remove(directory: Path, stem: str, *, may_go: Callable[[], bool] = lambda: T
 
 
 def _remove(files: BackupFiles) -> int:
-    paths = (files.dump, files.globals, files.proof, files.metadata, files.removing)
+    paths = (
+        *(files.dump, files.globals, files.proof, files.notes),
+        *(files.metadata, files.removing),
+    )
     _refuse_folders(paths)
     size = sum(path.lstat().st_size for path in paths if exists(path))
     with refusals("remove", files.dump):
@@ -99,8 +106,8 @@ def _remove(files: BackupFiles) -> int:
 
 def _refuse_folders(paths: Sequence[Path]) -> None:
     """Raise UnreadableFile, before the first step, for a folder in the place of a file."""
-    *others, metadata, _ = paths
-    for path in (*others, metadata) if exists(metadata) else ():
+    *others, metadata, removing = paths
+    for path in (*others, metadata) if exists(metadata) or not exists(removing) else ():
         if _is_folder(path):
             raise UnreadableFile(
                 f"cannot remove {path}: it is a folder",

@@ -15,15 +15,17 @@ from pgvow.model import Backup, BackupStatus, Metadata, level_reached
 from pgvow.store import names
 from pgvow.store.directory import DirectoryStore
 from pgvow.store.metadata import MetadataError, MetadataMissingError, read_metadata
+from pgvow.store.notes import change_notes, read_notes
 from pgvow.store.port import LeadsNowhereError, rewound
 from pgvow.store.proof import ProofError, change_proof, read_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager
     from typing import Self
 
     from pgvow.model import Evidence, Level, Proof, Unreadable
+    from pgvow.notes import Notes
     from pgvow.settings import Configuration
     from pgvow.store.port import Store
 
@@ -86,6 +88,17 @@ class StoredBackup:
         """
         metadata = self.metadata()
         return level_reached(metadata, self.proof_of(metadata))
+
+    def notes(self) -> Notes:
+        """Read the notes of people; those that cannot be read have a complaint."""
+        return read_notes(self.store, self.name)
+
+    def change_notes(self, change: Callable[[Notes], Notes]) -> Notes:
+        """Change the notes of people, and return the new ones.
+
+        Raises NoSpace and NotesError as well.
+        """
+        return change_notes(self.store, self.name, change)
 
     def open_dump(self) -> BinaryIO:
         """Open the dump to read it at any place."""
@@ -169,6 +182,14 @@ def backups_in(store: Store) -> list[Backup]:
     return sorted(backups, key=lambda backup: backup.timestamp or _BEFORE_ALL, reverse=True)
 
 
+def backup_in(store: Store, dump_name: str) -> Backup | None:
+    """List one backup by the name of its dump; None if there is none. Raises as ``backups_in``."""
+    base = dump_name.removesuffix(names.DUMP)
+    present = store.list()
+    bases = {_base(name) for name in (base + names.DUMP, base + names.METADATA) if name in present}
+    return _backup(store, base, present) if base in bases else None
+
+
 def _base(name: str) -> str | None:
     if name.startswith("."):  # left by rsync, an editor or macOS: no safe name starts so
         return None
@@ -195,6 +216,8 @@ def _backup(store: Store, base: str, present: Collection[str]) -> Backup | None:
     backup = _describe(store.location / dump, metadata, size, complaint)
     if wrong is BackupStatus.UNREADABLE:
         backup = replace(backup, status=wrong)
+    if base + names.NOTES in present:
+        backup = replace(backup, notes=read_notes(store, dump))
     if backup.status is not BackupStatus.OK or base + names.PROOF not in present:
         return backup
     return _with_proof(backup, store, dump)

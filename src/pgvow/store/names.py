@@ -18,12 +18,13 @@ DUMP = ".dump"
 METADATA = ".metadata.json"
 GLOBALS = ".globals.sql"
 PROOF = ".proof.json"
+NOTES = ".notes.json"
 PARTIAL = ".partial"
 REMOVING = ".removing"
 _LOCK = ".lock"
 _SOURCE = "source-"  # a group has a "_"
 
-SUFFIXES = (DUMP, METADATA, GLOBALS, PROOF)
+SUFFIXES = (DUMP, METADATA, GLOBALS, PROOF, NOTES)
 
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _KEPT_FIRST = _KEPT - frozenset(b".-")  # a hidden file, an option of some command line
@@ -133,6 +134,11 @@ def globals_name(dump_name: str) -> str:
 def proof_name(dump_name: str) -> str:
     """Name the proof that belongs to a dump."""
     return dump_name.removesuffix(DUMP) + PROOF
+
+
+def notes_name(dump_name: str) -> str:
+    """Name the notes of people that belong to a dump."""
+    return dump_name.removesuffix(DUMP) + NOTES
 
 
 def proof_path(dump: Path) -> Path:

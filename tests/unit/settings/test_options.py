@@ -16,7 +16,7 @@ from pgvow.cli import options
 from pgvow.model import SELECTING
 from pgvow.settings import BackupSection, RetentionSection, StatusSection, load_configuration
 from pgvow.settings.configuration import SECTIONS
-from pgvow.settings.options import flag_of, option, options_of
+from pgvow.settings.declared_option import flag_of, option, options_of
 from pgvow.settings.values import DURATION, FLAG, NUMBER, PATTERNS, TEXT
 from tests.support.commands import ROOT
 
@@ -111,7 +111,7 @@ def test_declarations_load_no_library() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert "pgvow.settings.section_options" in loaded
+    assert "pgvow.settings.options" in loaded
     needless = {"dotenv", "psycopg", "cronsim", "pgvow.settings.toml_file"}
     assert set() == needless.intersection(loaded)
 

@@ -67,6 +67,30 @@ COMMANDS = {
             "pgvow prune --env dev --keep-within 30d",
         ),
     ),
+    "remove": Command(
+        "remove backups by their names",
+        "Not removed",
+        (
+            "pgvow remove shop_dev_2026-11-27T16-44-00Z",
+            "pgvow remove latest --dry-run",
+        ),
+    ),
+    "keep": Command(
+        "keep a backup, whatever prune's rules say",
+        "Not kept",
+        (
+            'pgvow keep latest --until 2027-01-01 --note "before the migration"',
+            "pgvow keep --release yesterday",
+        ),
+    ),
+    "acknowledge": Command(
+        "stop the alarms about a fault that you know of",
+        "Not acknowledged",
+        (
+            'pgvow acknowledge shop_dev_2026-11-27T16-44-00Z --note "the disk was replaced"',
+            "pgvow acknowledge --withdraw shop_dev_2026-11-27T16-44-00Z",
+        ),
+    ),
     "status": Command(
         "how the backups stand: age, level, change, space",
         "Status failed",

@@ -191,20 +191,23 @@ def _written(begun: _Begun) -> Text:
 
 
 def _next(env: str, begun: _Begun) -> Text:
+    schedule_words = f'pgvow schedule install --env {env} --at "{_NIGHTLY}"'
     steps = [
-        f'pgvow schedule install --env {env} --at "{_NIGHTLY}"   every night at two, by cron',
-        "pgvow status                                       whether all is well",
+        (schedule_words, "every night at two, by cron"),
+        ("pgvow status", "whether all is well"),
     ]
     if begun.backup is None:
         steps = [
-            f"pgvow backup --env {env}",
-            "pgvow prove --latest                               restore it elsewhere, and compare",
+            (f"pgvow backup --env {env}", "the first one"),
+            ("pgvow prove latest", "restore it elsewhere, and compare"),
             *steps,
         ]
     else:
         restore = f"pgvow restore {shlex.quote(str(begun.backup))} --env {env} --to NEW_DATABASE"
-        steps.append(restore)
-    return Text("\nNext:\n" + "\n".join(f"  {printable(step)}" for step in steps))
+        steps.append((restore, ""))
+    width = len(schedule_words)
+    lines = [f"  {printable(words):<{width}}   {meaning}".rstrip() for words, meaning in steps]
+    return Text("\nNext:\n" + "\n".join(lines))
 
 
 def _object(begun: _Begun) -> dict[str, Any]:

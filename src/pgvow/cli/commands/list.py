@@ -16,6 +16,7 @@ from pgvow.cli.words import counted, duration, elapsed, moment, namer, none_in, 
 from pgvow.model import BackupStatus, Level, is_partial
 from pgvow.operations.list import ListOptions, list_backups
 from pgvow.quoted_texts import printable
+from pgvow.retention import acknowledged
 
 if TYPE_CHECKING:
     import argparse
@@ -103,7 +104,7 @@ def _cells(backup: Backup, now: datetime, *, part: bool) -> Sequence[str | Text]
         printable(backup.database or "?"),
         size(backup.size_bytes) if backup.size_bytes is not None else "-",
         Text(_status(backup, part=part), _style(backup, part=part)),
-        _detail(backup),
+        _detail(backup, now),
     ]
 
 
@@ -130,8 +131,14 @@ def _status(backup: Backup, *, part: bool) -> str:
     return f"{mark}, {backup.level.value}" if backup.level else mark
 
 
-def _detail(backup: Backup) -> str:
-    """Name the time of a restore if it was measured, and the level before a failure."""
+def _detail(backup: Backup, now: datetime) -> str:
+    """Name the level before a failure, the time of a restore, and the notes of people."""
+    known = acknowledged(backup, now)
+    parts = [backup.notes.kept(now), None if known is None else str(known), _shown(backup)]
+    return printable("; ".join(part for part in parts if part))
+
+
+def _shown(backup: Backup) -> str:
     proof, level = backup.proof, backup.level
     if backup.status is not BackupStatus.OK or proof is None:
         return ""
@@ -165,6 +172,7 @@ def _object(
             "selection": list(backup.selection),
             "partial": is_partial(backup.selection, selection_of(backup.environment)),
             "complaint": backup.complaint,
+            "notes": plain(backup.notes),
             "metadata": plain(backup.metadata),
             "proof": plain(backup.proof),
         }

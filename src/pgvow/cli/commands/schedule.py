@@ -33,6 +33,7 @@ from pgvow.operations.schedule.installed import (
 from pgvow.operations.schedule.jobs import JobToInstall
 from pgvow.operations.schedule.scheduler import run_in_foreground
 from pgvow.quoted_texts import printable
+from pgvow.retention import acknowledged
 from pgvow.settings import Job
 from pgvow.settings.configuration import SCHEDULED_JOB, SECTIONS
 from pgvow.spool import Spool
@@ -318,9 +319,10 @@ def _run(call: Call) -> None:
 def _verify(call: Call, report: Report) -> int:
     """Verify, to its last byte, the backup whose last check is oldest."""
     directories = call.directories
-    backup = longest_unchecked(
-        list_backups(directories, ListOptions(), call.context), call.environment
-    )
+    now = call.context.clock()
+    listed = list_backups(directories, ListOptions(), call.context)
+    unknown = [each for each in listed if acknowledged(each, now) is None]
+    backup = longest_unchecked(unknown, call.environment)
     if backup is None:
         raise VerificationFailed(
             f"there is no backup to verify in {', '.join(map(str, directories))}",

@@ -102,6 +102,7 @@ def _lines(result: ShownBackup) -> list[tuple[str, str]]:
         ("Made by", f"pg_dump {header.pg_dump_version}"),
         ("Format", f"{header.version_text}, {compression(header)}, {facts.toc.encoding}"),
         ("Level", _level(result)),
+        *_notes(result),
         ("Large objects", large_objects(facts.large_objects)),
         ("Sequences", _sequences(result)),
         ("Extensions", _names(result.extensions)),
@@ -129,6 +130,14 @@ def _level(result: ShownBackup) -> str:
     if proof and proof.failed:
         text += f"; not {proof.failed.level.value} on {moment(proof.failed.at)}"
     return text
+
+
+def _notes(result: ShownBackup) -> list[tuple[str, str]]:
+    """Return what people noted, whether or not it still holds; nothing without notes."""
+    notes = result.notes
+    keep = notes.complaint if notes.complaint is not None else notes.keep
+    rows = [("Kept", keep), ("Known fault", notes.acknowledged)]
+    return [(name, str(value)) for name, value in rows if value is not None]
 
 
 def _sequences(result: ShownBackup) -> str:
@@ -223,6 +232,7 @@ def _object(result: ShownBackup) -> dict[str, Any]:
         "unreadable": list(result.unreadable),
         "level": plain(result.level),
         "proof": plain(result.proof),
+        "notes": plain(result.notes),
         "tables": [{"table": table.key, **plain(table)} for table in result.tables],
         "objects": dict(result.objects),
         "large_objects": plain(facts.large_objects),

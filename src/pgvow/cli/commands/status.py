@@ -138,6 +138,9 @@ def _series_object(series: SeriesStatus) -> dict[str, Any]:
         "free_bytes": series.free_bytes,
         "days_left": round(series.days_left, 1) if series.days_left is not None else None,
         "alarms": [_alarm_object(alarm) for alarm in series.alarms],
+        "acknowledged": [
+            {**_alarm_object(alarm), "acknowledged": alarm.known} for alarm in series.known
+        ],
         "selection": list(newest.selection) if newest else [],
         "parts": [_part_object(part) for part in series.parts],
     }
@@ -171,7 +174,9 @@ def _text(report: StatusReport, *, wide: bool) -> RenderableType:
     columns = _COLUMNS + _DRAWN * wide
     rows = [[*_cells(series), *(_drawn(series) if wide else ())] for series in report.series]
     lines = [
-        line for series in report.series for line in (*_alarm_lines(series), *_part_lines(series))
+        line
+        for series in report.series
+        for line in (*_alarm_lines(series), *_known_lines(series), *_part_lines(series))
     ]
     return Group(FittedTable(columns, rows, is_wide=wide), *lines)
 
@@ -222,6 +227,14 @@ def _alarm_lines(series: SeriesStatus) -> Iterator[Text]:
         hint = f"  → {next_step(alarm)}"
         message = f"{where}: {alarm.message}" if where else alarm.message
         yield Text.assemble((mark, style), f" {printable(without_digests(message))}", (hint, "dim"))
+
+
+def _known_lines(series: SeriesStatus) -> Iterator[Text]:
+    """Name the faults that a person has acknowledged: they are there, and no alarm."""
+    where = " ".join(part for part in (series.environment, series.database) if part)
+    for alarm in series.known:
+        text = f"{where}: {without_digests(alarm.message)}; {alarm.known}"
+        yield Text(f"- {printable(text)}", "dim")
 
 
 def _part_lines(series: SeriesStatus) -> Iterator[Text]:

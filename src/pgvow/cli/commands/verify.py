@@ -179,12 +179,17 @@ def _all_text(results: Sequence[Verification], directories: Sequence[Path]) -> T
     text = Text()
     for result in results:
         text.append(mark(good=result.passed)).append(f" {name_of(result.path)}{_part(result)}\n")
+        if result.acknowledged is not None:
+            text.append(f"  {printable(result.acknowledged)}\n")
         for check in result.checks:
             if not check.passed:
                 text.append(f"  {_line(check)}\n")
     unknown = sum(result.no_verdict is not None for result in results)
-    bad = sum(not result.passed for result in results) - unknown
+    known = sum(result.acknowledged is not None for result in results)
+    bad = sum(result.failed for result in results) - unknown
     text.append(f"\n{len(results) - unknown} verified, {bad} failed")
+    if known:
+        text.append(f", {known} as acknowledged")
     return text.append(f", {unknown} without a verdict") if unknown else text
 
 
@@ -203,6 +208,7 @@ def _object(result: Verification) -> dict[str, Any]:
         "level": plain(result.proof.level) if result.proof else None,
         "unreadable": result.unreadable,
         "no_verdict": result.no_verdict,
+        "acknowledged": result.acknowledged,
         "warnings": list(result.warnings),
         "metadata": plain(result.metadata),
         "tables": plain(result.deep.tables) if result.deep else None,

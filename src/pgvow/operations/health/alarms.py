@@ -6,13 +6,14 @@ import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from pgvow.errors import VerificationFailed
 from pgvow.formats import counted, elapsed, moment, size
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
-from pgvow.retention import unfit
+from pgvow.retention import acknowledged, unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from pgvow.model import Backup
@@ -118,7 +119,10 @@ def age_alarms(
 
 
 def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
-    """Yield backups of ours that are damaged, or whose last check failed."""
+    """Yield backups of ours that are damaged, or whose last check failed.
+
+    One whose fault is acknowledged is a known alarm.
+    """
     for backup in backups:
         reason = unfit(backup, now)
         is_ours = is_known(backup) and (not backup.metadata or backup.metadata.pgvow_version)
@@ -127,20 +131,30 @@ def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
         if backup.status is BackupStatus.DUMP_MISSING:
             reason = f"damaged: {backup.complaint}"
         message = f"{backup.path.name} is {reason}"
-        yield Alarm(AlarmKind.DAMAGED, message, is_critical=True, name=backup.path.name)
+        known = acknowledged(backup, now)
+        yield Alarm(
+            AlarmKind.DAMAGED,
+            message,
+            is_critical=True,
+            name=backup.path.name,
+            known=None if known is None else str(known),
+        )
 
 
 def run_alarms(
     runs: Sequence[Run],
     environment: str | None,
     configured: Sequence[str] = (),
+    known: Collection[str] = (),
 ) -> Iterator[Alarm]:
     """Yield operations that cron runs, whose last run failed; that of a whole backup is critical.
 
-    A person at the keyboard has seen how the other operations ended.
+    A person at the keyboard has seen how the other operations ended. ``known`` are the files whose
+    fault is acknowledged: a check that failed on one is no news.
     """
     for (operation, part), run in last_runs(runs, environment, configured).items():
-        if operation in _BY_ITSELF and run.outcome in _BAD:
+        is_known = run.exit_code == VerificationFailed.exit_code and run.file in known
+        if operation in _BY_ITSELF and run.outcome in _BAD and not is_known:
             when = moment(run.started)
             of = f" of the part {' '.join(part)}" if part else ""
             message = f"the last {operation}{of}, {when}, {run.outcome}: {_first_line(run)}"

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
@@ -34,6 +33,7 @@ from pgvow.store import backups_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from pgvow.operations.context import Context
     from pgvow.postgres.binaries import Installation
@@ -171,7 +171,7 @@ def _notifications(configuration: Configuration) -> Iterator[Finding]:
 
 def _schedule(context: Context) -> Iterator[Finding]:
     """Yield the jobs of this directory that are installed twice, by cron and by systemd."""
-    for job in jobs_twice(installed(context), Path.cwd()):
+    for job in jobs_twice(installed(context), context.directory.absolute()):
         yield Finding(
             Severity.ATTENTION, "schedule", job.complaint, f"Take both away: {job.remedy}"
         )

@@ -51,7 +51,7 @@ class SeriesStatus:
     ``parts`` are those of anything less, which count for nothing else here. ``free_bytes`` are
     free in ``directory``, and ``days_left`` until it is full, None if it is not filling up.
     ``sizes`` are those of the last good backups, ``durations`` the seconds that the last successful
-    runs took, both oldest first.
+    runs took, both oldest first. ``known`` are alarms that a person has acknowledged.
     """
 
     environment: str | None
@@ -71,6 +71,7 @@ class SeriesStatus:
     parts: tuple[PartStatus, ...] = ()
     sizes: tuple[int, ...] = ()
     durations: tuple[float, ...] = ()
+    known: tuple[Alarm, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -217,10 +218,17 @@ class _Directory:
         fit = look.good_backups(backups, self._now)
         good = [backup for backup in fit if not is_partial(backup.selection, configured)]
         partial = [backup for backup in fit if is_partial(backup.selection, configured)]
+        damages = list(look.damage_alarms(backups, self._now))
+        known = [alarm for alarm in damages if alarm.known is not None]
         alarms = [
             *look.age_alarms(good, section, self._now, partial),
-            *look.damage_alarms(backups, self._now),
-            *look.run_alarms(self._runs_of(environment, database), environment, configured),
+            *(alarm for alarm in damages if alarm.known is None),
+            *look.run_alarms(
+                self._runs_of(environment, database),
+                environment,
+                configured,
+                known={alarm.name for alarm in known if alarm.name},
+            ),
             *look.stuck_alarms(
                 self._runs_of(environment, database),
                 environment,
@@ -229,7 +237,7 @@ class _Directory:
             ),
             *look.shrink_alarms(good, section.shrink),
             *look.disk_alarms(good, self._free, self._days, section),
-            *look.schedule_alarms(jobs_twice(self._installed, Path.cwd()), environment),
+            *look.schedule_alarms(jobs_twice(self._installed, self._here), environment),
             *look.history_alarms(self._no_history),
         ]
         newest = good[0] if good else None
@@ -249,9 +257,8 @@ class _Directory:
             next_run=self._next_run(environment),
             free_bytes=self._free,
             days_left=self._days,
-            alarms=tuple(
-                replace(alarm, environment=environment, database=database) for alarm in alarms
-            ),
+            alarms=_of(environment, database, alarms),
+            known=_of(environment, database, known),
             parts=tuple(_parts(partial)),
             sizes=tuple(backup.size_bytes or 0 for backup in reversed(good[:_DRAWN])),
             durations=self._durations(environment, database),
@@ -305,6 +312,12 @@ class _Directory:
             and run.outcome in outcomes
             and run.gave_a_verdict
         ]
+
+
+def _of(
+    environment: str | None, database: str | None, alarms: Sequence[Alarm]
+) -> tuple[Alarm, ...]:
+    return tuple(replace(alarm, environment=environment, database=database) for alarm in alarms)
 
 
 def _parts(partial: Sequence[Backup]) -> Iterator[PartStatus]:

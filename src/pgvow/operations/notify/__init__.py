@@ -121,16 +121,24 @@ def _of_alarms(
     now: datetime,
     machine: str,
 ) -> Iterator[Message]:
-    """Yield alarms that are new or over; a failed run has a message already."""
+    """Yield alarms that are new or over; a failed run has a message already.
+
+    One that a person has acknowledged is neither.
+    """
     current = {
         json.dumps(alarm.key): alarm
         for alarm in alarms
-        if alarm.kind is not AlarmKind.LAST_RUN_FAILED
+        if alarm.kind is not AlarmKind.LAST_RUN_FAILED and alarm.known is None
     }
+    known = {json.dumps(alarm.key) for alarm in alarms if alarm.known is not None}
     news = [
         alarm for key, alarm in current.items() if section.every_time or key not in state.alarms
     ]
-    over = {key: message for key, message in state.alarms.items() if key not in current}
+    over = {
+        key: message
+        for key, message in state.alarms.items()
+        if key not in current and key not in known
+    }
     state.alarms = {key: alarm.message for key, alarm in current.items()}
     if news:
         yield of_alarms(news, machine, now)

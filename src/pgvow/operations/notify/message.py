@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
-from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pgvow.formats import duration, size
+from pgvow.formats import duration, moment, size
 from pgvow.operations.health.alarms import next_step
 from pgvow.runs import Operation, Outcome
 from pgvow.settings import Event
@@ -157,7 +156,7 @@ def _facts(run: Run) -> Iterator[str]:
     """Yield the facts about a run that are known, a line each."""
     took = (run.ended - run.started).total_seconds() if run.ended else None
     facts = {
-        "began": run.started.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "began": moment(run.started),
         "took": duration(took) if took is not None else None,
         "exit code": run.exit_code,
         "file": run.file,

@@ -17,6 +17,7 @@ from pgvow.operations.backup import make_backup
 from pgvow.operations.prove import prove_backup
 from pgvow.operations.prune import PruneOptions, prune, together
 from pgvow.operations.recorded import fields_of_end, patient
+from pgvow.operations.remove import remove_backups
 from pgvow.operations.restore import restore_backup
 from pgvow.operations.verify import verify_all, verify_and_record
 from pgvow.operations.verify.verification import exit_code
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pgvow.operations.prove import ProofResult, ProveOptions
     from pgvow.operations.prune import NotRemoved, PruneResult
     from pgvow.operations.recorded import RecordedRun
+    from pgvow.operations.remove import Removal, RemoveOptions
     from pgvow.operations.restore import RestoreOptions, RestoreResult
     from pgvow.operations.verify import VerifyOptions
     from pgvow.operations.verify.verification import Verification
@@ -139,6 +141,7 @@ def _failures(results: Sequence[Verification]) -> list[str]:
     return [
         f"{result.path.name}: {check.name}: {check.expected} expected, {check.found} found"
         for result in results
+        if result.failed
         for check in result.checks
         if not check.passed
     ]
@@ -152,7 +155,7 @@ def _add_parts(run: RecordedRun, results: Sequence[Verification]) -> None:
         subject = (result.path.parent, *_names(result), selection)
         by_subject.setdefault(subject, []).append(result)
     for (directory, environment, database, selection), group in by_subject.items():
-        bad = [result for result in group if not result.passed]
+        bad = [result for result in group if result.failed]
         lacks = [each.refusal for each in bad if each.refusal and each.no_verdict is not None]
         error = type(lacks[0]) if bad and len(lacks) == len(bad) else VerificationFailed
         run.add_part(
@@ -171,6 +174,31 @@ def _names(result: Verification) -> tuple[str | None, str | None]:
         return result.metadata.environment, result.metadata.database_name
     stem = parse_stem(result.path.name.removesuffix(DUMP))
     return (stem.environment, stem.database) if stem else (None, None)
+
+
+def remove_named(
+    context: Context, run: RecordedRun, dumps: Sequence[Path], options: RemoveOptions
+) -> tuple[Removal, ...]:
+    """Remove the backups with these dumps; each of several has an outcome of its own."""
+    if len(dumps) == 1:
+        run.note_file(dumps[0])
+    removed = remove_backups(dumps, options, context)
+    if options.dry_run:
+        run.note(removed=0)
+        return removed
+    run.note(removed=len(removed), freed=sum(each.size_bytes for each in removed))
+    for each in removed if len(dumps) > 1 else ():
+        run.add_part(
+            each.backup.path.parent,
+            **fields_of_end(PgvowError, None),
+            environment=each.backup.environment,
+            database=each.backup.database,
+            selection=each.backup.selection,
+            file=each.backup.path.name,
+            removed=1,
+            freed=each.size_bytes,
+        )
+    return removed
 
 
 def prune_directories(

@@ -134,7 +134,7 @@ class SideEffects:
                         alarm
                         for series in report.series
                         if series.directory.resolve() == directory.resolve()
-                        for alarm in series.alarms
+                        for alarm in (*series.alarms, *series.known)
                     ],
                     warn=self._warn,
                     died=self._died,

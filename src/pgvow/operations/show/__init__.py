@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pgvow.archive import database_locale, kinds, roles_named, superuser_entries
 from pgvow.errors import AccessDenied, UnreadableFile
 from pgvow.model import level_reached
+from pgvow.notes import NO_NOTES
 from pgvow.operations.show.contents import read_facts
 from pgvow.postgres.database_settings import changes_reading, settings_for_restore
 from pgvow.postgres.majors import OLDEST_PG_RESTORE, OLDEST_PG_RESTORE_OF_ALL
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Level, Proof
+    from pgvow.notes import Notes
     from pgvow.operations.context import Context
     from pgvow.operations.show.contents import BackupFacts, ShownTable
     from pgvow.postgres.statements import Statement
@@ -55,6 +57,7 @@ class ShownBackup:
     proof: Proof | None
     restore: StockRestore
     unreadable: tuple[str, ...] = ()
+    notes: Notes = NO_NOTES
 
     @property
     def level(self) -> Level | None:
@@ -88,6 +91,7 @@ def show_backup(backup: StoredBackup, context: Context) -> ShownBackup:
         roles=tuple(sorted(roles_named(facts.toc))),
         extensions=_extensions(facts),
         globals_file=globals_file,
+        notes=backup.notes(),
         proof=proof,
         restore=stock_restore(backup.path, facts.toc, globals_file),
         unreadable=tuple(unreadable),

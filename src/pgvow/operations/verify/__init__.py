@@ -25,7 +25,11 @@ from pgvow.finished_file import sha256_of
 from pgvow.model import Unreadable
 from pgvow.operations.verify.hashing import hash_backup
 from pgvow.operations.verify.inspect import decode_and_compare
-from pgvow.operations.verify.recording import record, record_unreadable
+from pgvow.operations.verify.recording import (
+    record,
+    record_unreadable,
+    with_acknowledgement,
+)
 from pgvow.operations.verify.verification import Check, Verification, evidence_of, missed
 from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
 from pgvow.postgres.pg_restore_list import complaint_of, listing_complaint, start_listing
@@ -364,7 +368,8 @@ def verify_all(
 def _verified_alone(verifier: _Verifier, backup: StoredBackup) -> Verification:
     """Verify one of many; an error is part of its result, unless it ends the whole run."""
     try:
-        return verifier.verify_and_record(backup)
+        result = verifier.verify_and_record(backup)
+        return with_acknowledgement(backup, result, verifier.context.now())
     except (Interrupted, Stalled):
         raise
     except PgvowError as error:

@@ -6,15 +6,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
+from pgvow.retention import acknowledged
+from pgvow.store import backup_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from pgvow.model import Difference, Evidence, Metadata, Proof, Unreadable
+    from pgvow.operations.verify.verification import Verification
     from pgvow.store import StoredBackup
 
 # The first of very many are enough; the file stays small.
 _MOST_KEPT = 10_000
+
+
+def with_acknowledgement(backup: StoredBackup, result: Verification, now: datetime) -> Verification:
+    """Add since when a person knows of the fault that a check showed, if they do."""
+    has_fault = not result.passed and result.no_verdict is None
+    if not has_fault or backup.notes().acknowledged is None:
+        return result
+    listed = backup_in(backup.store, backup.name)
+    known = acknowledged(listed, now) if listed is not None else None
+    return result if known is None else replace(result, acknowledged=str(known))
 
 
 def record(

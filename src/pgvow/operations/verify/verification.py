@@ -37,6 +37,7 @@ class Verification:
 
     ``proof`` is all its evidence by now, None if that could not be recorded.
     ``refusal`` is the error for which it came to no verdict: no evidence against the data.
+    ``acknowledged``, of one of many: since when a person knows of the fault, and their note.
     """
 
     path: Path
@@ -47,6 +48,12 @@ class Verification:
     proof: Proof | None = None
     warnings: tuple[str, ...] = ()
     refusal: PgvowError | None = None
+    acknowledged: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a check did not pass, and no person knows of that."""
+        return not self.passed and self.acknowledged is None
 
     @property
     def unreadable(self) -> str | None:
@@ -95,7 +102,12 @@ def missed(result: Verification) -> Iterator[Difference]:
 
 
 def exit_code(results: Sequence[Verification]) -> int:
-    """Return the exit code of all: a backup that failed comes before one without a verdict."""
-    if any(not result.passed and result.no_verdict is None for result in results):
+    """Return the exit code of all: a backup that failed comes before one without a verdict.
+
+    One whose fault is acknowledged has failed as it did before, and counts for nothing.
+    """
+    if any(result.failed and result.no_verdict is None for result in results):
         return VerificationFailed.exit_code
-    return next((result.refusal.status for result in results if result.refusal), 0)
+    return next(
+        (result.refusal.status for result in results if result.refusal and result.failed), 0
+    )
