@@ -39,8 +39,8 @@ check: lint test  ## what CI runs: format, lint, types, layers, tests
 bench: setup  ## the engines against pg_dump and the floor
 	@$(BIN)/python -m bench.engines $(BENCH)
 
-screenshot: setup  ## docs/demo.svg, from the real demo
-	@$(BIN)/python tools/screenshot.py
+screenshot: setup  ## docs/demo.svg and docs/first-minute.cast, from commands as they run
+	@$(BIN)/python -m tools.screenshot
 
 reference: setup  ## docs/configuration.md, completion scripts, the manual's page, from the code
 	@$(BIN)/python tools/configuration_reference.py

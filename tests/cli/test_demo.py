@@ -1,4 +1,4 @@
-"""``pgvow demo``: as anybody, with any server or none, and nothing left but the backup it names."""
+"""``pgvow demo``: as anybody, with any server or none; what is left is a backup that is to stay."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ class Place:
 
     def run(self, *words: str) -> str:
         """Run it to its good end; returns its output."""
-        done = self.start(*words, "demo", "--messages", str(_MESSAGES))
+        done = self.start(*words, "demo", "--keep", "--messages", str(_MESSAGES))
         out, err = done.communicate(timeout=600)
         assert (0, "") == (done.returncode, err)
         return out
@@ -156,7 +157,7 @@ def named_backup(place: Place, out: str) -> Path:
     )
     assert match is not None
     stem = Path(match[1]).name
-    suffixes = (".dump", ".globals.sql", ".metadata.json")
+    suffixes = (".dump", ".globals.sql", ".metadata.json", ".proof.json")
     assert [stem + suffix for suffix in suffixes] == place.files
     return place.folder / f"{match[1]}.dump"
 
@@ -175,9 +176,16 @@ def check_shown(place: Place, out: str) -> Path:
         r"── The same, of a copy in which one bit of byte [\d,]+ is changed",
         r"✗ Backup verification failed",
         r"✗ Checksum\n +expected: [0-9a-f]{12}\.\.\.\n +found: +[0-9a-f]{12}\.\.\.\n",
+        r"── pgvow prove db/backups/project_chat_dev_dev_\S+\.dump",
+        r"✓ Backup proven",
+        r"Compared: +4 tables, 2,360 rows",
+        r"── psql: DROP TABLE messages CASCADE; SELECT",
+        r'✗ relation "messages" does not exist\n',
+        r"── pgvow restore db/backups/\S+\.dump --to project_chat_dev --swap",
+        r"✓ Backup restored",
+        r"✓ 2,000 rows: the table is back",
         r"── The server is gone; the backup stays",
-        r"DEV_DB_NAME=",
-        r"doctor +# .*\n.* backup +# .*\n.* list +# .*\n\Z",
+        r"init +# .*\n.* backup +# .*\n.* list +# .*\n\Z",
     ]
     assert re.search(".*".join(acts), out, re.DOTALL), out
     dump = named_backup(place, out)
@@ -220,6 +228,32 @@ def test_demo_runs_on_the_embedded_package(whose: Place) -> None:
         whose.prefix[0] = shutil.which(whose.prefix[0]) or whose.prefix[0]
     out = whose.run(*_NOTHING)
     assert "EXTENSION - vector" in entries(check_shown(whose, out))
+
+
+@pytest.mark.parametrize("words", [(), ("--keep",), ("--output-dir", "elsewhere")])
+def test_only_a_backup_that_is_to_stay_is_left(words: tuple[str, ...], place: Place) -> None:
+    """A demo leaves no backup and no folder without ``--keep`` or ``--output-dir``."""
+    place.variables["PGVOW_PG_BIN"] = str(programs(18))
+    done = place.start(*_PGVOW, "demo", "--messages", "10", *words)
+    out, err = done.communicate(timeout=600)
+    assert (0, "") == (done.returncode, err)
+    assert ("The server is gone; the backup stays" in out) == bool(words)
+    dumps = list(place.folder.rglob("*.dump"))
+    assert bool(words) == (len(dumps) == 1)
+    if not words:
+        assert [] == list(place.folder.iterdir())
+    assert [] == place.left_behind()
+
+
+def test_the_demo_takes_less_than_a_minute(place: Place) -> None:
+    """With all its messages, from the command to the table that is back."""
+    place.variables["PGVOW_PG_BIN"] = str(programs(18))
+    begun = time.monotonic()
+    done = place.start(*_PGVOW, "demo")
+    out, err = done.communicate(timeout=600)
+    assert (0, "") == (done.returncode, err)
+    assert "✓ 100,000 rows: the table is back" in out
+    assert time.monotonic() - begun < 60
 
 
 def test_a_client_only_pg_bin_is_passed_over_by_the_demo(place: Place) -> None:
@@ -267,7 +301,7 @@ def test_an_interrupted_demo_leaves_nothing(
         "starting": "*",
         "initialising": "tmp/pgvow-*/data/PG_VERSION",
         "filling": "tmp/pgvow-*/.s.PGSQL.5432",
-        "dumping": "home/db/backups/*.dump.partial",
+        "dumping": "tmp/pgvow-demo-*/*.dump.partial",
     }
     wait_until(lambda: list(place.folder.parent.glob(signs[stage])))
     os.killpg(run.pid, number)
@@ -278,7 +312,7 @@ def test_an_interrupted_demo_leaves_nothing(
 
 
 def next_steps(out: str) -> dict[str, str]:
-    """Return the commands of the last lines: doctor, backup and list."""
+    """Return the commands of the last lines: init, backup and list."""
     lines = [line.split("#")[0].strip() for line in out.splitlines()[-3:]]
     return {line.split()[-1]: line for line in lines}
 
@@ -292,12 +326,12 @@ def test_the_commands_that_the_demo_suggests_work(on_path: bool, place: Place) -
     without = [one for one in search.split(os.pathsep) if not (Path(one) / "pgvow").exists()]
     place.variables["PATH"] = os.pathsep.join([str(script.parent)] * on_path + without)
     relative = os.path.relpath(script, place.folder)
-    started = ["pgvow" if on_path else relative, "demo", "--messages", "10"]
+    started = ["pgvow" if on_path else relative, "demo", "--keep", "--messages", "10"]
     done = subprocess.run(
         started, cwd=place.folder, env=place.environment, capture_output=True, text=True, check=True
     )
     steps = next_steps(done.stdout)
-    assert {"doctor", "backup", "list"} == set(steps)
+    assert {"init", "backup", "list"} == set(steps)
     assert ("pgvow" if on_path else shlex.quote(str(script))) == steps["list"].split()[0]
     elsewhere = place.folder / "project"
     elsewhere.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -117,6 +118,17 @@ def test_a_second_init_is_refused_and_changes_nothing(
     assert "DB_NAME (.env.local line 4)" in again.stderr
     assert before == (shell.cwd / ".env.local").read_text()
     assert 0 == with_password(shell, server, *options(server, database), "--env", "dev").returncode
+    assert 0 == shell.pgvow("backup", "--env", "dev").code
+
+
+def test_the_password_of_a_url_comes_from_standard_input(
+    shell: Commands, server: TestServer, database: str
+) -> None:
+    """A URL without a password, and the password by ``--password-stdin``: both are written."""
+    place = quote(str(server.socket_dir), safe="")
+    url = f"postgresql://{server.superuser}@{place}:{server.port}/{database}"
+    done = with_password(shell, server, "--url", url, "--env", "dev")
+    assert (0, "") == (done.returncode, done.stderr)
     assert 0 == shell.pgvow("backup", "--env", "dev").code
 
 

@@ -67,9 +67,9 @@ class Answers:
             names.of("PORT")[0]: self.port,
             names.of("NAME")[0]: self.dbname,
             names.of("USER")[0]: self.user,
-            names.of("PASSWORD")[0]: self.password,
         }
-        given = {names.url_variable: self.url} if self.url else parts
+        place = {names.url_variable: self.url} if self.url else parts
+        given = {**place, names.of("PASSWORD")[0]: self.password}
         return {name: value for name, value in given.items() if value}
 
 

@@ -159,7 +159,7 @@ COMMANDS = {
     "demo": Command(
         "show it all on a throw-away server",
         "Demo failed",
-        ("pgvow demo", "pgvow demo --messages 1000"),
+        ("pgvow demo", "pgvow demo --messages 1000 --keep"),
     ),
 }
 

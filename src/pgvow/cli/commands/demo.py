@@ -1,10 +1,13 @@
-"""``pgvow demo``: back up, list, verify and damage a database on a throw-away server."""
+"""``pgvow demo``: back up, damage, prove and restore a database on a throw-away server."""
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import shutil
 import sys
+import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,35 +19,30 @@ from pgvow.cli.arguments import Topic
 from pgvow.cli.call import call_of
 from pgvow.cli.commands.backup import backup_text
 from pgvow.cli.commands.list import listing_text
+from pgvow.cli.commands.prove import proof_text
+from pgvow.cli.commands.restore import restored_text
 from pgvow.cli.commands.verify import verification_text
-from pgvow.cli.console import FAINT, output, styled
+from pgvow.cli.console import FAINT, mark, output, styled
 from pgvow.errors import PgvowError, VerificationFailed
 from pgvow.operations import demo
 from pgvow.operations.list import ListOptions, list_backups
 from pgvow.operations.throwaway_programs import find_server_programs
+from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
-    import argparse
-
     from rich.console import RenderableType
 
     from pgvow.cli.arguments import Parser
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
+    from pgvow.postgres.throwaway import ThrowawayServer
 
 _NAME = "pgvow"
 _NEXT = """\
-Now your own database. In the folder of your project, write a file .env.local:
+Now your own database. In the folder of your project:
 
-  DEV_DB_HOST=127.0.0.1
-  DEV_DB_NAME=your_database
-  DEV_DB_USER=your_user
-  DEV_DB_PASSWORD='your password'
-
-then type:
-
-  {pgvow} doctor    # is everything there that a backup needs?
-  {pgvow} backup    # make one
+  {pgvow} init      # five questions, and the first backup, proven
+  {pgvow} backup    # make another
   {pgvow} list      # see what there is"""
 
 
@@ -52,8 +50,8 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "demo",
-        description="Back up, list, verify and damage a believable database on a server of its own"
-        " that is gone afterwards.",
+        description="Back up, verify, damage, prove and restore a believable database on a server"
+        " of its own. Server and backup are gone afterwards.",
     )
     parser.topic(Topic.WHAT).add_argument(
         "--messages",
@@ -61,6 +59,9 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         type=options.count,
         default=100_000,
         help="how many chat messages to make up (default: 100000)",
+    )
+    parser.topic(Topic.WHERE).add_argument(
+        "--keep", action="store_true", help="keep the backup; --output-dir keeps it too"
     )
     options.add(parser, "output_dir")
 
@@ -70,20 +71,27 @@ def run(arguments: argparse.Namespace, _report: Report) -> int:
     call = call_of(arguments)
     installation = find_server_programs(call.context.environ)
     _head(f"A throw-away PostgreSQL {installation.version} server, {arguments.messages:,} messages")
-    with demo.demo_server(installation, call.context) as server:
+    is_kept = arguments.keep or "output_dir" in arguments.typed
+    with ExitStack() as stack:
+        if not is_kept:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pgvow-demo-"))
+            arguments = argparse.Namespace(**{**vars(call.arguments), "output_dir": Path(folder)})
+            call = replace(call, arguments=arguments)
+        server = stack.enter_context(demo.demo_server(installation, call.context))
         with call.terminal.drawing():
             demo.make_up(server, arguments.messages, call.context)
         environ = demo.user_environment(server, installation, call.context)
         user = replace(call, context=replace(call.context, environ=environ))
-        sound, damaged = _show_all(user)
-    _judge(sound=sound, damaged=damaged)
-    _head("The server is gone; the backup stays")
+        backup = _back_up_and_check(user)
+        _drop_and_restore(user, server, backup)
+    left = "; the backup stays" if is_kept else ", and the backup too (--keep keeps it)"
+    _head(f"The server is gone{left}")
     _show(Text(_NEXT.format(pgvow=own_command())))
     return 0
 
 
-def _show_all(call: Call) -> tuple[bool, bool]:
-    """Back up, list, verify, damage; returns whether backup and damaged copy passed."""
+def _back_up_and_check(call: Call) -> Path:
+    """Back up, list, verify, damage a copy, prove; returns the backup's path."""
     _head("pgvow backup")
     with call.terminal.drawing():
         result = demo.back_up(call.output_dir, call.context)
@@ -92,15 +100,39 @@ def _show_all(call: Call) -> tuple[bool, bool]:
     directories = [call.output_dir]
     backups = list_backups(directories, ListOptions(), call.context)
     _show(listing_text(backups, directories, call.context))
-    _head(f"pgvow verify {result.backup.path}")
+    path = result.backup.path
+    _head(f"pgvow verify {path}")
     with call.terminal.drawing():
-        sound = demo.verify(result.backup.path, call.context)
+        sound = demo.verify(path, call.context)
     _show(verification_text(sound))
     with call.terminal.drawing():
         damaged = demo.damage_a_copy(result, call.context)
     _head(f"The same, of a copy in which one bit of byte {damaged.offset:,} is changed")
     _show(verification_text(damaged.verification))
-    return sound.passed, damaged.verification.passed
+    _judge(sound=sound.passed, damaged=damaged.verification.passed)
+    _head(f"pgvow prove {path}")
+    with call.terminal.drawing():
+        proof = demo.prove(path, call.context)
+    _show(proof_text(proof))
+    if not proof.proven:
+        raise VerificationFailed("the demo's backup was not proven")
+    return path
+
+
+def _drop_and_restore(call: Call, server: ThrowawayServer, backup: Path) -> None:
+    """Drop a table by mistake, and bring it back from the backup; raises PgvowError if it fails."""
+    rows = demo.count_rows(server)
+    _head(f"psql: {demo.MISTAKE}; {demo.COUNT}")
+    _show(mark(good=False).append(f" {printable(demo.drop_table(server))}"))
+    _head(f"pgvow restore {backup} --to {demo.DATABASE} --swap")
+    with call.terminal.drawing():
+        restored = demo.restore(backup, call.context)
+    _show(restored_text(restored))
+    back = demo.count_rows(server)
+    _head(f"psql: {demo.COUNT}")
+    if back != rows:
+        raise PgvowError(f"{rows:,} rows were dropped, and {back:,} came back")
+    _show(mark(good=True).append(f" {back:,} rows: the table is back"))
 
 
 def _judge(*, sound: bool, damaged: bool) -> None:

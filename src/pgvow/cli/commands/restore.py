@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         patience = patience_of(call)
         with call.terminal.drawing():
             result = restore_file(call.context, current, settings, path, options, patience)
-        report.print(lambda: _object(result), lambda: _text(result))
+        report.print(lambda: _object(result), lambda: restored_text(result))
     return current.exit_code
 
 
@@ -172,7 +172,7 @@ def _is_typed(settings: Settings, options: RestoreOptions) -> bool:
     return bool(sys.stdin.readline().rstrip("\n") == options.database)
 
 
-def _text(result: RestoreResult) -> Text:
+def restored_text(result: RestoreResult) -> Text:
     """Return the report: the backup, the new database, durations, and the comparison."""
     good = result.not_compared is None
     text = (

@@ -28,7 +28,7 @@ _shtab_pgvow_diff_option_strings=(-h --help --env --output-dir --database --json
 _shtab_pgvow_doctor_option_strings=(-h --help --env --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_schema_option_strings=(-h --help)
 _shtab_pgvow_completion_option_strings=(-h --help)
-_shtab_pgvow_demo_option_strings=(-h --help --messages --output-dir)
+_shtab_pgvow_demo_option_strings=(-h --help --messages --keep --output-dir)
 _shtab_pgvow_option_strings=(-h --help -V --version)
 
 _shtab_pgvow_init___env_COMPGEN=_pgvow_environments
@@ -258,6 +258,7 @@ _shtab_pgvow_completion__h_nargs=0
 _shtab_pgvow_completion___help_nargs=0
 _shtab_pgvow_demo__h_nargs=0
 _shtab_pgvow_demo___help_nargs=0
+_shtab_pgvow_demo___keep_nargs=0
 _shtab_pgvow_pos_0_nargs=A...
 _shtab_pgvow__h_nargs=0
 _shtab_pgvow___help_nargs=0

@@ -375,7 +375,8 @@ complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a completion -d 'Print the script by which a shell completes commands, options, environments and names of backups.'
 complete -c pgvow -n '_shtab_pgvow_using completion' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using completion; and test $_shtab_pgvow_npos -eq 0' -ka "bash zsh fish backups environments" -d what
-complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a demo -d 'Back up, list, verify and damage a believable database on a server of its own that is gone afterwards.'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a demo -d 'Back up, verify, damage, prove and restore a believable database on a server of its own. Server and backup are gone afterwards.'
 complete -c pgvow -n '_shtab_pgvow_using demo' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using demo' -l messages -x -d 'how many chat messages to make up (default: 100000)'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l keep -d 'keep the backup; --output-dir keeps it too'
 complete -c pgvow -n '_shtab_pgvow_using demo' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'

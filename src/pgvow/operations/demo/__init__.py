@@ -1,4 +1,4 @@
-"""The demo: a backup, its verification and its damage, on a throw-away server."""
+"""The demo: a backup, its damage, its proof, and a table that it brings back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from pgvow.errors import PgvowError
 from pgvow.operations.backup import BackupOptions, make_backup
+from pgvow.operations.prove import ProveOptions, prove_backup
+from pgvow.operations.restore import RestoreOptions, restore_backup
 from pgvow.operations.throwaway_programs import lent_vectors
 from pgvow.operations.verify import VerifyOptions, verify_backup
 from pgvow.postgres.throwaway import ThrowawayServer
@@ -30,13 +33,18 @@ if TYPE_CHECKING:
 
     from pgvow.operations.backup import BackupResult
     from pgvow.operations.context import Context
+    from pgvow.operations.prove import ProofResult
+    from pgvow.operations.restore import RestoreResult
     from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.binaries import Installation
     from pgvow.progress import Progress
+    from pgvow.settings import Settings
 
     Row = tuple[Any, ...]
 
 DATABASE = "project_chat_dev"
+MISTAKE = "DROP TABLE messages CASCADE"
+COUNT = "SELECT count(*) FROM messages"
 _OURS = ("PG", "DB_", "DEV_", "ENV_MODE", "DATABASE_URL")
 
 
@@ -82,10 +90,13 @@ def user_environment(
 
 def back_up(output_dir: Path, context: Context) -> BackupResult:
     """Make the backup, by the same code as every other."""
+    return make_backup(_settings(context), BackupOptions(output_dir=output_dir), context)
+
+
+def _settings(context: Context) -> Settings:
     with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as elsewhere:
         # A directory without .env files: the demo must never reach for the user's own database.
-        settings = load(env="dev", environ=context.environ, directory=Path(elsewhere))
-    return make_backup(settings, BackupOptions(output_dir=output_dir), context)
+        return load(env="dev", environ=context.environ, directory=Path(elsewhere))
 
 
 def verify(dump: Path, context: Context) -> Verification:
@@ -110,6 +121,36 @@ def damage_a_copy(result: BackupResult, context: Context) -> Damaged:
             file.seek(offset)
             file.write(bytes([byte ^ 1]))
         return Damaged(offset, verify(copy, context))
+
+
+def prove(dump: Path, context: Context) -> ProofResult:
+    """Prove the backup on another throw-away server."""
+    pg_bin = Path(context.environ["PGVOW_PG_BIN"])
+    return prove_backup(StoredBackup.at(dump), ProveOptions(pg_bin=pg_bin), context)
+
+
+def drop_table(server: ThrowawayServer) -> str:
+    """Drop the largest table and its view, and return the server's error for a query of it."""
+    with psycopg.connect(server.conninfo(DATABASE), autocommit=True) as session:
+        session.execute(MISTAKE)
+    try:
+        rows = count_rows(server)
+    except psycopg.errors.UndefinedTable as error:
+        return str(error.diag.message_primary)
+    raise PgvowError(f"the demo's table was dropped, and has {rows} rows")
+
+
+def restore(dump: Path, context: Context) -> RestoreResult:
+    """Restore the backup in the place of its database, as ``restore --swap`` does."""
+    wanted = RestoreOptions(database=DATABASE, swap=True)
+    return restore_backup(_settings(context), StoredBackup.at(dump), wanted, context)
+
+
+def count_rows(server: ThrowawayServer) -> int:
+    """Count the rows of the table that was dropped; raises psycopg's UndefinedTable without it."""
+    with psycopg.connect(server.conninfo(DATABASE)) as session:
+        row = session.execute(COUNT).fetchone()
+    return int(row[0]) if row else 0
 
 
 _DIMENSIONS = 64
