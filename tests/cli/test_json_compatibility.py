@@ -134,7 +134,7 @@ def _shapes(folder: Path, server: TestServer) -> dict[str, Any]:
             "backup": made,
             "prove": shell.pgvow("prove", path, "--json", "--full").json,
             "restore": shell.pgvow(
-                "restore", path, "--to", f"{database}_b", "--env", "dev", "--json"
+                "restore", path, "--to", f"{database}_b", "--env", "dev", "--json", "--full"
             ).json,
             "doctor": shell.pgvow("doctor", "--json", "--env", "dev").json,
         }
