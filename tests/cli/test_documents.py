@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.servers import TcpServer
 
 _BLOCK = re.compile(
-    r"(?P<comment><!-- not run: .+ -->\n\s*)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL
+    r"(?P<comment><!-- not run: [^\n]+ -->\n\s*)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL
 )
 _LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#]+)\)")
 _DOCUMENTS = sorted(
