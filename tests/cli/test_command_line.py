@@ -32,8 +32,9 @@ _FACES = {"pgvow": ["-m", "pgvow"], "backup_db.py": [str(ROOT / "backup_db.py")]
 _FILE = "NAME.dump"
 # The declarations of options are for --help: the rest of the settings loads libraries.
 _NEEDLESS = (
-    "psycopg|dotenv|asyncio|rich.progress|pgvow.(?!cli|errors|signals|settings|model|outside|formats)"
-    "|pgvow.settings.(?!configuration|options|options|values|variables)"
+    "psycopg|dotenv|asyncio|rich.progress"
+    "|pgvow.(?!cli|errors|signals|settings|model|notes|quoted_texts|formats)"
+    "|pgvow.settings.(?!configuration|declared_option|options|values|variables)"
 )
 _CONTRACT_MODE = {"backup": [], "verify": ["--verify", _FILE], "list": ["--list"]}
 _PGVOW_MODE = {"backup": ["backup"], "verify": ["verify", _FILE], "list": ["list"]}
@@ -46,6 +47,8 @@ _VALUES = {
     "--compress": "zstd:3",
     "--log-format": "json",
     "--progress": "none",
+    "--level": "proven",
+    "--since": "7d",
 }
 
 
@@ -119,7 +122,7 @@ def test_no_library_is_imported_before_it_is_needed(
         check=True,
     )
     loaded = [line.split("|")[2].strip() for line in done.stderr.splitlines() if "|" in line]
-    assert "pgvow.cli.app" in loaded
+    assert "pgvow.cli.arguments" in loaded
     assert [] == [module for module in loaded if re.match(needless, module)]
 
 

@@ -155,7 +155,7 @@ TYPED = (
         TEXT,
         "level",
         group="level",
-        choices=tuple(Level),
+        choices=tuple(map(str, Level)),
         help="only those that reached this level at least, and lost it by no later check",
     ),
     Option(
