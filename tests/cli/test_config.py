@@ -62,7 +62,7 @@ def test_without_a_file_the_defaults_apply(tmp_path: Path) -> None:
     commands = Commands(tmp_path)
     assert {"default"} == {source for _, source in shown(commands).values()}
     done = commands.pgvow("config", "check", "--json")
-    assert (0, {"path": None, "usable": True}) == (done.code, done.json)
+    assert (0, {"schema": "config/1", "path": None, "usable": True}) == (done.code, done.json)
 
 
 def test_config_option_wins_over_variable_and_current_directory(tmp_path: Path) -> None:
