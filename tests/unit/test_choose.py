@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -187,6 +188,29 @@ def test_a_name_mistyped_is_answered_with_the_nearest(put: Put, tmp_path: Path) 
         chosen(one.name.replace("shop", "shpo"), tmp_path)
     assert 2 == caught.value.exit_code
     assert f"Did you mean {one.name}?" == caught.value.steps[0]
+
+
+def test_a_newer_backup_that_is_passed_over_is_named(put: Put, tmp_path: Path) -> None:
+    """Older data are never chosen in silence: each newer bad one has a warning."""
+    good, cut, lost = put(9), put(3), put(2)
+    cut.write_bytes(b"short")
+    (tmp_path / names.metadata_name(lost.name)).write_text("{")
+    context = a_context({}, now=_NOON)
+    assert good == choose_backup("latest", SearchedDirectories([tmp_path]), context)
+    assert [lost.name, cut.name] == [text.split()[0] for text in context.reporter.warnings]
+    context = a_context({}, now=_NOON)
+    assert good == choose_backup("2026-11-27T05", SearchedDirectories([tmp_path]), context)
+    assert [] == context.reporter.warnings
+
+
+def test_a_newer_part_is_passed_over(put: Put, tmp_path: Path) -> None:
+    """A backup of some tables is never the latest, and none of its kind is a reason to warn."""
+    good, part = put(9), put(1)
+    path = tmp_path / names.metadata_name(part.name)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "selection": ["--table=orders"]}))
+    context = a_context({}, now=_NOON)
+    assert good == choose_backup("latest", SearchedDirectories([tmp_path]), context)
+    assert [] == context.reporter.warnings
 
 
 def test_the_pair_is_of_one_database(put: Put, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ class SearchedDirectories:
 def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> Path:
     """Return the path of the dump that is meant.
 
-    A path that exists is always meant itself. Else ``latest`` is the newest whole backup against
+    A path that exists is always meant itself. A newer backup that is not good is passed over with a
+    warning. Else ``latest`` is the newest whole backup against
     which no check speaks, ``latest~1`` the one before; a time, in UTC unless it has a zone, or
     ``yesterday``, is the newest such one up to then; anything else is a name as ``list`` prints it,
     or the beginning of one alone, of another environment or database if none of these begins so: a
@@ -75,14 +76,38 @@ def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> 
     listed = _listed(places, context)
     if match := _LATEST.fullmatch(typed):
         good = _good(listed, context)
-        back = int(match["back"] or 0)
-        return good[back].path if back < len(good) else _too_few(good, listed, places, context)
+        if (back := int(match["back"] or 0)) >= len(good):
+            _too_few(good, listed, places, context)
+        return _announced(good[back], listed, context)
     if (end := _end_of(typed, context.now())) is not None:
-        return _before(end, typed, _good(listed, context), places).path
+        chosen = _before(end, typed, _good(listed, context), places)
+        return _announced(chosen, [each for each in listed if _is_before(each, end)], context)
     if (meant := _meant(typed, listed)) is None:
         everywhere = _listed(SearchedDirectories(places.directories), context)
         meant = _meant(typed, everywhere) or _unknown(typed, everywhere, places)
     return meant.path
+
+
+def _announced(chosen: Backup, listed: Sequence[Backup], context: Context) -> Path:
+    """Return the path of a backup, and warn of the newer ones that are passed over as not good."""
+    newer = [each for each in listed if _is_newer(each, chosen)]
+    bad = [each for each in newer if each.status is not BackupStatus.OK or _is_refuted(each)]
+    for each in bad[:_SHOWN]:
+        why = each.complaint or ("a check failed" if _is_refuted(each) else str(each.status))
+        context.reporter.warn(
+            f"{each.path.name} is newer than {chosen.path.name}, and passed over: {why}"
+        )
+    return chosen.path
+
+
+def _is_newer(backup: Backup, chosen: Backup) -> bool:
+    if backup.timestamp is None or chosen.timestamp is None:
+        return False
+    return backup.timestamp > chosen.timestamp
+
+
+def _is_before(backup: Backup, end: datetime) -> bool:
+    return backup.timestamp is not None and backup.timestamp < end
 
 
 def newest_pair(places: SearchedDirectories, context: Context) -> tuple[Path, Path]:
@@ -181,7 +206,7 @@ def _before(
     end: datetime, typed: str, good: Sequence[Backup], places: SearchedDirectories
 ) -> Backup:
     for each in good:
-        if each.timestamp is not None and each.timestamp < end:
+        if _is_before(each, end):
             return each
     oldest = f"; the oldest is of {good[-1].timestamp:%Y-%m-%dT%H:%M:%SZ}" if good else ""
     raise NoSuchBackup(
