@@ -131,7 +131,7 @@ def test_a_terminal_shows_progress(commands: Commands, server: TestServer, datab
     screen = commands.on_terminal("backup")
     assert screen.code == 0, screen.text
     assert "Dumping" in screen.text
-    assert re.search(r"Dumping +[━╸╺ ]+ [\d.]+/[\d.]+ MiB", screen.text)
+    assert re.search(r"Dumping +[━╸╺ ]+ [\d.]+/[\d.]+ MB", screen.text)
     assert re.search(r"[\d.]+ [kM]i?B/s", screen.text)
     assert re.search(r"\d:\d\d:\d\d", screen.text)
     # What is drawn last is the report: the bar has wiped itself away.
