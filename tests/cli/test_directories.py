@@ -68,13 +68,13 @@ def test_list_covers_every_directory(both: Commands) -> None:
 
 
 def test_verify_all_covers_every_directory(both: Commands) -> None:
-    """All are verified; --env and --output-dir mean that one alone, and with FILE they are 2."""
+    """All are verified; --env and --output-dir mean that one alone; a path needs neither."""
     paths = [one["path"].split("/")[0] for one in both.pgvow("verify", "--all", "--json").json]
     assert ["dev", "prod"] == sorted(paths)
     for words in (("--env", "prod"), ("--output-dir", "prod")):
         (one,) = both.pgvow("verify", "--all", "--json", *words).json
         assert one["path"].startswith("prod/")
-    assert 2 == both.pgvow("verify", str(one["path"]), "--env", "prod").code
+    assert 0 == both.pgvow("verify", str(one["path"]), "--env", "dev").code
 
 
 def test_prune_and_prove_cover_every_directory(both: Commands) -> None:
