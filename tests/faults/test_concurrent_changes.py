@@ -114,7 +114,7 @@ def test_migrations_at_the_start_cause_no_wrong_count_and_no_deadlock(
     with meanwhile(server, database, *works, pauses=pauses) as errors:
         while runs < 6 or not succeeded:
             runs += 1
-            done = commands.run("--json", "--lock-wait-timeout", "8", *engine)
+            done = commands.run("--json", "--full", "--lock-wait-timeout", "8", *engine)
             if done.code == 0:
                 succeeded += 1
                 assert done.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
@@ -124,7 +124,7 @@ def test_migrations_at_the_start_cause_no_wrong_count_and_no_deadlock(
                 assert (done.code, done.json["error"]["title"]) == (7, "A table stayed locked")
                 pauses[:] = [2 * pause for pause in pauses]  # this machine is slow today
     assert errors == []
-    after = commands.run("--json", *engine)
+    after = commands.run("--json", "--full", *engine)
     assert after.code == 0, after.err
     assert after.json["metadata"]["table_counts"] == dict.fromkeys(_TABLES, _ROWS)
 
@@ -161,9 +161,9 @@ def test_locks_are_held_until_the_last_row_is_copied(
         "ALTER TABLE retyped ALTER COLUMN n TYPE text",
         "CLUSTER clustered USING clustered_text",
     )
-    expected = fingerprints(commands.run("--json", "--space-factor", "0").json)
+    expected = fingerprints(commands.run("--json", "--full", "--space-factor", "0").json)
     run = commands.start(
-        *("--json", "--jobs", "2", "--compress", "gzip:9", "--space-factor", "0"),
+        *("--json", "--full", "--jobs", "2", "--compress", "gzip:9", "--space-factor", "0"),
         *("--output-dir", "second"),
     )
     with (
@@ -196,7 +196,9 @@ def test_tables_recreated_before_the_locks_restart_the_selection(
     pauses = [0.2, 0.6]
     with meanwhile(server, database, drop, pauses=pauses) as errors:
         for jobs in ("2", "1", "2", "1"):
-            done = commands.run("--json", "--lock-wait-timeout", "8", "-t", "d*", "--jobs", jobs)
+            done = commands.run(
+                "--json", "--full", "--lock-wait-timeout", "8", "-t", "d*", "--jobs", jobs
+            )
             if done.code == 0:
                 assert done.json["metadata"]["table_counts"] == {"dropped": _ROWS}
             else:
@@ -231,7 +233,7 @@ def test_concurrent_writers_are_not_blocked_and_not_counted(
 
     with meanwhile(server, database, insert, rewrite, pauses=[0.0, 0.02]) as errors:
         before = written
-        done = commands.run("--json", "--jobs", jobs)
+        done = commands.run("--json", "--full", "--jobs", jobs)
         during = written - before
     assert done.code == 0, done.err
     assert errors == []

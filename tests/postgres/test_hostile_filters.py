@@ -46,7 +46,7 @@ def test_an_invalid_filter_refuses_the_backup_and_runs_nothing(
     condition = catalog.FILTERS[kind].replace("{canary}", str(planted))
     _set_filter(server, database, condition)
     done = Commands(tmp_path, settings_for(server, database)).run(
-        "--json", "--jobs", jobs, "--space-factor", "0"
+        "--json", "--full", "--jobs", jobs, "--space-factor", "0"
     )
     assert 7 == done.code, done.err
     assert "filter of table cfg in pg_extension.extcondition" in done.err
@@ -65,7 +65,7 @@ def test_a_valid_filter_is_applied_by_both_engines(
     condition, rows = catalog.SOUND_FILTERS[kind]
     _set_filter(server, database, condition)
     done = Commands(tmp_path, settings_for(server, database)).run(
-        "--json", "--jobs", jobs, "--space-factor", "0"
+        "--json", "--full", "--jobs", jobs, "--space-factor", "0"
     )
     assert 0 == done.code, done.err
     assert {"cfg": rows} == done.json["metadata"]["table_counts"]
@@ -80,7 +80,7 @@ def test_a_failing_filter_fails_the_backup_with_the_servers_words(
     """A filter that the server cannot compute fails the backup with the server's words."""
     _set_filter(server, database, "WHERE 1 / (a - 2) > 5")
     done = Commands(tmp_path, settings_for(server, database)).run(
-        "--json", "--jobs", jobs, "--space-factor", "0"
+        "--json", "--full", "--jobs", jobs, "--space-factor", "0"
     )
     assert 7 == done.code, done.err
     assert "division by zero" in done.err
@@ -101,7 +101,7 @@ def test_hostile_names_run_nothing_and_are_counted(
                 )
             )
     done = Commands(tmp_path, settings_for(server, database)).run(
-        "--json", "--jobs", jobs, "--space-factor", "0"
+        "--json", "--full", "--jobs", jobs, "--space-factor", "0"
     )
     assert 0 == done.code, done.err
     counted = {table["name"] for table in done.json["metadata"]["tables"]}

@@ -54,7 +54,7 @@ def test_row_security_without_bypassrls_exits_4(
         refused = commands.run(*_PARALLEL)
         left = left_in(tmp_path / "db/backups")
         server.psql(database, f"ALTER ROLE {role} BYPASSRLS")
-        whole = commands.run("--json", "--no-globals", *_PARALLEL)
+        whole = commands.run("--json", "--full", "--no-globals", *_PARALLEL)
     finally:
         server.psql(database, f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert 4 == refused.code, refused.err
@@ -80,7 +80,7 @@ def test_the_true_size_of_an_unvacuumed_table_is_used(
         assert (0,) == session.execute(
             "SELECT relpages FROM pg_class WHERE relname = 'unknown'"
         ).fetchone()
-    done = Commands(tmp_path, settings_for(server, database)).run("--json", *_PARALLEL)
+    done = Commands(tmp_path, settings_for(server, database)).run("--json", "--full", *_PARALLEL)
     assert 0 == done.code, done.err
     metadata = done.json["metadata"]
     assert {"unknown": 100000, "beside": 1} == metadata["table_counts"]
@@ -211,7 +211,7 @@ def test_a_small_lock_table_falls_back_to_pg_dump_with_a_notice(
                 for number in range(start, start + 50):
                     session.execute(f"CREATE TABLE t{number} AS SELECT 1 AS n")
     commands = Commands(tmp_path, settings_for(server, "postgres"))
-    done = commands.run("--json", *_PARALLEL)
+    done = commands.run("--json", "--full", *_PARALLEL)
     assert 0 == done.code, done.err
     assert ["using pg_dump alone", "relying on pg_dump's own locks"] == [
         warning.partition(": ")[2] for warning in done.json["warnings"]
@@ -229,7 +229,7 @@ def test_a_session_mode_pooler_serves_without_startup_parameters(
     with pgbouncer(server, pool_mode="session") as pooler:
         settings = {"DEV_DB_HOST": pooler.host, "DEV_DB_PORT": str(pooler.port)}
         commands = Commands(tmp_path, {**settings_for(server, database), **settings})
-        done = commands.run("--json", *_PARALLEL)
+        done = commands.run("--json", "--full", *_PARALLEL)
     assert 0 == done.code, done.err
     assert [] == done.json["warnings"]
     assert "parallel" == done.json["metadata"]["engine"]
@@ -257,7 +257,7 @@ def test_large_objects_are_dumped_without_table_locks(
         f'exec {server.bin / "pg_dump"} "$@"',
     )
     settings = settings_for(server, database, bin_dir=programs)
-    run = Commands(tmp_path, settings).start("--json", "--no-globals", *_PARALLEL)
+    run = Commands(tmp_path, settings).start("--json", "--full", "--no-globals", *_PARALLEL)
     wait_until(lambda: started.exists() or run.poll() is not None)
     with server.connect(database) as watcher, migrating(server, database):
         wait_until(lambda: (2,) == watcher.execute(_WAITING).fetchone())

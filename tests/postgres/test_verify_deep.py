@@ -89,14 +89,14 @@ def test_verify_deep_reports_rows_or_the_differing_table(
     """Green for a sound backup, with its rows; red with the table that differs."""
     server.psql(database, _ROWS)
     commands = Commands(tmp_path, settings_for(server, database))
-    dump = commands.run("--json").json["backup_path"]
+    dump = commands.run("--json", "--full").json["backup_path"]
     sound = commands.run("--verify", dump, "--deep")
     assert sound.code == 0, sound.out
     assert "✓ Every byte decodes: 1500 rows in 2 tables, as recorded" in sound.out
     metadata = (tmp_path / dump).with_suffix(".metadata.json")
     text = metadata.read_text()
     metadata.write_text(text.replace(": 1500", ": 1501"))
-    red = commands.run("--verify", dump, "--deep", "--json")
+    red = commands.run("--verify", dump, "--deep", "--json", "--full")
     assert red.code == 8
     assert [one["name"] for one in red.json["checks"] if not one["passed"]] == ["contents"]
     (chat,) = [one for one in red.json["tables"] if one["name"] == "chat"]
@@ -116,9 +116,9 @@ def test_verify_deep_all_exits_with_the_worst_result(
     for _ in range(2):
         assert commands.run("--quiet").code == 0
     assert commands.run("--all", "--deep").code == 0
-    newest = commands.run("--list", "--json").json[0]["path"]
+    newest = commands.run("--list", "--json", "--full").json[0]["path"]
     (tmp_path / newest).write_bytes(b"PGDMP")
-    done = commands.pgvow("verify", "--all", "--deep", "--json")
+    done = commands.pgvow("verify", "--all", "--deep", "--json", "--full")
     assert done.code == 8
     assert [one["ok"] for one in done.json] == [False, True]
 
@@ -130,7 +130,7 @@ def test_without_inspection_only_rows_are_compared(
     """``--no-inspect`` records rows alone; deep verification compares those and says so."""
     server.psql(database, _ROWS)
     commands = Commands(tmp_path, settings_for(server, database))
-    made = commands.run("--no-inspect", "--json").json
+    made = commands.run("--no-inspect", "--json", "--full").json
     assert made["metadata"]["toc"] is None
     done = commands.run("--verify", made["backup_path"], "--deep")
     assert done.code == 0
@@ -143,7 +143,7 @@ def test_sequence_positions_are_read_from_the_archive(
 ) -> None:
     """Sequences do not heed snapshots: their positions come from the archive itself."""
     server.psql(database, _ROWS)
-    made = Commands(tmp_path, settings_for(server, database)).run("--json").json
+    made = Commands(tmp_path, settings_for(server, database)).run("--json", "--full").json
     recorded_one = {"schema": "public", "name": "counter", "last_value": 42, "is_called": True}
     assert made["metadata"]["sequences"] == [recorded_one]
     assert made["metadata"]["large_objects"]["count"] == 5
