@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow import DEFAULT_DIRECTORY, settings
-from pgvow.engine.protocol import DumpOptions
+from pgvow.engine import DumpOptions, is_parallel
 from pgvow.model import Compress
 from pgvow.operations.backup import BackupOptions
 from pgvow.operations.context import Context
@@ -80,7 +80,6 @@ def backup_options(context: Context, environment: str | None = None) -> BackupOp
     """Return the options of a backup as the settings have them; ``replace`` changes them."""
     section = context.configuration.backup_of(environment)
     jobs = usable_cores() if section.jobs == AUTO else int(section.jobs)
-    is_parallel = jobs > 1 if section.engine is None else section.engine == "parallel"
     return BackupOptions(
         output_dir=_output_dir(context, environment),
         space_factor=section.space_factor,
@@ -88,7 +87,7 @@ def backup_options(context: Context, environment: str | None = None) -> BackupOp
         with_globals=section.globals,
         inspect=section.inspect,
         dump=DumpOptions(
-            parallel=is_parallel,
+            parallel=is_parallel(section.engine, jobs),
             jobs=jobs,
             compress=section.compress or Compress(),
             selection=section.selection,
@@ -101,7 +100,7 @@ def backup(
     context: Context, env: str = AUTO, *, options: BackupOptions | None = None
 ) -> BackupResult:
     """Make a backup of an environment's database, and return it; raises the errors of a backup."""
-    loaded = _settings(context, env)
+    loaded = context.load_settings(env)
     options = options or backup_options(context, loaded.environment)
     patience = _patience(context.configuration.backup_of(loaded.environment))
     with _run(context, Operation.BACKUP, options.output_dir, loaded.environment) as run:
@@ -125,7 +124,7 @@ def verify(context: Context, dump: Path | str, *, deep: bool = False) -> Verific
 
     ``deep`` decodes every byte. Raises NoVerdict if a check could not be made.
     """
-    options = VerifyOptions(_pg_bin(context), deep=deep)
+    options = VerifyOptions(context.load_pg_bin(), deep=deep)
     with _run(context, Operation.VERIFY, Path(dump).parent) as run:
         return verify_file(context, run, Path(dump), options, _patience(_backup(context)))
 
@@ -137,7 +136,7 @@ def prove(
 
     ``on`` is a connection string of libpq. Raises CannotBeProven, and the errors of a restore.
     """
-    options = ProveOptions(on=on, jobs=jobs, pg_bin=_pg_bin(context))
+    options = ProveOptions(on=on, jobs=jobs, pg_bin=context.load_pg_bin())
     with _run(context, Operation.PROVE, Path(dump).parent) as run:
         return prove_file(context, run, Path(dump), options, _patience(_backup(context)))
 
@@ -155,7 +154,7 @@ def restore(
     ``comparison`` of what is returned is None if it could not be compared there. Raises
     RestoreFailed, and the errors of the connection.
     """
-    loaded = _settings(context, env)
+    loaded = context.load_settings(env)
     options = replace(options, database=to) if options else RestoreOptions(to)
     patience = _patience(context.configuration.backup_of(loaded.environment))
     with _run(context, Operation.RESTORE, Path(dump).parent, loaded.environment) as run:
@@ -172,22 +171,9 @@ def _run(
         yield run
 
 
-def _settings(context: Context, env: str) -> settings.Settings:
-    return settings.load(
-        env=env,
-        environ=context.environ,
-        directory=context.directory,
-        environments=context.configuration.environments,
-    )
-
-
 def _output_dir(context: Context, environment: str | None) -> Path:
     place = context.configuration.output_dir_of(environment)
     return place or context.directory / DEFAULT_DIRECTORY
-
-
-def _pg_bin(context: Context) -> Path | None:
-    return settings.load_pg_bin(environ=context.environ, directory=context.directory)
 
 
 def _backup(context: Context) -> BackupSection:

@@ -41,6 +41,10 @@ exit codes:
 """
 
 
+_INVALID_CHOICE = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<known>.*)\)$")
+_QUOTED = re.compile(r"[\w.:-]+")
+
+
 class Topic(StrEnum):
     """A heading of ``--help``, in the order in which they stand there."""
 
@@ -122,10 +126,6 @@ def _fitting(text: str | None) -> str | None:
     """Fold a text of ``--help`` as argparse folds the help of options; it leaves these as is."""
     width = get_terminal_size().columns - 2
     return folded(Text(text), width).plain if text else text
-
-
-_INVALID_CHOICE = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<known>.*)\)$")
-_QUOTED = re.compile(r"[\w.:-]+")
 
 
 def like(word: str, known: Iterable[str]) -> str | None:

@@ -59,16 +59,7 @@ class Call:
 
     def load_settings(self) -> settings.Settings:
         """Load the settings of the environment; raises ConfigurationError, AccessDenied."""
-        return settings.load(
-            env=self.arguments.env,
-            environ=self.context.environ,
-            directory=self.context.directory,
-            environments=self.context.configuration.environments,
-        )
-
-    def load_pg_bin(self) -> Path | None:
-        """Load the directory of PostgreSQL's programs, if one is set; raises ConfigurationError."""
-        return settings.load_pg_bin(environ=self.context.environ, directory=self.context.directory)
+        return self.context.load_settings(self.arguments.env)
 
 
 def call_of(arguments: argparse.Namespace, *, tolerant: bool = False) -> Call:

@@ -107,13 +107,6 @@ count = argument(typed_count)
 """Read a whole number of 1 or more, for argparse."""
 
 
-def is_parallel(arguments: argparse.Namespace) -> bool:
-    """Return whether the parallel engine is to be used."""
-    if arguments.engine is None:
-        return bool(arguments.jobs > 1)
-    return bool(arguments.engine == "parallel")
-
-
 def selection(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Collect pg_dump's own options that select a part of the database."""
     return selecting_options({name: getattr(arguments, name) for name in SELECTING})

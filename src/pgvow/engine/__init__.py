@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pgvow.engine.attempts import Dumping
 from pgvow.engine.pg_dump import DumpCommand
-from pgvow.engine.protocol import DumpOptions, Engine, FilledArchive
+from pgvow.engine.protocol import DumpOptions, Engine, FilledArchive, is_parallel
 
-__all__ = ["DumpCommand", "DumpOptions", "Dumping", "Engine", "FilledArchive"]
+__all__ = ["DumpCommand", "DumpOptions", "Dumping", "Engine", "FilledArchive", "is_parallel"]

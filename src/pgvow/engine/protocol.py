@@ -31,6 +31,11 @@ class DumpOptions:
     statistics: bool = False
 
 
+def is_parallel(engine: str | None, jobs: int) -> bool:
+    """Return whether the parallel engine is meant: by its name, else by the number of workers."""
+    return jobs > 1 if engine is None else engine == "parallel"
+
+
 @dataclass(frozen=True, slots=True)
 class FilledArchive:
     """A complete archive: the engine's name, and ``facts``, the server's counts by oid.

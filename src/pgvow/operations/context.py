@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgvow import settings
 from pgvow.progress import Reporter
 
 if TYPE_CHECKING:
@@ -34,6 +35,19 @@ class Context:
     directory: Path = Path()
     clock: Callable[[], datetime] = utc_now
     reporter: Reporter = field(default_factory=Reporter)
+
+    def load_settings(self, env: str) -> settings.Settings:
+        """Load the settings of an environment; raises ConfigurationError, AccessDenied."""
+        return settings.load(
+            env=env,
+            environ=self.environ,
+            directory=self.directory,
+            environments=self.configuration.environments,
+        )
+
+    def load_pg_bin(self) -> Path | None:
+        """Load the directory of PostgreSQL's programs, if one is set; raises ConfigurationError."""
+        return settings.load_pg_bin(environ=self.environ, directory=self.directory)
 
     def now(self) -> datetime:
         """Return the time to the second, as records have it."""

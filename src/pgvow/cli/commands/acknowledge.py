@@ -9,15 +9,11 @@ from rich.text import Text
 from pgvow.cli import options
 from pgvow.cli.arguments import BACKUP_HELP, Topic, backup_name
 from pgvow.cli.call import call_of
-from pgvow.cli.commands.keep import noted_object
+from pgvow.cli.commands.keep import noted, noted_object
 from pgvow.cli.console import GOOD
-from pgvow.cli.picking import backup_path
-from pgvow.cli.recording import recording_of
 from pgvow.operations.notes import NoteOptions, acknowledge_fault
-from pgvow.operations.recorded import recorded
 from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
-from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -47,14 +43,10 @@ def add_acknowledge(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Acknowledge a fault, or take that back; returns the exit code."""
-    call = call_of(arguments)
-    with recorded(call.context, recording_of(call, Operation.ACKNOWLEDGE)) as current:
-        path = backup_path(call, arguments.file)
-        current.note_file(path)
-        wanted = NoteOptions(call.arguments.until, call.arguments.note, withdraw=arguments.withdraw)
-        result = acknowledge_fault(StoredBackup.at(path), wanted, call.context)
-        report.print(lambda: noted_object(result), lambda: _text(result))
-    return current.exit_code
+    wanted = NoteOptions(arguments.until, arguments.note, withdraw=arguments.withdraw)
+    result = noted(call_of(arguments), Operation.ACKNOWLEDGE, acknowledge_fault, wanted)
+    report.print(lambda: noted_object(result), lambda: _text(result))
+    return 0
 
 
 def _text(result: Noted) -> Text:

@@ -11,11 +11,11 @@ from rich.text import Text
 from pgvow.cli import options
 from pgvow.cli.call import call_of
 from pgvow.cli.console import GOOD, mark, styled
-from pgvow.cli.options import is_parallel, selection
+from pgvow.cli.options import selection
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, part_rows, short_digest, size
-from pgvow.engine import DumpOptions
+from pgvow.engine import DumpOptions, is_parallel
 from pgvow.model import Compress
 from pgvow.operations.backup import BackupOptions
 from pgvow.operations.recorded import recorded
@@ -75,7 +75,7 @@ def _options(arguments: argparse.Namespace) -> BackupOptions:
         with_globals=not arguments.no_globals,
         inspect=not arguments.no_inspect,
         dump=DumpOptions(
-            parallel=is_parallel(arguments),
+            parallel=is_parallel(arguments.engine, arguments.jobs),
             jobs=arguments.jobs,
             compress=arguments.compress or Compress(),
             selection=selection(arguments),

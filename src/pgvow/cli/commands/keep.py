@@ -21,9 +21,12 @@ from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from pgvow.cli.arguments import Parser
+    from pgvow.cli.call import Call
     from pgvow.cli.report import Report
+    from pgvow.operations.context import Context
     from pgvow.operations.notes import Noted
 
 _TEXT = """\
@@ -46,14 +49,23 @@ def add_keep(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Keep a backup, or let it go again; returns the exit code."""
-    call = call_of(arguments)
-    with recorded(call.context, recording_of(call, Operation.KEEP)) as current:
-        path = backup_path(call, arguments.file)
+    wanted = NoteOptions(arguments.until, arguments.note, withdraw=arguments.release)
+    result = noted(call_of(arguments), Operation.KEEP, keep_backup, wanted)
+    report.print(lambda: noted_object(result), lambda: _text(result))
+    return 0
+
+
+def noted(
+    call: Call,
+    operation: Operation,
+    change: Callable[[StoredBackup, NoteOptions, Context], Noted],
+    options: NoteOptions,
+) -> Noted:
+    """Change the notes of the backup that was named, as a recorded run."""
+    with recorded(call.context, recording_of(call, operation)) as current:
+        path = backup_path(call, call.arguments.file)
         current.note_file(path)
-        wanted = NoteOptions(call.arguments.until, call.arguments.note, withdraw=arguments.release)
-        result = keep_backup(StoredBackup.at(path), wanted, call.context)
-        report.print(lambda: noted_object(result), lambda: _text(result))
-    return current.exit_code
+        return change(StoredBackup.at(path), options, call.context)
 
 
 def noted_object(result: Noted) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     """Prove a backup; returns the exit code."""
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.PROVE)) as current:
-        pg_bin, path, patience = call.load_pg_bin(), _file(call), patience_of(call)
+        pg_bin, path, patience = call.context.load_pg_bin(), _file(call), patience_of(call)
         options = ProveOptions(on=arguments.on, jobs=arguments.jobs, pg_bin=pg_bin)
         with call.terminal.drawing():
             result = prove_file(call.context, current, path, options, patience)

@@ -77,14 +77,14 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
 
 def _verify_one(call: Call, current: RecordedRun, report: Report) -> None:
     path, patience = backup_path(call, call.arguments.file), patience_of(call)
-    options = VerifyOptions(call.load_pg_bin(), deep=call.arguments.deep)
+    options = VerifyOptions(call.context.load_pg_bin(), deep=call.arguments.deep)
     with call.terminal.drawing():
         result = verify_file(call.context, current, path, options, patience)
     report.print(lambda: _object(result), lambda: verification_text(result), good=result.passed)
 
 
 def _verify_all(call: Call, current: RecordedRun, report: Report) -> None:
-    pg_bin, patience, directories = call.load_pg_bin(), patience_of(call), call.directories
+    pg_bin, patience, directories = call.context.load_pg_bin(), patience_of(call), call.directories
     options = VerifyOptions(pg_bin, deep=call.arguments.deep, environment=call.environment)
     with call.terminal.drawing():
         results = verify_directories(call.context, current, directories, options, patience)
