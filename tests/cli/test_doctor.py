@@ -540,7 +540,7 @@ def test_11_newest_backup_too_old(healthy: Commands) -> None:
     age(healthy, timedelta(hours=2))
     done = examined(healthy, "--json")
     concern = only_concern(done, 11, "newest backup")
-    assert "27.0 hours old" in concern["text"]
+    assert "27 h old" in concern["text"]
     assert "pgvow backup --env dev" in concern["hint"]
 
 

@@ -150,7 +150,7 @@ def test_an_address_in_words(address: Address, words: str) -> None:
 @pytest.mark.parametrize(
     ("age", "words"),
     [
-        (timedelta(seconds=20), "0 min ago"),
+        (timedelta(seconds=20), "20 s ago"),
         (timedelta(minutes=89), "89 min ago"),
         (timedelta(hours=3), "3 h ago"),
         (timedelta(hours=11, minutes=59), "11 h ago"),
@@ -158,7 +158,7 @@ def test_an_address_in_words(address: Address, words: str) -> None:
         (timedelta(days=2), "2 days ago"),
         (timedelta(days=7), "last week"),
         (timedelta(days=20), "20 days ago"),
-        (timedelta(seconds=-5), "0 min ago"),
+        (timedelta(seconds=-5), "0 s ago"),
     ],
 )
 def test_since(age: timedelta, words: str) -> None:

@@ -14,7 +14,7 @@ from pgvow.cli.console import GOOD, mark, styled
 from pgvow.cli.options import selection
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import duration, part_rows, short_digest, size
+from pgvow.cli.words import duration, elapsed, part_rows, short_digest, size
 from pgvow.engine import DumpOptions, is_parallel
 from pgvow.model import Compress
 from pgvow.operations.backup import BackupOptions
@@ -173,8 +173,10 @@ def since(before: datetime, now: datetime) -> str:
     Days and weeks are those of the calendar, in the time zone of this machine.
     """
     age = now - before
+    if age < timedelta(minutes=1):
+        return f"{elapsed(age.total_seconds())} ago"
     if age < timedelta(hours=_HOURS_SHOWN):
-        minutes = max(0, round(age.total_seconds() / 60))
+        minutes = round(age.total_seconds() / 60)
         return f"{minutes} min ago" if minutes < _MINUTES_SHOWN else f"{minutes // 60} h ago"
     then, today = before.astimezone().date(), now.astimezone().date()
     days = (today - then).days

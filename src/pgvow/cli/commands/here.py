@@ -36,7 +36,7 @@ There are settings here, and no backup yet.
 _NEXT = """
 
   pgvow backup                          make one now
-  pgvow prove --latest                  restore the newest elsewhere, and compare
+  pgvow prove latest                    restore the newest elsewhere, and compare
   pgvow restore NAME --to DATABASE      bring one back, under a new name
   pgvow list                            all backups; pgvow help: every command
 """

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from pgvow.errors import ConfigurationError, PgvowError
-from pgvow.formats import size
+from pgvow.formats import elapsed, moment, size
 from pgvow.model import BackupStatus, Compress
 from pgvow.operations.health import doctor_server
 from pgvow.operations.health.findings import Finding, Severity
@@ -339,11 +339,11 @@ def _age(newest: datetime | None, settings: Settings, fresh: timedelta, now: dat
         return Finding(Severity.ATTENTION, "newest backup", text, command)
     age = now - newest
     if age < -_CLOCKS_DIFFER:
-        text = f"{newest:%Y-%m-%dT%H:%M:%SZ}, which is in the future"
+        text = f"{moment(newest)}, which is in the future"
         return Finding(
             Severity.ATTENTION, "newest backup", text, "Check this machine's clock: date -u"
         )
-    text = f"{newest:%Y-%m-%dT%H:%M:%SZ}, {age.total_seconds() / 3600:.1f} hours old"
+    text = f"{moment(newest)}, {elapsed(age.total_seconds())} old"
     if age > fresh:
         return Finding(Severity.ATTENTION, "newest backup", text, command)
     return Finding(Severity.GOOD, "newest backup", text)
