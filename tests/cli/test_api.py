@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pgvow
+from pgvow import api
 from pgvow.errors import ConfigurationError, ConnectionFailed
 from pgvow.model import Level
 from tests.support.commands import Commands, clean_environment, settings_for
@@ -103,6 +104,12 @@ def test_the_options_of_a_backup_are_those_of_the_settings(tmp_path: Path) -> No
     assert (3, True, 1.5) == (options.dump.jobs, options.dump.parallel, options.space_factor)
     assert tmp_path / "there" == options.output_dir
     assert not pgvow.backup_options(context, "prod").dump.parallel
+
+
+def test_the_package_offers_all_of_the_api() -> None:
+    """The two lists of names are one: nothing of the API is missing in the package."""
+    assert sorted(api.__all__) == sorted(pgvow.__all__)
+    assert all(getattr(pgvow, name) is getattr(api, name) for name in api.__all__)
 
 
 def test_importing_pgvow_loads_no_function() -> None:
