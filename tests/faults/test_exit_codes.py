@@ -92,11 +92,11 @@ def test_2_invalid_options(words: list[str], tmp_path: Path) -> None:
     assert "--help" in done.err
 
 
-def test_2_verify_takes_a_file_or_a_directory_not_both(tmp_path: Path) -> None:
-    """A directory beside a FILE would be passed over: it is refused instead."""
+def test_2_a_name_that_is_in_no_directory_named(tmp_path: Path) -> None:
+    """--output-dir and --env say where a name is looked for; what is not there is a usage error."""
     done = Commands(tmp_path).pgvow("verify", "x.dump", "--output-dir", "elsewhere")
     assert done.code == 2
-    assert "--output-dir goes with --all" in done.err
+    assert "no file x.dump, and no backup of that name in elsewhere" in done.err
 
 
 @pytest.mark.parametrize("below", [".", "below"])

@@ -166,6 +166,7 @@ def test_a_refused_entry_is_retried_under_the_same_settings(case: Case) -> None:
         toc = read_toc(file)
     (entry,) = toc.table_data
     with case.server.connect(restored) as session:
-        assert sqlstate_again(session, case.dump, toc, entry) is None
+        stored = StoredBackup.at(case.dump)
+        assert sqlstate_again(session, stored, toc, entry) is None
         session.execute("ALTER TABLE public.dated ADD CHECK (d > '2024-01-05')")
-        assert "23514" == sqlstate_again(session, case.dump, toc, entry)
+        assert "23514" == sqlstate_again(session, stored, toc, entry)

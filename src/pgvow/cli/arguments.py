@@ -151,7 +151,7 @@ path = argument(typed_path)
 
 def _typed_name(text: str) -> str:
     if not text:
-        raise ValueError("the name is empty")
+        raise ValueError("the name or path is empty")
     return text
 
 

@@ -116,7 +116,7 @@ def _allowed(mode: str) -> set[str]:
     groups = options.OF_COMMAND[mode.removesuffix("_all")]
     names = {option.typed_name for option in options.of_groups(*groups, *_EVERYWHERE)}
     if mode == "verify":
-        return names - {"all"} | {"file"}
+        return names - {"all", "env", "output_dir", "database"} | {"file"}
     return names | {"list"} if mode == "list" else names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -15,7 +16,6 @@ from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pgvow.cli.call import Call
     from pgvow.model import Backup
@@ -32,10 +32,16 @@ def places(call: Call) -> SearchedDirectories:
 def backup_path(call: Call, typed: str | None) -> Path:
     """Return the path of the dump that was named; without a name a terminal is asked.
 
-    Raises NoSuchBackup, UsageProblem, and the errors of listing.
+    Raises NoSuchBackup, UsageProblem, and the errors of listing. For ``backup_db.py`` a file that
+    is not there is a check that fails, and no usage error: its path is returned.
     """
     if typed is not None:
-        return choose_backup(typed, places(call), call.context)
+        try:
+            return choose_backup(typed, places(call), call.context)
+        except NoSuchBackup:
+            if "contract" not in call.arguments:
+                raise
+            return Path(typed)
     return _pick(offered(places(call), call.context), call.context)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.errors import PgvowError
+from pgvow.operations.choose_backup import may_exist
 from pgvow.operations.recorded import Recording
 from pgvow.operations.recorded.side_effects import LogFile
 from pgvow.postgres.watchdog import Patience
@@ -37,7 +37,7 @@ def recording_of(call: Call, operation: Operation) -> Recording:
 def _directory(call: Call) -> Path:
     """Return the directory of the file that was named by its path, else that of the backups."""
     typed = call.arguments.file
-    is_path = typed is not None and os.path.lexists(typed)
+    is_path = typed is not None and may_exist(typed)
     return Path(typed).parent if is_path else call.output_dir
 
 

@@ -71,7 +71,7 @@ def choose_backup(typed: str, places: SearchedDirectories, context: Context) -> 
     restore to development is given a name of production's. Raises NoSuchBackup, and the errors of
     listing.
     """
-    if os.path.lexists(typed) or _has_metadata(Path(typed)):
+    if may_exist(typed) or _has_metadata(Path(typed)):
         return Path(typed)
     listed = _listed(places, context)
     if match := _LATEST.fullmatch(typed):
@@ -130,8 +130,19 @@ def offered(places: SearchedDirectories, context: Context) -> list[Backup]:
     return _good(_listed(places, context), context)
 
 
+def may_exist(path: str | Path) -> bool:
+    """Return whether something is at a path; yes as well if that may not be seen."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return True  # it is meant: whoever reads it says what is wrong
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _has_metadata(dump: Path) -> bool:
-    return dump.name.endswith(names.DUMP) and os.path.lexists(
+    return dump.name.endswith(names.DUMP) and may_exist(
         dump.with_name(names.metadata_name(dump.name))
     )
 

@@ -8,10 +8,10 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from pgvow.file_errors import refusals
+from pgvow.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -125,8 +125,8 @@ def temporary_copy(store: Store, name: str) -> Iterator[Path]:
 
     Raises as ``open`` does, and NoSpace or PgvowError if the copy cannot be written.
     """
-    with TemporaryDirectory(prefix="pgvow-") as folder:
-        path = Path(folder) / Path(name).name
+    with temporary_folder("pgvow-") as folder:
+        path = folder / Path(name).name
         with store.open(name) as source, refusals("write", path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as copy:

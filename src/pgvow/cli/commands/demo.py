@@ -6,7 +6,6 @@ import argparse
 import shlex
 import shutil
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from pgvow.operations import demo
 from pgvow.operations.list import ListOptions, list_backups
 from pgvow.operations.throwaway_programs import find_server_programs
 from pgvow.quoted_texts import printable
+from pgvow.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace, _report: Report) -> int:
     is_kept = arguments.keep or "output_dir" in arguments.typed
     with ExitStack() as stack:
         if not is_kept:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pgvow-demo-"))
-            arguments = argparse.Namespace(**{**vars(call.arguments), "output_dir": Path(folder)})
+            folder = stack.enter_context(temporary_folder("pgvow-demo-"))
+            arguments = argparse.Namespace(**{**vars(call.arguments), "output_dir": folder})
             call = replace(call, arguments=arguments)
         server = stack.enter_context(demo.demo_server(installation, call.context))
         with call.terminal.drawing():

@@ -131,8 +131,8 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     """Restore a backup; returns the exit code."""
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
-        settings, path = call.load_settings(), backup_path(call, arguments.file)
-        options = _options(arguments)
+        settings, options = call.load_settings(), _options(arguments)
+        path = backup_path(call, arguments.file)
         if not options.confirmed:
             options = replace(options, confirmed=_is_typed(settings, options))
         patience = patience_of(call)

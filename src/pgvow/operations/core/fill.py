@@ -11,9 +11,7 @@ views come after that, because the server fills each with the rights of its owne
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psycopg import sql
@@ -25,9 +23,11 @@ from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
 from pgvow.postgres.restorer import change_grants
 from pgvow.postgres.sql import query
 from pgvow.postgres.sqlstates import failed_entry
+from pgvow.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Metadata
@@ -216,8 +216,8 @@ class Filling:
         with self.backup.stored.open_dump() as file:
             archive = definitions_archive(file, [*special, *entries], toc.encoding)
         manner = replace(self.manner, alone=True)
-        with temporary_files(), tempfile.TemporaryDirectory(prefix="pgvow-restore-") as folder:
-            path = Path(folder) / "owners.dump"
+        with temporary_files(), temporary_folder("pgvow-restore-") as folder:
+            path = folder / "owners.dump"
             path.write_bytes(archive)
             return self._failures(self.backup.tools, path, Wave(stage, tuple(entries)), manner)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import tempfile
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pgvow.postgres.throwaway import ThrowawayServer
 from pgvow.progress import Phase, Step
 from pgvow.settings import load
 from pgvow.store import StoredBackup, metadata_name
+from pgvow.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,9 +94,9 @@ def back_up(output_dir: Path, context: Context) -> BackupResult:
 
 
 def _settings(context: Context) -> Settings:
-    with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as elsewhere:
+    with temporary_folder("pgvow-demo-") as elsewhere:
         # A directory without .env files: the demo must never reach for the user's own database.
-        return load(env="dev", environ=context.environ, directory=Path(elsewhere))
+        return load(env="dev", environ=context.environ, directory=elsewhere)
 
 
 def verify(dump: Path, context: Context) -> Verification:
@@ -108,8 +108,8 @@ def verify(dump: Path, context: Context) -> Verification:
 def damage_a_copy(result: BackupResult, context: Context) -> Damaged:
     """Copy the backup, flip one byte in its middle, and verify the copy."""
     dump = result.backup.path
-    with tempfile.TemporaryDirectory(prefix="pgvow-demo-") as folder:
-        copy = Path(folder) / dump.name
+    with temporary_folder("pgvow-demo-") as folder:
+        copy = folder / dump.name
         shutil.copy(dump, copy)
         shutil.copy(result.metadata_path, copy.with_name(metadata_name(dump.name)))
         if result.globals_path:
