@@ -174,7 +174,7 @@ def subparser(mode: str) -> argparse.ArgumentParser:
 def test_backup_db_accepts_the_options_of_pgvow(mode: str, words: list[str]) -> None:
     """Every option of pgvow's is accepted by backup_db.py, and means the same."""
     ours, theirs = [*_PGVOW_MODE[mode], *words], [*_CONTRACT_MODE[mode], *words]
-    if mode == "verify" and words[0] in {"--all", "--env", "--output-dir"}:  # instead of a FILE
+    if mode == "verify" and words[0] in {"--all", "--env", "--output-dir", "--database"}:  # instead of a FILE
         ours, theirs = [["verify", "--all", *words], ["--all", *words]]
     meant = vars(parse_contract(theirs))
     assert vars(parse_pgvow(ours)) == {
