@@ -14,14 +14,9 @@ import psycopg
 from pgvow.archive import database_locale, roles_named, superusers_named
 from pgvow.errors import CannotBeProven
 from pgvow.operations.core.compare import ComparedDatabase, compare_database
-from pgvow.operations.core.fill import (
-    CheckedBackup,
-    FailedEntry,
-    FilledDatabase,
-    Filling,
-    RestorerTools,
-)
+from pgvow.operations.core.fill import Filling
 from pgvow.operations.core.schema import compare_schemas, schema_of
+from pgvow.operations.core.stages import CheckedBackup, FailedEntry, FilledDatabase, RestorerTools
 from pgvow.operations.prove.server import require_space
 from pgvow.operations.prove.verdict import (
     refuse_missing_extensions,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.errors import PgvowError
-    from pgvow.operations.core.fill import CheckedBackup, FailedEntry
+    from pgvow.operations.core.stages import CheckedBackup, FailedEntry
     from pgvow.operations.prove.server import ProofServer
     from pgvow.postgres.connection import Session
 

@@ -16,13 +16,8 @@ from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
 from pgvow.operations.archived_tables import with_tables
 from pgvow.operations.core.compare import ComparedDatabase, compare_database
 from pgvow.operations.core.expected import only_of
-from pgvow.operations.core.fill import (
-    FilledDatabase,
-    Filling,
-    RestorerTools,
-    default_jobs,
-    open_restored,
-)
+from pgvow.operations.core.fill import Filling, default_jobs
+from pgvow.operations.core.stages import FilledDatabase, RestorerTools, open_restored
 from pgvow.operations.restore.checks import (
     planned,
     require_confirmation,
@@ -59,7 +54,7 @@ if TYPE_CHECKING:
     from pgvow.model import Difference, Metadata
     from pgvow.operations.context import Context
     from pgvow.operations.core.compare import Comparison
-    from pgvow.operations.core.fill import FailedEntry
+    from pgvow.operations.core.stages import FailedEntry
     from pgvow.operations.restore.checks import RestorePlan
     from pgvow.postgres.connection import Session
     from pgvow.postgres.databases import ConnectedSession

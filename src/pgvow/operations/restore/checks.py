@@ -9,7 +9,8 @@ from pgvow.archive import kinds, read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import DEV
 from pgvow.operations.core.choose_pg_restore import choose_pg_restore, major_of
-from pgvow.operations.core.fill import CheckedBackup, is_given_away
+from pgvow.operations.core.owners import is_given_away
+from pgvow.operations.core.stages import CheckedBackup
 from pgvow.operations.restore.failure import owner_steps, role_steps, tablespace_steps
 from pgvow.operations.restore.selection import database_definition, mapped, select
 from pgvow.operations.restore.swap import (

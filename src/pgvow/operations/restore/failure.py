@@ -11,7 +11,7 @@ from pgvow.postgres.tool_stderr import own_words
 
 if TYPE_CHECKING:
     from pgvow.errors import PgvowError
-    from pgvow.operations.core.fill import FailedEntry
+    from pgvow.operations.core.stages import FailedEntry
     from pgvow.postgres.pg_restore import RestoreTools
 
 _LONGEST_CAUSE = 4000
