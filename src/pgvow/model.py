@@ -237,6 +237,22 @@ class Difference:
         return f"{self.kind} of {self.name}: {self.expected} expected, {self.found} found"
 
 
+@dataclass(frozen=True, slots=True)
+class LoosenedObject:
+    """An object that cannot be restored as it was, though the rows are back.
+
+    ``reason`` is the server's; ``instead`` is the state that it has in the restored database, in
+    words. ``rows`` is the number of rows that break its rule, and ``query`` lists them; both are
+    None if that cannot be told by a query.
+    """
+
+    name: str
+    reason: str
+    instead: str
+    rows: int | None = None
+    query: str | None = None
+
+
 class Level(StrEnum):
     """How far a backup has been shown to come back, beyond being listed; in ascending order."""
 

@@ -11,22 +11,23 @@ Each stage goes on after entries that the server refuses, and tries them again a
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pgvow.archive import superuser_entries
 from pgvow.operations.core.definitions import restore_definitions
-from pgvow.operations.core.owners import Owners, ownership, without_roles
+from pgvow.operations.core.owners import NO_DEFINITION, Owners, ownership, without_roles
 from pgvow.operations.core.retry import Retrying
 from pgvow.operations.core.stages import FailedEntry
 from pgvow.postgres.pg_restore import restore_wave
 from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from pgvow.archive import TocEntry
+    from pgvow.operations.core.loosen import Loosening
     from pgvow.operations.core.stages import CheckedBackup, RestorerTools, RetriedEntry
     from pgvow.postgres.pg_restore import PgRestoreOptions, WaveErrors
 
@@ -46,7 +47,8 @@ class Filling:
     """One database, and how it is filled: ``run``, then ``release``, then ``event_triggers``.
 
     Each of them returns the entries that the server refused. ``run`` ends after the stage of the
-    first of them, unless it ``goes_on`` through all stages.
+    first of them, unless it ``goes_on`` through all stages. ``loosening`` brings back in a looser
+    form what the server refuses a second time.
     """
 
     backup: CheckedBackup
@@ -54,16 +56,14 @@ class Filling:
     manner: PgRestoreOptions
     helper: RestorerTools | None = None
     goes_on: bool = False
+    loosening: Loosening | None = None
+    retried: list[RetriedEntry] = field(default_factory=list)
+    """The entries that were refused first and restored later."""
 
     @property
     def _gives(self) -> bool:
         """Whether objects are made without their owners, and given to them afterwards."""
         return self.helper is not None or self.backup.owners_later
-
-    @property
-    def retried(self) -> tuple[RetriedEntry, ...]:
-        """The entries that were refused first and restored later."""
-        return tuple(self._retrying.retried)
 
     @cached_property
     def _owners(self) -> Owners:
@@ -81,7 +81,7 @@ class Filling:
     @cached_property
     def _retrying(self) -> Retrying:
         manner = replace(self.manner, no_owner=self._is_without_owners(Stage.ROWS))
-        return Retrying(self.backup, self.dbname, manner, self.helper, self._above)
+        return Retrying(self.backup, self.dbname, manner, self.helper, self._above, self.retried)
 
     def run(self, after_rows: Callable[[], None] = lambda: None) -> tuple[FailedEntry, ...]:
         """Restore everything but event triggers.
@@ -118,7 +118,8 @@ class Filling:
         By one connection: workers that connect later would meet those that act on a login.
         """
         entries = event_triggers(self.backup.entries)
-        return self._definitions(entries, Stage.EVENT_TRIGGERS) if entries else ()
+        refused = self._definitions(entries, Stage.EVENT_TRIGGERS) if entries else ()
+        return self._loosened(Stage.EVENT_TRIGGERS, refused)
 
     def _is_over(self, failures: Sequence[FailedEntry]) -> bool:
         return bool(failures) and (not self.goes_on or any(each.ends for each in failures))
@@ -134,7 +135,13 @@ class Filling:
                 return failures
             if wave.above and stage is Stage.ROWS:
                 self._owners.borrow()
-        return self._retrying.run(stage, failures)
+        failures = self._retrying.run(stage, failures)
+        return self._loosened(stage, failures)
+
+    def _loosened(self, stage: Stage, failures: tuple[FailedEntry, ...]) -> tuple[FailedEntry, ...]:
+        if self.loosening is None or not failures:
+            return failures
+        return self.loosening.run(self._retrying, stage, failures)
 
     def _is_without_owners(self, stage: Stage) -> bool:
         return self.manner.no_owner or (self._gives and stage in _BY_THE_HELPER)
@@ -166,5 +173,22 @@ class Filling:
         """Give everything to its owners, and restore the grants."""
         self._owners.give_back()
         missing = {each.entry.dump_id for each in failures if each.entry}
+        if self.loosening is not None:
+            missing |= {each.entry.dump_id for each in self.loosening.loosened if each.is_left_out}
         there = [entry for entry in self.backup.entries if entry.dump_id not in missing]
-        return self._definitions(ownership(there), Stage.CONDITIONS)
+        giving = ownership(there)
+        refused = self._definitions(giving, Stage.CONDITIONS)
+        if self.loosening is None:
+            return refused
+        given = {entry.dump_id: entry for entry in giving if entry.defn == NO_DEFINITION}
+        return self._loosened(Stage.CONDITIONS, tuple(_without_definition(refused, given)))
+
+
+def _without_definition(
+    refused: Sequence[FailedEntry], given: Container[int]
+) -> Iterator[FailedEntry]:
+    """Yield the failures; an entry that is there already, without its owner, has no definition."""
+    for failure in refused:
+        entry = failure.entry
+        is_there = entry is not None and entry.dump_id in given
+        yield replace(failure, entry=replace(entry, defn="")) if entry and is_there else failure

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pgvow.postgres.pg_restore import PgRestoreOptions
 
 # pg_restore passes over an entry without any definition, and over its owner with it.
-_NO_DEFINITION = "--\n"
+NO_DEFINITION = "--\n"
+"""The definition of an entry that only names an owner."""
 _OWNED = (Section.PRE_DATA, Section.POST_DATA)
 
 
@@ -129,7 +130,7 @@ def ownership(restored: Sequence[TocEntry]) -> tuple[TocEntry, ...]:
     later = _naming_roles(restored)
     events = {entry.dump_id for entry in event_triggers(restored)}
     giving = [
-        entry if entry.dump_id in later else replace(entry, defn=_NO_DEFINITION)
+        entry if entry.dump_id in later else replace(entry, defn=NO_DEFINITION)
         for entry in restored
         if entry.dump_id not in events and (entry.dump_id in later or is_given_away(entry))
     ]

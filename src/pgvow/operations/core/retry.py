@@ -7,7 +7,7 @@ search_path is empty, and the source's is not. What a superuser restores keeps t
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ class Retrying:
     manner: PgRestoreOptions
     helper: RestorerTools | None
     above: Collection[int]
-    retried: list[RetriedEntry] = field(default_factory=list)
+    retried: list[RetriedEntry]
 
     def run(self, stage: Stage, failed: Sequence[FailedEntry]) -> tuple[FailedEntry, ...]:
         """Restore entries again, as long as one of them helps another; returns those left."""
@@ -80,13 +80,14 @@ class Retrying:
         by_helper = stage in _BY_THE_HELPER and entry.dump_id not in self.above
         return self.helper.tools if self.helper and by_helper else self.backup.tools
 
-    def _paths(self, entry: TocEntry) -> tuple[str, ...]:
+    def paths(self, entry: TocEntry) -> tuple[str, ...]:
+        """Return the search_paths of the source's sessions under which an entry may be restored."""
         # A superuser must not meet operators of the source's in the place of the catalog's.
-        return () if self.helper and entry.dump_id in self.above else self._own_paths
+        return () if self.helper and entry.dump_id in self.above else self.own_paths
 
     def _rows(self, stage: Stage, failure: FailedEntry, entry: TocEntry) -> FailedEntry | None:
         """Load the rows of a table; returns the failure if that is refused again."""
-        for path in ("", *self._paths(entry)):
+        for path in ("", *self.paths(entry)):
             try:
                 with (
                     closing(self.tools(stage, entry).open(self.dbname)) as session,
@@ -117,7 +118,7 @@ class Retrying:
                 return _again(failure, str(refused).strip(), refused.sqlstate)
             if (refused.sqlstate or "").startswith(_RULES):
                 return failure
-        for path in self._paths(entry) if refused else ("", *self._paths(entry)):
+        for path in self.paths(entry) if refused else ("", *self.paths(entry)):
             left = self._pg_restore(stage, failure, entry, path)
             if left is None:
                 self._note(entry, path)
@@ -147,7 +148,8 @@ class Retrying:
         self.retried.append(RetriedEntry(entry, manner))
 
     @cached_property
-    def _own_paths(self) -> tuple[str, ...]:
+    def own_paths(self) -> tuple[str, ...]:
+        """The search_paths that the source's sessions had, the database's own first."""
         return tuple(search_paths(self.backup, self._value_of))
 
     def _value_of(self, statement: bytes) -> str | None:
