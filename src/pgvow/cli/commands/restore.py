@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import counted, duration, moment, part_rows
+from pgvow.cli.words import counted, duration, loosened_lines, moment, part_rows, retried_line
 from pgvow.operations.core.fill import default_jobs
 from pgvow.operations.recorded import recorded
 from pgvow.operations.recorded.operations import restore_file
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from pgvow.operations.restore import RestoreResult
     from pgvow.settings import Settings
 
-_LOOSENED_SHOWN = 20
 _TEXT = """\
 Verify a backup, restore it into a database that does not exist yet, and compare every row of it
 with what was backed up. The restore happens under a temporary name: what stands under the name you
@@ -226,17 +224,11 @@ def restored_text(result: RestoreResult) -> Text:
 def _of_rescue(result: RestoreResult) -> Iterator[str]:
     """Yield the lines of what was restored later or in a looser form."""
     if result.retried:
-        manners = Counter(each.manner for each in result.retried)
-        shown = ", ".join(f"{number:,} {manner}" for manner, number in manners.items())
-        yield f"{'Retried:':<12} {counted(len(result.retried), 'object')}: {printable(shown)}"
+        yield f"{'Retried:':<12} {retried_line(each.manner for each in result.retried)}"
     rescue = result.rescue
-    for each in rescue.loosened[:_LOOSENED_SHOWN]:
-        yield f"\n! {printable(each.shown.name)}: {printable(each.shown.instead)}"
-        yield f"    {printable(next(iter(each.shown.reason.splitlines()), ''))}"
-        if each.shown.query is not None:
-            yield f"    {counted(each.shown.rows or 0, 'row')}: {printable(each.shown.query)}"
-    if len(rescue.loosened) > _LOOSENED_SHOWN:
-        yield f"\nand {len(rescue.loosened) - _LOOSENED_SHOWN} more (all of them with --json)"
+    if rescue.loosened:
+        yield ""
+        yield from loosened_lines([each.shown for each in rescue.loosened])
     if rescue.rejected is not None:
         yield f"\nRows that no table takes: {printable(str(rescue.rejected))}"
     if rescue.finish is not None:
@@ -296,10 +288,7 @@ def _object(result: RestoreResult) -> dict[str, Any]:
         "kept_as": result.kept_as,
         "sessions": plain(result.sessions),
         "sessions_ended": result.ended,
-        "retried": [
-            {"name": f"{each.entry.desc} {each.entry.name}", "manner": each.manner}
-            for each in result.retried
-        ],
+        "retried": [{"name": each.entry.shown, "manner": each.manner} for each in result.retried],
         "loosened": [
             {
                 **plain(each.shown),

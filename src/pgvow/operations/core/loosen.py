@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TocEntry
     from pgvow.operations.core.retry import Retrying
-    from pgvow.operations.core.set_aside import LoadedTable
+    from pgvow.operations.core.set_aside import Condition, LoadedTable
     from pgvow.operations.core.stages import FailedEntry
     from pgvow.postgres.connection import Session
 
@@ -70,6 +70,18 @@ class LoosenedEntry:
     rejected: Path | None = None
     rejected_rows: int = 0
     is_left_out: bool = False
+    condition: Condition | None = None
+
+    def names(self) -> Iterator[str]:
+        """Yield the names, as entries of a schema have them, of all that has another form."""
+        yield self.entry.shown
+        if self.condition is not None:
+            name = f"{self.condition.schema}.{self.condition.name}"
+            yield from (f"TABLE {name}", f"DOMAIN {name}")
+            yield f"{kinds.CHECK_CONSTRAINT} {name} {self.condition.part}"
+        for place, letter in enumerate(self.entry.tag):
+            if letter == " " and self.entry.desc == kinds.CONSTRAINT:
+                yield f"{kinds.INDEX} {self.entry.namespace}.{self.entry.tag[place + 1 :]}"
 
 
 def is_broken_rule(failure: FailedEntry) -> bool:
@@ -83,7 +95,8 @@ class Loosening:
     """The looser forms of one filling's entries.
 
     ``folder`` is a directory for rows that are refused. ``rules_only``: only rules that the
-    source's rows break are loosened, and views that cannot be filled. ``paths`` are the
+    source's rows break are loosened, and views that cannot be filled; every row has to come back.
+    ``paths`` are the
     search_paths of the source's sessions, known when something was loosened.
     """
 
@@ -107,11 +120,22 @@ class Loosening:
         entry = failure.entry
         if entry is None or entry.is_large_objects:
             return False
-        if self.rules_only and not (is_broken_rule(failure) or _is_view(entry)):
+        if self.rules_only and not (
+            is_broken_rule(failure)
+            or entry.is_table_data
+            or _is_view(entry)
+            or self._leans_on_loosened(entry)
+        ):
             return False
         result = _Loosened(retrying, stage, failure, entry, self.folder).find()
+        if self.rules_only and any(each.rejected for each in result):
+            return False
         self.loosened.extend(result)
         return bool(result)
+
+    def _leans_on_loosened(self, entry: TocEntry) -> bool:
+        """Whether an entry needs one that is loose: a foreign key a key, a comment its object."""
+        return not {each.entry.dump_id for each in self.loosened}.isdisjoint(entry.dependencies)
 
 
 def _is_view(entry: TocEntry) -> bool:
@@ -222,13 +246,14 @@ class _Loosened:
                 self.entry,
                 LoosenedObject(name, loose.reason, instead, *_counted(broken)),
                 (f"{condition.finish().as_string(None)};",),
+                condition=condition,
             )
         rejected = loaded.rejected
         if rejected.count:
             yield LoosenedEntry(
                 self.entry,
                 LoosenedObject(
-                    f"{self.entry.desc} {self.entry.name}",
+                    self.entry.shown,
                     rejected.first or "",
                     f"{rejected.count:,} rows that the table does not take are in a file",
                     rejected.count,
@@ -286,7 +311,7 @@ class _Loosened:
         self, instead: str, finish: tuple[str, ...], broken: BrokenRows | None
     ) -> LoosenedEntry:
         reason = without_statement(self.failure.error.complaint)
-        name = f"{self.entry.desc} {self.entry.name}"
+        name = self.entry.shown
         shown = LoosenedObject(name, reason, instead, *_counted(broken))
         return LoosenedEntry(self.entry, shown, finish)
 

@@ -33,6 +33,7 @@ from pgvow.operations.restore.rescue import (
     RescueResult,
     failed_restore,
     require_acceptance,
+    require_rescue,
     rescue_folder,
     unexplained,
     write_down,
@@ -180,6 +181,7 @@ def _restore(
     ):
         address = address_of(databases.session)
         plan = planned(settings, backup, options, context, databases, metadata)
+        require_rescue(plan)
         with restored_globals(plan):
             plan = with_known_roles(plan)
             require_tablespaces(plan)

@@ -189,7 +189,7 @@ def planned(
     definition = database_definition(toc)
     selection = select(toc, options.tables, superuser=server.is_superuser)
     if selection.cut_off:
-        names = ", ".join(f"{entry.desc} {entry.name}" for entry in selection.cut_off)
+        names = ", ".join(entry.shown for entry in selection.cut_off)
         context.reporter.warn(f"left out, for it needs a table that was not chosen: {names}")
     replaced = _claim(options, databases, server, context.reporter.warn)
     tools = RestoreTools(installation, databases.target)

@@ -34,7 +34,7 @@ def restore_failure(
         "pg_restore": f"{installation.version} in {installation.bin}",
     }
     if failed.entry is not None:
-        facts["Object"] = f"{failed.entry.desc} {failed.entry.name}"
+        facts["Object"] = failed.entry.shown
     if failed.error.stage is not None:
         facts["Stage"] = failed.error.stage.value
     meaning = meaning_of(failed.error.sqlstate, own_words(cause))

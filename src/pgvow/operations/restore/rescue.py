@@ -16,7 +16,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from pgvow.archive import copy_target
+from pgvow.archive import copy_target, kinds
 from pgvow.durable import write_new
 from pgvow.errors import ConfigurationError, PgvowError, RestoreFailed
 from pgvow.formats import counted
@@ -74,6 +74,28 @@ def require_acceptance(options: RestoreOptions) -> None:
         )
 
 
+def require_rescue(plan: RestorePlan) -> None:
+    """Raise RestoreFailed if the proof says that the restore cannot be whole, before it begins."""
+    proof = plan.backup.stored.proof_of(plan.backup.metadata)
+    if plan.options.rescue or proof is None:
+        return
+    # A view that one server refuses to fill another may fill.
+    names = {
+        entry.shown for entry in plan.backup.entries if entry.desc != kinds.MATERIALIZED_VIEW_DATA
+    }
+    broken = [each for each in proof.broken_rules if each.name in names]
+    if broken and not plan.options.schema_only:
+        shown = "\n".join(f"{each.name}: {each.reason.splitlines()[0]}" for each in broken)
+        raise RestoreFailed(
+            f"the source breaks its own rules, as the proof of this backup says:\n{shown}",
+            facts=plan.target.facts,
+            steps=[
+                f"Restore all rows, with those rules loosened: {_again(plan)} --rescue",
+                "See which rows break them: pgvow show FILE",
+            ],
+        )
+
+
 @contextmanager
 def rescue_folder(options: RestoreOptions) -> Iterator[Path | None]:
     """Make a folder for rows that no table takes, for the block; None without ``rescue``."""
@@ -100,7 +122,7 @@ def failed_restore(
         return error
     others = [each.entry for each in failures[1:] if each.entry]
     if others:
-        shown = ", ".join(f"{entry.desc} {entry.name}" for entry in others)
+        shown = ", ".join(entry.shown for entry in others)
         error.with_facts({"Refused too": shown})
     error.with_facts({"Had come back": _amount(plan, failures)})
     steps = [f"Bring back all that there is: {_again(plan)} --rescue"]
