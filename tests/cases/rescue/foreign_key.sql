@@ -1,5 +1,5 @@
--- Rows without their parents, composite and partitioned. rescue: keys NOT VALID, two rows and one.
--- finish: DELETE FROM child WHERE p = 99; DELETE FROM part WHERE p = 98;
+-- Rows without their parents, by a key of two columns; a NULL in it is no breach. rescue: the key is NOT VALID.
+-- finish: DELETE FROM child WHERE p = 99;
 CREATE TABLE parent (a int, b int, PRIMARY KEY (a, b));
 CREATE TABLE child (id int PRIMARY KEY, p int, q int, CONSTRAINT "Fremd Schlüssel" FOREIGN KEY (p, q) REFERENCES parent);
 CREATE TABLE single (id int PRIMARY KEY);

@@ -222,7 +222,7 @@ def restored_text(result: RestoreResult) -> Text:
 
 
 def _of_rescue(result: RestoreResult) -> Iterator[str]:
-    """Yield the lines of what was restored later or in a looser form."""
+    """Yield the lines of entries that were restored later or in a looser form."""
     if result.retried:
         yield f"{'Retried:':<12} {retried_line(each.manner for each in result.retried)}"
     rescue = result.rescue

@@ -11,29 +11,35 @@ Each stage goes on after entries that the server refuses, and tries them again a
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pgvow.archive import superuser_entries
+from psycopg import sql
+
+from pgvow.archive import kinds, superuser_entries
 from pgvow.operations.core.definitions import restore_definitions
 from pgvow.operations.core.owners import NO_DEFINITION, Owners, ownership, without_roles
 from pgvow.operations.core.retry import Retrying
-from pgvow.operations.core.stages import FailedEntry
+from pgvow.operations.core.stages import FailedEntry, open_restored
 from pgvow.postgres.pg_restore import restore_wave
 from pgvow.postgres.restore_order import Stage, Wave, event_triggers, waves
+from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from pgvow.archive import TocEntry
     from pgvow.operations.core.loosen import Loosening
     from pgvow.operations.core.stages import CheckedBackup, RestorerTools, RetriedEntry
+    from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import PgRestoreOptions, WaveErrors
 
 FEWEST_JOBS = 2
 """A serial pg_restore refills the free space of earlier pages, and changes the order of rows."""
 _MOST_JOBS = 8
+_ALWAYS_THERE = "plpgsql"
 _BY_THE_HELPER = (Stage.ROWS, Stage.INDEXES, Stage.CONDITIONS)
 
 
@@ -89,8 +95,23 @@ class Filling:
         ``after_rows`` is called between the last row and the first index. Raises psycopg.Error if
         a session of ours fails.
         """
-        divided = waves(self._entries, jobs=self.manner.jobs, above=self._above)
         self._owners.prepare()
+        first = _extension_waves(self._entries)
+        failures = self._stage(first, Stage.ROWS)
+        if not first or self._is_over(failures):
+            return failures or self._run(self._entries, after_rows)
+        made = {entry.dump_id for wave in first for entry in wave.entries}
+        others = [entry for entry in self._entries if entry.dump_id not in made]
+        with _around_restore(self._session):
+            return failures + self._run(others, after_rows)
+
+    def _session(self) -> Session:
+        return open_restored(self.backup.tools, self.dbname)
+
+    def _run(
+        self, entries: Sequence[TocEntry], after_rows: Callable[[], None]
+    ) -> tuple[FailedEntry, ...]:
+        divided = waves(entries, jobs=self.manner.jobs, above=self._above)
         failures = self._stage(divided, Stage.ROWS)
         if self._is_over(failures):
             return failures
@@ -192,3 +213,36 @@ def _without_definition(
         entry = failure.entry
         is_there = entry is not None and entry.dump_id in given
         yield replace(failure, entry=replace(entry, defn="")) if entry and is_there else failure
+
+
+def _extension_waves(entries: Sequence[TocEntry]) -> tuple[Wave, ...]:
+    """Return the waves that make the extensions, with their schemas before them; none without."""
+    extensions = tuple(
+        entry for entry in entries if entry.desc == kinds.EXTENSION and entry.tag != _ALWAYS_THERE
+    )
+    needed = {number for entry in extensions for number in entry.dependencies}
+    schemas = tuple(
+        entry for entry in entries if entry.desc == kinds.SCHEMA and entry.dump_id in needed
+    )
+    waves = (Wave(Stage.ROWS, schemas), Wave(Stage.ROWS, extensions, above=True))
+    return tuple(wave for wave in waves if wave.entries)
+
+
+@contextmanager
+def _around_restore(connect: Callable[[], Session]) -> Iterator[None]:
+    """Call what extensions ask for around a restore: TimescaleDB's pre_restore and post_restore.
+
+    After an error none is called. Raises psycopg.Error.
+    """
+    with connect() as session:
+        rows = session.execute(query("extension_restore_functions")).fetchall()
+        _call(session, ((schema, name) for schema, name, *_ in rows))
+    yield
+    if rows:
+        with connect() as session:
+            _call(session, ((schema, name) for *_, schema, name in rows))
+
+
+def _call(session: Session, functions: Iterable[tuple[str, str]]) -> None:
+    for schema, name in functions:
+        session.execute(sql.SQL("SELECT {}()").format(sql.Identifier(schema, name)))

@@ -204,7 +204,16 @@ class _Loosened:
         drop = f"DROP INDEX {schema}.{name};"
         broken = self._broken(lambda session: of_index(session, self.entry.namespace, _bare(name)))
         whole = [f"{each};" for each in (*self._statements()[:1], *others)]
+        whole += self._remarks()
         return self._made("a plain index, which is not unique", (drop, *whole), broken)
+
+    def _remarks(self) -> list[str]:
+        """Return the comments on an index, which are lost when it is made anew."""
+        return [
+            each.defn.strip()
+            for each in self.retrying.backup.entries
+            if each.desc in kinds.REMARKS and self.entry.dump_id in each.dependencies
+        ]
 
     def _unfilled(self) -> LoosenedEntry:
         return self._made("left without its rows", (self.entry.defn.strip(),), None)
@@ -337,7 +346,12 @@ def _bare(name: str) -> str:
 def _owner_of(entry: TocEntry) -> tuple[str, ...]:
     """Return the statement that gives an object to its owner, made as pg_restore makes it."""
     drop = entry.drop.strip()
-    if not entry.owner or not drop.startswith("DROP ") or drop.count(";") != 1:
+    if (
+        not entry.owner
+        or entry.desc not in kinds.OWNED
+        or not drop.startswith("DROP ")
+        or drop.count(";") != 1
+    ):
         return ()
     owner = sql.Identifier(entry.owner).as_string(None)
     return (f"ALTER {drop.removeprefix('DROP ').removesuffix(';')} OWNER TO {owner};",)
