@@ -23,10 +23,10 @@ from pgvow.operations.restore.checks import (
     planned,
     require_confirmation,
     require_name,
-    require_tablespaces,
     require_whole,
     verified,
     with_known_roles,
+    with_known_tablespaces,
 )
 from pgvow.operations.restore.progress import RowsWatch
 from pgvow.operations.restore.rescue import (
@@ -43,6 +43,7 @@ from pgvow.operations.restore.temporary_database import (
     analyze,
     apply_definition,
     apply_left_out,
+    create_database,
     dropped_on_failure,
     restored_globals,
     restoring_role,
@@ -184,7 +185,7 @@ def _restore(
         require_rescue(plan)
         with restored_globals(plan):
             plan = with_known_roles(plan)
-            require_tablespaces(plan)
+            plan = with_known_tablespaces(plan)
             with (
                 rescue_folder(options) as folder,
                 restoring_role(plan) as restorer,
@@ -221,12 +222,12 @@ def _fill(plan: RestorePlan, helper: RestorerTools | None, folder: Path | None) 
     started = time.monotonic()
     options, name, report = plan.options, plan.names.temporary, plan.report
     report.update(Step(Phase.CREATE))
-    plan.databases.create(name, plan.definition.create)
+    create_database(plan)
     report.update(Step(Phase.CREATED))
     plan.databases.say(name, plan.names.comment)
     with refused(plan.target):
         with open_restored(plan.tools, name) as session:
-            apply_definition(session, plan.definition, name, no_owner=options.no_owner, keep=False)
+            apply_definition(session, plan, keep=False)
         filling = _filling(plan, helper, folder)
         _run_watched(plan, filling)
         with open_restored(plan.tools, name) as session:
@@ -356,7 +357,7 @@ def _name(plan: RestorePlan, compared: ComparedDatabase) -> NamedDatabase:
         filling = compared.filled.filling
         if failures := filling.event_triggers():
             raise failed_restore(plan, filling, failures, None)
-        apply_definition(session, definition, name, no_owner=options.no_owner, keep=True)
+        apply_definition(session, plan, keep=True)
     plan.report.update(Step(Phase.NAMING))
     replaces = plan.replaced is not None
     ended = put_in_place(
