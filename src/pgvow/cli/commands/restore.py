@@ -146,7 +146,7 @@ def _add_rescue(restore: Parser) -> None:
     restore.topic(Topic.WHERE).add_argument(
         "--keep",
         action="store_true",
-        help="keep what a restore that fails has restored, as NAME_differs_TIMESTAMP",
+        help="keep the database of a restore that fails, as NAME_differs_TIMESTAMP",
     )
 
 

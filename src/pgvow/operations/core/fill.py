@@ -54,7 +54,7 @@ class Filling:
 
     Each of them returns the entries that the server refused. ``run`` ends after the stage of the
     first of them, unless it ``goes_on`` through all stages. ``loosening`` brings back in a looser
-    form what the server refuses a second time.
+    form the entries that the server refuses a second time.
     """
 
     backup: CheckedBackup
@@ -230,7 +230,7 @@ def _extension_waves(entries: Sequence[TocEntry]) -> tuple[Wave, ...]:
 
 @contextmanager
 def _around_restore(connect: Callable[[], Session]) -> Iterator[None]:
-    """Call what extensions ask for around a restore: TimescaleDB's pre_restore and post_restore.
+    """Call the functions that extensions have for a restore: TimescaleDB's are the best known.
 
     After an error none is called. Raises psycopg.Error.
     """

@@ -1,4 +1,4 @@
-"""The owners of what is restored: a role without rights has it all, and then it is given away."""
+"""The owners of restored objects: a role without rights has them all, and gives them away."""
 
 from __future__ import annotations
 

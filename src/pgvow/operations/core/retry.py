@@ -1,7 +1,7 @@
 """Restore again, after the others, the entries that the server refused.
 
 A function may ask a table that is loaded later, or name one without its schema: pg_restore's
-search_path is empty, and the source's is not. What a superuser restores keeps the empty one.
+search_path is empty, and the source's is not. Entries of a superuser keep the empty one.
 """
 
 from __future__ import annotations

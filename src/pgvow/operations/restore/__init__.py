@@ -80,8 +80,8 @@ class RestoreOptions:
 
     ``owner_map`` maps roles of the archive to those that take their place. ``no_tablespaces`` puts
     everything into the server's default one. ``confirmed``: the user knows that ``swap`` replaces
-    a production database. ``rescue`` brings back in a looser form what the server refuses, and
-    ``accept_loosened`` lets a swap do so; ``keep`` leaves what a failed restore has restored.
+    a production database. ``rescue`` brings back in a looser form entries that are refused, and
+    ``accept_loosened`` lets a swap do so; ``keep`` leaves the database of a failed restore.
     ``again`` is the command line that asks for this restore.
     """
 

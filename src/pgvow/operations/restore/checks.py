@@ -253,7 +253,7 @@ def with_known_roles(plan: RestorePlan) -> RestorePlan:
     missing = sorted(needed.union(*map(roles_in, plan.definition.properties)) - existing)
     if plan.options.rescue:
         plan = without_missing_roles(plan, missing) if missing else plan
-        # What cannot be given away is told, and stays ours.
+        # Objects that cannot be given away are told, and stay ours.
         return replace(plan, backup=replace(plan.backup, owners_later=not no_owner))
     if missing:
         raise RestoreFailed(

@@ -125,7 +125,7 @@ def apply_definition(session: Session, plan: RestorePlan, *, keep: bool) -> None
 
     Without ``keep`` everything but the owner is tried and rolled back, so that a refusal is known
     before the hours that a restore takes; only the settings that the restore needs stay. A rescue
-    leaves out what is refused, with a warning. Raises psycopg.Error.
+    leaves out settings that are refused, with a warning. Raises psycopg.Error.
     """
     definition, name = plan.definition, plan.names.temporary
     quoted = sql.Identifier(name)
