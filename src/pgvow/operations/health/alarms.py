@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pgvow.errors import VerificationFailed
 from pgvow.formats import counted, elapsed, moment, size
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
-from pgvow.retention import acknowledged, unfit
+from pgvow.retention import acknowledged, rules_broken, unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def rules_alarms(good: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
     """Yield that the source breaks its own rules, as the newest proof says.
 
     ``good`` are the whole backups of one database, newest first. All rows come back; a restore
-    needs ``--rescue``. If the backup's fault is acknowledged it is a known alarm.
+    needs ``--rescue``. If these rules are acknowledged, of whichever backup, the alarm is known.
     """
     newest = next((backup for backup in good if proven_at(backup) is not None), None)
     broken = newest.proof.broken_rules if newest and newest.proof else ()
@@ -154,7 +154,9 @@ def rules_alarms(good: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
         return
     shown = "; ".join(f"{each.name}{_listed(each)}" for each in broken)
     message = f"the source breaks its own rules, as the proof of {newest.path.name} says: {shown}"
-    known = acknowledged(newest, now)
+    fault = rules_broken(newest)
+    notes = (acknowledged(backup, now) for backup in good)
+    known = next((note for note in notes if note is not None and note.fault == fault), None)
     yield Alarm(
         AlarmKind.BROKEN_RULES,
         message,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pgvow.postgres.pg_restore import RestoreTools
 
 _LONGEST_CAUSE = 4000
+DROPPED = "What was half restored has been dropped; nothing else was touched"
 _LOCK_TABLE = re.compile("max_locks_per_transaction")  # a need of the restore, not memory
 _NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|superuser)")
 
@@ -57,12 +58,11 @@ def _steps(cause: str) -> list[str]:
     if _NOT_OURS.search(cause):
         return ["Restore as a superuser: the statement above is not for every role", *owner_steps()]
     return [
-        "Read what pg_restore said above: it names the object and the statement",
         (
-            "A function that leans on search_path fails under the empty one of a restore: write"
-            " its schema into it, or ALTER FUNCTION … SET search_path, and back up again"
+            "Read the server's message above: it was tried after the others as well, and under the"
+            " search_path of the source"
         ),
-        "What was half restored has been dropped; nothing else was touched",
+        DROPPED,
     ]
 
 

@@ -21,7 +21,7 @@ from pgvow.durable import write_new
 from pgvow.errors import ConfigurationError, PgvowError, RestoreFailed
 from pgvow.formats import counted
 from pgvow.model import DifferenceKind
-from pgvow.operations.restore.failure import restore_failure
+from pgvow.operations.restore.failure import DROPPED, restore_failure
 from pgvow.operations.restore.swap import set_aside
 from pgvow.postgres.databases import dropdb, psql
 from pgvow.quoted_texts import printable
@@ -128,6 +128,7 @@ def failed_restore(
     steps = [f"Bring back all that there is: {_again(plan)} --rescue"]
     if plan.options.keep and plan.replaced is None and session is not None:
         steps += _kept(plan, filling, session)
+        error.steps = tuple(step for step in error.steps if step != DROPPED)
     error.steps = (*steps, *error.steps)
     return error
 
