@@ -24,6 +24,7 @@ from pgvow.operations.core.broken_rows import BrokenRows, of_foreign_key, of_ind
 from pgvow.operations.core.definitions import restore_definitions
 from pgvow.operations.core.set_aside import keep_rows, load_without_conditions
 from pgvow.postgres.entry_session import prepare_for_entry
+from pgvow.postgres.restore_messages import of_surroundings
 from pgvow.postgres.restore_order import Stage, Wave
 from pgvow.postgres.statements import statements, words, written
 from pgvow.postgres.tool_stderr import without_statement
@@ -237,7 +238,11 @@ class _Loosened:
                 loaded = load_without_conditions(session, backup, self.entry, path, self._path)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             loaded = keep_rows(backup, self.entry, path, str(error).strip())
-        except (psycopg.Error, PgvowError, ArchiveError, OSError):
+        except psycopg.Error as error:
+            if of_surroundings(str(error), error.sqlstate):
+                raise
+            return []
+        except (PgvowError, ArchiveError, OSError):
             return []
         return list(self._of_rows(loaded))
 
