@@ -22,6 +22,8 @@
     │   └── RunTimedOut        1    the run took longer than it may; likewise
     └── Interrupted     130, 143    Ctrl-C, SIGTERM
 
+    no error          11, 12, 14    status and doctor; a rescue with something loosened
+
 The codes are an interface (docs/exit-codes.md) and never change meaning. An error carries the
 *cause* in the words of whoever refused, the *facts* it concerns (never a password), and the
 *steps* that mend it; how that looks on a screen is decided in ``pgvow.cli`` alone.

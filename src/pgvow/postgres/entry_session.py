@@ -28,9 +28,9 @@ def prepare_for_entry(
     psycopg.Error.
     """
     session.execute(query("restore_settings"))
-    settings = {
-        **settings_for(stage), "client_encoding": toc.encoding, "search_path": search_path
-    }  # fmt: skip
+    # No conversion takes place for SQL_ASCII: LATIN1 on our side carries each byte.
+    encoding = "LATIN1" if toc.encoding == "SQL_ASCII" else toc.encoding
+    settings = {**settings_for(stage), "client_encoding": encoding, "search_path": search_path}
     for name, value in settings.items():
         session.execute(query("set_setting"), {"name": name, "value": value})
 

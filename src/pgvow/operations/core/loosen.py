@@ -53,8 +53,9 @@ _UNIQUE_INDEX = re.compile(r"CREATE UNIQUE INDEX ")
 _NULLS = re.compile(r" NULLS NOT DISTINCT(?= |$)")
 _NOT_VALID = " NOT VALID"
 # Integrity constraint violations: a rule that the source's own rows break.
-RULES = "23"
-OF_RULES = frozenset({kinds.FK_CONSTRAINT, kinds.CHECK_CONSTRAINT, kinds.CONSTRAINT, kinds.INDEX})
+_RULES = "23"
+_OF_VALUES = ("22", _RULES)
+_OF_RULES = frozenset({kinds.FK_CONSTRAINT, kinds.CHECK_CONSTRAINT, kinds.CONSTRAINT, kinds.INDEX})
 _LONGEST_FILE_NAME = 120
 
 
@@ -85,12 +86,6 @@ class LoosenedEntry:
                 yield f"{kinds.INDEX} {self.entry.namespace}.{self.entry.tag[place + 1 :]}"
 
 
-def is_broken_rule(failure: FailedEntry) -> bool:
-    """Whether rows of the source break a rule of the source's, and all of them can be there."""
-    entry, sqlstate = failure.entry, failure.error.sqlstate or ""
-    return entry is not None and entry.desc in OF_RULES and sqlstate.startswith(RULES)
-
-
 @dataclass(frozen=True)
 class Loosening:
     """The looser forms of one filling's entries.
@@ -98,13 +93,15 @@ class Loosening:
     ``folder`` is a directory for rows that are refused. ``rules_only``: only rules that the
     source's rows break are loosened, and views that cannot be filled; every row has to come back.
     ``paths`` are the
-    search_paths of the source's sessions, known when something was loosened.
+    search_paths of the source's sessions, known when something was loosened; ``causes`` are the
+    refusals for which it was.
     """
 
     folder: Path | None = None
     rules_only: bool = False
     loosened: list[LoosenedEntry] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    causes: list[FailedEntry] = field(default_factory=list)
 
     def run(
         self, retrying: Retrying, stage: Stage, failures: Sequence[FailedEntry]
@@ -121,16 +118,14 @@ class Loosening:
         entry = failure.entry
         if entry is None or entry.is_large_objects:
             return False
-        if self.rules_only and not (
-            is_broken_rule(failure)
-            or entry.is_table_data
-            or _is_view(entry)
-            or self._leans_on_loosened(entry)
-        ):
+        leans = self._leans_on_loosened(entry)
+        if self.rules_only and not (leans or _is_broken_rule(failure, entry)):
             return False
         result = _Loosened(retrying, stage, failure, entry, self.folder).find()
         if self.rules_only and any(each.rejected for each in result):
             return False
+        if result and not leans:
+            self.causes.append(failure)
         self.loosened.extend(result)
         return bool(result)
 
@@ -139,8 +134,13 @@ class Loosening:
         return not {each.entry.dump_id for each in self.loosened}.isdisjoint(entry.dependencies)
 
 
-def _is_view(entry: TocEntry) -> bool:
-    return entry.desc == kinds.MATERIALIZED_VIEW_DATA
+def _is_broken_rule(failure: FailedEntry, entry: TocEntry) -> bool:
+    """Whether rows of the source break a rule of the source's, and all of them can be there."""
+    sqlstate = failure.error.sqlstate or ""
+    if entry.is_table_data:
+        return sqlstate.startswith(_OF_VALUES)
+    is_rule = entry.desc in _OF_RULES and sqlstate.startswith(_RULES)
+    return is_rule or entry.desc == kinds.MATERIALIZED_VIEW_DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +318,7 @@ class _Loosened:
                     sql.SQL("SET search_path TO {}").format(sql.SQL(self._path or "''"))
                 )
                 return BrokenRows.of(session, query)
-        except (psycopg.Error, PgvowError):
+        except (psycopg.Error, PgvowError, UnicodeError):
             return None
 
     def _made(

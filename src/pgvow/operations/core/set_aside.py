@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from pgvow.archive import copy_target, copy_text
+from pgvow.postgres.connection import carried
 from pgvow.postgres.entry_session import as_archived, prepare_for_entry
 from pgvow.postgres.restore_messages import of_surroundings
 from pgvow.postgres.restore_order import Stage
@@ -271,7 +272,9 @@ def load_without_conditions(
     rejected = RejectedRows(path)
     with session.transaction():
         prepare_for_entry(session, backup.toc, Stage.ROWS)
-        names = {"schema": target.schema, "table": target.name}
+        names = {
+            "schema": carried(session, target.schema), "table": carried(session, target.name)
+        }  # fmt: skip
         rows = session.execute(query("table_conditions"), names).fetchall()
         conditions = [Condition(*row[1:]) for row in rows]
         first = [each for each in conditions if each.kind != "generated"]

@@ -198,6 +198,7 @@ class _Proving:
             filled = self._fill(restored, compare if between is None else lambda: None)
             if filled.failures:
                 return self._not_restored(filled, running)
+            self._judge_causes(filled, running)
             if between is not None:
                 between(self.server.tools.place.conninfo(restored))
                 compare()
@@ -254,6 +255,20 @@ class _Proving:
         refused = {each.entry.key for each in filled.failures if each.entry}
         others = [each for each in comparison.differences if each.name not in refused]
         return ComparedDatabase(filled, comparison, (*differences, *others))
+
+    def _judge_causes(self, filled: FilledDatabase, running: Sequence[_RunningComparison]) -> None:
+        """Raise CannotBeProven and the like if a rule was not broken by the source's rows alone.
+
+        A setting, a collation or a right that is not to be had here may be the cause as well.
+        """
+        loosening = filled.filling.loosening
+        try:
+            for cause in loosening.causes if loosening else ():
+                self._difference(cause, filled.filling.dbname)
+        except BaseException:
+            if running:
+                self._stop_comparing(filled.filling.dbname)
+            raise
 
     def _refused(self, failures: _Failures, dbname: str) -> tuple[Difference, ...]:
         return tuple(self._difference(failed, dbname) for failed in failures)

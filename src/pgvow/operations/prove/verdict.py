@@ -115,8 +115,11 @@ def with_evidence(
     server is not intact.
     """
     _require_intact(failed, server, witness)
-    sqlstate = None
-    if server.log is not None:
+    sqlstate = failed.error.sqlstate
+    if sqlstate is not None:
+        if server.log is None and sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
+            sqlstate = None
+    elif server.log is not None:
         sqlstate = first_error(server.log, dbname)
     elif failed.entry is not None:
         sqlstate = _again(backup, dbname, failed.entry)
