@@ -204,7 +204,8 @@ def figures(every: Sequence[Module]) -> Iterator[Figure]:
     of_commands = {other for name in edges if name.startswith(_COMMANDS) for other in edges[name]}
     single = tuple(sorted(name for name, count in importers.items() if count == 1))
     loose = tuple(name for name in single if name not in of_commands)
-    yield Figure("modules with one importer, but a command's operation", len(loose), 26, loose)
+    share = round(100 * len(loose) / len(every), 1)
+    yield Figure("modules with one importer, but a command's operation, %", share, 13.5, loose)
     below = [module for module in every if module.is_below_cli]
     yield _matches(below, r"\bNamespace\b", "mentions of Namespace below cli/", 0)
     yield _matches(every, r"noqa: PLC0415", "imports inside functions", 6)

@@ -17,10 +17,12 @@
     │   └── UnreadableFile     8    a backup's file cannot be read: it says nothing of the data
     ├── AlreadyRunning         9    another run holds this database's lock
     ├── RestoreFailed         10    restoring failed, and with it the new database
-    ├── CannotBeProven        13    what a proof needs is not to be had here
+    ├── CannotBeProven        13    something that a proof needs is not to be had here
     ├── Stalled                1    a server or tool fell silent; 7 of a backup, 10 of a restore
     │   └── RunTimedOut        1    the run took longer than it may; likewise
     └── Interrupted     130, 143    Ctrl-C, SIGTERM
+
+    no error          11, 12, 14    status and doctor; a rescue with something loosened
 
 The codes are an interface (docs/exit-codes.md) and never change meaning. An error carries the
 *cause* in the words of whoever refused, the *facts* it concerns (never a password), and the

@@ -237,6 +237,22 @@ class Difference:
         return f"{self.kind} of {self.name}: {self.expected} expected, {self.found} found"
 
 
+@dataclass(frozen=True, slots=True)
+class LoosenedObject:
+    """An object that cannot be restored as it was, though the rows are back.
+
+    ``reason`` is the server's; ``instead`` is the state that it has in the restored database, in
+    words. ``rows`` is the number of rows that break its rule, and ``query`` lists them; both are
+    None if that cannot be told by a query.
+    """
+
+    name: str
+    reason: str
+    instead: str
+    rows: int | None = None
+    query: str | None = None
+
+
 class Level(StrEnum):
     """How far a backup has been shown to come back, beyond being listed; in ascending order."""
 
@@ -255,7 +271,8 @@ class Evidence:
     """The result of one check of a backup: it is of ``level``, or differs.
 
     ``seconds`` is the whole check. ``server_version`` and ``restore_seconds``, the share of
-    ``pg_restore``, are those of a restore, and None without one.
+    ``pg_restore``, are those of a restore, and None without one. ``broken_rules`` are objects that
+    a restore leaves loose, for the source's own rows break them: all rows come back all the same.
     """
 
     level: Level
@@ -267,6 +284,7 @@ class Evidence:
     server_version: str | None = None
     restore_seconds: float | None = None
     pgvow_version: str | None = None
+    broken_rules: tuple[LoosenedObject, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -308,6 +326,11 @@ class Proof:
     def restore_seconds(self) -> float | None:
         """The seconds that a recovery takes at least, as last measured; None if it never was."""
         return self.passed[-1].restore_seconds if self.level is Level.PROVEN else None
+
+    @property
+    def broken_rules(self) -> tuple[LoosenedObject, ...]:
+        """The objects that a restore leaves loose, as the last proof says."""
+        return self.passed[-1].broken_rules if self.level is Level.PROVEN else ()
 
     def after(self, evidence: Evidence) -> Proof:
         """Return the proof with the evidence of one check more."""

@@ -179,7 +179,13 @@ def fault_of(backup: Backup) -> str | None:
         differing = sorted({f"{each.kind} of {each.name}" for each in failed.differences})
         digest = sha256("\n".join(differing).encode("utf-8", "backslashreplace")).hexdigest()
         verdicts.append(f"not {failed.level}: {digest[:16]}")
-    return ", ".join(verdicts) or None
+    return ", ".join(verdicts) or rules_broken(backup)
+
+
+def rules_broken(backup: Backup) -> str | None:
+    """Name the rules that the source breaks, as the proof says: a fault, and not of the backup."""
+    names = [each.name for each in backup.proof.broken_rules] if backup.proof else []
+    return f"rules broken: {', '.join(names)}" if names else None
 
 
 def acknowledged(backup: Backup, now: datetime) -> Acknowledgement | None:
@@ -190,6 +196,8 @@ def acknowledged(backup: Backup, now: datetime) -> Acknowledgement | None:
     known = backup.notes.acknowledged
     if known is None or not known.holds(now) or known.fault != fault_of(backup):
         return None
+    if known.fault == rules_broken(backup):
+        return known
     proof = backup.proof
     rank = proof.failed.level.rank if proof and proof.failed else 0
     passed = proof.passed if proof else ()

@@ -144,6 +144,7 @@ class AlarmKind(StrEnum):
     NO_HISTORY = "no history"
     STUCK = "stuck"
     SCHEDULED_TWICE = "scheduled twice"
+    BROKEN_RULES = "broken rules"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.errors import ConnectionFailed, NoSpace, NoVerdict, PgvowError, RestoreFailed
-from pgvow.operations.core.fill import FailedEntry
+from pgvow.operations.core.stages import FailedEntry
 from pgvow.operations.restore.failure import restore_failure
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.connection import ConnectionTarget

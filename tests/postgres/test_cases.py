@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.archive import read_toc
-from pgvow.errors import PgvowError, RestoreFailed
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.postgres.sqlstates import sqlstate_again
 from pgvow.store import StoredBackup
@@ -44,20 +43,20 @@ ORDER BY 1, 2, 3
 # One that is restored whole, and the object and words that name what stops another one.
 WHOLE = (
     "array_nulls",
+    "check_elsewhere",
     "domain_check",
     "foreign_key_operator",
     "own_date_style",
     "tenant_code",
     "tenant_everywhere",
 )
-TOLD = {
-    "orphans": ("FK CONSTRAINT public.child child_parent_fkey", "child_parent_fkey"),
-    "check_elsewhere": ("TABLE DATA public.article", 'relation "limits" does not exist'),
-    "view_by_text": ("MATERIALIZED VIEW DATA public.words", 'relation "doc" does not exist'),
-    "unqualified_names": ("TABLE DATA public.article", "function unaccent(text) does not exist"),
+# Refused at first, and restored on a second attempt: which entries. From 17 on the source itself
+# refuses two of the cases: it indexes and fills under a safe search_path.
+RETRIED = {
+    "check_elsewhere": (MAJORS, {"TABLE DATA public.article"}),
+    "unqualified_names": ((15, 16), {"TABLE DATA public.article", "INDEX public.label_pieces_idx"}),
+    "view_by_text": ((15, 16), {"MATERIALIZED VIEW DATA public.words"}),
 }
-# From 17 on the source itself refuses them: it indexes and fills under a safe search_path.
-_UNLOADABLE_SINCE = {"view_by_text": 17, "unqualified_names": 17}
 _TIMES = 10 if "PGVOW_TEST_ALL" in os.environ else 3
 
 
@@ -105,7 +104,7 @@ def test_a_case_is_proven(case: Case, *, on: bool) -> None:
 
 
 @pytest.mark.parametrize("case", WHOLE, indirect=True)
-@pytest.mark.parametrize("jobs", [1, 2, 4])
+@pytest.mark.parametrize("jobs", [1, 4])
 def test_a_case_is_restored(case: Case, jobs: int) -> None:
     """It comes back with its rows, owners and grants, and no role has more rights than before."""
     roles = case.server.psql("postgres", _ROLES)
@@ -133,26 +132,28 @@ def test_a_proven_case_is_restored_every_time(case: Case, jobs: int) -> None:
     ("case", "server"),
     [
         pytest.param(name, major, id=f"{name}-pg{major}")
-        for name in TOLD
-        for major in MAJORS
-        if major < _UNLOADABLE_SINCE.get(name, max(MAJORS) + 1)
+        for name, (majors, _) in RETRIED.items()
+        for major in majors
     ],
     indirect=True,
 )
-def test_the_object_that_stops_a_case_is_named(case: Case, request: pytest.FixtureRequest) -> None:
-    """The object that failed and the server's reason are named, by proof and restore alike."""
-    name, words = TOLD[request.node.callspec.params["case"]]
-    with pytest.raises(RestoreFailed) as caught:
-        restore(case.server, case.dump, f"{case.database}_restored")
-    assert name == caught.value.facts.get("Object")
-    assert words in caught.value.cause
-    try:
-        told = [f"{one.name}: {one.found}" for one in prove(case).evidence.differences]
-    except PgvowError as error:
-        told = [f"{error.facts.get('Object')}: {error.cause}"]
-    (only,) = told
-    assert only.startswith(f"{name}: ")
-    assert words in only
+def test_refused_entries_are_restored_under_the_sources_search_path(
+    case: Case, request: pytest.FixtureRequest
+) -> None:
+    """Nothing is loosened: proof and restore say which entries came on the second attempt."""
+    _, expected = RETRIED[request.node.callspec.params["case"]]
+    restored = f"{case.database}_restored"
+    result = restore(case.server, case.dump, restored)
+    assert result.comparison is not None
+    assert result.comparison.equal
+    assert expected == {each.entry.shown for each in result.retried}
+    assert () == result.rescue.loosened
+    assert rows_by_key(case.server, case.database) == rows_by_key(case.server, restored)
+    assert case.server.psql(case.database, _OWNERS) == case.server.psql(restored, _OWNERS)
+    proof = prove(case)
+    assert () == proof.evidence.differences
+    assert () == proof.evidence.broken_rules
+    assert expected == {each.entry.shown for each in proof.retried}
 
 
 @pytest.mark.majors(15, 18)

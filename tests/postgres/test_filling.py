@@ -9,7 +9,8 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.operations.core.compare import compare_database
-from pgvow.operations.core.fill import CheckedBackup, Filling
+from pgvow.operations.core.fill import Filling
+from pgvow.operations.core.stages import CheckedBackup
 from pgvow.postgres.binaries import Installation
 from pgvow.postgres.pg_restore import PgRestoreOptions, ProofTools, fails_harmlessly
 from pgvow.postgres.reachable_server import DsnServer

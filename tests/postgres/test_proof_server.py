@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgvow.errors import CannotBeProven, ConfigurationError, NoSpace
-from pgvow.operations.core.fill import open_restored
+from pgvow.operations.core.stages import open_restored
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.operations.prove import server as proof_server
 from pgvow.postgres.binaries import Installation

@@ -312,19 +312,21 @@ def test_metadata_of_other_rows_fail_the_proof(pg18: TestServer, dump: Path, tab
 def test_a_failed_restore_is_a_difference(
     pg18: TestServer, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
-    """Rows that break their own check cannot be restored, and the proof says so."""
+    """An index that cannot be made again is one, and the proof says so."""
     name = make_database(pg18)
     pg18.psql(
         name,
         "CREATE TABLE t (id integer); INSERT INTO t VALUES (1);"
-        " CREATE FUNCTION f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
-        " ALTER TABLE t ADD CHECK (f(id));"
-        " CREATE OR REPLACE FUNCTION f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+        " CREATE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n';"
+        " CREATE INDEX t_f ON t (f(id));"
+        " CREATE OR REPLACE FUNCTION f(n integer) RETURNS integer IMMUTABLE LANGUAGE sql"
+        " AS 'SELECT 1 / (n - 1)'",
     )
     result = _prove(back_up(pg18, name, tmp_path).backup.path, on=pg18)
     (difference,) = result.evidence.differences
     assert DifferenceKind.RESTORE is difference.kind
-    assert "t_id_check" in difference.found
+    assert "INDEX public.t_f" == difference.name
+    assert "division by zero" in difference.found
     assert Level.DECODED is result.level
 
 

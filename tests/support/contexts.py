@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgvow.operations.context import Context, utc_now
@@ -21,11 +22,18 @@ def a_context(
     progress: Progress | None = None,
     *,
     now: datetime | None = None,
+    directory: Path = Path(),
 ) -> Context:
     """Return a context without settings; by default with a user's bare environment, silent.
 
-    With ``now`` its clock stands still.
+    With ``now`` its clock stands still. ``directory`` is where its files are.
     """
     environ = clean_environment() if environ is None else environ
     clock = utc_now if now is None else lambda: now
-    return Context(Configuration(), environ, clock=clock, reporter=Reporter(progress))
+    return Context(
+        Configuration(),
+        environ,
+        directory=directory,
+        clock=clock,
+        reporter=Reporter(progress),
+    )

@@ -29,9 +29,13 @@ def restore(
     environment: str = "dev",
     progress: Progress | None = None,
     user: Mapping[str, str] | None = None,
+    directory: Path | None = None,
     **options: Any,
 ) -> RestoreResult:
-    """Restore a dump into a database of a test server, as ``user``'s settings say."""
+    """Restore a dump into a database of a test server, as ``user``'s settings say.
+
+    The files of a rescue come into ``directory``, or else beside the dump.
+    """
     environ = {
         **clean_environment(),
         **(user or settings_for(server, "postgres", environment=environment)),
@@ -41,7 +45,7 @@ def restore(
         settings,
         StoredBackup.at(dump),
         RestoreOptions(database=to, **options),
-        a_context(environ, progress),
+        a_context(environ, progress, directory=directory or dump.parent),
     )
 
 

@@ -33,11 +33,12 @@ _CONTRACT = {
     11: "something needs attention",
     12: "something is wrong",
     13: "cannot be proven here",
+    14: "restored by --rescue, with something loosened",
     130: "interrupted by Ctrl-C",
     143: "interrupted by SIGTERM",
 }
 # What help need not tell as long as nothing ends with them.
-_OF_LATER_COMMANDS = {10, 13}
+_OF_LATER_COMMANDS = {10, 13, 14}
 _CLASSES = {
     "PgvowError": 1,
     "ConfigurationError": 2,

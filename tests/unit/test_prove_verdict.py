@@ -17,7 +17,7 @@ from pgvow.errors import (
     PgvowError,
 )
 from pgvow.model import Difference, DifferenceKind
-from pgvow.operations.core.fill import FailedEntry
+from pgvow.operations.core.stages import FailedEntry
 from pgvow.operations.prove.verdict import restore_difference
 from pgvow.postgres.pg_restore import RestoreError
 from tests.support.archives import Schema, Spec, build

@@ -94,6 +94,15 @@ PARTS_OF_TABLE = frozenset(
 )  # fmt: skip
 # Their tag is the table's name, a space, and their own name.
 TAGGED_BY_TABLE = frozenset({CONSTRAINT, FK_CONSTRAINT, POLICY, RULE, TRIGGER})
+# They have an owner of their own; an index or a constraint has its table's.
+OWNED = frozenset(
+    {
+        AGGREGATE, COLLATION, DOMAIN, EVENT_TRIGGER, FOREIGN_DATA_WRAPPER, FOREIGN_TABLE, FUNCTION,
+        MATERIALIZED_VIEW, OPERATOR_CLASS, OPERATOR_FAMILY, PROCEDURAL_LANGUAGE, PROCEDURE,
+        PUBLICATION, SCHEMA, SEQUENCE, SERVER, STATISTICS, SUBSCRIPTION, TABLE,
+        TEXT_SEARCH_CONFIGURATION, TYPE, VIEW, "CONVERSION", "OPERATOR", "TEXT SEARCH DICTIONARY",
+    }
+)  # fmt: skip
 # Their owner must be a superuser.
 OWNED_BY_SUPERUSER = frozenset({EVENT_TRIGGER, FOREIGN_DATA_WRAPPER, SUBSCRIPTION})
 # Only a superuser can restore these. None runs an expression or a function that an ordinary role of

@@ -91,6 +91,11 @@ class TocEntry:
         return f"{self.namespace}.{self.tag}" if self.namespace else self.tag
 
     @property
+    def shown(self) -> str:
+        """The kind and the name, for people."""
+        return f"{self.desc} {self.name}"
+
+    @property
     def key(self) -> str:
         """The table's key in ``table_counts``."""
         return table_key(self.namespace, self.tag)

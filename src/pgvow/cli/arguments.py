@@ -36,6 +36,7 @@ exit codes:
   11   doctor, status: something needs attention
   12   doctor, status: something is wrong
   13   cannot be proven here: an extension or a collation is not to be had
+  14   restored by --rescue, with something loosened
   130  interrupted by Ctrl-C
   143  interrupted by SIGTERM
 """

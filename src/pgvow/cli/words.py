@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -18,10 +19,10 @@ from pgvow.formats import (
 from pgvow.quoted_texts import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pgvow.model import Metadata
+    from pgvow.model import LoosenedObject, Metadata
     from pgvow.operations.show.contents import LargeObjectTotals
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "duration",
     "elapsed",
     "large_objects",
+    "loosened_lines",
     "moment",
     "namer",
     "none_in",
     "part_rows",
+    "retried_line",
     "selected",
     "short_digest",
     "size",
@@ -40,6 +43,7 @@ __all__ = [
     "without_digests",
 ]
 
+_MOST_LOOSENED = 20
 _BARS = {"unicode": "▁▂▃▄▅▆▇█", "ascii": "_.-=+*#@"}
 
 
@@ -90,3 +94,21 @@ def none_in(directories: Sequence[Path]) -> Text:
     return Text(
         f"No backups in {', '.join(printable(str(directory)) for directory in directories)}"
     )
+
+
+def retried_line(manners: Iterable[str]) -> str:
+    """Write how many entries were restored on a second attempt, and in which manner."""
+    numbers = Counter(manners)
+    shown = ", ".join(f"{number:,} {manner}" for manner, number in numbers.items())
+    return printable(f"{counted(numbers.total(), 'object')}, refused at first: {shown}")
+
+
+def loosened_lines(loosened: Sequence[LoosenedObject]) -> Iterator[str]:
+    """Yield the lines of objects in a looser form, with the queries of the rows that break them."""
+    for each in loosened[:_MOST_LOOSENED]:
+        yield f"! {printable(each.name)}: {printable(each.instead)}"
+        yield f"    {printable(next(iter(each.reason.splitlines()), ''))}"
+        if each.query is not None:
+            yield f"    {counted(each.rows or 0, 'row')}: {printable(each.query)}"
+    if len(loosened) > _MOST_LOOSENED:
+        yield f"and {len(loosened) - _MOST_LOOSENED} more (all of them with --json)"

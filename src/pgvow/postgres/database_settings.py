@@ -104,3 +104,13 @@ def setting_name(statement: Statement) -> str | None:
         return None
     name = tokens[_WORDS_BEFORE - 1].name
     return None if name is None else name.lower()
+
+
+def role_setting_name(statement: Statement) -> str | None:
+    """The setting that ``ALTER ROLE … IN DATABASE … SET`` gives a role in a database; else None."""
+    tokens = words(statement)
+    match [token.keyword for token in tokens]:
+        case ["ALTER", "ROLE", _, "IN", "DATABASE", _, "SET", _, *_]:
+            name = tokens[7].name
+            return None if name is None else name.lower()
+    return None

@@ -21,11 +21,13 @@ from pgvow.postgres.majors import IDLE_SESSION_TIMEOUT_SINCE
 from pgvow.postgres.private_directories import temporary_files
 from pgvow.postgres.process import RunningTool, run_quietly
 from pgvow.postgres.reachable_server import open_session, tool_connection
+from pgvow.postgres.restore_messages import RestoreMessages, of_surroundings
 from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.restorer import AsRestorer
+from pgvow.postgres.tool_stderr import quoted_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
     from pgvow.postgres.restorer import Restorer
 
 _TICK = 0.1
-_ENTRY = re.compile(r"from TOC entry (\d+);")
-_ERROR = re.compile(r"^pg_restore: error: (.*)", re.DOTALL | re.MULTILINE)
+_OF_ROWS = re.compile(r'COPY failed for table "(.*?)": ')
+_GRACE = 1.0  # for pg_restore to end by itself, with all that it has to say
 
 
 class ServerTools(Protocol):
@@ -177,35 +179,62 @@ class PgRestoreOptions:
     warn: Callable[[str], None] = lambda _: None
 
 
+@dataclass(frozen=True, slots=True)
+class WaveErrors:
+    """The errors of one wave; ``is_cut_off`` if entries were not tried because of the last one."""
+
+    errors: tuple[RestoreError, ...] = ()
+    is_cut_off: bool = False
+
+
 def restore_wave(
     tools: ServerTools, dump: Path, dbname: str, wave: Wave, manner: PgRestoreOptions
-) -> RestoreError | None:
-    """Restore the entries of one wave and stop at the first error, which is returned.
+) -> WaveErrors:
+    """Restore the entries of one wave, and go on after entries that the server refuses.
 
-    Rows keep their order: a plain serial pg_restore moves some, for the free space map has later
-    ones refill earlier pages, so one job is a single transaction.
+    A failure of the surroundings, such as a full disk, ends it. Rows keep their order: a plain
+    serial pg_restore moves some, for the free space map has later ones refill earlier pages, so one
+    job is a single transaction; if that fails the wave is restored again, without one.
     """
     if not wave.entries:
-        return None
+        return WaveErrors()
+    if manner.jobs > 1 or manner.schema_only or manner.alone:
+        return _run(tools, dump, dbname, wave, manner, ())
+    result = _run(tools, dump, dbname, wave, manner, ("--single-transaction",))
+    if not result.is_cut_off or any(of_surroundings(each.complaint) for each in result.errors):
+        return result
+    return _run(tools, dump, dbname, wave, manner, ())
+
+
+def _run(
+    tools: ServerTools,
+    dump: Path,
+    dbname: str,
+    wave: Wave,
+    manner: PgRestoreOptions,
+    words: tuple[str, ...],
+) -> WaveErrors:
     connection, environment = tools.with_options(options_for(wave.stage)).reach(dbname)
-    in_order = ["--single-transaction"] if manner.jobs == 1 else [f"--jobs={manner.jobs}"]
+    parallel = not (manner.schema_only or manner.alone) and manner.jobs > 1
     with _list_of(wave.entries) as number_of_list:
         argv = [
-            *(str(tools.installation.program("pg_restore")), "--exit-on-error", "--no-password"),
+            *(str(tools.installation.program("pg_restore")), "--verbose", "--no-password"),
             *(f"--use-list=/dev/fd/{number_of_list}", f"--dbname={connection}"),
-            *([] if manner.schema_only or manner.alone else in_order),
+            *words,
+            *([f"--jobs={manner.jobs}"] if parallel else []),
             *(["--schema-only"] if manner.schema_only else []),
             *(["--no-owner"] if manner.no_owner else []),
             *([] if manner.tablespaces else ["--no-tablespaces"]),
             *(["--enable-row-security"] if wave.stage is Stage.VIEWS else []),
             str(dump.absolute()),
         ]
-        ended = _watched(argv, environment, manner.tick, number_of_list)
-    if ended.returncode != 0:
-        return _error(ended, wave)
+        messages = RestoreMessages()
+        ended = _watched(argv, environment, manner.tick, number_of_list, messages)
+    if ended is None or ended.returncode != 0:
+        return _errors(ended, messages, wave)
     for line in ended.stderr.splitlines():
         manner.warn(line)
-    return None
+    return WaveErrors()
 
 
 def dump_schema(tools: ServerTools, dbname: str, file: BinaryIO) -> None:
@@ -227,24 +256,68 @@ def dump_schema(tools: ServerTools, dbname: str, file: BinaryIO) -> None:
 
 
 def _watched(
-    argv: list[str], env: Mapping[str, str], tick: Callable[[], None], passed: int
-) -> ToolExit:
-    with RunningTool(argv, env=env, stdout=subprocess.DEVNULL, pass_fds=[passed]) as tool:
+    argv: list[str],
+    env: Mapping[str, str],
+    tick: Callable[[], None],
+    passed: int,
+    messages: RestoreMessages,
+) -> ToolExit | None:
+    """Run pg_restore to its end; None if it was ended because of its surroundings."""
+    with RunningTool(
+        argv, env=env, stdout=subprocess.DEVNULL, pass_fds=[passed], complaints=messages
+    ) as tool:
         tick()
         while (ended := tool.poll(_TICK)) is None:
             tick()
+            if messages.end() is not None and tool.poll(_GRACE) is None:
+                return None
     return ended
 
 
-def _error(ended: ToolExit, wave: Wave) -> RestoreError:
-    entry = _ENTRY.search(ended.stderr)
-    error = _ERROR.search(ended.stderr)
-    complaint = (error[1] if error else ended.stderr).strip()
-    return RestoreError(
-        dump_id=int(entry[1]) if entry else None,
-        complaint=complaint or f"pg_restore ended with status {ended.returncode}",
-        stage=wave.stage,
-    )
+def _errors(ended: ToolExit | None, messages: RestoreMessages, wave: Wave) -> WaveErrors:
+    """Return an error for each entry that was refused, or the one that ended the restore."""
+    if end := messages.end():
+        return WaveErrors((RestoreError(end.dump_id, end.text, stage=wave.stage),), is_cut_off=True)
+    errors = [RestoreError(each.dump_id, each.text, stage=wave.stage) for each in messages.errors()]
+    if not messages.goes_on:  # the last one ended it
+        complaint = ended.stderr if ended else ""
+        status = ended.returncode if ended else ""
+        last = complaint or f"pg_restore ended with status {status}"
+        errors = errors or [RestoreError(None, last, stage=wave.stage)]
+        return WaveErrors(tuple(errors), is_cut_off=True)
+    named = dict.fromkeys(messages.refused)
+    return WaveErrors(tuple(_one_each(errors, named, wave)))
+
+
+def _quoting(complaint: str, entries: Sequence[TocEntry]) -> TocEntry | None:
+    """Find the one entry whose statement, or whose table, a complaint quotes; None if uncertain."""
+    if statement := quoted_statement(complaint):
+        fitting = [entry for entry in entries if entry.defn.strip().startswith(statement)]
+    else:
+        table = _OF_ROWS.search(complaint)
+        fitting = [
+            entry for entry in entries if table and entry.is_table_data and entry.tag == table[1]
+        ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _one_each(
+    errors: Sequence[RestoreError], named: Iterable[int], wave: Wave
+) -> Iterator[RestoreError]:
+    """Yield one error for each entry that was named, with the text that quotes it if one does."""
+    by_quote: dict[int, RestoreError] = {}
+    by_place: dict[int, RestoreError] = {}
+    for error in errors:
+        quoted = _quoting(error.complaint, wave.entries)
+        if quoted is not None:
+            by_quote.setdefault(quoted.dump_id, error)
+        if error.dump_id is not None:
+            by_place.setdefault(error.dump_id, error)
+    for number in named:
+        error = by_quote.get(number) or by_place.get(number) or errors[-1]
+        yield replace(error, dump_id=number)
+    if not named:
+        yield from errors
 
 
 @contextmanager

@@ -75,12 +75,13 @@ class RunningTool:
         pass_fds: Sequence[int] = (),
         name: str | None = None,
         awaited: bool = True,
+        complaints: StderrExcerpt | None = None,
     ) -> None:
         check()  # nothing is begun any more by a run that was ended
         self._argv = argv
         self._name = name or Path(argv[0]).name
         self._pass_fds = pass_fds
-        self._complaints = StderrExcerpt()
+        self._complaints = complaints or StderrExcerpt()
         self._written = 0
         with SignalsKeptBack() as signals:
             self._process = self._start(env, stdout, stdin)

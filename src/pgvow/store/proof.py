@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import VerificationFailed
 from pgvow.json_reader import JsonReader, parse
-from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
+from pgvow.model import (
+    Difference,
+    DifferenceKind,
+    Evidence,
+    Level,
+    LoosenedObject,
+    Proof,
+    Unreadable,
+)
 from pgvow.store import names
 from pgvow.store.metadata import moment_text
 from pgvow.store.port import LARGEST_UPDATED, read_whole
@@ -59,7 +67,10 @@ def encode_proof(proof: Proof) -> bytes:
 
 
 def _plain(evidence: Evidence) -> dict[str, object]:
-    return {**asdict(evidence), "at": moment_text(evidence.at)}
+    plain = {**asdict(evidence), "at": moment_text(evidence.at)}
+    if not evidence.broken_rules:
+        del plain["broken_rules"]
+    return plain
 
 
 def decode_proof(data: bytes) -> Proof:
@@ -112,6 +123,18 @@ def _evidence(reader: JsonReader) -> Evidence:
         server_version=reader.optional("server_version", reader.text),
         restore_seconds=reader.optional("restore_seconds", reader.seconds),
         pgvow_version=reader.optional("pgvow_version", reader.text),
+        broken_rules=reader.optional("broken_rules", lambda key: reader.objects(key, _loosened))
+        or (),
+    )
+
+
+def _loosened(reader: JsonReader) -> LoosenedObject:
+    return LoosenedObject(
+        name=reader.text("name"),
+        reason=reader.text("reason"),
+        instead=reader.text("instead"),
+        rows=reader.optional("rows", reader.count),
+        query=reader.optional("query", reader.text),
     )
 
 

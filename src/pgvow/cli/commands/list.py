@@ -115,7 +115,7 @@ def _total(backups: Sequence[Backup]) -> Text:
 
 def _style(backup: Backup, *, part: bool) -> str:
     if backup.status is BackupStatus.OK:
-        good = WARNING if part else GOOD
+        good = WARNING if part or (backup.proof and backup.proof.broken_rules) else GOOD
         return BAD if backup.proof and backup.proof.failed else good
     return WARNING if backup.status is BackupStatus.METADATA_MISSING else BAD
 
@@ -128,7 +128,8 @@ def _status(backup: Backup, *, part: bool) -> str:
     if proof and proof.failed:
         return f"✗ {_FAILED[proof.failed.level]}"
     mark = "! only a part" if part else "✓ ok"
-    return f"{mark}, {backup.level.value}" if backup.level else mark
+    shown = f"{mark}, {backup.level.value}" if backup.level else mark
+    return f"{shown}, with broken rules" if proof and proof.broken_rules else shown
 
 
 def _detail(backup: Backup, now: datetime) -> str:

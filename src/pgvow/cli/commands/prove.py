@@ -9,11 +9,11 @@ from rich.text import Text
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, UsageProblem, add_backup
 from pgvow.cli.call import call_of
-from pgvow.cli.console import BAD, GOOD, styled
+from pgvow.cli.console import BAD, GOOD, WARNING, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import duration, moment, part_rows
+from pgvow.cli.words import counted, duration, loosened_lines, moment, part_rows, retried_line
 from pgvow.model import DifferenceKind
 from pgvow.operations.prove import ProveOptions
 from pgvow.operations.recorded import recorded
@@ -88,13 +88,25 @@ def _file(call: Call) -> Path:
 
 def proof_text(result: ProofResult) -> Text:
     """Return the outcome, the facts of the comparison, and the first differences."""
-    text = (
-        Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")
-        if result.proven
-        else Text.assemble(styled("✗", BAD), f" Not proven: {_refusal(result)}\n\n")
-    )
+    broken = result.evidence.broken_rules
+    if not result.proven:
+        text = Text.assemble(styled("✗", BAD), f" Not proven: {_refusal(result)}\n\n")
+    elif broken:
+        places = counted(len(broken), "place")
+        text = Text.assemble(
+            *(styled("!", WARNING), " Backup proven: all rows come back equal; the source breaks"),
+            f" its own rules in {places}\n\n",
+        )
+    else:
+        text = Text.assemble(
+            *(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n"),
+        )
     for label, value in _facts(result):
         text.append(f"{label + ':':<13}{value}\n")
+    for line in loosened_lines(broken):
+        text.append(f"\n{line}")
+    if broken:
+        text.append(f"\n\nTo restore it: pgvow restore {printable(result.path.name)} --rescue …\n")
     differences = result.evidence.differences
     if differences:
         text.append("\nDifferences:\n")
@@ -120,6 +132,8 @@ def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
     place = f"at {result.address}" if result.address else "of its own, gone by now"
     yield "Server", printable(f"PostgreSQL {proof.server_version or '?'} {place}")
     yield "Compared", _compared(proof)
+    if result.retried:
+        yield "Retried", retried_line(each.manner for each in result.retried)
     yield "Restore", f"{duration(proof.restore_seconds or 0)} (a recovery takes that at least)"
     yield "Took", duration(proof.seconds)
     if result.proof is not None:
@@ -147,6 +161,7 @@ def _object(result: ProofResult) -> dict[str, Any]:
         "selection": list(result.metadata.selection),
         "proof_path": str(result.proof_path) if result.proof else None,
         "proof": plain(result.evidence),
+        "retried": [{"name": each.entry.shown, "manner": each.manner} for each in result.retried],
         "host": result.address.host if result.address else None,
         "port": result.address.port if result.address else None,
         "warnings": list(result.warnings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,19 +16,20 @@ from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import duration, moment, part_rows
+from pgvow.cli.words import counted, duration, loosened_lines, moment, part_rows, retried_line
 from pgvow.operations.core.fill import default_jobs
 from pgvow.operations.recorded import recorded
 from pgvow.operations.recorded.operations import restore_file
 from pgvow.operations.restore import RestoreOptions
 from pgvow.operations.restore.checks import is_asked_for
 from pgvow.operations.restore.selection import read_owner_map
-from pgvow.postgres.databases import dropdb
+from pgvow.postgres.databases import dropdb, psql
 from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from pgvow.cli.report import Report
     from pgvow.operations.restore import RestoreResult
@@ -57,6 +59,7 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_what(restore)
     _add_owners(restore)
     _add_swap(restore)
+    _add_rescue(restore)
     options.add(restore, "report", "record")
 
 
@@ -127,6 +130,26 @@ def _add_swap(restore: Parser) -> None:
     )
 
 
+def _add_rescue(restore: Parser) -> None:
+    restore.topic(Topic.WHAT).add_argument(
+        "--rescue",
+        action="store_true",
+        help="bring back every row, and loosen or leave out objects that the server refuses; a"
+        " script with the statements that make it whole is written here",
+    )
+    restore.topic(Topic.WHERE).add_argument(
+        "--accept-loosened",
+        action="store_true",
+        help="let --rescue with --swap put a database with something loosened in the old one's"
+        " place",
+    )
+    restore.topic(Topic.WHERE).add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the database of a restore that fails, as NAME_differs_TIMESTAMP",
+    )
+
+
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Restore a backup; returns the exit code."""
     call = call_of(arguments)
@@ -155,6 +178,10 @@ def _options(arguments: argparse.Namespace) -> RestoreOptions:
         swap=arguments.swap,
         terminate=arguments.terminate,
         confirmed=arguments.yes,
+        rescue=arguments.rescue,
+        accept_loosened=arguments.accept_loosened,
+        keep=arguments.keep,
+        again=shlex.join(["pgvow", *sys.argv[1:]]),
     )
 
 
@@ -174,19 +201,39 @@ def _is_typed(settings: Settings, options: RestoreOptions) -> bool:
 
 def restored_text(result: RestoreResult) -> Text:
     """Return the report: the backup, the new database, durations, and the comparison."""
-    good = result.not_compared is None
-    text = (
-        Text.assemble(styled("✓", GOOD), " Backup restored\n\n")
-        if good
-        else Text.assemble(styled("!", WARNING), " Backup restored, but not compared\n\n")
-    )
+    loosened = result.rescue.loosened
+    if result.not_compared is not None:
+        text = Text.assemble(styled("!", WARNING), " Backup restored, but not compared\n\n")
+    elif loosened:
+        objects = counted(len(loosened), "object")
+        text = Text.assemble(styled("!", WARNING), f" Backup restored, with {objects} loosened\n\n")
+    else:
+        text = Text.assemble(styled("✓", GOOD), " Backup restored\n\n")
     for name, value in _rows(result):
         text.append(f"{name + ':':<12} {printable(value)}\n")
+    good = result.not_compared is None
     text.append(f"{'Compared:':<12} ").append(mark(good=good)).append(f" {_compared(result)}")
+    for line in _of_rescue(result):
+        text.append(f"\n{line}")
     if result.kept_as is not None:
         command = printable(dropdb(result.kept_as))
         text.append(f"\n\nWhen the old database is no longer needed: {command}")
     return text
+
+
+def _of_rescue(result: RestoreResult) -> Iterator[str]:
+    """Yield the lines of entries that were restored later or in a looser form."""
+    if result.retried:
+        yield f"{'Retried:':<12} {retried_line(each.manner for each in result.retried)}"
+    rescue = result.rescue
+    if rescue.loosened:
+        yield ""
+        yield from loosened_lines([each.shown for each in rescue.loosened])
+    if rescue.rejected is not None:
+        yield f"\nRows that no table takes: {printable(str(rescue.rejected))}"
+    if rescue.finish is not None:
+        command = f"{psql(result.database)} -f {shlex.quote(str(rescue.finish))}"
+        yield f"\nWhen the rows are mended, this makes it whole: {printable(command)}"
 
 
 def _rows(result: RestoreResult) -> list[tuple[str, str]]:
@@ -241,6 +288,17 @@ def _object(result: RestoreResult) -> dict[str, Any]:
         "kept_as": result.kept_as,
         "sessions": plain(result.sessions),
         "sessions_ended": result.ended,
+        "retried": [{"name": each.entry.shown, "manner": each.manner} for each in result.retried],
+        "loosened": [
+            {
+                **plain(each.shown),
+                "finish": list(each.finish),
+                "rejected": each.rejected.name if each.rejected else None,
+            }
+            for each in result.rescue.loosened
+        ],
+        "finish": str(result.rescue.finish) if result.rescue.finish else None,
+        "rejected": str(result.rescue.rejected) if result.rescue.rejected else None,
         "restore_seconds": round(result.restore_seconds, 3),
         "seconds": round(result.seconds, 3),
         "warnings": list(result.warnings),

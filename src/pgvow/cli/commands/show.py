@@ -15,7 +15,7 @@ from pgvow.cli.console import BAD, FAINT, WARNING, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.report import plain
 from pgvow.cli.table import Column, FittedTable
-from pgvow.cli.words import counted, large_objects, moment, part_rows, size
+from pgvow.cli.words import counted, large_objects, loosened_lines, moment, part_rows, size
 from pgvow.model import table_key
 from pgvow.operations.show import code_in_backup, show_backup
 from pgvow.quoted_texts import printable
@@ -86,6 +86,9 @@ def _summary(result: ShownBackup) -> Text:
         text.append(styled("✗", BAD)).append(f" unreadable: {printable(cause)}\n\n")
     for name, value in _lines(result):
         text.append(f"{name + ':':<15}{printable(value)}\n")
+    if result.proof and result.proof.broken_rules:
+        text.append("\nThe source breaks its own rules, and a restore needs --rescue:\n")
+        text.append("\n".join(loosened_lines(result.proof.broken_rules)) + "\n")
     return text
 
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pgvow.archive import CopyFacts, TableOfContents
     from pgvow.model import Metadata
     from pgvow.operations.core.expected import TableName
-    from pgvow.operations.core.fill import FilledDatabase
+    from pgvow.operations.core.stages import FilledDatabase
     from pgvow.postgres.connection import Session
     from pgvow.postgres.copy_out import RestoredTable
     from pgvow.progress import Progress

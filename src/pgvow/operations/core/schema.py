@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter, defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pgvow.archive import kinds, read_toc
@@ -18,7 +19,7 @@ from pgvow.postgres.pg_restore import dump_schema
 from pgvow.postgres.private_directories import temporary_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.pg_restore import ServerTools
@@ -34,11 +35,18 @@ _Name = tuple[str, str, str]
 
 
 def compare_schemas(
-    restored: TableOfContents, reference: TableOfContents, entries: Iterable[TocEntry]
+    restored: TableOfContents,
+    reference: TableOfContents,
+    entries: Iterable[TocEntry],
+    *,
+    loose: Container[str] = (),
 ) -> Iterator[Difference]:
-    """Yield the differences of two schemas, and the ``entries`` that ``restored`` lacks."""
-    yield from _missing(entries, restored)
-    yield from _changed(reference, restored)
+    """Yield the differences of two schemas, and the ``entries`` that ``restored`` lacks.
+
+    Entries with the names of ``loose`` are known to have another form, and are not compared.
+    """
+    differences = chain(_missing(entries, restored), _changed(reference, restored))
+    yield from (each for each in differences if each.name not in loose)
 
 
 def schema_of(tools: ServerTools, dbname: str) -> TableOfContents:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from pgvow.errors import VerificationFailed
 from pgvow.formats import counted, elapsed, moment, size
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
-from pgvow.retention import acknowledged, unfit
+from pgvow.retention import acknowledged, rules_broken, unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
-    from pgvow.model import Backup
+    from pgvow.model import Backup, LoosenedObject
     from pgvow.operations.schedule.installed import JobTwice
     from pgvow.runs import Run
     from pgvow.settings import StatusSection
@@ -35,6 +35,7 @@ _STEPS = {
     AlarmKind.STUCK: "pgvow history",
     AlarmKind.NO_HISTORY: "pgvow history",
     AlarmKind.SCHEDULED_TWICE: "pgvow schedule show",
+    AlarmKind.BROKEN_RULES: "pgvow show NAME",
 }
 _TAKE_NO_ENV = ("pgvow diff", "pgvow verify", "pgvow schedule")
 _BY_ITSELF = frozenset({Operation.BACKUP, Operation.VERIFY, Operation.PROVE, Operation.PRUNE})
@@ -139,6 +140,34 @@ def damage_alarms(backups: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
             name=backup.path.name,
             known=None if known is None else str(known),
         )
+
+
+def rules_alarms(good: Sequence[Backup], now: datetime) -> Iterator[Alarm]:
+    """Yield that the source breaks its own rules, as the newest proof says.
+
+    ``good`` are the whole backups of one database, newest first. All rows come back; a restore
+    needs ``--rescue``. If these rules are acknowledged, of whichever backup, the alarm is known.
+    """
+    newest = next((backup for backup in good if proven_at(backup) is not None), None)
+    broken = newest.proof.broken_rules if newest and newest.proof else ()
+    if newest is None or not broken:
+        return
+    shown = "; ".join(f"{each.name}{_listed(each)}" for each in broken)
+    message = f"the source breaks its own rules, as the proof of {newest.path.name} says: {shown}"
+    fault = rules_broken(newest)
+    notes = (acknowledged(backup, now) for backup in good)
+    known = next((note for note in notes if note is not None and note.fault == fault), None)
+    yield Alarm(
+        AlarmKind.BROKEN_RULES,
+        message,
+        is_critical=False,
+        name=newest.path.name,
+        known=None if known is None else str(known),
+    )
+
+
+def _listed(each: LoosenedObject) -> str:
+    return "" if each.query is None else f", {counted(each.rows or 0, 'row')}: {each.query}"
 
 
 def run_alarms(

@@ -218,7 +218,7 @@ class _Directory:
         fit = look.good_backups(backups, self._now)
         good = [backup for backup in fit if not is_partial(backup.selection, configured)]
         partial = [backup for backup in fit if is_partial(backup.selection, configured)]
-        damages = list(look.damage_alarms(backups, self._now))
+        damages = [*look.damage_alarms(backups, self._now), *look.rules_alarms(good, self._now)]
         known = [alarm for alarm in damages if alarm.known is not None]
         alarms = [
             *look.age_alarms(good, section, self._now, partial),

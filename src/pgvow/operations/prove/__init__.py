@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pgvow.model import Metadata, Proof
     from pgvow.operations.context import Context
     from pgvow.operations.core.compare import ComparedDatabase
+    from pgvow.operations.core.stages import RetriedEntry
     from pgvow.operations.prove.server import ProofServer
     from pgvow.postgres.server import Address
 
@@ -63,7 +64,8 @@ class ProofResult:
     """The evidence of one proof.
 
     ``proof`` is the record of all checks of the backup, None if it could not be written.
-    ``address`` is that of the server named with ``on``, None for a throw-away one.
+    ``address`` is that of the server named with ``on``, None for a throw-away one. ``retried``
+    entries were refused at first.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class ProofResult:
     proof: Proof | None
     address: Address | None
     warnings: tuple[str, ...]
+    retried: tuple[RetriedEntry, ...] = ()
 
     @property
     def proven(self) -> bool:
@@ -110,17 +113,19 @@ def prove_backup(
             toc = contents(backup, metadata, context)
             with backup.at_hand() as fetched:
                 request = ProofRequest(fetched, metadata, toc, options, reporter, between)
-                evidence, address = _shown(request, context)
+                evidence, address, retried = _shown(request, context)
         except (UnreadableFile, AccessDenied) as error:
             if error.facts.get("File") == str(backup.path):  # and not a file on another disk
                 unreadable = Unreadable(context.now(), error.cause)
                 record_unreadable(backup, metadata, unreadable, warn=reporter.warn)
             raise
         proof = record(backup, metadata, evidence, warn=reporter.warn)
-    return ProofResult(backup.path, metadata, evidence, proof, address, tuple(warnings))
+    return ProofResult(backup.path, metadata, evidence, proof, address, tuple(warnings), retried)
 
 
-def _shown(request: ProofRequest, context: Context) -> tuple[Evidence, Address | None]:
+def _shown(
+    request: ProofRequest, context: Context
+) -> tuple[Evidence, Address | None, tuple[RetriedEntry, ...]]:
     started = time.monotonic()
     with ExitStack() as stack:
         check = stack.enter_context(checked_aside(request.backup, request.metadata, context))
@@ -134,13 +139,16 @@ def _shown(request: ProofRequest, context: Context) -> tuple[Evidence, Address |
         except PgvowError as error:
             raise error.with_facts(facts) from None
     seconds = time.monotonic() - started
-    return _evidence(server, compared, context.now(), seconds), server.address
+    evidence = _evidence(server, compared, context.now(), seconds)
+    return evidence, server.address, tuple(compared.filled.filling.retried)
 
 
 def _evidence(
     server: ProofServer, compared: ComparedDatabase, at: datetime, seconds: float
 ) -> Evidence:
     rows = compared.comparison
+    loosening = compared.filled.filling.loosening
+    broken = loosening.loosened if loosening and not compared.differences else ()
     return Evidence(
         level=Level.PROVEN,
         at=at,
@@ -151,6 +159,7 @@ def _evidence(
         server_version=server.version,
         restore_seconds=round(compared.filled.seconds, 3),
         pgvow_version=__version__,
+        broken_rules=tuple(each.shown for each in broken),
     )
 
 

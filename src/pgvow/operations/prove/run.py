@@ -14,14 +14,10 @@ import psycopg
 from pgvow.archive import database_locale, roles_named, superusers_named
 from pgvow.errors import CannotBeProven
 from pgvow.operations.core.compare import ComparedDatabase, compare_database
-from pgvow.operations.core.fill import (
-    CheckedBackup,
-    FailedEntry,
-    FilledDatabase,
-    Filling,
-    RestorerTools,
-)
+from pgvow.operations.core.fill import Filling
+from pgvow.operations.core.loosen import Loosening
 from pgvow.operations.core.schema import compare_schemas, schema_of
+from pgvow.operations.core.stages import CheckedBackup, FailedEntry, FilledDatabase, RestorerTools
 from pgvow.operations.prove.server import require_space
 from pgvow.operations.prove.verdict import (
     refuse_missing_extensions,
@@ -36,10 +32,12 @@ from pgvow.postgres.restore_order import event_triggers
 from pgvow.postgres.restorer import is_superuser
 from pgvow.postgres.sql import query
 from pgvow.progress import Phase, Step
+from pgvow.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Difference, Metadata
@@ -93,7 +91,8 @@ def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedD
             warn(f"the database's own setting {name} is not to be had here: {complaint}")
         tools = _undisturbed(server.tools, entries, session)
         backup = CheckedBackup(request.backup, request.metadata, toc, entries, tools)
-        proving = _Proving(request, server, backup, lacking, site, helpers)
+        folder = stack.enter_context(temporary_folder("pgvow-prove-"))
+        proving = _Proving(request, server, backup, lacking, site, helpers, folder)
         if server.is_throwaway:
             return proving.run(restored, make)
         # Not beside the restore: an interruption has to know all databases that it must drop.
@@ -173,7 +172,10 @@ class _RunningComparison:
 
 @dataclass(frozen=True, slots=True)
 class _Proving:
-    """The restore of one backup into two databases: all of it, and its schema for reference."""
+    """The restore of one backup into two databases: all of it, and its schema for reference.
+
+    ``folder`` is for rows that are refused, and removed at the end.
+    """
 
     request: ProofRequest
     server: ProofServer
@@ -181,6 +183,7 @@ class _Proving:
     lacking: str | None
     site: ProofDatabases
     helpers: tuple[RestorerTools | None, RestorerTools | None]
+    folder: Path
 
     def run(self, restored: str, make_reference: Callable[[], str]) -> ComparedDatabase:
         """Restore both at once; compare rows while indexes are built, then the schema."""
@@ -195,6 +198,7 @@ class _Proving:
             filled = self._fill(restored, compare if between is None else lambda: None)
             if filled.failures:
                 return self._not_restored(filled, running)
+            self._judge_causes(filled, running)
             if between is not None:
                 between(self.server.tools.place.conninfo(restored))
                 compare()
@@ -205,7 +209,10 @@ class _Proving:
             if isinstance(expected, tuple):
                 differences = self._refused(expected, self.site.databases[-1])
                 return ComparedDatabase(filled, None, differences)
-            changed = compare_schemas(schema.result(), expected, self.backup.entries)
+            loosening = filled.filling.loosening
+            loosened = loosening.loosened if loosening else ()
+            loose = {name for each in loosened for name in each.names()}
+            changed = compare_schemas(schema.result(), expected, self.backup.entries, loose=loose)
             return ComparedDatabase(filled, comparison, (*comparison.differences, *changed))
 
     def _fill(self, dbname: str, after_rows: Callable[[], None]) -> FilledDatabase:
@@ -216,7 +223,10 @@ class _Proving:
             self.request.report.update(Step(Phase.RESTORE, detail=taken))
 
         manner = PgRestoreOptions(jobs=self.request.options.workers, tick=tick)
-        filling = Filling(self.backup, dbname, manner, self.helpers[0])
+        loosening = Loosening(self.folder, rules_only=True)
+        filling = Filling(
+            self.backup, dbname, manner, self.helpers[0], goes_on=True, loosening=loosening
+        )
         failures = filling.run(after_rows) or _finish(filling)
         return FilledDatabase(filling, failures, time.monotonic() - started)
 
@@ -242,7 +252,23 @@ class _Proving:
         except BaseException:
             self._stop_comparing(dbname)
             raise
-        return ComparedDatabase(filled, comparison, (*differences, *comparison.differences))
+        refused = {each.entry.key for each in filled.failures if each.entry}
+        others = [each for each in comparison.differences if each.name not in refused]
+        return ComparedDatabase(filled, comparison, (*differences, *others))
+
+    def _judge_causes(self, filled: FilledDatabase, running: Sequence[_RunningComparison]) -> None:
+        """Raise CannotBeProven and the like if a rule was not broken by the source's rows alone.
+
+        A setting, a collation or a right that is not to be had here may be the cause as well.
+        """
+        loosening = filled.filling.loosening
+        try:
+            for cause in loosening.causes if loosening else ():
+                self._difference(cause, filled.filling.dbname)
+        except BaseException:
+            if running:
+                self._stop_comparing(filled.filling.dbname)
+            raise
 
     def _refused(self, failures: _Failures, dbname: str) -> tuple[Difference, ...]:
         return tuple(self._difference(failed, dbname) for failed in failures)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.errors import PgvowError
-    from pgvow.operations.core.fill import CheckedBackup, FailedEntry
+    from pgvow.operations.core.stages import CheckedBackup, FailedEntry
     from pgvow.operations.prove.server import ProofServer
     from pgvow.postgres.connection import Session
 
@@ -115,8 +115,11 @@ def with_evidence(
     server is not intact.
     """
     _require_intact(failed, server, witness)
-    sqlstate = None
-    if server.log is not None:
+    sqlstate = failed.error.sqlstate
+    if sqlstate is not None:
+        if server.log is None and sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
+            sqlstate = None
+    elif server.log is not None:
         sqlstate = first_error(server.log, dbname)
     elif failed.entry is not None:
         sqlstate = _again(backup, dbname, failed.entry)
@@ -178,7 +181,7 @@ def restore_difference(
     NoSpace, NoResources, ConnectionFailed and NoVerdict if there is no verdict.
     """
     error, entry = failed.error, failed.entry
-    facts = {"Object": _shown(entry)} if entry else None
+    facts = {"Object": entry.shown} if entry else None
     words = own_words(error.complaint)
     meaning = meaning_of(error.sqlstate, words)
     if meaning in _PERHAPS_LACKING and (
@@ -200,7 +203,7 @@ def restore_difference(
         )
     if meaning is not FailureClass.DATA or error.sqlstate is None:
         raise no_verdict(meaning, error.complaint, facts=facts)
-    name = _shown(entry) if entry else "an object"
+    name = entry.shown if entry else "an object"
     cause = plain_cause(error.sqlstate, entry)
     complaint = f"{cause}: {error.complaint}" if cause else error.complaint
     return Difference(DifferenceKind.RESTORE, name, "restored", complaint)
@@ -230,7 +233,3 @@ def _rule(entry: TocEntry) -> str:
 def _is_lacking(words: str, entry: TocEntry | None) -> bool:
     kind = entry.desc if entry else ""
     return kind in _OF_THE_MACHINE or bool(_LACKING.search(words))
-
-
-def _shown(entry: TocEntry) -> str:
-    return f"{entry.desc} {entry.name}"

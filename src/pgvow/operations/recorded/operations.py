@@ -19,6 +19,7 @@ from pgvow.operations.prune import PruneOptions, prune, together
 from pgvow.operations.recorded import fields_of_end, patient
 from pgvow.operations.remove import remove_backups
 from pgvow.operations.restore import restore_backup
+from pgvow.operations.restore.rescue import LOOSENED
 from pgvow.operations.verify import verify_all, verify_and_record
 from pgvow.operations.verify.verification import exit_code
 from pgvow.store import DirectoryStore, StoredBackup
@@ -129,11 +130,17 @@ def restore_file(
     options: RestoreOptions,
     patience: Patience,
 ) -> RestoreResult:
-    """Restore one backup; a run that could not compare ends with the code of CannotBeProven."""
+    """Restore one backup; a run that could not compare ends with the code of CannotBeProven.
+
+    One with something loosened ends with 14.
+    """
     run.note(environment=settings.environment, database=options.database, file=path.name)
     with patient(context, patience, RestoreFailed):
         result = restore_backup(settings, StoredBackup.at(path), options, context)
-    run.exit_code = 0 if result.not_compared is None else CannotBeProven.exit_code
+    if result.not_compared is not None:
+        run.exit_code = CannotBeProven.exit_code
+    elif result.rescue.loosened:
+        run.exit_code = LOOSENED
     return result
 
 

@@ -16,29 +16,34 @@ from pgvow.errors import CannotBeProven, PgvowError, RestoreFailed
 from pgvow.operations.archived_tables import with_tables
 from pgvow.operations.core.compare import ComparedDatabase, compare_database
 from pgvow.operations.core.expected import only_of
-from pgvow.operations.core.fill import (
-    FilledDatabase,
-    Filling,
-    RestorerTools,
-    default_jobs,
-    open_restored,
-)
+from pgvow.operations.core.fill import Filling, default_jobs
+from pgvow.operations.core.loosen import Loosening
+from pgvow.operations.core.stages import FilledDatabase, RestorerTools, open_restored
 from pgvow.operations.restore.checks import (
     planned,
     require_confirmation,
     require_name,
-    require_tablespaces,
     require_whole,
     verified,
     with_known_roles,
+    with_known_tablespaces,
 )
-from pgvow.operations.restore.failure import restore_failure
 from pgvow.operations.restore.progress import RowsWatch
+from pgvow.operations.restore.rescue import (
+    RescueResult,
+    failed_restore,
+    require_acceptance,
+    require_rescue,
+    rescue_folder,
+    unexplained,
+    write_down,
+)
 from pgvow.operations.restore.swap import put_in_place, set_aside
 from pgvow.operations.restore.temporary_database import (
     analyze,
     apply_definition,
     apply_left_out,
+    create_database,
     dropped_on_failure,
     restored_globals,
     restoring_role,
@@ -59,9 +64,8 @@ if TYPE_CHECKING:
     from pgvow.model import Difference, Metadata
     from pgvow.operations.context import Context
     from pgvow.operations.core.compare import Comparison
-    from pgvow.operations.core.fill import FailedEntry
+    from pgvow.operations.core.stages import RetriedEntry
     from pgvow.operations.restore.checks import RestorePlan
-    from pgvow.postgres.connection import Session
     from pgvow.postgres.databases import ConnectedSession
     from pgvow.postgres.server import Address, ServerFacts
     from pgvow.settings import Settings
@@ -76,7 +80,9 @@ class RestoreOptions:
 
     ``owner_map`` maps roles of the archive to those that take their place. ``no_tablespaces`` puts
     everything into the server's default one. ``confirmed``: the user knows that ``swap`` replaces
-    a production database.
+    a production database. ``rescue`` brings back in a looser form entries that are refused, and
+    ``accept_loosened`` lets a swap do so; ``keep`` leaves the database of a failed restore.
+    ``again`` is the command line that asks for this restore.
     """
 
     database: str
@@ -90,6 +96,10 @@ class RestoreOptions:
     swap: bool = False
     terminate: bool = False
     confirmed: bool = False
+    rescue: bool = False
+    accept_loosened: bool = False
+    keep: bool = False
+    again: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,8 @@ class RestoreResult:
     ``comparison`` is None if this server lacks a setting that makes rows comparable, and
     ``not_compared`` is the reason. ``kept_as`` is the new name of the database that was swapped
     out, None if there was none; ``sessions`` were connected to it, and ``ended`` of them were ended
-    for the swap.
+    for the swap. ``retried`` entries were refused at first; ``rescue`` has those that came back in
+    a looser form.
     """
 
     file: Path
@@ -119,6 +130,8 @@ class RestoreResult:
     restore_seconds: float
     seconds: float
     warnings: tuple[str, ...]
+    retried: tuple[RetriedEntry, ...]
+    rescue: RescueResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,7 @@ def restore_backup(
     started = time.monotonic()
     require_name(options)
     require_whole(backup, options)
+    require_acceptance(options)
     require_confirmation(settings, options)
     with backup.held(), backup.at_hand() as fetched:
         return _restore(settings, fetched, options, context, started)
@@ -168,13 +182,19 @@ def _restore(
     ):
         address = address_of(databases.session)
         plan = planned(settings, backup, options, context, databases, metadata)
+        require_rescue(plan)
         with restored_globals(plan):
             plan = with_known_roles(plan)
-            require_tablespaces(plan)
-            with restoring_role(plan) as restorer, dropped_on_failure(plan):
-                filled = _fill(plan, RestorerTools.of(restorer, plan.tools))
+            plan = with_known_tablespaces(plan)
+            with (
+                rescue_folder(options) as folder,
+                restoring_role(plan) as restorer,
+                dropped_on_failure(plan),
+            ):
+                filled = _fill(plan, RestorerTools.of(restorer, plan.tools), folder)
                 compared = _compare(plan, filled)
                 named = _name(plan, compared)
+                rescue = write_down(plan, filled.filling, folder, context)
         return RestoreResult(
             file=backup.path,
             database=options.database,
@@ -192,21 +212,23 @@ def _restore(
             restore_seconds=filled.seconds,
             seconds=time.monotonic() - started,
             warnings=tuple(warnings),
+            retried=tuple(filled.filling.retried),
+            rescue=rescue,
         )
 
 
-def _fill(plan: RestorePlan, helper: RestorerTools | None) -> FilledDatabase:
+def _fill(plan: RestorePlan, helper: RestorerTools | None, folder: Path | None) -> FilledDatabase:
     """Make the database and restore into it all but the event triggers."""
     started = time.monotonic()
     options, name, report = plan.options, plan.names.temporary, plan.report
     report.update(Step(Phase.CREATE))
-    plan.databases.create(name, plan.definition.create)
+    create_database(plan)
     report.update(Step(Phase.CREATED))
     plan.databases.say(name, plan.names.comment)
     with refused(plan.target):
         with open_restored(plan.tools, name) as session:
-            apply_definition(session, plan.definition, name, no_owner=options.no_owner, keep=False)
-        filling = _filling(plan, helper)
+            apply_definition(session, plan, keep=False)
+        filling = _filling(plan, helper, folder)
         _run_watched(plan, filling)
         with open_restored(plan.tools, name) as session:
             apply_left_out(
@@ -224,7 +246,7 @@ def _fill(plan: RestorePlan, helper: RestorerTools | None) -> FilledDatabase:
     return FilledDatabase(filling, (), time.monotonic() - started)
 
 
-def _filling(plan: RestorePlan, helper: RestorerTools | None) -> Filling:
+def _filling(plan: RestorePlan, helper: RestorerTools | None, folder: Path | None) -> Filling:
     options = plan.options
     manner = PgRestoreOptions(
         jobs=options.jobs,
@@ -233,7 +255,8 @@ def _filling(plan: RestorePlan, helper: RestorerTools | None) -> Filling:
         tablespaces=not options.no_tablespaces,
         warn=plan.report.relay,
     )
-    return Filling(plan.backup, plan.names.temporary, manner, helper)
+    loosening = Loosening(folder) if options.rescue else None
+    return Filling(plan.backup, plan.names.temporary, manner, helper, loosening=loosening)
 
 
 def _run_watched(plan: RestorePlan, filling: Filling) -> None:
@@ -246,26 +269,10 @@ def _run_watched(plan: RestorePlan, filling: Filling) -> None:
             one_by_one=plan.options.jobs == 1,
             progress=plan.report,
         )
-        failures = replace(filling, manner=replace(filling.manner, tick=watch.look)).run()
-        _succeed(plan, failures, session)
-
-
-def _succeed(
-    plan: RestorePlan, failures: Sequence[FailedEntry], session: Session | None = None
-) -> None:
-    """Raise the error of the first failure; ``session`` was open during the whole run."""
-    if failures:
-        lost = _loss_of(session) if session else None
-        raise restore_failure(failures[0], plan.tools, lost=lost)
-
-
-def _loss_of(session: Session) -> str | None:
-    """Return why a session does not answer any more; None if it does."""
-    try:
-        session.execute("SELECT 1")
-    except psycopg.Error as error:
-        return str(error).strip()
-    return None
+        watched = replace(filling, manner=replace(filling.manner, tick=watch.look))
+        failures = watched.run()
+        if failures:
+            raise failed_restore(plan, watched, failures, session)
 
 
 def _expected(plan: RestorePlan) -> Metadata:
@@ -300,9 +307,9 @@ def _compare(plan: RestorePlan, filled: FilledDatabase) -> ComparedDatabase:
                 f"what was restored could not be compared with the backup: {error.cause}"
             )
             return ComparedDatabase(filled, None, not_compared=error.cause)
-    if not comparison.equal:
-        raise _differs(plan, comparison.differences)
-    return ComparedDatabase(filled, comparison)
+    if differences := unexplained(comparison.differences, filled.filling):
+        raise _differs(plan, differences)
+    return ComparedDatabase(filled, replace(comparison, differences=()))
 
 
 def _is_impossible(error: PgvowError) -> bool:
@@ -347,8 +354,10 @@ def _name(plan: RestorePlan, compared: ComparedDatabase) -> NamedDatabase:
     plan.report.update(Step(Phase.SETTINGS))
     with refused(plan.target), open_restored(plan.tools, name) as session:
         # In this order, and in this session: a setting may forbid to write, a trigger to connect.
-        _succeed(plan, compared.filled.filling.event_triggers())
-        apply_definition(session, definition, name, no_owner=options.no_owner, keep=True)
+        filling = compared.filled.filling
+        if failures := filling.event_triggers():
+            raise failed_restore(plan, filling, failures, None)
+        apply_definition(session, plan, keep=True)
     plan.report.update(Step(Phase.NAMING))
     replaces = plan.replaced is not None
     ended = put_in_place(

@@ -9,7 +9,8 @@ from pgvow.archive import kinds, read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import DEV
 from pgvow.operations.core.choose_pg_restore import choose_pg_restore, major_of
-from pgvow.operations.core.fill import CheckedBackup, is_given_away
+from pgvow.operations.core.owners import is_given_away
+from pgvow.operations.core.stages import CheckedBackup
 from pgvow.operations.restore.failure import owner_steps, role_steps, tablespace_steps
 from pgvow.operations.restore.selection import database_definition, mapped, select
 from pgvow.operations.restore.swap import (
@@ -30,7 +31,7 @@ from pgvow.postgres.statements import role_set, roles_in
 from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pgvow.archive import TocEntry
     from pgvow.model import Metadata
@@ -188,7 +189,7 @@ def planned(
     definition = database_definition(toc)
     selection = select(toc, options.tables, superuser=server.is_superuser)
     if selection.cut_off:
-        names = ", ".join(f"{entry.desc} {entry.name}" for entry in selection.cut_off)
+        names = ", ".join(entry.shown for entry in selection.cut_off)
         context.reporter.warn(f"left out, for it needs a table that was not chosen: {names}")
     replaced = _claim(options, databases, server, context.reporter.warn)
     tools = RestoreTools(installation, databases.target)
@@ -250,6 +251,10 @@ def with_known_roles(plan: RestorePlan) -> RestorePlan:
         restored, owner = tuple(replace(entry, owner="") for entry in restored), ""
     needed = roles_named(replace(plan.backup.toc, entries=restored)) | ({owner} - {""})
     missing = sorted(needed.union(*map(roles_in, plan.definition.properties)) - existing)
+    if plan.options.rescue:
+        plan = without_missing_roles(plan, missing) if missing else plan
+        # Objects that cannot be given away are told, and stay ours.
+        return replace(plan, backup=replace(plan.backup, owners_later=not no_owner))
     if missing:
         raise RestoreFailed(
             f"the archive names roles that this server does not have: {', '.join(missing)}",
@@ -259,6 +264,30 @@ def with_known_roles(plan: RestorePlan) -> RestorePlan:
     if not (no_owner or plan.server.is_superuser):
         _require_membership(plan)
     return plan
+
+
+def without_missing_roles(plan: RestorePlan, missing: Sequence[str]) -> RestorePlan:
+    """Return the plan of a rescue on a server without some roles.
+
+    Objects go to their owners at the end, and those of a missing role stay ours. The settings of
+    the database that name such a role are left out.
+    """
+    gone = frozenset(missing)
+    plan.report.warn(
+        f"the archive names roles that this server does not have: {', '.join(missing)}; what they"
+        f" own belongs to {plan.server.user}"
+    )
+    definition = plan.definition
+    properties = tuple(each for each in definition.properties if gone.isdisjoint(roles_in(each)))
+    owner = "" if definition.owner in gone else definition.owner
+    left_out = tuple(
+        replace(entry, owner="") if entry.owner in gone else entry for entry in plan.left_out
+    )
+    return replace(
+        plan,
+        definition=replace(definition, owner=owner, properties=properties),
+        left_out=left_out,
+    )
 
 
 def _without_settings_of_missing(plan: RestorePlan, existing: frozenset[str]) -> RestorePlan:
@@ -288,15 +317,26 @@ def _require_membership(plan: RestorePlan) -> None:
         )
 
 
-def require_tablespaces(plan: RestorePlan) -> None:
-    """Raise RestoreFailed if the server lacks a tablespace of an entry or of the database."""
+def with_known_tablespaces(plan: RestorePlan) -> RestorePlan:
+    """Return the plan if the server has all tablespaces; a rescue goes on without any.
+
+    Raises RestoreFailed if one of an entry or of the database is missing.
+    """
     if plan.options.no_tablespaces:
-        return
+        return plan
     needed = {entry.tablespace for entry in plan.backup.entries} | {plan.definition.tablespace}
     missing = sorted({each for each in needed if each} - plan.databases.tablespace_names())
+    if missing and plan.options.rescue:
+        plan.report.warn(
+            "the archive names tablespaces that this server does not have:"
+            f" {', '.join(missing)}; everything is in the default one"
+        )
+        options = replace(plan.options, no_tablespaces=True)
+        return replace(plan, options=options, definition=plan.definition.without_tablespace())
     if missing:
         raise RestoreFailed(
             f"the archive names tablespaces that this server does not have: {', '.join(missing)}",
             facts=plan.target.facts,
             steps=tablespace_steps(),
         )
+    return plan

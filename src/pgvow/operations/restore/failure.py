@@ -11,10 +11,11 @@ from pgvow.postgres.tool_stderr import own_words
 
 if TYPE_CHECKING:
     from pgvow.errors import PgvowError
-    from pgvow.operations.core.fill import FailedEntry
+    from pgvow.operations.core.stages import FailedEntry
     from pgvow.postgres.pg_restore import RestoreTools
 
 _LONGEST_CAUSE = 4000
+DROPPED = "What was half restored has been dropped; nothing else was touched"
 _LOCK_TABLE = re.compile("max_locks_per_transaction")  # a need of the restore, not memory
 _NOT_OURS = re.compile(r"permission denied|must be (?:a |a member|able|owner|superuser)")
 
@@ -34,7 +35,7 @@ def restore_failure(
         "pg_restore": f"{installation.version} in {installation.bin}",
     }
     if failed.entry is not None:
-        facts["Object"] = f"{failed.entry.desc} {failed.entry.name}"
+        facts["Object"] = failed.entry.shown
     if failed.error.stage is not None:
         facts["Stage"] = failed.error.stage.value
     meaning = meaning_of(failed.error.sqlstate, own_words(cause))
@@ -57,12 +58,11 @@ def _steps(cause: str) -> list[str]:
     if _NOT_OURS.search(cause):
         return ["Restore as a superuser: the statement above is not for every role", *owner_steps()]
     return [
-        "Read what pg_restore said above: it names the object and the statement",
         (
-            "A function that leans on search_path fails under the empty one of a restore: write"
-            " its schema into it, or ALTER FUNCTION … SET search_path, and back up again"
+            "Read the server's message above: it was tried after the others as well, and under the"
+            " search_path of the source"
         ),
-        "What was half restored has been dropped; nothing else was touched",
+        DROPPED,
     ]
 
 

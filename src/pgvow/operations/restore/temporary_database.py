@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TocEntry
     from pgvow.operations.restore.checks import RestorePlan
-    from pgvow.operations.restore.selection import DatabaseDefinition
     from pgvow.postgres.connection import ConnectionTarget, Session
     from pgvow.postgres.restorer import Restorer
     from pgvow.postgres.statements import Statement, Token
@@ -101,17 +100,36 @@ def _drop(plan: RestorePlan) -> str | None:
     return None
 
 
-def apply_definition(
-    session: Session, definition: DatabaseDefinition, name: str, *, no_owner: bool, keep: bool
-) -> None:
-    """Give a database the owner, settings and grants that the archive has for its own.
+def create_database(plan: RestorePlan) -> None:
+    """Create the temporary database; for a rescue with locale C if the source's is not to be had.
+
+    Raises RestoreFailed, AccessDenied and the like, with the server's words.
+    """
+    name = plan.names.temporary
+    try:
+        plan.databases.create(name, plan.definition.create)
+    except PgvowError as error:
+        if not plan.options.rescue:
+            raise
+        encoding = sql.Literal(plan.backup.toc.encoding).as_string(None)
+        plain = f"CREATE DATABASE x WITH TEMPLATE = template0 ENCODING = {encoding} LOCALE = 'C'"
+        try:
+            plan.databases.create(name, next(statements(plain)))
+        except PgvowError:
+            raise error from None
+        plan.report.warn(f"made with the collation C, for the source's is refused: {error.cause}")
+
+
+def apply_definition(session: Session, plan: RestorePlan, *, keep: bool) -> None:
+    """Give the temporary database the owner, settings and grants that the archive has for its own.
 
     Without ``keep`` everything but the owner is tried and rolled back, so that a refusal is known
-    before the hours that a restore takes; only the settings that the restore needs stay. Raises
-    psycopg.Error.
+    before the hours that a restore takes; only the settings that the restore needs stay. A rescue
+    leaves out settings that are refused, with a warning. Raises psycopg.Error.
     """
+    definition, name = plan.definition, plan.names.temporary
     quoted = sql.Identifier(name)
-    if definition.owner and not no_owner:
+    if definition.owner and not plan.options.no_owner:
         # Kept in any case: as owner of the database a role may have tables in its schema public.
         owner = sql.Identifier(definition.owner)
         session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(quoted, owner))
@@ -119,9 +137,25 @@ def apply_definition(
         # In the archive's order, which a later dump would have too.
         session.execute(sql.SQL("ALTER DATABASE {} RESET ALL").format(quoted))
         for statement in definition.properties:
-            session.execute(written(for_database(statement, name)))
+            _set(session, plan, statement)
     for statement in () if keep else needed_by_restore(definition.properties):
-        session.execute(written(for_database(statement, name)))
+        _set(session, plan, statement, told=True)
+
+
+def _set(session: Session, plan: RestorePlan, statement: Statement, *, told: bool = False) -> None:
+    """Run a statement about the database; in a rescue a refusal is a warning."""
+    if not plan.options.rescue:
+        session.execute(written(for_database(statement, plan.names.temporary)))
+        return
+    try:
+        with session.transaction():
+            session.execute(written(for_database(statement, plan.names.temporary)))
+    except psycopg.Error as error:
+        if session.closed:
+            raise
+        if not told:
+            text = " ".join(token.text for token in words(statement))
+            plan.report.warn(f"a setting of the database is left out: {text}: {error}")
 
 
 def apply_left_out(
