@@ -107,7 +107,7 @@ def extract_table(backup: StoredBackup, options: ExtractOptions, context: Contex
     """
     size, sink = 0, options.sink
     rows = _rows(backup, options, context.reporter)
-    with contextlib.closing(rows), _sinking():
+    with contextlib.closing(rows), sinking():
         for piece in rows:
             sink.write(piece)
             size += len(piece)
@@ -238,7 +238,7 @@ def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator
 
 
 @contextlib.contextmanager
-def _sinking() -> Iterator[None]:
+def sinking() -> Iterator[None]:
     """Translate errors of the sink; BrokenPipeError goes to the caller."""
     try:
         yield

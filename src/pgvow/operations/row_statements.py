@@ -88,8 +88,9 @@ class KeyColumn:
 class TableStatements:
     """Writes the statements for the rows of one table; names are as the archive encodes them.
 
-    ``overriding``: there is a column that is GENERATED ALWAYS AS IDENTITY. Rows are COPY text with
-    just these columns. Every method raises CopyTextError.
+    ``overriding``: a column is GENERATED ALWAYS AS IDENTITY; ``fixed`` has the places of such
+    columns, which no UPDATE can set. Rows are COPY text with just these columns. Every method
+    raises CopyTextError.
     """
 
     schema: bytes
@@ -97,6 +98,7 @@ class TableStatements:
     columns: tuple[bytes, ...]
     key: tuple[KeyColumn, ...] = ()
     overriding: bool = False
+    fixed: frozenset[int] = frozenset()
 
     @property
     def target(self) -> bytes:
@@ -107,11 +109,18 @@ class TableStatements:
         """Return the INSERT of a row."""
         if not self.columns:
             return b"INSERT INTO " + self.target + b" DEFAULT VALUES;\n"
+        return self.insert_into + b" " + self.values(row) + b";\n"
+
+    @property
+    def insert_into(self) -> bytes:
+        """The beginning of an INSERT, up to its VALUES."""
         names = _ASSIGN.join(map(quoted, self.columns))
         override = b" OVERRIDING SYSTEM VALUE" if self.overriding else b""
-        values = _ASSIGN.join(map(literal, row.split(b"\t")))
-        head = b"INSERT INTO " + self.target + b" (" + names + b")"
-        return head + override + b" VALUES (" + values + b");\n"
+        return b"INSERT INTO " + self.target + b" (" + names + b")" + override + b" VALUES"
+
+    def values(self, row: bytes) -> bytes:
+        """Return the values of a row in parentheses."""
+        return b"(" + _ASSIGN.join(map(literal, row.split(b"\t"))) + b")"
 
     def changed(self, before: bytes, after: bytes) -> list[int]:
         """Return the places of the columns whose values differ."""

@@ -142,6 +142,14 @@ COMMANDS = {
             "pgvow diff yesterday latest --json",
         ),
     ),
+    "compare": Command(
+        "compare the rows of a backup with a database in use",
+        "Comparison failed",
+        (
+            "pgvow compare yesterday --with prod --table orders",
+            "pgvow compare yesterday --with prod --table orders --format sql > bring_back.sql",
+        ),
+    ),
     "doctor": Command(
         "check everything a backup needs",
         "Doctor failed",
