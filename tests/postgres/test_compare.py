@@ -78,6 +78,20 @@ _ODD = {
 _TEXT_COLUMN = 'col\\"umn\n    :y'
 
 
+_CONTRARY = {
+    "TimeZone": "Asia/Kolkata",
+    "DateStyle": "SQL, DMY",
+    "IntervalStyle": "sql_standard",
+    "extra_float_digits": "-5",
+    "bytea_output": "escape",
+    "standard_conforming_strings": "off",
+    "backslash_quote": "on",
+    "search_path": "nowhere",
+    "client_encoding": "LATIN1",
+    "xmloption": "document",
+}
+
+
 class Setting(NamedTuple):
     """A backup, and the database that it was made of, as it is now."""
 
@@ -100,6 +114,14 @@ class Setting(NamedTuple):
     def run(self, script: str) -> None:
         """Run statements with psql, in an empty directory, until the first error."""
         self.server.psql(self.database, script)
+
+    def be_contrary(self) -> None:
+        """Give the database settings under which values are written and read otherwise."""
+        with self.server.connect("postgres") as session:
+            for name, value in _CONTRARY.items():
+                change = sql.SQL("ALTER DATABASE {} SET {} = {}")
+                parts = sql.Identifier(self.database), sql.Identifier(name), sql.Literal(value)
+                session.execute(change.format(*parts))
 
     def connect(self) -> psycopg.Connection:
         """Connect to the database."""
@@ -164,7 +186,10 @@ def test_what_was_backed_up_is_equal(setting: Setting) -> None:
 @pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_statements_make_the_tables_equal(setting: Setting, seed: int) -> None:
-    """Rows are deleted, changed and added at random: psql runs the statements, and all is equal."""
+    """Rows are deleted, changed and added at random: psql runs the statements, and all is equal.
+
+    So it is in a database whose own settings have values written and read otherwise.
+    """
     chance = random.Random(seed)
     with setting.connect() as session:
         odd = sql.Identifier(_HOSTILE)
@@ -184,6 +209,8 @@ def test_the_statements_make_the_tables_equal(setting: Setting, seed: int) -> No
         session.execute("UPDATE by_index SET note = 'changed' WHERE code < 'c15'")
         session.execute("DELETE FROM threads WHERE id > 8")
         session.execute("UPDATE threads SET answers = 8 WHERE id = 3")
+    if seed == 2:
+        setting.be_contrary()
     names = (_QUOTED, "pairs", "children", "parents", "by_index", "threads")
     before, script = setting.compare(*names, output=OutputFormat.SQL, deletes=True)
     assert not before.equal

@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from pgvow.operations.compare import BackupComparison, ComparedTable
 
 _COUNTS = "counts"
-_TEXT = """\
-Set the rows of a backup beside those of a database in use, by the primary key: rows that only the
-backup has, rows that only the database has, and rows that differ. The database is only read, in one
-read-only transaction of one snapshot; with --format sql the statements that bring the backup's rows
-back are printed, and none is run. The exit code is 0 whether anything differs or not; --json says
-so in "equal".
-"""
 
 
 def add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
-    compare = commands.add_parser("compare", description=_TEXT)
+    compare = commands.add_parser(
+        "compare",
+        description="Set the rows of a backup beside those of a database in use, by the primary"
+        " key: rows that only the backup has, rows that only the database has, and rows that"
+        " differ. The database is only read, in one read-only transaction; with --format sql the"
+        " statements that bring the backup's rows back are printed, and none is run. The exit code"
+        ' is 0 whether anything differs or not; --json says so in "equal".',
+    )
     add_backup(compare)
     where, output = compare.topic(Topic.WHERE), compare.topic(Topic.OUTPUT)
     where.add_argument(
