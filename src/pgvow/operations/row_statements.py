@@ -57,7 +57,6 @@ def beginning(encoding: str, settings: Mapping[str, str]) -> bytes:
     fixed = {
         "client_encoding": encoding,
         "standard_conforming_strings": "on",
-        "IntervalStyle": "postgres",
         "xmloption": "content",
         "row_security": "off",  # an error, rather than rows that are not there
     }
