@@ -56,7 +56,7 @@ def test_a_person_sees_the_accident_and_mends_it(
     assert "-- orders: 2 INSERTs, 3 UPDATEs, 1 DELETE\n" in script.out
     server.psql(database, script.out)
     done = shell.pgvow(*words)
-    assert "✓ Nothing differs" in done.out
+    assert "✓ Nothing differs in 2 tables" in done.out
     assert "" == shell.pgvow(*words, "--quiet").out
 
 
@@ -66,6 +66,7 @@ def test_a_mistake_has_its_exit_code(server: TestServer, database: str, tmp_path
     server.psql(
         database, "CREATE TABLE orders (id integer PRIMARY KEY); INSERT INTO orders VALUES (1)"
     )
+    server.psql(database, "SELECT 'CREATE TABLE t' || generate_series(1, 40) || '()' \\gexec")
     dump = str(back_up(server, database, tmp_path).backup.path)
     server.psql(database, "DELETE FROM orders")
     shell = Commands(tmp_path, settings_for(server, database))
@@ -78,6 +79,11 @@ def test_a_mistake_has_its_exit_code(server: TestServer, database: str, tmp_path
     ):
         done = shell.pgvow("compare", dump, *words)
         assert (code, "Traceback" in done.err) == (done.code, False), done.err
+    assert (
+        "no_such_database is no environment, and so a database; the environments: dev" in done.err
+    )
+    shown = shell.pgvow("compare", dump, "--with", "dev").out
+    assert ("orders" in shown, "\nt1 " in shown) == (True, False)  # of many, those that differ
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         done = subprocess.run(
             [sys.executable, "-m", "pgvow", "compare", dump, "--with", "dev", "--format", "sql"],

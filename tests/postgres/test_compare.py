@@ -276,7 +276,7 @@ def test_columns_and_tables_of_one_side_are_told(setting: Setting) -> None:
         session.execute("ALTER TABLE pairs DROP COLUMN note, ADD COLUMN added integer DEFAULT 1")
         session.execute("ALTER TABLE by_index RENAME COLUMN code TO coded")
         session.execute("DROP TABLE gone")
-    result, _ = setting.compare("pairs", "by_index", "gone")
+    result, script = setting.compare("pairs", "by_index", "gone", output=OutputFormat.SQL)
     pairs, by_index, gone = result.tables
     assert (("note",), ("added",)) == (pairs.only_in_backup, pairs.only_in_database)
     assert (False, True) == (pairs.equal, pairs.counts is not None and pairs.counts.equal)
@@ -285,7 +285,9 @@ def test_columns_and_tables_of_one_side_are_told(setting: Setting) -> None:
     assert gone.counts is None
     assert "no such table" in (gone.not_compared or "")
     assert not result.equal
-    assert any("only the database has it: added" in each for each in result.warnings)
+    for remark in ("pairs: only the database has the column added", "gone was not compared: the"):
+        assert any(remark in each for each in result.warnings)
+        assert f"-- {remark}" in script
 
 
 @pytest.mark.majors(18)

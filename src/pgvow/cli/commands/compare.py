@@ -17,7 +17,7 @@ from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of
 from pgvow.cli.report import plain
 from pgvow.cli.table import Column, FittedTable
-from pgvow.cli.words import moment
+from pgvow.cli.words import counted, moment
 from pgvow.errors import PgvowError
 from pgvow.operations.compare import CompareOptions, compare_backup
 from pgvow.operations.compare.output import OutputFormat
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pgvow.operations.compare import BackupComparison, ComparedTable
 
 _COUNTS = "counts"
+_LINES_SHOWN = 40
+"""Of more tables only those that differ are shown."""
 
 
 def add_compare(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -143,7 +145,12 @@ def _text(result: BackupComparison) -> RenderableType:
         Column("Equal", drop=1, is_right=True),
         Column("", drop=2, is_below=True),
     )
-    rows = [_row(table) for table in result.tables]
+    tables = result.tables
+    if len(tables) > _LINES_SHOWN:
+        tables = tuple(table for table in tables if not table.equal)
+    rows = [_row(table) for table in tables]
+    if not rows:
+        return Group(head, *_end(result))
     return Group(head, FittedTable(columns, rows), *_end(result))
 
 
@@ -169,8 +176,9 @@ def _remark(table: ComparedTable) -> Text:
 
 
 def _end(result: BackupComparison) -> list[Text]:
+    tables = counted(sum(table.equal for table in result.tables), "table")
     if result.equal:
-        return [Text.assemble("\n", styled("✓", GOOD), " Nothing differs")]
+        return [Text.assemble("\n", styled("✓", GOOD), f" Nothing differs in {tables}")]
     if all(table.counts is None or table.counts.equal for table in result.tables):
         return []
     return [Text("\nSee the rows: --format csv; bring them back: --format sql")]

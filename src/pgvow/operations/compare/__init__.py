@@ -266,11 +266,16 @@ class _ComparisonRun:
         ):
             if columns:
                 names = ", ".join(columns)
-                self.progress.warn(f"{table.title}: not compared, for only {side} has it: {names}")
+                self._remark(f"{table.title}: only {side} has the column {names}")
 
     def _left_out(self, table: ComparedTable, why: str) -> ComparedTable:
-        self.progress.warn(f"{table.title} was not compared: {why}")
+        self._remark(f"{table.title} was not compared: {why}")
         return replace(table, not_compared=why)
+
+    def _remark(self, text: str) -> None:
+        """Warn, and remember it for the head of the statements."""
+        self.remarks.append(text)
+        self.progress.warn(text)
 
     def _key(
         self, entry: TocEntry, live: LiveTable, common: Sequence[str]
@@ -344,7 +349,8 @@ class _ComparisonRun:
             schema, name, tuple(columns), key, overriding=bool(always), fixed=frozenset(always)
         )
         if live.triggers:
-            self._warn_of_triggers(entry, live)
+            shown = ", ".join(live.triggers[:_TRIGGERS_SHOWN])
+            self._remark(f"{entry.key} has triggers, which these statements fire: {shown}")
         folder = self.folder / str(entry.dump_id)
         folder.mkdir(0o700)
         writer = SqlWriter(
@@ -357,12 +363,6 @@ class _ComparisonRun:
         self.sql[live.table.oid] = writer
         self.live.append(live)
         return closing(writer)
-
-    def _warn_of_triggers(self, entry: TocEntry, live: LiveTable) -> None:
-        shown = ", ".join(live.triggers[:_TRIGGERS_SHOWN])
-        remark = f"{entry.key} has triggers, which these statements fire: {shown}"
-        self.remarks.append(remark)
-        self.progress.warn(remark)
 
     def finish(self) -> None:
         """Order the statements by the foreign keys, while the database can be asked for them."""

@@ -15,8 +15,14 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import class_row
 
-from pgvow.errors import AccessDenied, CannotBeProven, ConfigurationError, PgvowError
-from pgvow.model import table_key
+from pgvow.errors import (
+    AccessDenied,
+    CannotBeProven,
+    ConfigurationError,
+    ConnectionFailed,
+    PgvowError,
+)
+from pgvow.model import DEV, PROD, table_key
 from pgvow.postgres.connection import ConnectionTarget, carried, readable, watch_for_our_death
 from pgvow.postgres.copy_out import copy_rows, prepare_to_compare, restored_tables
 from pgvow.postgres.failure_classes import failure_of
@@ -24,7 +30,7 @@ from pgvow.postgres.server import Address, address_of, refuse_transaction_pooler
 from pgvow.postgres.sql import query
 from pgvow.postgres.watched_sessions import doing
 from pgvow.settings import SECRET_PARAMETERS, Connection, named_environment
-from pgvow.settings.connection import DEFAULT_HOST, DEFAULT_PORT, is_port
+from pgvow.settings.connection import DEFAULT_HOST, DEFAULT_PORT, SettingOrigin, is_port
 from pgvow.settings.connection_url import UrlError, parse_url
 
 if TYPE_CHECKING:
@@ -41,6 +47,7 @@ _FORMS = (
     "Or a database on the server of --env",
     "Or a server of its own: --with postgresql://user@host/database, its password in ~/.pgpass",
 )
+_TYPED = SettingOrigin("--with", "the command line")
 _PG_CATALOG = "OPERATOR(pg_catalog."
 
 
@@ -52,11 +59,15 @@ class ComparisonFailed(PgvowError):
 
 @dataclass(frozen=True, slots=True)
 class LiveTarget:
-    """The way to a database, and the environment that names it, if one does."""
+    """The way to a database, and the environment that names it, if one does.
+
+    ``steps`` are for the error if it cannot be reached.
+    """
 
     target: ConnectionTarget
     environment: str | None
     lock_seconds: float
+    steps: tuple[str, ...] = ()
 
 
 def live_target(named: str, env: str, context: Context) -> LiveTarget:
@@ -69,11 +80,15 @@ def live_target(named: str, env: str, context: Context) -> LiveTarget:
         connection = _by_string(named, context.environ)
         target = ConnectionTarget(connection, {}, context.environ)
         return LiveTarget(target, None, configuration.backup_of(None).lock_wait_timeout)
+    steps: tuple[str, ...] = ()
     try:
         environment = named_environment(named, configuration.environments)
     except ConfigurationError:
-        settings = context.load_settings(env)
-        connection, name = replace(settings.connection, dbname=named), None
+        settings, name = context.load_settings(env), None
+        origins = {**settings.connection.origins, "dbname": _TYPED}
+        connection = replace(settings.connection, dbname=named, origins=origins)
+        known = ", ".join(dict.fromkeys([DEV, PROD, *configuration.environments]))
+        steps = (f"{named} is no environment, and so a database; the environments: {known}",)
     else:
         settings = context.load_settings(environment or named)
         connection, name = settings.connection, settings.environment
@@ -81,6 +96,7 @@ def live_target(named: str, env: str, context: Context) -> LiveTarget:
         ConnectionTarget(connection, settings.libpq_variables, context.environ),
         name,
         configuration.backup_of(settings.environment).lock_wait_timeout,
+        steps,
     )
 
 
@@ -104,7 +120,9 @@ def _by_string(text: str, environ: Mapping[str, str]) -> Connection:
     password = parts.pop("password", None)
     if "," in ports:
         parts["port"] = ports
-    return Connection(host, int(ports.split(",")[0]), dbname, user, password, parts)
+    origins = dict.fromkeys(("host", "port", "dbname", "user", "password"), _TYPED)
+    port = int(ports.split(",")[0])
+    return Connection(host, port, dbname, user, password, parts, origins=origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +236,12 @@ def live_database(live: LiveTarget, settings: Mapping[str, str]) -> Iterator[Liv
     CannotBeProven if the server does not know a setting, and the errors of ``failure_of``.
     """
     target = live.target
-    with target.open("compare") as session:
+    try:
+        opened = target.open("compare")
+    except ConnectionFailed as error:
+        error.steps = (*live.steps, *error.steps)
+        raise
+    with opened as session:
         try:
             refuse_transaction_pooler(target, session)
             prepare_to_compare(session, settings)
