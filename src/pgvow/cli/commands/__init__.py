@@ -131,7 +131,7 @@ COMMANDS = {
         (
             "pgvow extract latest --table orders > orders.csv",
             "pgvow extract yesterday --table shop.orders --format copy",
-            "pgvow extract yesterday --table orders --where-key 17 --format insert | psql shop",
+            "pgvow extract yesterday --table orders --where-key 17 --format insert",
         ),
     ),
     "diff": Command(
