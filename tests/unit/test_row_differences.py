@@ -19,6 +19,7 @@ from tests.support.commands import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from pgvow.operations.compare.row_differences import RowCounts, RowDifference
 
@@ -38,7 +39,7 @@ def _compare(
         yield rows[3:]
 
     differences = TableDifferences(
-        lambda: side(ours), lambda: side(theirs), shape, folder, only_counts=counts
+        lambda: side(ours), lambda: side(theirs), shape, folder, only_counts=counts, size=0
     )
     return list(differences.each()), differences.counts
 
@@ -106,11 +107,21 @@ def test_many_runs_are_merged_in_order(tmp_path: Path, monkeypatch: pytest.Monke
     """Runs of a few rows, merged two at a time over many levels: no row is lost or moved."""
     monkeypatch.setattr(row_differences, "_RUN_ROWS", 3)
     monkeypatch.setattr(row_differences, "_RUNS_AT_ONCE", 2)
+    modes = set()
+    create = row_differences.create_private
+
+    def noted(path: Path) -> BinaryIO:
+        file = create(path)
+        modes.add(path.stat().st_mode & 0o777)
+        return file
+
+    monkeypatch.setattr(row_differences, "create_private", noted)
     ours = [b"%d\tx" % (number * 7919 % 1000) for number in range(1000)]
     rows, counts = _compare(ours, [], _KEYED, tmp_path)
     assert sorted(ours) == [row.backup for row in rows]
     assert 1000 == counts.only_in_backup
-    assert {0o600} == {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert {0o600} == modes
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_equal_tables_make_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +142,8 @@ def side(value):
         yield [b"%d\\t%s" % (number, value * 150) for number in range(start, start + 1000)]
 
 differences = TableDifferences(
-    lambda: side(b"a"), lambda: side(b"b"), RowShape(2, (0,)), Path(sys.argv[1]), only_counts=False
+    lambda: side(b"a"), lambda: side(b"b"), RowShape(2, (0,)), Path(sys.argv[1]),
+    only_counts=False, size=1 << 30,
 )
 count = sum(1 for _ in differences.each())
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -18,7 +18,7 @@ from pgvow.archive.entry_sql import (
     copy_target,
     database_locale,
     has_identity_always,
-    primary_key,
+    primary_keys,
     roles_named,
     sequence_positions,
     superuser_entries,
@@ -28,7 +28,7 @@ from pgvow.archive.errors import ArchiveError, ArchiveTooNew, IncompleteArchive,
 from pgvow.archive.head import Head, definitions_archive
 from pgvow.archive.header import Header, LocalTime
 from pgvow.archive.primitives import OffsetState, codec_for
-from pgvow.archive.read import ExaminedArchive, copy_text, examine_archive, read_archive
+from pgvow.archive.read import CopyTexts, ExaminedArchive, copy_text, examine_archive, read_archive
 from pgvow.archive.rows import (
     CopyDigest,
     CopyFacts,
@@ -53,6 +53,7 @@ __all__ = [
     "CopyFacts",
     "CopyTarget",
     "CopyTextError",
+    "CopyTexts",
     "Encoder",
     "ExaminedArchive",
     "Head",
@@ -84,7 +85,7 @@ __all__ = [
     "examine_archive",
     "has_identity_always",
     "picker",
-    "primary_key",
+    "primary_keys",
     "read_archive",
     "read_toc",
     "roles_named",

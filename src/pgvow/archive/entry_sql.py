@@ -60,14 +60,14 @@ _ALWAYS = re.compile(
 )
 
 
-def primary_key(toc: TableOfContents, table: TocEntry) -> tuple[str, ...]:
-    """Return the columns of a table's primary key in the key's order; empty if it has none."""
+def primary_keys(toc: TableOfContents) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the columns of each primary key in the key's order, by its table's schema and name."""
+    keys = {}
     for entry in toc.entries:
-        if entry.desc == kinds.CONSTRAINT and entry.tag.startswith(f"{table.tag} "):
-            match = _PRIMARY_KEY.match(entry.defn)
-            if match and _table_named(match, entry) == (table.namespace, table.tag):
-                return tuple(_bare(name[0]) for name in _NAMES.finditer(match["columns"]))
-    return ()
+        if entry.desc == kinds.CONSTRAINT and (match := _PRIMARY_KEY.match(entry.defn)):
+            columns = tuple(_bare(name[0]) for name in _NAMES.finditer(match["columns"]))
+            keys[_table_named(match, entry)] = columns
+    return keys
 
 
 def has_identity_always(toc: TableOfContents, table: TocEntry) -> bool:
@@ -77,7 +77,7 @@ def has_identity_always(toc: TableOfContents, table: TocEntry) -> bool:
         if entry.desc == kinds.TABLE_ATTACH and (match := _ATTACH.match(entry.defn)):
             child = _bare(match["its_schema"] or entry.namespace), _bare(match["its_name"])
             parents[child] = _table_named(match, entry)
-        elif entry.desc == kinds.SEQUENCE and (match := _ALWAYS.search(entry.defn)):
+        elif entry.desc == kinds.SEQUENCE and (match := _ALWAYS.match(entry.defn)):
             always.add(_table_named(match, entry))
     name: tuple[str, str] | None = (table.namespace, table.tag)
     while name is not None and name not in always:

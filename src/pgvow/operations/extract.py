@@ -21,7 +21,7 @@ from pgvow.archive import (
     has_identity_always,
     kinds,
     picker,
-    primary_key,
+    primary_keys,
     read_toc,
     whole_rows,
 )
@@ -161,7 +161,8 @@ class WantedRows:
         A key of one column is its value, as it is. One of several is a line of CSV, each field
         COLUMN=VALUE.
         """
-        columns, key = copy_target(entry.copy_stmt).columns, primary_key(toc, entry)
+        columns = copy_target(entry.copy_stmt).columns
+        key = primary_keys(toc).get((entry.namespace, entry.tag), ())
         if not key or not set(key) <= set(columns):
             raise ConfigurationError(
                 f"{entry.key} has no primary key in this archive, by which rows could be chosen",

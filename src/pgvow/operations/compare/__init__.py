@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from pgvow.archive import (
     ArchiveError,
     CopyTextError,
+    CopyTexts,
     copy_target,
-    copy_text,
     kinds,
     picker,
-    primary_key,
+    primary_keys,
     read_toc,
     whole_rows,
 )
@@ -43,9 +43,8 @@ from pgvow.progress import Phase, Step
 from pgvow.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from typing import BinaryIO
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Metadata
@@ -59,6 +58,8 @@ if TYPE_CHECKING:
     from pgvow.store import StoredBackup
 
 _TRIGGERS_SHOWN = 10
+_AS_TEXT = 4
+"""A text is about so many times as large as its block, which mostly is compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +145,11 @@ def compare_backup(
         metadata = _metadata(backup, toc, context.reporter)
         live = live_target(options.live, options.env, context)
         settings = metadata.settings if metadata else {}
+        texts = CopyTexts(file, toc)
         with temporary_folder("pgvow-compare-") as folder:
             with live_database(live, settings) as database:
                 _warn_of_versions(toc, database, context.reporter)
-                run = _ComparisonRun(
-                    file, toc, options, database, folder, context.reporter, metadata
-                )
+                run = _ComparisonRun(texts, toc, options, database, folder, context.reporter)
                 tables = tuple(run.compare(entry) for entry in entries)
                 run.finish()
             if options.sink is not None:
@@ -222,19 +222,22 @@ def _as_damage(entry: TocEntry) -> Iterator[None]:
 class _ComparisonRun:
     """A comparison under way."""
 
-    file: BinaryIO
+    texts: CopyTexts
     toc: TableOfContents
     options: CompareOptions
     database: LiveDatabase
     folder: Path
     progress: Progress
-    metadata: Metadata | None
     csv: CsvWriter | None = None
     sql: dict[int, SqlWriter] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     done: int = 0
+    keys: Mapping[tuple[str, str], tuple[str, ...]] = field(init=False)
     live: list[LiveTable] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.keys = primary_keys(self.toc)
 
     def compare(self, entry: TocEntry) -> ComparedTable:
         """Compare one table, and write its rows into files if they are wanted."""
@@ -254,9 +257,9 @@ class _ComparisonRun:
         if not common and (archived or live.names):
             return self._left_out(table, "there is no column that both have")
         self._warn_of_columns(table)
-        with temporary_folder("pgvow-rows-") as folder, _as_damage(entry):
+        with _as_damage(entry):
             key = self._key(entry, live, common)
-            counts = self._differences(entry, live, common, key, folder)
+            counts = self._differences(entry, live, common, key)
         return replace(table, key=tuple(common[each.place] for each in key), counts=counts)
 
     def _warn_of_columns(self, table: ComparedTable) -> None:
@@ -281,7 +284,7 @@ class _ComparisonRun:
         self, entry: TocEntry, live: LiveTable, common: Sequence[str]
     ) -> tuple[KeyColumn, ...]:
         """Choose the key: the backup's primary key, else a unique index of the database."""
-        archived = primary_key(self.toc, entry)
+        archived = self.keys.get((entry.namespace, entry.tag), ())
         known = {frozenset(key.columns): key for key in reversed(live.keys)}
         chosen, operators = archived, dict.fromkeys(archived, "=")
         if not archived or not set(archived) <= set(common):
@@ -300,14 +303,13 @@ class _ComparisonRun:
         live: LiveTable,
         common: Sequence[str],
         key: tuple[KeyColumn, ...],
-        folder: Path,
     ) -> RowCounts:
         archived = copy_target(entry.copy_stmt).columns
         arrange = picker([archived.index(column) for column in common], len(archived))
         shape = RowShape(len(common), tuple(each.place for each in key))
 
         def in_backup() -> Iterator[list[bytes]]:
-            text = self._followed(copy_text(self.file, self.toc, entry))
+            text = self._followed(self.texts.of(entry))
             for rows in whole_rows(text, len(archived)):
                 yield list(map(arrange, rows))
 
@@ -315,8 +317,14 @@ class _ComparisonRun:
             text = self._followed(self.database.rows(live, common, self.toc.encoding))
             return whole_rows(text, len(common))
 
-        counting = self.options.output is None
-        differences = TableDifferences(in_backup, in_database, shape, folder, only_counts=counting)
+        differences = TableDifferences(
+            in_backup,
+            in_database,
+            shape,
+            self.folder,
+            only_counts=self.options.output is None,
+            size=self.texts.size(entry) * _AS_TEXT,
+        )
         with self._writer(entry, live, common, key) as writer:
             for difference in differences.each():
                 if writer is not None:
@@ -351,10 +359,8 @@ class _ComparisonRun:
         if live.triggers:
             shown = ", ".join(live.triggers[:_TRIGGERS_SHOWN])
             self._remark(f"{entry.key} has triggers, which these statements fire: {shown}")
-        folder = self.folder / str(entry.dump_id)
-        folder.mkdir(0o700)
         writer = SqlWriter(
-            folder,
+            self.folder / str(entry.dump_id),
             entry.key,
             statements,
             deletes=self.options.deletes,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _BUFFER = 256 << 10
 _ROW_END = b"\r\n"
+_KINDS = ("INSERT", "UPDATE", "DELETE")
 _TO_CSV = ("See which rows differ: --format csv",)
 
 
@@ -82,12 +83,13 @@ class SqlWriter:
 
     DELETEs are left out unless they are asked for. If the table ``refers_to_itself``, all of its
     rows are inserted by one statement, at whose end its foreign key is checked, and before the
-    UPDATEs; else the UPDATEs come first, for they may free a value that is unique.
+    UPDATEs; else the UPDATEs come first, for they may free a value that is unique. ``path`` is that
+    of its files without their suffixes; one that would be empty is not made.
     """
 
     def __init__(
         self,
-        folder: Path,
+        path: Path,
         key: str,
         statements: TableStatements,
         *,
@@ -101,8 +103,8 @@ class SqlWriter:
         self._statements = statements
         self._deletes = deletes
         self._as_one = refers_to_itself and bool(statements.columns)
-        self._paths = {kind: folder / kind for kind in ("INSERT", "UPDATE", "DELETE")}
-        self._files = {kind: create_private(path) for kind, path in self._paths.items()}
+        self._paths = {kind: path.with_suffix(f".{kind}") for kind in _KINDS}
+        self._files: dict[str, BinaryIO] = {}
 
     @property
     def deletions(self) -> Path:
@@ -144,6 +146,8 @@ class SqlWriter:
         self.inserted += 1
 
     def _write(self, kind: str, statement: bytes) -> None:
+        if kind not in self._files:
+            self._files[kind] = create_private(self._paths[kind])
         with refusals("write to", self._paths[kind]):
             self._files[kind].write(statement)
 
@@ -195,6 +199,8 @@ def write_sql(
 
 
 def _copy(path: Path, sink: Sink) -> None:
+    if not path.exists():
+        return
     with refusals("read", path):
         file = path.open("rb", buffering=0)
     with file:

@@ -1,7 +1,7 @@
 """The rows in which two tables differ, by their key, in bounded memory and any order of rows.
 
-Each side is read twice at most. The first reading adds the hash of each row to one of a million
-sums, chosen by the hash of its key, and takes those of the other side away. A sum that is not zero
+Each side is read twice at most. The first reading adds the hash of each row to one of many sums,
+chosen by the hash of its key, and takes those of the other side away. A sum that is not zero
 has rows that differ; if all are zero the tables are equal, and nothing was written or sorted. The
 second reading keeps the rows of such sums alone, in sorted runs on disk, and merges the two sides.
 """
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-_SUMS = 1 << 20
+_MOST_SUMS = 1 << 20
+_FEWEST_SUMS = 1 << 10
+_BYTES_A_SUM = 64
 _FULL = (1 << 64) - 1
 # An object for each row costs some 40 bytes more than its text.
 _RUN_BYTES = 12 << 20
@@ -99,6 +101,8 @@ class TableDifferences:
     """Compares two sides; ``folder`` gets the files of sorted rows, as large as those that differ.
 
     ``only_counts``: rows are kept as digests, and ``each`` has those in place of their texts.
+    ``size`` is about the bytes of the larger side: a million sums for each small table took longer
+    than all the rest.
     """
 
     def __init__(
@@ -109,13 +113,15 @@ class TableDifferences:
         folder: Path,
         *,
         only_counts: bool,
+        size: int,
     ) -> None:
         self._sides = (backup, database)
         self._shape = shape
         self._folder = folder
         self._only_counts = only_counts
         self._seed = secrets.randbits(64)  # no row is made to have the hash of another
-        self._sums = array("Q", bytes(8 * _SUMS))
+        sums = max(_FEWEST_SUMS, min(_MOST_SUMS, size // _BYTES_A_SUM))
+        self._sums = array("Q", bytes(8 * sums))
         self.counts = RowCounts(0, 0)
 
     def each(self) -> Iterator[RowDifference]:
@@ -127,7 +133,7 @@ class TableDifferences:
         rows = self._add(backup(), 1), self._add(database(), -1)
         seen: Counter[RowState] = Counter()
         if any(self._sums):
-            for difference in _merged(*(self._sorted(side) for side in self._sides)):
+            for difference in self._merge():
                 seen[difference.state] += 1
                 yield difference
         self.counts = RowCounts(
@@ -136,6 +142,16 @@ class TableDifferences:
             only_in_database=seen[RowState.ONLY_IN_DATABASE],
             different=seen[RowState.DIFFERENT],
         )
+
+    def _merge(self) -> Iterator[RowDifference]:
+        lines = [_SortedLines(self._folder) for _ in self._sides]
+        try:
+            for sorting, side in zip(lines, self._sides, strict=True):
+                self._sort(side, sorting)
+            yield from _merged(*(each.merged() for each in lines))
+        finally:
+            for each in lines:
+                each.remove()
 
     def _add(self, pieces: Iterable[list[bytes]], sign: int) -> int:
         """Add the hashes of rows to the sums, or take them away; returns how many rows it were."""
@@ -150,11 +166,11 @@ class TableDifferences:
 
     def _place_of(self) -> Callable[[bytes], int]:
         key_of, seed, digest = self._shape.picks, self._seed, xxhash.xxh3_64_intdigest
-        return lambda row: digest(key_of(row), seed) % _SUMS
+        count = len(self._sums)
+        return lambda row: digest(key_of(row), seed) % count
 
-    def _sorted(self, side: RowSource) -> Iterator[bytes]:
-        """Read a side again, and return the rows behind sums that differ, sorted by their keys."""
-        lines = _SortedLines(self._folder)
+    def _sort(self, side: RowSource, lines: _SortedLines) -> None:
+        """Read a side again, and sort the rows behind sums that differ by their keys."""
         sums, place_of, key_of = self._sums, self._place_of(), self._shape.picks
         for rows in side():
             chosen = [row for row in rows if sums[place_of(row)]]
@@ -162,7 +178,6 @@ class TableDifferences:
                 lines.add(_digests(key_of(row), row) for row in chosen)
             else:
                 lines.add(key_of(row) + _BETWEEN + row for row in chosen)
-        return lines.merged()
 
 
 def _digests(key: bytes, row: bytes) -> bytes:
@@ -192,6 +207,12 @@ class _SortedLines:
         self._lines.sort()
         files = [_lines_of(path) for level in self._levels for path in level]
         return heapq.merge(self._lines, *files) if files else iter(self._lines)
+
+    def remove(self) -> None:
+        """Remove the files."""
+        for level in self._levels:
+            for path in level:
+                path.unlink(missing_ok=True)
 
     def _end_run(self) -> None:
         self._lines.sort()
