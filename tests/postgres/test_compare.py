@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from pgvow.archive import ArchiveError
 from pgvow.errors import AccessDenied, ConfigurationError
 from pgvow.model import quote_part
 from pgvow.operations.compare import CompareOptions, compare_backup
@@ -18,6 +19,7 @@ from pgvow.operations.compare.live import ComparisonFailed
 from pgvow.operations.compare.output import OutputFormat
 from pgvow.operations.extract import ExtractOptions, RowFormat, extract_table
 from pgvow.store import StoredBackup
+from tests.support.archives import Spec, Table, build
 from tests.support.commands import clean_environment, settings_for
 from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
@@ -377,6 +379,39 @@ def test_a_role_that_may_not_read_is_refused(setting: Setting) -> None:
                     )
         finally:
             session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")  # type: ignore[arg-type]
+
+
+@pytest.mark.majors(18)
+def test_statements_fail_if_row_security_hides_a_row(setting: Setting) -> None:
+    """An UPDATE that silently changed nothing would pass for rows brought back."""
+    role = setting.server.unique_name("writer")
+    with setting.connect() as session:
+        session.execute("UPDATE pairs SET note = 'other' WHERE v = 5")
+        _, script = setting.compare("pairs", output=OutputFormat.SQL)
+        session.execute("ALTER TABLE pairs ENABLE ROW LEVEL SECURITY")
+        session.execute(f"CREATE ROLE {role}")  # type: ignore[arg-type]
+        session.execute(f"GRANT SELECT, UPDATE ON pairs TO {role}")  # type: ignore[arg-type]
+        session.execute(f"SET ROLE {role}")  # type: ignore[arg-type]
+        try:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+                session.execute(script)  # type: ignore[arg-type]
+        finally:
+            session.execute("ROLLBACK; RESET ROLE")
+            session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")  # type: ignore[arg-type]
+
+
+@pytest.mark.majors(18)
+def test_a_damaged_archive_prints_nothing(setting: Setting, tmp_path: Path) -> None:
+    """A row with a field too few behind good ones: damage, with the table's name, and no rows."""
+    copy = "COPY public.pairs (k, v, note) FROM stdin;\n"
+    path = tmp_path / "damaged.dump"
+    path.write_bytes(build(Spec((Table("pairs", b"new\t-1\tx\nshort\t5\n", copy_stmt=copy),))))
+    sink = io.BytesIO()
+    environ = {**clean_environment(), **settings_for(setting.server, setting.database)}
+    options = CompareOptions("dev", output=OutputFormat.SQL, sink=sink)
+    with pytest.raises(ArchiveError, match="3 columns") as damage:
+        compare_backup(StoredBackup.at(path), options, a_context(environ))
+    assert ("public.pairs", b"") == (damage.value.table, sink.getvalue())
 
 
 @pytest.mark.majors(15, 18)
