@@ -10,13 +10,15 @@ from pgvow.archive.blocks import (
     StoredBlock,
 )
 from pgvow.archive.compression import Encoder, Piece, encoder_for
-from pgvow.archive.csv_text import CopyTextError, csv_rows
+from pgvow.archive.csv_text import CopyTextError, csv_field, csv_rows, decode_field, encode_field
 from pgvow.archive.csv_text import header as csv_header
 from pgvow.archive.entry_sql import (
     CopyTarget,
     SequencePosition,
     copy_target,
     database_locale,
+    has_identity_always,
+    primary_keys,
     roles_named,
     sequence_positions,
     superuser_entries,
@@ -26,8 +28,15 @@ from pgvow.archive.errors import ArchiveError, ArchiveTooNew, IncompleteArchive,
 from pgvow.archive.head import Head, definitions_archive
 from pgvow.archive.header import Header, LocalTime
 from pgvow.archive.primitives import OffsetState, codec_for
-from pgvow.archive.read import ExaminedArchive, copy_text, examine_archive, read_archive
-from pgvow.archive.rows import CopyDigest, CopyFacts, UnorderedDigest, count_rows
+from pgvow.archive.read import CopyTexts, ExaminedArchive, copy_text, examine_archive, read_archive
+from pgvow.archive.rows import (
+    CopyDigest,
+    CopyFacts,
+    UnorderedDigest,
+    count_rows,
+    picker,
+    whole_rows,
+)
 from pgvow.archive.toc import Section, TableOfContents, TocEntry, read_toc
 from pgvow.archive.write import ArchiveWriter
 from pgvow.model import Compression
@@ -44,6 +53,7 @@ __all__ = [
     "CopyFacts",
     "CopyTarget",
     "CopyTextError",
+    "CopyTexts",
     "Encoder",
     "ExaminedArchive",
     "Head",
@@ -64,16 +74,23 @@ __all__ = [
     "copy_target",
     "copy_text",
     "count_rows",
+    "csv_field",
     "csv_header",
     "csv_rows",
     "database_locale",
+    "decode_field",
     "definitions_archive",
+    "encode_field",
     "encoder_for",
     "examine_archive",
+    "has_identity_always",
+    "picker",
+    "primary_keys",
     "read_archive",
     "read_toc",
     "roles_named",
     "sequence_positions",
     "superuser_entries",
     "superusers_named",
+    "whole_rows",
 ]

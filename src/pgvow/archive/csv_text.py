@@ -50,6 +50,14 @@ def unescape(raw: bytes) -> bytes:
     return text.replace(_STAND_IN, BACKSLASH)
 
 
+def encode_field(value: bytes) -> bytes:
+    """Return one field as COPY TO writes a value that is not NULL."""
+    text = value.replace(BACKSLASH, BACKSLASH * 2)
+    for escape, byte in _ESCAPES:
+        text = text.replace(byte, escape)
+    return text
+
+
 def whole_escapes(raw: bytes) -> int:
     """Return the length of the beginning that cuts no escape in two: all of it, or one less."""
     backslashes = len(raw) - len(raw.rstrip(BACKSLASH))
@@ -157,7 +165,7 @@ class _Rows:
             end = self._part(field) + _QUOTE
             self._is_inside = False
         else:
-            end = self._separator() + _encoded(field)
+            end = self._separator() + csv_field(field)
         self._fields += 1
         return end
 
@@ -224,7 +232,8 @@ def _parted(text: bytes) -> tuple[bytes, list[bytes]]:
     return _SPECIAL.join(plain), special
 
 
-def _encoded(field: bytes) -> bytes:
+def csv_field(field: bytes) -> bytes:
+    """Return the CSV of one whole field of COPY text."""
     return field if _PLAIN(field) else _special_field(field)
 
 

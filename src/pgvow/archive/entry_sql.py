@@ -46,6 +46,49 @@ def copy_target(statement: str) -> CopyTarget:
     )
 
 
+_PRIMARY_KEY = re.compile(
+    rf"ALTER TABLE (?:ONLY )?(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME})\s+ADD CONSTRAINT {_NAME}"
+    rf" PRIMARY KEY \((?P<columns>{_NAME}(?:, *{_NAME})*)(?: WITHOUT OVERLAPS)?\)"
+)
+_ATTACH = re.compile(
+    rf"ALTER TABLE (?:ONLY )?(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME}) ATTACH PARTITION "
+    rf"(?:(?P<its_schema>{_NAME})\.)?(?P<its_name>{_NAME}) "
+)
+_ALWAYS = re.compile(
+    rf"ALTER TABLE (?:ONLY )?(?:(?P<schema>{_NAME})\.)?(?P<name>{_NAME}) ALTER COLUMN {_NAME}"
+    r" ADD GENERATED ALWAYS AS IDENTITY"
+)
+
+
+def primary_keys(toc: TableOfContents) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the columns of each primary key in the key's order, by its table's schema and name."""
+    keys = {}
+    for entry in toc.entries:
+        if entry.desc == kinds.CONSTRAINT and (match := _PRIMARY_KEY.match(entry.defn)):
+            columns = tuple(_bare(name[0]) for name in _NAMES.finditer(match["columns"]))
+            keys[_table_named(match, entry)] = columns
+    return keys
+
+
+def has_identity_always(toc: TableOfContents, table: TocEntry) -> bool:
+    """Return whether a table, or one that it is a partition of, is GENERATED ALWAYS AS IDENTITY."""
+    parents, always = {}, set()
+    for entry in toc.entries:
+        if entry.desc == kinds.TABLE_ATTACH and (match := _ATTACH.match(entry.defn)):
+            child = _bare(match["its_schema"] or entry.namespace), _bare(match["its_name"])
+            parents[child] = _table_named(match, entry)
+        elif entry.desc == kinds.SEQUENCE and (match := _ALWAYS.match(entry.defn)):
+            always.add(_table_named(match, entry))
+    name: tuple[str, str] | None = (table.namespace, table.tag)
+    while name is not None and name not in always:
+        name = parents.pop(name, None)  # popped: an archive may attach a table to itself
+    return name is not None
+
+
+def _table_named(match: re.Match[str], entry: TocEntry) -> tuple[str, str]:
+    return _bare(match["schema"] or entry.namespace), _bare(match["name"])
+
+
 def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 

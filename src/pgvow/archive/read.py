@@ -132,6 +132,28 @@ def copy_text(file: BinaryIO, toc: TableOfContents, entry: TocEntry) -> Iterator
             return
 
 
+class CopyTexts:
+    """The COPY texts of an archive's tables, each as often as asked for; its blocks are found once.
+
+    ``file`` is seekable; the caller must not use it meanwhile. Raises ArchiveError.
+    """
+
+    def __init__(self, file: BinaryIO, toc: TableOfContents) -> None:
+        self._source = ArchiveFile(file)
+        self._toc = toc
+        self._blocks = {block.entry.dump_id: block for block in find_blocks(self._source, toc)}
+
+    def size(self, entry: TocEntry) -> int:
+        """Return the bytes of a table's block as it is stored; 0 if it has none."""
+        block = self._blocks.get(entry.dump_id)
+        return block.size if block else 0
+
+    def of(self, entry: TocEntry) -> Iterator[bytes]:
+        """Yield the text of one table as ``copy_text`` does."""
+        block = self._blocks.get(entry.dump_id)
+        return read_rows(self._source, self._toc, block) if block else iter(())
+
+
 def _default_threads() -> int:
     """Return one more than there are processors, so that none idles at the last table."""
     return min((os.cpu_count() or 1) + 1, MOST_THREADS)

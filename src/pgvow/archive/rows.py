@@ -1,4 +1,4 @@
-"""COPY text: the terminator behind it, and its facts: rows, bytes, fingerprint."""
+"""COPY text: the terminator behind it, its rows, and its facts: number, bytes, fingerprint."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import xxhash
+
+from pgvow.archive.csv_text import CopyTextError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -101,6 +103,49 @@ def without_terminator(pieces: Iterable[bytes]) -> Iterator[bytes]:
     if rows == held or (rows and not rows.endswith(b"\n")):
         raise TextError("the table's rows end too early")
     yield rows
+
+
+def whole_rows(text: Iterable[bytes], columns: int) -> Iterator[list[bytes]]:
+    """Yield the rows that end in each piece of COPY text, without their newlines.
+
+    A row is kept until it ends, however long. Raises CopyTextError if a row has another number of
+    fields, or does not end.
+    """
+    begun: list[bytes] = []
+    for piece in text:
+        first, *others = piece.split(b"\n")
+        begun.append(first)
+        if not others:
+            continue
+        rows = [b"".join(begun), *others[:-1]]
+        begun = [others[-1]]
+        _check_fields(rows, columns)
+        yield rows
+    if any(begun):
+        raise CopyTextError("the last row does not end")
+
+
+def _check_fields(rows: list[bytes], columns: int) -> None:
+    # A tab within a value is written as a backslash and t: these are the ones between fields.
+    if any(row.count(b"\t") != columns - 1 for row in rows) if columns else any(rows):
+        raise CopyTextError(f"there is a row that has not the table's {columns} columns")
+    if any(b"\0" in row for row in rows):
+        raise CopyTextError("there is a zero byte in it, which no text of PostgreSQL's has")
+
+
+def picker(places: Sequence[int], columns: int) -> Callable[[bytes], bytes]:
+    """Return a function that takes the fields at these places out of a row of so many columns."""
+    chosen = tuple(places)
+    if chosen == tuple(range(columns)):
+        return bytes  # the very row
+    if chosen == (0,):
+        return lambda row: row.partition(b"\t")[0]
+
+    def pick(row: bytes) -> bytes:
+        fields = row.split(b"\t")
+        return b"\t".join([fields[place] for place in chosen])
+
+    return pick
 
 
 _MODULUS = 1 << 128

@@ -98,7 +98,7 @@ def call_of(arguments: argparse.Namespace, *, tolerant: bool = False) -> Call:
 
 _DETECTING = ("backup", "doctor", "restore")
 """The commands that choose one environment by themselves if none is named."""
-_WATCHED = ("backup", "verify", "prove", "restore")
+_WATCHED = ("backup", "verify", "prove", "restore", "compare")
 """The commands that end if a server or a tool is silent."""
 
 

@@ -1,47 +1,60 @@
-"""One table's rows out of an archive, without a server."""
+"""One table's rows out of an archive, all or some by their key, without a server."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import csv
+import io
+import shlex
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from pgvow.archive import (
     ArchiveError,
     CopyTextError,
-    codec_for,
     copy_target,
     copy_text,
     csv_header,
     csv_rows,
+    encode_field,
+    has_identity_always,
     kinds,
+    picker,
+    primary_keys,
     read_toc,
+    whole_rows,
 )
 from pgvow.errors import ConfigurationError, PgvowError
 from pgvow.file_errors import translated
 from pgvow.operations.archived_tables import TablesByName
+from pgvow.operations.row_statements import (
+    END,
+    TableStatements,
+    beginning,
+    encoded,
+    refuse_backslashes,
+)
 from pgvow.operations.show.contents import opened
 from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.operations.context import Context
     from pgvow.progress import Progress
     from pgvow.store import StoredBackup
 
-# Encodings in which the second byte of a character can be a backslash: no server stores text so,
-# but pg_dump --encoding writes it.
-_WITH_BACKSLASHES = frozenset({"BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"})
+_SHOWN = 8
 
 
 class RowFormat(StrEnum):
-    """How rows are written: COPY's own text as it is in the archive, or CSV."""
+    """How rows are written: COPY's own text as it is in the archive, CSV, or INSERT statements."""
 
     COPY = "copy"
     CSV = "csv"
+    INSERT = "insert"
 
 
 class Sink(Protocol):
@@ -56,11 +69,32 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    """The table by its name, how its rows are written, and the stream that gets them."""
+    """The table by its name, how its rows are written, and the stream that gets them.
+
+    ``keys`` are the primary keys of the rows that are wanted, as they are typed; without any it is
+    all rows.
+    """
 
     table: str
     row_format: RowFormat
     sink: Sink
+    keys: tuple[str, ...] = ()
+
+
+class NoSuchRow(ConfigurationError):
+    """The archive has no row with a key that was asked for; ``missing`` has all such keys."""
+
+    title = "No such row"
+
+    def __init__(self, table: str, missing: Sequence[str], columns: Sequence[str]) -> None:
+        shown = ", ".join(missing[:_SHOWN])
+        others = f" and {len(missing) - _SHOWN} others" if missing[_SHOWN:] else ""
+        super().__init__(
+            f"{table} has no row with the key {shown}{others}; the other rows were written",
+            facts={"Primary key": ", ".join(columns)},
+            steps=["Give a value as the archive has it: pgvow extract FILE --table NAME"],
+        )
+        self.missing = tuple(missing)
 
 
 def extract_table(backup: StoredBackup, options: ExtractOptions, context: Context) -> int:
@@ -68,12 +102,12 @@ def extract_table(backup: StoredBackup, options: ExtractOptions, context: Contex
 
     Memory is bounded. Rows written before an error stay written: only a return means that all are
     there. Raises UnknownTable, ConfigurationError if the rows cannot be had that way,
-    NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink;
-    BrokenPipeError goes through.
+    NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink, and
+    NoSuchRow behind the rows that are there; BrokenPipeError goes through.
     """
     size, sink = 0, options.sink
-    rows = _rows(backup, options.table, options.row_format, context.reporter)
-    with contextlib.closing(rows), _sinking():
+    rows = _rows(backup, options, context.reporter)
+    with contextlib.closing(rows), sinking():
         for piece in rows:
             sink.write(piece)
             size += len(piece)
@@ -82,15 +116,108 @@ def extract_table(backup: StoredBackup, options: ExtractOptions, context: Contex
 
 
 def _rows(
-    backup: StoredBackup, table: str, row_format: RowFormat, progress: Progress
+    backup: StoredBackup, options: ExtractOptions, progress: Progress
 ) -> Generator[bytes, None, None]:
     with opened(backup) as file:
         toc = read_toc(file)
-        entry = _names(toc).find(table)
+        entry = _names(toc).find(options.table)
         if not entry.copy_stmt:
             raise _refused(entry, "are INSERT commands, not COPY text")
+        wanted = WantedRows.of(toc, entry, options.keys) if options.keys else None
+        if wanted or options.row_format is not RowFormat.COPY:
+            refuse_backslashes(toc.encoding, entry.key, steps=_AS_SCRIPT)
         text = _followed(copy_text(file, toc, entry), _size(backup, entry), progress)
-        yield from text if row_format is RowFormat.COPY else _csv(toc, entry, text)
+        with _as_damage(entry):
+            if wanted is not None:
+                text = wanted.chosen(text)
+            yield from _FORMATTED[options.row_format](toc, entry, text)
+    if wanted is not None and wanted.missing:
+        raise NoSuchRow(entry.key, wanted.missing, wanted.columns)
+
+
+@contextlib.contextmanager
+def _as_damage(entry: TocEntry) -> Iterator[None]:
+    """Translate CopyTextError to damage of the archive."""
+    try:
+        yield
+    except CopyTextError as error:
+        offset = entry.data_offset or 0
+        raise ArchiveError(str(error), offset=offset, table=entry.name) from error
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRows:
+    """The rows with some primary keys; ``left`` maps those not yet met to what was typed."""
+
+    columns: tuple[str, ...]
+    all_columns: tuple[str, ...]
+    left: dict[bytes, str]
+    met: set[bytes] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, toc: TableOfContents, entry: TocEntry, typed: Sequence[str]) -> WantedRows:
+        """Read the keys that were typed; raises ConfigurationError if they are none of the table's.
+
+        A key of one column is its value, as it is. One of several is a line of CSV, each field
+        COLUMN=VALUE.
+        """
+        columns = copy_target(entry.copy_stmt).columns
+        key = primary_keys(toc).get((entry.namespace, entry.tag), ())
+        if not key or not set(key) <= set(columns):
+            raise ConfigurationError(
+                f"{entry.key} has no primary key in this archive, by which rows could be chosen",
+                steps=["Take all rows, and choose among them: pgvow extract FILE --table NAME"],
+            )
+        values = {text: [text] if len(key) == 1 else _composite(entry, key, text) for text in typed}
+        left = {_key_text(fields, toc.encoding): text for text, fields in values.items()}
+        return cls(key, columns, left)
+
+    @property
+    def missing(self) -> list[str]:
+        """The keys, as they were typed, that no row had."""
+        return [text for key, text in self.left.items() if key not in self.met]
+
+    def chosen(self, text: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the rows among COPY text that have one of the keys."""
+        places = [self.all_columns.index(column) for column in self.columns]
+        key_of = picker(places, len(self.all_columns))
+        for rows in whole_rows(text, len(self.all_columns)):
+            chosen = [row for row in rows if key_of(row) in self.left]
+            if chosen:
+                self.met.update(map(key_of, chosen))
+                yield b"\n".join([*chosen, b""])
+
+
+def _key_text(fields: Sequence[str], encoding: str) -> bytes:
+    """Return a key as the rows of an archive have it; raises ConfigurationError."""
+    try:
+        return b"\t".join(encode_field(encoded(value, encoding)) for value in fields)
+    except CopyTextError as error:
+        raise ConfigurationError(f"no row can have this key: {error}") from error
+
+
+def _composite(entry: TocEntry, key: Sequence[str], typed: str) -> list[str]:
+    """Split the line of CSV that gives each column of a key its value."""
+    try:
+        fields = next(csv.reader(io.StringIO(typed, newline=""), strict=True), [])
+    except csv.Error:
+        fields = []
+    values = {}
+    for text in fields:
+        for column in key:
+            if text.startswith(f"{column}="):
+                values[column] = text[len(column) + 1 :]
+    if len(fields) != len(key) or len(values) != len(key):
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow([f"{column}=VALUE" for column in key])
+        raise ConfigurationError(
+            f"{typed} is no key of {entry.key}, which is ({', '.join(key)})",
+            steps=[
+                f"Give each column its value: --where-key {shlex.quote(line.getvalue())}",
+                "Quote a field with a comma in it as CSV does: '\"a=x,y\",b=2'",
+            ],
+        )
+    return [values[column] for column in key]
 
 
 def _size(backup: StoredBackup, entry: TocEntry) -> int:
@@ -112,7 +239,7 @@ def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator
 
 
 @contextlib.contextmanager
-def _sinking() -> Iterator[None]:
+def sinking() -> Iterator[None]:
     """Translate errors of the sink; BrokenPipeError goes to the caller."""
     try:
         yield
@@ -122,34 +249,39 @@ def _sinking() -> Iterator[None]:
         raise translated(error, doing="write to", path="standard output") from error
 
 
+def _copy(_toc: TableOfContents, _entry: TocEntry, text: Iterator[bytes]) -> Iterator[bytes]:
+    return text
+
+
 def _csv(toc: TableOfContents, entry: TocEntry, text: Iterator[bytes]) -> Iterator[bytes]:
-    if toc.encoding.upper() in _WITH_BACKSLASHES:
-        raise _refused(
-            entry, f"are in {toc.encoding}, which writes backslashes inside of characters"
-        )
     columns = copy_target(entry.copy_stmt).columns
-    try:
-        yield csv_header([_encoded(column, toc.encoding) for column in columns])
-        yield from csv_rows(text, len(columns))
-    except CopyTextError as error:
-        offset = entry.data_offset or 0
-        raise ArchiveError(str(error), offset=offset, table=entry.name) from error
+    yield csv_header([encoded(column, toc.encoding) for column in columns])
+    yield from csv_rows(text, len(columns))
 
 
-def _encoded(column: str, encoding: str) -> bytes:
-    """Return the bytes that the archive has for a name."""
-    try:
-        return column.encode(codec_for(encoding), "surrogateescape")
-    except (
-        UnicodeEncodeError
-    ) as error:  # the message has the encoding behind the name it does not fit
-        raise CopyTextError(f"the column {column!a} is not in {encoding}") from error
+def _inserts(toc: TableOfContents, entry: TocEntry, text: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the rows as statements of one transaction: without its end nothing is changed."""
+    columns = copy_target(entry.copy_stmt).columns
+    schema, name, *names = (
+        encoded(each, toc.encoding) for each in (entry.namespace, entry.tag, *columns)
+    )
+    statements = TableStatements(
+        schema, name, tuple(names), overriding=has_identity_always(toc, entry)
+    )
+    yield beginning(toc.encoding, {})
+    for rows in whole_rows(text, len(columns)):
+        yield b"".join(map(statements.insert, rows))
+    yield END
+
+
+_FORMATTED = {RowFormat.COPY: _copy, RowFormat.CSV: _csv, RowFormat.INSERT: _inserts}
+_AS_SCRIPT = ("Have all rows as a script: pg_restore --data-only --file - FILE",)
 
 
 def _refused(entry: TocEntry, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"the rows of {entry.key} {why}",
-        steps=["Have all rows as a script: pg_restore --data-only --file - FILE"],
+        steps=_AS_SCRIPT,
     )
 
 

@@ -131,6 +131,7 @@ COMMANDS = {
         (
             "pgvow extract latest --table orders > orders.csv",
             "pgvow extract yesterday --table shop.orders --format copy",
+            "pgvow extract yesterday --table orders --where-key 17 --format insert",
         ),
     ),
     "diff": Command(
@@ -139,6 +140,14 @@ COMMANDS = {
         (
             "pgvow diff",
             "pgvow diff yesterday latest --json",
+        ),
+    ),
+    "compare": Command(
+        "compare the rows of a backup with a database in use",
+        "Comparison failed",
+        (
+            "pgvow compare yesterday --with prod --table orders",
+            "pgvow compare yesterday --with prod --table orders --format sql > bring_back.sql",
         ),
     ),
     "doctor": Command(

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from pgvow.cli.report import Report
 
-_FORMATS = ("csv", "copy")
+_FORMATS = ("csv", "copy", "insert")
 
 
 def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     extract = commands.add_parser(
         "extract",
-        description="Write one table's rows to standard output, in the archive's encoding. Needs no"
-        " server. They are all there if, and only if, the exit code is 0.",
+        description="Write one table's rows to standard output, all or some, in the archive's"
+        " encoding. Needs no server. They are all there if, and only if, the exit code is 0.",
     )
     add_backup(extract)
     extract.topic(Topic.OUTPUT).add_argument(
@@ -44,7 +44,17 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
         "--format",
         choices=_FORMATS,
         default=_FORMATS[0],
-        help="csv, with a header (default), or copy, the text that COPY FROM reads",
+        help="csv, with a header (default); copy, the text that COPY FROM reads; or insert, INSERT"
+        " statements for psql, in one transaction",
+    )
+    extract.topic(Topic.WHAT).add_argument(
+        "--where-key",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="only the row with this primary key, given as often as there are rows: the value, or,"
+        " of a key of several columns, COLUMN=VALUE,COLUMN=VALUE, quoted as in CSV; a key that no"
+        " row has is exit code 2",
     )
     options.add(extract, "env", "output_dir", "database")
 
@@ -54,7 +64,9 @@ def run(arguments: argparse.Namespace, _report: Report) -> int:
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.EXTRACT)) as current:
         path, table = backup_path(call, arguments.file), arguments.table
-        how = ExtractOptions(table, RowFormat(arguments.format), sys.stdout.buffer)
+        how = ExtractOptions(
+            table, RowFormat(arguments.format), sys.stdout.buffer, tuple(arguments.where_key)
+        )
         current.note(file=path.name)
         # Rows on a terminal are progress enough, and a bar between them would be none.
         bar = nullcontext() if sys.stdout.isatty() else call.terminal.drawing()

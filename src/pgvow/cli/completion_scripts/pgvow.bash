@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/pgvow
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_pgvow_subparsers=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo)
+_shtab_pgvow_subparsers=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff compare doctor schema completion demo)
 
 _shtab_pgvow_init_option_strings=(-h --help --env --url --host --port --dbname --user --password-stdin --now --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_backup_option_strings=(-h --help --env --output-dir --space-factor --lock-wait-timeout --statistics --no-inspect --inspect --no-globals --globals -n --schema -N --exclude-schema -t --table -T --exclude-table --exclude-table-data --jobs --engine --compress --stall-timeout --run-timeout --json --full --jsonl --quiet --config --metrics-file --log-file --progress --log-format)
@@ -23,8 +23,9 @@ _shtab_pgvow_notify_option_strings=(-h --help --digest --dry-run --output-dir --
 _shtab_pgvow_config_option_strings=(-h --help --json --full --jsonl --quiet --config)
 _shtab_pgvow_schedule_option_strings=(-h --help --at --every --time --on --job --with --system --timezone --all --log --env --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_show_option_strings=(-h --help --code --env --output-dir --database --json --full --jsonl --quiet --config)
-_shtab_pgvow_extract_option_strings=(-h --help --table --format --env --output-dir --database)
+_shtab_pgvow_extract_option_strings=(-h --help --table --format --where-key --env --output-dir --database)
 _shtab_pgvow_diff_option_strings=(-h --help --env --output-dir --database --json --full --jsonl --quiet --config)
+_shtab_pgvow_compare_option_strings=(-h --help --with --table --format --deletes --env --output-dir --database --stall-timeout --run-timeout --json --full --jsonl --quiet --config)
 _shtab_pgvow_doctor_option_strings=(-h --help --env --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_schema_option_strings=(-h --help)
 _shtab_pgvow_completion_option_strings=(-h --help)
@@ -75,6 +76,9 @@ _shtab_pgvow_diff_pos_0_COMPGEN=_pgvow_backups
 _shtab_pgvow_diff_pos_1_COMPGEN=_pgvow_backups
 _shtab_pgvow_diff___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_diff___output_dir_COMPGEN=_shtab_compgen_dirs
+_shtab_pgvow_compare_pos_0_COMPGEN=_pgvow_backups
+_shtab_pgvow_compare___env_COMPGEN=_pgvow_environments
+_shtab_pgvow_compare___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_doctor___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_doctor___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_demo___output_dir_COMPGEN=_shtab_compgen_dirs
@@ -103,10 +107,11 @@ _shtab_pgvow_schedule_pos_0_choices=(install show remove run verify)
 _shtab_pgvow_schedule___every_choices=(hour day week month)
 _shtab_pgvow_schedule___job_choices=(backup prune verify prove)
 _shtab_pgvow_schedule___with_choices=(cron systemd)
-_shtab_pgvow_extract___format_choices=(csv copy)
-_shtab_pgvow_schema_pos_0_choices=(acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify)
+_shtab_pgvow_extract___format_choices=(csv copy insert)
+_shtab_pgvow_compare___format_choices=(counts csv sql)
+_shtab_pgvow_schema_pos_0_choices=(acknowledge backup compare config diff doctor error history init keep list notify prove prune remove restore schedule show status verify)
 _shtab_pgvow_completion_pos_0_choices=(bash zsh fish backups environments)
-_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo)
+_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff compare doctor schema completion demo)
 
 _shtab_pgvow_init__h_nargs=0
 _shtab_pgvow_init___help_nargs=0
@@ -246,6 +251,14 @@ _shtab_pgvow_diff___json_nargs=0
 _shtab_pgvow_diff___full_nargs=0
 _shtab_pgvow_diff___jsonl_nargs=0
 _shtab_pgvow_diff___quiet_nargs=0
+_shtab_pgvow_compare__h_nargs=0
+_shtab_pgvow_compare___help_nargs=0
+_shtab_pgvow_compare___table_nargs=+
+_shtab_pgvow_compare___deletes_nargs=0
+_shtab_pgvow_compare___json_nargs=0
+_shtab_pgvow_compare___full_nargs=0
+_shtab_pgvow_compare___jsonl_nargs=0
+_shtab_pgvow_compare___quiet_nargs=0
 _shtab_pgvow_doctor__h_nargs=0
 _shtab_pgvow_doctor___help_nargs=0
 _shtab_pgvow_doctor___json_nargs=0

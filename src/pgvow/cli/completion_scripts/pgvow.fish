@@ -50,8 +50,8 @@ function _shtab_pgvow_using
   test "$_shtab_pgvow_cmdpath" = "$argv"
 end
 
-set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
+set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff compare doctor schema completion demo
+set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --where-key --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -340,10 +340,11 @@ complete -c pgvow -n '_shtab_pgvow_using show' -l jsonl -d 'as --json, but for a
 complete -c pgvow -n '_shtab_pgvow_using show' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using show' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using show; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
-complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a extract -d 'Write one table'"'"'s rows to standard output, in the archive'"'"'s encoding. Needs no server. They are all there if, and only if, the exit code is 0.'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a extract -d 'Write one table'"'"'s rows to standard output, all or some, in the archive'"'"'s encoding. Needs no server. They are all there if, and only if, the exit code is 0.'
 complete -c pgvow -n '_shtab_pgvow_using extract' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l table -x -d 'as pgvow show names it: messages, or schema.table, parts quoted as in SQL'
-complete -c pgvow -n '_shtab_pgvow_using extract' -l format -xka "csv copy" -d 'csv, with a header (default), or copy, the text that COPY FROM reads'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l format -xka "csv copy insert" -d 'csv, with a header (default); copy, the text that COPY FROM reads; or insert, INSERT statements for psql, in one transaction'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l where-key -x -d 'only the row with this primary key, given as often as there are rows: the value, or, of a key of several columns, COLUMN=VALUE,COLUMN=VALUE, quoted as in CSV; a key that no row has is exit code 2'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l database -x -d 'only those of this database'
@@ -360,6 +361,23 @@ complete -c pgvow -n '_shtab_pgvow_using diff' -l quiet -d 'print nothing on suc
 complete -c pgvow -n '_shtab_pgvow_using diff' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using diff; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
 complete -c pgvow -n '_shtab_pgvow_using diff; and test $_shtab_pgvow_npos -eq 1' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a compare -d 'Set the rows of a backup beside those of a database in use, by the primary key: rows that only the backup has, rows that only the database has, and rows that differ. The database is only read, in one read-only transaction; with --format sql the statements that bring the backup'"'"'s rows back are printed, and none is run. The exit code is 0 whether anything differs or not; --json says so in "equal".'
+complete -c pgvow -n '_shtab_pgvow_using compare' -s h -l help -d 'show this help message and exit'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l with -x -d 'the database: an environment such as prod, the name of a database on the server of --env, or a URL; keep the password in ~/.pgpass, others see a command line'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l table -x -d 'compare only these tables, as pgvow show names them'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l format -xka "counts csv sql" -d 'counts of each table (default); csv, the rows of one table that differ, with the values of both sides; or sql, the INSERTs and UPDATEs that bring the backup'"'"'s rows back, for psql, in one transaction'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l deletes -d 'with --format sql: also a DELETE for each row that only the database has'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l database -x -d 'only those of this database'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l stall-timeout -x -d 'end the run after so long without a sign of progress from server or tool: 90s, 15m, 2h (default: 15m)'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l run-timeout -x -d 'end the run if it takes longer than this (default: no limit)'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using compare' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
+complete -c pgvow -n '_shtab_pgvow_using compare; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a doctor -d 'Check settings, tools, connection, rights, space and the backups there are.'
 complete -c pgvow -n '_shtab_pgvow_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using doctor' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
@@ -371,7 +389,7 @@ complete -c pgvow -n '_shtab_pgvow_using doctor' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using doctor' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a schema -d 'Print the JSON Schema (2020-12) of the objects that a command prints with --json; each names it in'
 complete -c pgvow -n '_shtab_pgvow_using schema' -s h -l help -d 'show this help message and exit'
-complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
+complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup compare config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, compare, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a completion -d 'Print the script by which a shell completes commands, options, environments and names of backups.'
 complete -c pgvow -n '_shtab_pgvow_using completion' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using completion; and test $_shtab_pgvow_npos -eq 0' -ka "bash zsh fish backups environments" -d what
