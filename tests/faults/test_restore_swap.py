@@ -49,6 +49,7 @@ _BEFORE_THE_SWAP = (
     "before:RENAME TO (?!.*_before_)",
     "after:RENAME TO (?!.*_before_)",  # nor is this
 )
+_WHILE_STARTING = "starting:RENAME TO .*_before_"
 _NOTHING_LEFT_AT = ("phase:checksum", "phase:creating")
 _RENAMING = """
 SELECT count(*) FROM pg_stat_activity
@@ -391,7 +392,7 @@ def test_an_ended_rename_keeps_the_old_database(live: Live, signum: signal.Signa
 
 
 @pytest.mark.majors(18)
-@pytest.mark.parametrize("moment", _BEFORE_THE_SWAP)
+@pytest.mark.parametrize("moment", [*_BEFORE_THE_SWAP, _WHILE_STARTING])
 def test_sigterm_before_the_rename_exits_143_and_leaves_nothing(live: Live, moment: str) -> None:
     """SIGTERM before the names have changed ends a restore with 143, and leaves nothing behind."""
     assert 143 == live.start(moment, signal.SIGTERM).wait(600)
