@@ -14,6 +14,7 @@ from pgvow.store import StoredBackup, proof_path
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
+from tests.support.servers import MAJORS
 
 if TYPE_CHECKING:
     from pgvow.operations.prove import ProofResult
@@ -43,11 +44,16 @@ def _prove(server: TestServer, database: str, folder: Path, on: str | None) -> P
 
 _RESTRICTED_SINCE = 17
 """From 17 on an index is built under a safe search_path, at the source too."""
+_BY_TURNS = [
+    (major, case, ("throw-away", "given")[(turn + number) % 2])
+    for turn, major in enumerate(MAJORS)
+    for number, case in enumerate(("orphans", "check_elsewhere", "unqualified_names"))
+]
+"""Each case on every major, and at each place on two of them."""
 _OF_AN_INDEX = "create index on label using gin (pieces(c));"
 
 
-@pytest.mark.parametrize("place", ["throw-away", "given"])
-@pytest.mark.parametrize("case", ["orphans", "check_elsewhere", "unqualified_names"])
+@pytest.mark.parametrize(("server", "case", "place"), _BY_TURNS, indirect=["server"])
 def test_the_object_that_stops_a_restore_is_named(
     case: str, place: str, server: TestServer, database: str, tmp_path: Path
 ) -> None:
