@@ -372,7 +372,7 @@ def test_a_kill_after_the_swap_keeps_the_new_database(live: Live) -> None:
     assert f"{live.name}_{kept}" == caught.value.facts["Swapped out before"]
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_an_ended_rename_keeps_the_old_database(live: Live, signum: signal.Signals) -> None:
     """Ended in the middle of the transaction: the old one stands, and keeps its client."""
@@ -455,7 +455,7 @@ class Visitors(Silent):
             self.session.close()
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_who_keeps_a_swap_waiting(live: Live) -> None:
     """A session in the way is named while it is waited for, and those that wait behind the swap."""
     with contextlib.ExitStack() as stack:
