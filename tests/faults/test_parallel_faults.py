@@ -123,7 +123,7 @@ def test_a_killed_worker_ends_the_others_and_exits_7(
     wait_for_no_session(server, noise)
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 @pytest.mark.parametrize(
     ("ends", "words"),
     [

@@ -157,7 +157,7 @@ def test_connected_sessions_stop_a_swap_without_terminate(live: Live) -> None:
     assert set() == live.others()
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_a_session_opened_during_the_restore_stops_the_swap(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,7 +294,7 @@ class Client:
         self._thread.join()
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_reconnecting_clients_see_the_old_database_then_the_new(live: Live) -> None:
     """With 20 clients that reconnect the swap succeeds, and each sees the old one, then the new."""
     stop = threading.Event()

@@ -24,8 +24,8 @@ _REFUSED = [(kind, "1" if turn % 2 else "2") for turn, kind in enumerate(catalog
 """Each filter with an engine: it is refused before one is started."""
 _OF_PG_DUMP_ALONE = "1"
 # pg_dump itself cannot use the comment: what it writes behind the filter is in it.
-_APPLIED = [
-    (kind, jobs)
+_APPLIED = [(15, "condition", "1"), (15, "limit", "2")] + [
+    (18, kind, jobs)
     for kind in catalog.SOUND_FILTERS
     for jobs in ("1", "2")
     if (kind, jobs) != ("comment", _OF_PG_DUMP_ALONE)
@@ -72,8 +72,7 @@ def assert_refused(server: TestServer, database: str, tmp_path: Path, kind: str,
         assert (None,) == session.execute("SELECT to_regclass('pgvow_was_here')").fetchone()
 
 
-@pytest.mark.majors(15, 18)
-@pytest.mark.parametrize(("kind", "jobs"), _APPLIED)
+@pytest.mark.parametrize(("server", "kind", "jobs"), _APPLIED, indirect=["server"])
 def test_a_valid_filter_is_applied_by_both_engines(
     server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str
 ) -> None:
