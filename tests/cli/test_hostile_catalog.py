@@ -58,8 +58,7 @@ def _checked(done: Done) -> Done:
     return done
 
 
-@pytest.mark.majors(15, 18)
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("server", "jobs"), [(15, "2"), (18, "1")], indirect=["server"])
 def test_every_command_shows_hostile_names_harmlessly(commands: Commands, jobs: str) -> None:
     """Backup, list, show, verify, diff, extract, status, history: plain text, and true names."""
     kept = (commands.cwd / "pgvow.log", commands.cwd / "pgvow.prom")

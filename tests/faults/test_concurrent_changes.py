@@ -144,7 +144,7 @@ def fingerprints(report: Any) -> dict[str, str]:
     return {table["name"]: table["fingerprint"] for table in report["metadata"]["tables"]}
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_locks_are_held_until_the_last_row_is_copied(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def filled(server: TestServer, database: str) -> str:
     return database
 
 
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("phase", _PHASES)
 @pytest.mark.parametrize("kind", FILE_KINDS)
@@ -69,6 +70,7 @@ def test_a_replaced_partial_file_is_not_published(
     assert THEIRS == theirs(directory).read_bytes()
 
 
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("phase", _PHASES)
 @pytest.mark.parametrize("kind", DIRECTORY_KINDS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support.servers import TestServer
 
 pytestmark = [
-    pytest.mark.majors(15, 18),
+    pytest.mark.majors(18),
     needs_root,
 ]
 

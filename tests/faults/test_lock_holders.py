@@ -63,6 +63,7 @@ def waiting(server: TestServer, database: str, statement: str, waits: int) -> It
             thread.join()
 
 
+@pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_the_error_names_the_session_that_holds_the_lock(
     commands: Commands, server: TestServer, database: str, jobs: str
@@ -83,6 +84,7 @@ def test_the_error_names_the_session_that_holds_the_lock(
     assert "\x1b" not in done.out + done.err
 
 
+@pytest.mark.majors(15, 18)
 def test_a_backup_that_got_its_lock_warns_of_the_wait(
     commands: Commands, server: TestServer, database: str
 ) -> None:

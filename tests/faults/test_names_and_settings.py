@@ -38,6 +38,7 @@ _NAMES = (
 )
 
 
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("name", _NAMES)
 def test_database_names_like_options_or_urls_are_backed_up(
     name: str, server: TestServer, make_database: MakeDatabase, tmp_path: Path
@@ -69,6 +70,7 @@ def test_client_encoding_of_the_database_does_not_change_the_dump(
         assert server.psql(fresh, "SELECT text FROM letters") == "ü € 漢 🐘\n"
 
 
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("encoding", ["EUC_TW", "MULE_INTERNAL"])
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_an_unsupported_database_encoding_exits_2(
@@ -125,6 +127,7 @@ def test_names_that_differ_only_in_bytes_have_their_own_counts(
         assert rows_by_key(server, fresh) == expected
 
 
+@pytest.mark.majors(18)
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
     [

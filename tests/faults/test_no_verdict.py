@@ -1,4 +1,4 @@
-"""36 failures of the surroundings during a proof: each its exit code, none is held against it."""
+"""Failures of the surroundings during a proof: each its exit code, none is held against it."""
 
 from __future__ import annotations
 
@@ -78,10 +78,16 @@ _ACTIONS = {
 }
 
 
+# Each action at each moment, and each with either kind of server: those by turns.
+_ENDED = [
+    (("throw-away", "given")[(turn + point) % 2], action, moment)
+    for turn, action in enumerate(_ACTIONS)
+    for point, moment in enumerate(MOMENTS)
+]
+
+
 @pytest.mark.majors(_MAJOR)
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("action", _ACTIONS)
-@pytest.mark.parametrize("place", ["throw-away", "given"])
+@pytest.mark.parametrize(("place", "action", "moment"), _ENDED)
 def test_an_ended_server_or_session_is_no_verdict(
     place: str,
     action: str,

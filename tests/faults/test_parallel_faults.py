@@ -109,7 +109,7 @@ def copy_that_waits(session: psycopg.Connection, workers: list[psutil.Process]) 
     return wait_until(found)
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_a_killed_worker_ends_the_others_and_exits_7(
     server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_killed_worker_ends_the_others_and_exits_7(
     wait_for_no_session(server, noise)
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 @pytest.mark.parametrize(
     ("ends", "words"),
     [

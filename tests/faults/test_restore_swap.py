@@ -49,6 +49,7 @@ _BEFORE_THE_SWAP = (
     "before:RENAME TO (?!.*_before_)",
     "after:RENAME TO (?!.*_before_)",  # nor is this
 )
+_WHILE_STARTING = "starting:RENAME TO .*_before_"
 _NOTHING_LEFT_AT = ("phase:checksum", "phase:creating")
 _RENAMING = """
 SELECT count(*) FROM pg_stat_activity
@@ -156,7 +157,7 @@ def test_connected_sessions_stop_a_swap_without_terminate(live: Live) -> None:
     assert set() == live.others()
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_a_session_opened_during_the_restore_stops_the_swap(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,7 +294,7 @@ class Client:
         self._thread.join()
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_reconnecting_clients_see_the_old_database_then_the_new(live: Live) -> None:
     """With 20 clients that reconnect the swap succeeds, and each sees the old one, then the new."""
     stop = threading.Event()
@@ -371,7 +372,7 @@ def test_a_kill_after_the_swap_keeps_the_new_database(live: Live) -> None:
     assert f"{live.name}_{kept}" == caught.value.facts["Swapped out before"]
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_an_ended_rename_keeps_the_old_database(live: Live, signum: signal.Signals) -> None:
     """Ended in the middle of the transaction: the old one stands, and keeps its client."""
@@ -391,7 +392,7 @@ def test_an_ended_rename_keeps_the_old_database(live: Live, signum: signal.Signa
 
 
 @pytest.mark.majors(18)
-@pytest.mark.parametrize("moment", _BEFORE_THE_SWAP)
+@pytest.mark.parametrize("moment", [*_BEFORE_THE_SWAP, _WHILE_STARTING])
 def test_sigterm_before_the_rename_exits_143_and_leaves_nothing(live: Live, moment: str) -> None:
     """SIGTERM before the names have changed ends a restore with 143, and leaves nothing behind."""
     assert 143 == live.start(moment, signal.SIGTERM).wait(600)
@@ -454,7 +455,7 @@ class Visitors(Silent):
             self.session.close()
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_who_keeps_a_swap_waiting(live: Live) -> None:
     """A session in the way is named while it is waited for, and those that wait behind the swap."""
     with contextlib.ExitStack() as stack:

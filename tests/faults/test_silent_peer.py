@@ -31,10 +31,16 @@ if TYPE_CHECKING:
     from tests.support.commands import Done
     from tests.support.servers import TestServer
 
-_STALL = "3s"
+_STALL = "2s"
 _QUICK = ("--stall-timeout", _STALL, "--space-factor", "0")
 _IN_TIME = 90.0  # of a busy machine; without an end these would take for ever
 _ENGINES = {"pg_dump": (), "parallel": ("--jobs", "2")}
+# Each kind at each point, each with either engine: the engines by turns.
+_MISBEHAVIOURS = [
+    (kind, after, tuple(_ENGINES)[(turn + point) % len(_ENGINES)])
+    for turn, kind in enumerate(("closes", "babbles", "chatters", "shouts"))
+    for point, after in enumerate((0, 6_000, 1_000_000))
+]
 _NOISE = """
 CREATE TABLE noise AS
 SELECT n, md5(n::text) || md5((-n)::text) AS bytes FROM generate_series(1, 500000) AS n
@@ -42,7 +48,7 @@ SELECT n, md5(n::text) || md5((-n)::text) AS bytes FROM generate_series(1, 50000
 _SLOW = """
 CREATE EXTENSION pgvow_conf;
 CREATE FUNCTION public.slow() RETURNS boolean LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_sleep(7); RETURN true; END $$;
+$$ BEGIN PERFORM pg_sleep(5); RETURN true; END $$;
 UPDATE pg_extension SET extcondition[1] = 'WHERE (SELECT public.slow())'
 WHERE extname = 'pgvow_conf'
 """
@@ -95,7 +101,7 @@ def ends(commands: Commands, *words: str | Path, **more: str) -> Done:
     return done
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("engine", _ENGINES)
 @pytest.mark.parametrize("after", [1_500, 6_000, 60_000, 5_000_000])
 def test_a_silent_network_ends_the_run_at_any_point(
@@ -113,10 +119,8 @@ def test_a_silent_network_ends_the_run_at_any_point(
     nothing_is_left(server, noise, tmp_path)
 
 
-@pytest.mark.majors(15, 18)
-@pytest.mark.parametrize("engine", _ENGINES)
-@pytest.mark.parametrize("after", [0, 6_000, 1_000_000])
-@pytest.mark.parametrize("kind", ["closes", "babbles", "chatters", "shouts"])
+@pytest.mark.majors(18)
+@pytest.mark.parametrize(("kind", "after", "engine"), _MISBEHAVIOURS)
 def test_a_misbehaving_server_ends_the_run_in_time(
     kind: str,
     after: int,
@@ -129,7 +133,7 @@ def test_a_misbehaving_server_ends_the_run_in_time(
     """Each ends in time as a failure to connect or to back up, told briefly, with nothing left."""
     with HostileServer(server, kind, after=after) as hostile:
         commands.variables = hostile.variables(dict(commands.variables))
-        done = ends(commands, "--run-timeout", "10s", *_ENGINES[engine])
+        done = ends(commands, "--run-timeout", "6s", *_ENGINES[engine])
     assert done.code in (3, 7), done.err[:2000]
     assert "Traceback" not in done.err
     assert len(done.err) < 100_000
@@ -145,7 +149,7 @@ def test_a_misbehaving_server_ends_the_run_in_time(
         ("pg_restore", ()),
     ],
 )
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_a_stopped_tool_is_named_and_killed(
     tool: str,
     words: tuple[str, ...],
@@ -163,7 +167,7 @@ def test_a_stopped_tool_is_named_and_killed(
     nothing_is_left(server, noise, tmp_path)
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 def test_a_stopped_worker_is_named_with_its_table(
     server: TestServer, noise: str, commands: Commands, tmp_path: Path
 ) -> None:
@@ -219,17 +223,17 @@ def test_a_frozen_server_exits_7(engine: str, start_server: StartServer, tmp_pat
     assert [] == ours(tmp_path)
 
 
+@pytest.mark.majors(15, 18)
 def test_slow_statements_are_not_ended(server: TestServer, database: str, tmp_path: Path) -> None:
-    """A statement of twice the time allowed is work, for our session as for pg_dump's."""
+    """A statement of twice the time allowed and more is work, for our session as for pg_dump's."""
     server.psql(database, _SLOW)
     commands = Commands(tmp_path, settings_for(server, database))
     begin = time.monotonic()
     done = commands.run("--json", *_QUICK)
     assert 0 == done.code, done.err
-    assert time.monotonic() - begin > 7
+    assert time.monotonic() - begin > 5
 
 
-@pytest.mark.majors(15, 18)
 def test_run_timeout_exits_7_and_publishes_nothing(
     server: TestServer, database: str, tmp_path: Path
 ) -> None:
@@ -242,7 +246,7 @@ def test_run_timeout_exits_7_and_publishes_nothing(
     nothing_is_left(server, database, tmp_path)
 
 
-@pytest.mark.majors(15, 18)
+@pytest.mark.majors(18)
 @pytest.mark.parametrize(("command", "code"), [("verify", 1), ("prove", 1), ("restore", 10)])
 def test_a_stopped_pg_restore_is_no_verdict(
     command: str, code: int, server: TestServer, noise: str, commands: Commands, tmp_path: Path

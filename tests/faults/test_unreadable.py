@@ -353,7 +353,7 @@ def test_a_file_that_is_no_backup_hides_no_sound_backup(commands: Commands, entr
     """Nothing hangs or ends unexpectedly, sound backups are there, and the newest of them stays."""
     before = dumps(commands)
     ENTRIES[entry](commands.cwd / "db/backups")
-    for words in (
+    calls = (
         ("list", "--json"),
         ("list",),
         ("verify", "--all", "--json"),
@@ -363,12 +363,12 @@ def test_a_file_that_is_no_backup_hides_no_sound_backup(commands: Commands, entr
         ("prove", "--latest"),
         ("prune",),
         ("doctor",),
-    ):
-        done = commands.pgvow(*words, timeout=_WITHIN)
+    )
+    ends = commands.one_after_another(*calls, timeout=_WITHIN * len(calls))
+    for words, done in zip(calls, ends, strict=True):
         shown = done.out + done.err
         assert 1 != done.code, (words, shown)
         assert "Unexpected error" not in shown
         assert not any(ord(each) < 0x20 and each not in "\n\t" for each in shown)
-        if words == ("list", "--json"):
-            assert {path.name for path in before} <= listed(done).keys()
+    assert {path.name for path in before} <= listed(ends[0]).keys()
     assert before[0] in dumps(commands)

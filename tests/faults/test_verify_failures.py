@@ -13,7 +13,7 @@ from tests.support.commands import Commands, settings_for
 from tests.support.privileges import bound_by_permissions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.servers import TestServer
@@ -21,20 +21,32 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.majors(18)
 
 
-@pytest.fixture
-def commands(server: TestServer, database: str, tmp_path: Path) -> Commands:
-    """A shell with a small database."""
+@pytest.fixture(scope="module")
+def made(server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """A shell with a small database and a sound backup of it, of which tests take copies."""
+    database = server.unique_name("small")
+    server.create_database(database)
     with server.connect(database) as session:
         session.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 500) AS n")
-    return Commands(tmp_path, settings_for(server, database))
+    commands = Commands(tmp_path_factory.mktemp("made"), settings_for(server, database))
+    done = commands.run("--json")
+    assert done.code == 0, done.err
+    yield commands
+    server.drop_database(database)
 
 
 @pytest.fixture
-def dump(commands: Commands) -> Path:
-    """A sound backup."""
-    made = commands.run("--json")
-    assert made.code == 0, made.err
-    return commands.cwd / made.json["backup_path"]
+def commands(made: Commands, tmp_path: Path) -> Commands:
+    """A shell of this test alone, with that database."""
+    return Commands(tmp_path, made.variables)
+
+
+@pytest.fixture
+def dump(made: Commands, commands: Commands) -> Path:
+    """A copy of that backup."""
+    shutil.copytree(made.cwd / "db", commands.cwd / "db")
+    (dump,) = (commands.cwd / "db/backups").glob("*.dump")
+    return dump
 
 
 def metadata_of(dump: Path) -> Path:

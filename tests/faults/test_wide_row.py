@@ -24,9 +24,10 @@ CREATE TABLE beside AS SELECT n FROM generate_series(1, 10) AS n;
 """
 
 
-@pytest.mark.majors(15, 18)
 @pytest.mark.parametrize(
-    ("jobs", "more"), [("1", "id serial,"), ("2", "id serial,"), ("1", ""), ("2", "")]
+    ("server", "jobs", "more"),
+    [(15, "1", "id serial,"), (15, "2", ""), (18, "2", "id serial,"), (18, "1", "")],
+    indirect=["server"],
 )
 def test_a_row_too_wide_for_copy_is_named_and_exits_7(
     server: TestServer, database: str, tmp_path: Path, jobs: str, more: str

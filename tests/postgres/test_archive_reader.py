@@ -203,6 +203,7 @@ def flipped(raw: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.majors(15, 16, 18)
 def test_flipped_bits_and_truncations_are_detected(
     server: TestServer, filled: str, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = '{}') ORDER BY 
 """
 
 
+@pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_settings_of_the_database_apply_during_a_restore(
     server: TestServer, fresh: str, tmp_path: Path, jobs: int

@@ -98,6 +98,7 @@ def test_event_triggers_do_not_fire_during_a_restore(
         ] == session.execute(_TRIGGERS).fetchall()
 
 
+@pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("on", [False, True], ids=["throw-away", "on"])
 def test_event_triggers_do_not_fire_during_a_proof(
     server: TestServer, role: MakeRole, fresh: str, tmp_path: Path, *, on: bool

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from tests.support.servers import TestServer
 
 _JOBS = pytest.mark.parametrize("jobs", ["1", "2"])
+_REFUSED = [(kind, "1" if turn % 2 else "2") for turn, kind in enumerate(catalog.FILTERS)]
+"""Each filter with an engine: it is refused before one is started."""
 _OF_PG_DUMP_ALONE = "1"
 # pg_dump itself cannot use the comment: what it writes behind the filter is in it.
-_APPLIED = [
-    (kind, jobs)
+_APPLIED = [(15, "condition", "1"), (15, "limit", "2")] + [
+    (18, kind, jobs)
     for kind in catalog.SOUND_FILTERS
     for jobs in ("1", "2")
     if (kind, jobs) != ("comment", _OF_PG_DUMP_ALONE)
@@ -36,12 +38,25 @@ def _set_filter(server: TestServer, database: str, condition: str) -> None:
         session.execute(catalog.SET_FILTER, [condition])
 
 
-@_JOBS
-@pytest.mark.parametrize("kind", catalog.FILTERS)
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize(("kind", "jobs"), _REFUSED)
 def test_an_invalid_filter_refuses_the_backup_and_runs_nothing(
     server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str
 ) -> None:
     """A filter that is more or less than one is refused by the table's name, 7; nothing runs."""
+    assert_refused(server, database, tmp_path, kind, jobs)
+
+
+@_JOBS
+def test_both_engines_refuse_a_filter_on_every_major(
+    server: TestServer, database: str, tmp_path: Path, jobs: str
+) -> None:
+    """One of the invalid filters with either engine, on 15 to 18."""
+    assert_refused(server, database, tmp_path, "program, the rest eaten", jobs)
+
+
+def assert_refused(server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str) -> None:
+    """Back up with the filter: 7 by the table's name, no file, and nothing has run."""
     planted = server.data_directory / catalog.CANARY
     condition = catalog.FILTERS[kind].replace("{canary}", str(planted))
     _set_filter(server, database, condition)
@@ -57,7 +72,7 @@ def test_an_invalid_filter_refuses_the_backup_and_runs_nothing(
         assert (None,) == session.execute("SELECT to_regclass('pgvow_was_here')").fetchone()
 
 
-@pytest.mark.parametrize(("kind", "jobs"), _APPLIED)
+@pytest.mark.parametrize(("server", "kind", "jobs"), _APPLIED, indirect=["server"])
 def test_a_valid_filter_is_applied_by_both_engines(
     server: TestServer, database: str, tmp_path: Path, kind: str, jobs: str
 ) -> None:

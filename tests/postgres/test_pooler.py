@@ -54,6 +54,7 @@ def unchanged(before: Left, after: Left) -> bool:
     return bool(looks) and looks == {tuple(left) for left in after.values()}
 
 
+@pytest.mark.majors(18)
 @pytest.mark.parametrize("turns", [0, 1], ids=["last-used", "round-robin"])
 @pytest.mark.parametrize("sessions", [1, 2, 3, 5])
 def test_transaction_mode_is_refused(

@@ -41,7 +41,7 @@ def without_leaves(counts: dict[str, int]) -> dict[str, int]:
     return {**rest, _BY_HASH_OF_AN_ENUM: sum(counts.values()) - sum(rest.values())}
 
 
-# The oldest and the newest by turns: each scenario is restored and proven on every major elsewhere.
+# The oldest and the newest by turns: each scenario is restored and proven on others elsewhere.
 _BY_TURNS = [
     case
     for number, case in enumerate(pairs(15, 18))

@@ -23,7 +23,7 @@ from pgvow.store import StoredBackup
 from tests.support.contexts import a_context
 from tests.support.copy_model import copy_field
 from tests.support.inprocess import back_up
-from tests.support.scenarios import SCENARIOS, Scenario, load
+from tests.support.scenarios import SCENARIOS, Scenario, load, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +39,7 @@ _NAMED = (
     *("hostile_names", "encoding_latin1", "encoding_sql_ascii", "no_columns", "types"),
     *("partitions", "bytea", "generated_identity", "large_objects", "extension_config"),
 )
-_PAIRS = [
-    pytest.param(scenario, major, id=f"{scenario.name}-pg{major}")
-    for scenario in SCENARIOS
-    if scenario.name in _NAMED
-    for major in scenario.majors
-]
+_PAIRS = [case for case in pairs() if str(case.id).partition("-")[0] in _NAMED]
 
 
 @pytest.fixture

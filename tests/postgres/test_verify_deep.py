@@ -53,6 +53,7 @@ def notices(path: Path, damaged: bytes, metadata: Metadata) -> bool:
     return not decode_and_compare(StoredBackup.at(path), metadata, Silent()).passed
 
 
+@pytest.mark.majors(15, 16, 18)
 @pytest.mark.parametrize("kind", range(4))
 def test_every_flip_and_truncation_is_detected(
     kind: int, server: TestServer, database: str, tmp_path: Path

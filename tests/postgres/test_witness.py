@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from pgvow.errors import BackupFailed
 from pgvow.postgres import witness
 from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.snapshot import BeginAnewError, Deadline, hold_snapshot
@@ -17,6 +18,7 @@ from pgvow.postgres.witness import Witness
 from pgvow.settings import load
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.held import held as held_tools
+from tests.support.hostile.server import HostileServer
 from tests.support.inprocess import back_up
 from tests.support.waiting import wait_until
 
@@ -96,6 +98,27 @@ def test_leaving_during_a_count_cancels_it(
             wait_until(lambda: watcher.execute(counting).fetchone() == (1,))
     assert len(requests) > 1
     assert "witness" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.majors(18)
+def test_leaving_a_count_that_the_server_is_silent_about_ends_its_thread(
+    server: TestServer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request to cancel is answered either; and nothing is freed that the thread works with."""
+    server.psql(database, "CREATE TABLE t AS SELECT n FROM generate_series(1, 200000) AS n")
+    with HostileServer(server, "swallows", after=500_000) as hostile:
+        environ = {**clean_environment(), **hostile.variables(settings_for(server, database))}
+        for name in ("PGSSLMODE", "PGGSSENCMODE"):
+            monkeypatch.setenv(name, environ[name])
+        settings = load(env="dev", environ=environ, directory=tmp_path)
+        target = ConnectionTarget(settings.connection, settings.libpq_variables, environ)
+        with held(target) as snapshot:
+            with Witness(target, snapshot) as counting:
+                wait_until(lambda: hostile.is_due)
+                assert counting._thread.is_alive()
+            assert not counting._thread.is_alive()
+            with pytest.raises(BackupFailed):
+                counting.check()
 
 
 def test_a_table_truncated_without_our_lock_is_not_counted(

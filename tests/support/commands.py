@@ -73,6 +73,22 @@ class Commands:
         """Run ``pgvow`` to its end."""
         return self._run(["-m", "pgvow", *arguments], timeout, more)
 
+    def one_after_another(
+        self, *commands: tuple[str | Path, ...], timeout: float = 600
+    ) -> list[Done]:
+        """Run several commands of ``pgvow`` in one process, which is cheaper, to their end."""
+        done = subprocess.run(
+            self._argv(["-m", "tests.support.one_after_another"]),
+            cwd=self.cwd,
+            env=self._environment({"PYTHONPATH": str(ROOT)}),
+            input=json.dumps([[str(word) for word in words] for words in commands]),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=True,
+        )
+        return [Done(**each) for each in json.loads(done.stdout)]
+
     def run_module(self, module: str, *arguments: str | Path, **more: str) -> Done:
         """Run a program of the tests' own to its end."""
         return self._run(["-m", module, *arguments], 600, more)

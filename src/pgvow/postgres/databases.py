@@ -22,6 +22,7 @@ from pgvow.postgres.failure_classes import end_of_session
 from pgvow.postgres.lock_holders import OtherSession, listed
 from pgvow.postgres.sql import query
 from pgvow.postgres.statements import for_database, written
+from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -299,9 +300,13 @@ class Databases:
     def _rename_once(self, session: Session, renaming: Renaming) -> int:
         ended = 0
         stop = threading.Event()
+        result = None
         with ThreadPoolExecutor(1, thread_name_prefix="rename") as pool:
-            result = pool.submit(renaming.run, session, stop)
             try:
+                # A signal that came while the thread is started would leave it to rename alone.
+                with SignalsKeptBack() as signals:
+                    result = pool.submit(renaming.run, session, stop)
+                signals.deliver()
                 own = session.info.backend_pid
                 while not result.done():
                     time.sleep(_PAUSE)
@@ -311,7 +316,7 @@ class Databases:
             except BaseException:
                 stop.set()
                 session.cancel()
-                if result.exception() is not None:
+                if result is None or result.exception() is not None:
                     raise
                 return ended  # it came too late: the names have changed, and that is the outcome
             result.result()

@@ -17,7 +17,7 @@ from pgvow.postgres.filters import counted
 from pgvow.postgres.planned_code import planned_code
 from pgvow.postgres.snapshot import BeginAnewError, LockTableFullError
 from pgvow.postgres.sql import query
-from pgvow.postgres.watched_sessions import doing
+from pgvow.postgres.watched_sessions import doing, ending_socket
 from pgvow.postgres.wide_rows import RowTooWideError, is_too_wide, row_too_wide
 
 if TYPE_CHECKING:
@@ -142,10 +142,13 @@ class Witness:
             try:
                 self._counting.cancel_safe(timeout=_CANCEL_WITHIN)
             except psycopg.Error:
-                self._counting.close()  # the server does not answer: its end is all that is left
+                ending_socket(self._counting)()  # the server does not answer
             self._thread.join(_CANCEL_AGAIN)
-        if self._thread.is_alive():
-            self._counting.close()  # or whoever uses the session next would wait for the count
+        # Not closed: that frees memory which the thread may be at work in, and the process crashes.
+        # It needs no server any more, only processor time: 100 MB of an error, say.
+        while self._thread.is_alive():
+            ending_socket(self._counting)()
+            self._thread.join(_CANCEL_AGAIN)
 
     def dump_holds_locks(self) -> None:
         """Take note that pg_dump has locked every table itself."""

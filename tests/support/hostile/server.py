@@ -123,6 +123,11 @@ class HostileServer:
         for each in (self._listener, *self._sockets):
             _shut(each)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether so many bytes have been sent that it misbehaves."""
+        return self._sent >= self._after
+
     def variables(self, given: dict[str, str]) -> dict[str, str]:
         """Turn a user's settings into those that lead here."""
         return {
