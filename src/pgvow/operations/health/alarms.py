@@ -286,12 +286,15 @@ def _shrunk(before: int | None, now: int, share: float) -> bool:
     return bool(before) and before is not None and now <= before * (1 - share)
 
 
-def next_step(alarm: Alarm) -> str:
-    """Return the command to type about an alarm, for its environment and its file."""
-    command = _STEPS[alarm.kind].replace("NAME", shlex.quote(alarm.name or "NAME"))
-    if alarm.environment is None or command.startswith(_TAKE_NO_ENV):
-        return command
-    return f"{command} --env {alarm.environment}"
+def next_steps(alarm: Alarm) -> list[str]:
+    """Return the commands to type about an alarm, for its environment and its file."""
+    name = shlex.quote(alarm.name or "NAME")
+    commands = [_STEPS[alarm.kind].replace("NAME", name)]
+    if alarm.environment is not None and not commands[0].startswith(_TAKE_NO_ENV):
+        commands[0] += f" --env {alarm.environment}"
+    if alarm.kind is AlarmKind.DAMAGED:  # if it cannot be mended
+        commands.append(f"pgvow acknowledge {name}")
+    return commands
 
 
 def rounded(length: timedelta) -> str:

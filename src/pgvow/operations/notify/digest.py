@@ -19,7 +19,7 @@ from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
 from pgvow.formats import size
-from pgvow.operations.health.alarms import ended_at, next_step, rounded
+from pgvow.operations.health.alarms import ended_at, next_steps, rounded
 from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import flush, linked, machine_name
 from pgvow.operations.notify import state as kept
@@ -336,5 +336,6 @@ def _html(digest: Digest, page_url: str | None) -> str:
 
 
 def _item(alarm: Alarm) -> str:
-    line, _ = alarm_lines(alarm)
-    return f"<li>{escape(line)}<br><code>{escape(next_step(alarm))}</code></li>\n"
+    line = alarm_lines(alarm)[0]
+    steps = "".join(f"<br><code>{escape(step)}</code>" for step in next_steps(alarm))
+    return f"<li>{escape(line)}{steps}</li>\n"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pgvow.formats import duration, moment, size
-from pgvow.operations.health.alarms import next_step
+from pgvow.operations.health.alarms import next_steps
 from pgvow.runs import Operation, Outcome
 from pgvow.settings import Event
 
@@ -72,7 +72,7 @@ def of_success(run: Run, machine: str) -> Message:
 
 
 def of_alarms(alarms: Sequence[Alarm], machine: str, now: datetime) -> Message:
-    """Return the message about alarms that are new, each with its next step."""
+    """Return the message about alarms that are new, each with its next steps."""
     is_critical = any(alarm.is_critical for alarm in alarms)
     kind = MessageType.FAILURE if is_critical else MessageType.WARNING
     title = _title({(alarm.environment, alarm.database) for alarm in alarms}, machine)
@@ -90,10 +90,10 @@ def of_end(over: Mapping[str, str], machine: str, now: datetime) -> Message:
 
 
 def alarm_lines(alarm: Alarm) -> list[str]:
-    """Write an alarm as a line, and its next step as another."""
+    """Write an alarm as a line, and each of its next steps as another."""
     grave = "critical" if alarm.is_critical else "warning"
     head = ": ".join(part for part in (grave, _database(alarm), alarm.message) if part)
-    return [head, f"    {next_step(alarm)}"]
+    return [head, *(f"    {step}" for step in next_steps(alarm))]
 
 
 def _message(
