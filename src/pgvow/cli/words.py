@@ -11,6 +11,7 @@ from pgvow.formats import (
     duration,
     elapsed,
     moment,
+    number,
     short_digest,
     size,
     without_digests,
@@ -32,6 +33,7 @@ __all__ = [
     "moment",
     "namer",
     "none_in",
+    "number",
     "part_rows",
     "selected",
     "short_digest",
@@ -63,7 +65,7 @@ def large_objects(totals: LargeObjectTotals | None) -> str:
         return "none"
     if totals.count is None or totals.bytes is None:
         return "there are some, not counted"
-    return f"{totals.count}, {size(totals.bytes)}"
+    return f"{number(totals.count)}, {size(totals.bytes)}"
 
 
 def part_rows(metadata: Metadata | None) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from pgvow.cli.console import BAD, GOOD, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import duration, moment, part_rows
+from pgvow.cli.words import duration, moment, number, part_rows
 from pgvow.model import DifferenceKind
 from pgvow.operations.prove import ProveOptions
 from pgvow.operations.recorded import recorded
@@ -131,11 +131,11 @@ def _compared(proof: Evidence) -> str:
     """Return how much was compared; rows are not if the restore ended before all were there."""
     kinds = {difference.kind for difference in proof.differences}
     if DifferenceKind.RESTORE not in kinds:
-        return f"{proof.tables:,} tables, {proof.rows:,} rows"
+        return f"{number(proof.tables)} tables, {number(proof.rows)} rows"
     if not proof.tables:
         return "nothing: the restore ended before all rows were there"
     equal = " and equal" if kinds == {DifferenceKind.RESTORE} else ""
-    return f"{proof.tables:,} tables, {proof.rows:,} rows: all were there{equal}"
+    return f"{number(proof.tables)} tables, {number(proof.rows)} rows: all were there{equal}"
 
 
 def _object(result: ProofResult) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import duration, moment, part_rows
+from pgvow.cli.words import duration, moment, number, part_rows
 from pgvow.operations.core.fill import default_jobs
 from pgvow.operations.recorded import recorded
 from pgvow.operations.recorded.operations import restore_file
@@ -200,11 +200,11 @@ def _rows(result: RestoreResult) -> list[tuple[str, str]]:
         ("Database", result.database),
         ("Environment", result.environment),
         ("Server", server),
-        ("Objects", f"{result.entries:,}"),
+        ("Objects", number(result.entries)),
         ("Took", f"{duration(result.seconds)} (restoring {duration(result.restore_seconds)})"),
     ]
     if result.kept_as is not None:
-        ended = f", {result.ended} sessions ended" if result.ended else ""
+        ended = f", {number(result.ended)} sessions ended" if result.ended else ""
         rows.append(("Replaced", f"the old one is kept as {result.kept_as}{ended}"))
     return rows
 
@@ -213,7 +213,7 @@ def _compared(result: RestoreResult) -> str:
     comparison = result.comparison
     if comparison is None:
         return printable(f"Not possible here: {result.not_compared}")
-    text = f"{comparison.tables:,} tables, {comparison.rows:,} rows: nothing differs"
+    text = f"{number(comparison.tables)} tables, {number(comparison.rows)} rows: nothing differs"
     if not comparison.reordered:
         return text
     return f"{text} (in another order: {printable(', '.join(comparison.reordered))})"

@@ -15,7 +15,7 @@ from pgvow.cli.console import BAD, FAINT, WARNING, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.report import plain
 from pgvow.cli.table import Column, FittedTable
-from pgvow.cli.words import counted, large_objects, moment, part_rows, size
+from pgvow.cli.words import counted, large_objects, moment, number, part_rows, size
 from pgvow.model import table_key
 from pgvow.operations.show import code_in_backup, show_backup
 from pgvow.quoted_texts import printable
@@ -154,8 +154,8 @@ def _names(names: Sequence[str]) -> str:
         return "none"
     shown = list(names[:_NAMES_SHOWN])
     if len(names) > len(shown):
-        shown.append(f"and {len(names) - len(shown)} more")
-    return f"{len(names)} ({', '.join(shown)})"
+        shown.append(f"and {number(len(names) - len(shown))} more")
+    return f"{number(len(names))} ({', '.join(shown)})"
 
 
 _COLUMNS = (
@@ -168,20 +168,21 @@ _COLUMNS = (
 
 def _tables(tables: Sequence[ShownTable]) -> list[RenderableType]:
     rows = sum(table.rows or 0 for table in tables)
-    heading = Text(f"Tables with rows of their own in it: {len(tables)}, {counted(rows, 'row')}\n")
+    count = number(len(tables))
+    heading = Text(f"Tables with rows of their own in it: {count}, {counted(rows, 'row')}\n")
     if not tables:
         return [heading]
     shown = [
         [
             printable(table.key),
-            "?" if table.rows is None else str(table.rows),
+            number(table.rows),
             _size(table.bytes),
             _size(table.size_bytes),
         ]
         for table in tables[:_TABLES_SHOWN]
     ]
     left = len(tables) - _TABLES_SHOWN
-    rest = [Text(f"  and {left} more (all of them with --json)")] if left > 0 else []
+    rest = [Text(f"  and {number(left)} more (all of them with --json)")] if left > 0 else []
     return [heading, FittedTable(_COLUMNS, shown, indent="  "), *rest]
 
 
@@ -192,7 +193,7 @@ def _size(count: int | None) -> str:
 def _objects(result: ShownBackup) -> Text:
     text = Text("\nObjects\n\n")
     for kind, count in result.objects.items():
-        text.append(f"  {count:>6}  {printable(kind)}\n")
+        text.append(f"  {number(count):>6}  {printable(kind)}\n")
     return text
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pgvow.errors import VerificationFailed
-from pgvow.formats import counted, elapsed, moment, size
+from pgvow.formats import counted, elapsed, moment, number, size
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
 from pgvow.retention import acknowledged, unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
@@ -223,7 +223,8 @@ def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
             message = f"the table {table} is gone; it had {counted(rows, 'row')}"
             yield Alarm(AlarmKind.TABLE_GONE, message, is_critical=False, name=table)
         elif _shrunk(rows, counts[table], share):
-            message = f"the table {table} shrank from {rows} to {counted(counts[table], 'row')}"
+            now = counted(counts[table], "row")
+            message = f"the table {table} shrank from {number(rows)} to {now}"
             yield Alarm(AlarmKind.TABLE_SHRUNK, message, is_critical=False, name=table)
 
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
-from pgvow.formats import size
+from pgvow.formats import counted, size
 from pgvow.operations.health.alarms import ended_at, next_steps, rounded
 from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import flush, linked, machine_name
@@ -243,7 +243,7 @@ def _verdict(digest: Digest) -> str:
             else f"{len(digest.alarms)} things are wrong"
         )
     if digest.failures:
-        return f"all is well now, {_count(digest.failures, 'run')} failed"
+        return f"all is well now, {counted(digest.failures, 'run')} failed"
     return "all is well"
 
 
@@ -271,7 +271,7 @@ def _facts(one: SeriesDigest) -> Iterator[tuple[str, str]]:
         if text and operation is not Operation.PRUNE:
             yield f"{operation.capitalize()}", text
     if one.removed:
-        yield "Removed", f"{_count(one.removed, 'backup')}, {size(one.freed)} freed"
+        yield "Removed", f"{counted(one.removed, 'backup')}, {size(one.freed)} freed"
     elif text := ran[Operation.PRUNE]:
         yield "Removed", f"none ({text})"
     if one.grown is not None:
@@ -302,10 +302,6 @@ def _unproven(status: SeriesStatus) -> str:
     if status.proven_at is None:
         return "no backup has been proven yet"
     return f"none since {status.proven_at.astimezone(UTC):%Y-%m-%d}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _text(digest: Digest) -> str:

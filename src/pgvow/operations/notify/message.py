@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pgvow.formats import duration, moment, size
+from pgvow.formats import counted, duration, moment, number, size
 from pgvow.operations.health.alarms import next_steps
 from pgvow.runs import Operation, Outcome
 from pgvow.settings import Event
@@ -132,8 +132,8 @@ def _lines(text: str | None) -> list[str]:
 
 def _steps(run: Run) -> Iterator[str]:
     yield "Next:"
-    for number, step in enumerate(run.steps or _usual_steps(run), 1):
-        yield f"{number}. {step}"
+    for place, step in enumerate(run.steps or _usual_steps(run), 1):
+        yield f"{place}. {step}"
 
 
 def _usual_steps(run: Run) -> list[str]:
@@ -161,9 +161,11 @@ def _facts(run: Run) -> Iterator[str]:
         "exit code": run.exit_code,
         "file": run.file,
         "size": size(run.bytes) if run.bytes is not None else None,
-        "rows": f"{run.rows:,}" if run.rows is not None else None,
+        "rows": number(run.rows) if run.rows is not None else None,
         "level": run.level,
-        "removed": f"{run.removed} backups, {size(run.freed or 0)}" if run.removed else None,
+        "removed": f"{counted(run.removed, 'backup')}, {size(run.freed or 0)}"
+        if run.removed
+        else None,
     }
     yield from (f"{name}: {value}" for name, value in facts.items() if value is not None)
 
