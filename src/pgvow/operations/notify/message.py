@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,20 @@ def of_end(over: Mapping[str, str], machine: str, now: datetime) -> Message:
     title = _title({(environment, database) for _, environment, database, _ in keys}, machine)
     title += f"over: {_kinds([kind for kind, *_ in keys])}"
     return _message(Event.RECOVERY, MessageType.SUCCESS, title, list(over.values()), now)
+
+
+def with_alarms(message: Message, alarms: Sequence[Alarm]) -> Message:
+    """Add alarms to the message of a failure, of which they mostly come."""
+    return _followed(message, [line for alarm in alarms for line in alarm_lines(alarm)])
+
+
+def with_end(message: Message, over: Mapping[str, str]) -> Message:
+    """Add to the message that an operation succeeds again the alarms that are over with it."""
+    return _followed(message, [f"over: {text}" for text in over.values()])
+
+
+def _followed(message: Message, lines: Sequence[str]) -> Message:
+    return replace(message, body="\n".join([message.body, "", *lines])) if lines else message
 
 
 def alarm_lines(alarm: Alarm) -> list[str]:
