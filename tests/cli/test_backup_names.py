@@ -43,15 +43,31 @@ def test_every_command_takes_a_name(server: TestServer, database: str, shop: Com
     assert older == shop.pgvow("show", stem, "--json").json["path"]
     assert "51\n" in shop.pgvow("extract", "latest", "--table", "orders").out
     assert "51\n" not in shop.pgvow("extract", "latest~1", "--table", "orders").out
-    assert newest == shop.pgvow("prove", "today", "--json").json["path"]
+    proven = shop.pgvow("prove", "today", "--json").json
+    assert (newest, "today") == (proven["path"], proven["named"])
     other = f"{database}_named"
     try:
         restored = shop.pgvow("restore", "latest~1", "--to", other, "--json")
         assert older.endswith(restored.json["file"].rpartition("/")[2])
+        assert "latest~1" == restored.json["named"]
         with server.connect(other) as session:
             assert (50,) == session.execute("SELECT count(*) FROM orders").fetchone()
     finally:
         server.drop_database(other)
+
+
+def test_a_report_says_which_name_it_answers(shop: Commands) -> None:
+    """The word that was typed stands beside the file; a path or a whole name is no other word."""
+    newest, older = names(shop)
+    assert "latest" == shop.pgvow("verify", "latest", "--json").json["named"]
+    assert "latest~1" == shop.pgvow("show", "latest~1", "--json").json["named"]
+    for path in (newest, newest.rpartition("/")[2].removesuffix(".dump")):
+        assert "named" not in shop.pgvow("verify", path, "--json").json
+    lines = shop.pgvow("verify", "latest").out.splitlines()
+    assert [f"File:        {newest}", "Named:       latest"] == lines[2:4]
+    (shop.cwd / older).write_bytes(b"short")
+    lines = shop.pgvow("verify", older.rpartition("/")[2][:-6]).out.splitlines()
+    assert f"Named: {older.rpartition('/')[2][:-6]}" in lines
 
 
 def test_diff_without_names_compares_the_last_two(shop: Commands) -> None:

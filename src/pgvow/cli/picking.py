@@ -45,6 +45,24 @@ def backup_path(call: Call, typed: str | None) -> Path:
     return _pick(offered(places(call), call.context), call.context)
 
 
+def named_rows(typed: str | None, path: Path) -> list[tuple[str, str]]:
+    """Return the row of a report with the word that a backup was chosen by; none for its name."""
+    word = _word(typed, path)
+    return [] if word is None else [("Named", word)]
+
+
+def named_object(typed: str | None, path: Path) -> dict[str, str]:
+    """Return the key of ``--json`` with that word; none for a path or a whole name."""
+    word = _word(typed, path)
+    return {} if word is None else {"named": word}
+
+
+def _word(typed: str | None, path: Path) -> str | None:
+    if typed is None or typed in (path.name, path.stem) or Path(typed) == path:
+        return None
+    return typed
+
+
 def _pick(backups: Sequence[Backup], context: Context) -> Path:
     """Print the newest backups with numbers, and return the path of the one that is picked.
 

@@ -10,7 +10,7 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, UsageProblem, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, styled
-from pgvow.cli.picking import backup_path
+from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, number, part_rows
@@ -23,8 +23,7 @@ from pgvow.runs import Operation
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
@@ -71,29 +70,37 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     """Prove a backup; returns the exit code."""
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.PROVE)) as current:
-        pg_bin, path, patience = call.context.load_pg_bin(), _file(call), patience_of(call)
+        pg_bin, typed, patience = call.context.load_pg_bin(), _typed(call), patience_of(call)
+        path = backup_path(call, typed)
         options = ProveOptions(on=arguments.on, jobs=arguments.jobs, pg_bin=pg_bin)
         with call.terminal.drawing():
             result = prove_file(call.context, current, path, options, patience)
-        report.print(lambda: _object(result), lambda: proof_text(result), good=result.proven)
+        report.print(
+            lambda: {**_object(result), **named_object(typed, path)},
+            lambda: proof_text(result, named_rows(typed, path)),
+            good=result.proven,
+        )
     return current.exit_code
 
 
-def _file(call: Call) -> Path:
+def _typed(call: Call) -> str | None:
     typed = call.arguments
     if typed.latest and typed.file is not None:
         raise UsageProblem("a backup, or --latest", steps=["See what there is: pgvow list"])
-    return backup_path(call, "latest" if typed.latest else typed.file)
+    return "latest" if typed.latest else typed.file
 
 
-def proof_text(result: ProofResult) -> Text:
-    """Return the outcome, the facts of the comparison, and the first differences."""
+def proof_text(result: ProofResult, named: Sequence[tuple[str, str]] = ()) -> Text:
+    """Return the outcome, the facts of the comparison, and the first differences.
+
+    ``named`` has the row with the word that the backup was chosen by, if it was one.
+    """
     text = (
         Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")
         if result.proven
         else Text.assemble(styled("✗", BAD), f" Not proven: {_refusal(result)}\n\n")
     )
-    for label, value in _facts(result):
+    for label, value in _facts(result, named):
         text.append(f"{label + ':':<13}{value}\n")
     differences = result.evidence.differences
     if differences:
@@ -112,9 +119,10 @@ def _refusal(result: ProofResult) -> str:
     return "what comes back is not what was there"
 
 
-def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
+def _facts(result: ProofResult, named: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     proof = result.evidence
     yield "File", printable(str(result.path))
+    yield from ((name, printable(value)) for name, value in named)
     yield "Backup of", moment(result.metadata.backup_timestamp)
     yield from ((name, printable(value)) for name, value in part_rows(result.metadata))
     place = f"at {result.address}" if result.address else "of its own, gone by now"

@@ -12,7 +12,7 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, add_backup, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
-from pgvow.cli.picking import backup_path
+from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, number, part_rows
@@ -28,6 +28,7 @@ from pgvow.runs import Operation
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from pgvow.cli.report import Report
     from pgvow.operations.restore import RestoreResult
@@ -138,7 +139,11 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         patience = patience_of(call)
         with call.terminal.drawing():
             result = restore_file(call.context, current, settings, path, options, patience)
-        report.print(lambda: _object(result), lambda: restored_text(result))
+        typed = arguments.file
+        report.print(
+            lambda: {**_object(result), **named_object(typed, path)},
+            lambda: restored_text(result, named_rows(typed, path)),
+        )
     return current.exit_code
 
 
@@ -172,15 +177,18 @@ def _is_typed(settings: Settings, options: RestoreOptions) -> bool:
     return bool(sys.stdin.readline().rstrip("\n") == options.database)
 
 
-def restored_text(result: RestoreResult) -> Text:
-    """Return the report: the backup, the new database, durations, and the comparison."""
+def restored_text(result: RestoreResult, named: Sequence[tuple[str, str]] = ()) -> Text:
+    """Return the report: the backup, the new database, durations, and the comparison.
+
+    ``named`` has the row with the word that the backup was chosen by, if it was one.
+    """
     good = result.not_compared is None
     text = (
         Text.assemble(styled("✓", GOOD), " Backup restored\n\n")
         if good
         else Text.assemble(styled("!", WARNING), " Backup restored, but not compared\n\n")
     )
-    for name, value in _rows(result):
+    for name, value in _rows(result, named):
         text.append(f"{name + ':':<12} {printable(value)}\n")
     text.append(f"{'Compared:':<12} ").append(mark(good=good)).append(f" {_compared(result)}")
     if result.kept_as is not None:
@@ -189,13 +197,14 @@ def restored_text(result: RestoreResult) -> Text:
     return text
 
 
-def _rows(result: RestoreResult) -> list[tuple[str, str]]:
+def _rows(result: RestoreResult, named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     metadata = result.metadata
     made = f"{metadata.database_name} ({metadata.environment}), {moment(metadata.backup_timestamp)}"
     server = f"PostgreSQL {result.server.version} at {result.address}"
     server += f", pg_restore {result.pg_restore}"
     rows = [
         ("Backup", f"{result.file} of {made}"),
+        *named,
         *part_rows(metadata),
         ("Database", result.database),
         ("Environment", result.environment),

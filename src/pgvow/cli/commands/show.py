@@ -12,7 +12,7 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, WARNING, styled
-from pgvow.cli.picking import backup_path
+from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.report import plain
 from pgvow.cli.table import Column, FittedTable
 from pgvow.cli.words import counted, large_objects, moment, number, part_rows, size
@@ -67,16 +67,22 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         return 0
     with call.terminal.drawing():
         result = show_backup(StoredBackup.at(path), context)
-    report.print(lambda: _object(result), lambda: _text(result))
+    typed = arguments.file
+    report.print(
+        lambda: {**_object(result), **named_object(typed, path)},
+        lambda: _text(result, named_rows(typed, path)),
+    )
     return 0
 
 
-def _text(result: ShownBackup) -> RenderableType:
+def _text(result: ShownBackup, named: Sequence[tuple[str, str]]) -> RenderableType:
     """Return the facts, the tables, the objects, and the commands that restore it."""
-    return Group(_summary(result), *_tables(result.tables), _objects(result), _restore(result))
+    return Group(
+        _summary(result, named), *_tables(result.tables), _objects(result), _restore(result)
+    )
 
 
-def _summary(result: ShownBackup) -> Text:
+def _summary(result: ShownBackup, named: Sequence[tuple[str, str]]) -> Text:
     text = Text()
     facts = result.facts
     if facts.complaint:
@@ -84,15 +90,16 @@ def _summary(result: ShownBackup) -> Text:
         text.append(" rows and sizes are from reading the archive\n\n")
     for cause in result.unreadable:
         text.append(styled("✗", BAD)).append(f" unreadable: {printable(cause)}\n\n")
-    for name, value in _lines(result):
+    for name, value in _lines(result, named):
         text.append(f"{name + ':':<15}{printable(value)}\n")
     return text
 
 
-def _lines(result: ShownBackup) -> list[tuple[str, str]]:
+def _lines(result: ShownBackup, named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     facts, header = result.facts, result.facts.toc.header
     return [
         ("File", str(facts.path)),
+        *named,
         ("Database", result.database),
         *part_rows(facts.metadata),
         ("Environment", result.environment or "unknown"),
