@@ -50,7 +50,7 @@ COMMANDS = {
         "Restore failed",
         (
             "pgvow restore yesterday --to shop_yesterday",
-            "pgvow restore latest --to shop_orders --table orders",
+            "pgvow restore --table orders --table lines latest --to shop_orders",
             "pgvow restore 2026-11-27T16:44 --to shop --swap",
         ),
     ),

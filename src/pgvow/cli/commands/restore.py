@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, Topic, add_backup, path
+from pgvow.cli.arguments import Parser, Topic, UsageProblem, add_backup, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.picking import backup_path, named_object, named_rows
@@ -27,7 +28,6 @@ from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from pgvow.cli.report import Report
@@ -73,9 +73,10 @@ def _add_what(restore: Parser) -> None:
         "--table",
         metavar="NAME",
         nargs="+",
-        action="extend",
+        action="append",
         default=[],
-        help="restore only these tables, with what they need and what hangs on them",
+        help="restore only this table, with all that it needs and all that hangs on it; may be"
+        " repeated",
     )
     restore.topic(Topic.WHAT).add_argument(
         "--schema-only", action="store_true", help="restore the definitions and no rows"
@@ -130,6 +131,7 @@ def _add_swap(restore: Parser) -> None:
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Restore a backup; returns the exit code."""
+    arguments = with_tables(arguments)
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
         settings, options = call.load_settings(), _options(arguments)
@@ -145,6 +147,27 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
             lambda: restored_text(result, named_rows(typed, path)),
         )
     return current.exit_code
+
+
+def with_tables(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Return the arguments with the tables as one list, and the backup that was typed behind one.
+
+    ``--table a b`` takes every word up to the next option. If no other word names the backup, the
+    last of them does, as in ``--table a --table b latest``. Raises UsageProblem if it may be one of
+    several.
+    """
+    tables: list[list[str]] = [list(words) for words in arguments.table]
+    file = arguments.file
+    long = [words for words in tables if len(words) > 1]
+    if file is None and len(long) > 1:
+        raise UsageProblem(
+            "which word behind --table names the backup?",
+            steps=["Name it first: pgvow restore NAME --table TABLE --table TABLE"],
+        )
+    if file is None and long:
+        file = long[0].pop()
+    flat = [table for words in tables for table in words]
+    return argparse.Namespace(**{**vars(arguments), "table": flat, "file": file})
 
 
 def _options(arguments: argparse.Namespace) -> RestoreOptions:

@@ -146,7 +146,7 @@ complete -c pgvow -n '_shtab_pgvow_using restore' -l database -x -d 'only those 
 complete -c pgvow -n '_shtab_pgvow_using restore' -l stall-timeout -x -d 'end the run after so long without a sign of progress from server or tool: 90s, 15m, 2h (default: 15m)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l run-timeout -x -d 'end the run if it takes longer than this (default: no limit)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l jobs -x -d 'connections that restore at the same time (default: the cores, at least 2 and at most 8; 1 restores by one connection)'
-complete -c pgvow -n '_shtab_pgvow_using restore' -l table -x -d 'restore only these tables, with what they need and what hangs on them'
+complete -c pgvow -n '_shtab_pgvow_using restore' -l table -x -d 'restore only this table, with all that it needs and all that hangs on it; may be repeated'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l schema-only -d 'restore the definitions and no rows'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l owner-map -xka "(__fish_complete_path (commandline -ct))" -d 'give what one role owns or was granted to another: a line old=new each'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l no-owner -d 'let everything belong to the role that restores; its functions and checks run with that role'"'"'s rights from then on'
