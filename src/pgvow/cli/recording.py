@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ def recording_of(call: Call, operation: Operation) -> Recording:
         metrics_file=arguments.metrics_file or call.context.configuration.metrics_file,
         log=None if log is None else LogFile(log, as_json=arguments.log_format == "json"),
         is_quiet=arguments.quiet,
+        by_hand=sys.stdin.isatty(),
     )
 
 

@@ -277,7 +277,7 @@ complete -c pgvow -n '_shtab_pgvow_using status' -l config -x -d 'the settings f
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a history -d 'Runs, newest first: the last 20, with --json or --since all of them.'
 complete -c pgvow -n '_shtab_pgvow_using history' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using history' -l operation -x -d 'backup, verify, prove, prune …'
-complete -c pgvow -n '_shtab_pgvow_using history' -l failed -d 'only runs that failed, died or were interrupted'
+complete -c pgvow -n '_shtab_pgvow_using history' -l failed -d 'only runs that failed, died or were interrupted; not those mistyped at a terminal'
 complete -c pgvow -n '_shtab_pgvow_using history' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
 complete -c pgvow -n '_shtab_pgvow_using history' -l database -x -d 'only those of this database'
 complete -c pgvow -n '_shtab_pgvow_using history' -l last -x -d 'only the N newest'
