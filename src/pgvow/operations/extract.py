@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from pgvow import durable
 from pgvow.archive import (
     ArchiveError,
     CopyTextError,
@@ -26,6 +28,7 @@ from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.operations.context import Context
@@ -56,41 +59,78 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    """The table by its name, how its rows are written, and the stream that gets them."""
+    """The table by its name, how its rows are written, and the stream that gets them.
+
+    ``sink_name`` is for errors.
+    """
 
     table: str
     row_format: RowFormat
     sink: Sink
+    sink_name: str = "standard output"
 
 
-def extract_table(backup: StoredBackup, options: ExtractOptions, context: Context) -> int:
-    """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
+@dataclass(slots=True)
+class Extracted:
+    """The rows that were written: their table's key, their number, and their bytes."""
+
+    table: str = ""
+    rows: int = 0
+    bytes: int = 0
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Sink]:
+    """Yield a stream for a file that gets its name after the block, for its owner only.
+
+    Raises ConfigurationError if something has the name, AccessDenied, NoSpace or PgvowError.
+    """
+    if os.path.lexists(path):
+        raise ConfigurationError(
+            f"{path} exists already, and is not overwritten",
+            steps=["Name another file behind --output, or remove this one"],
+        )
+    with durable.replacing(path) as file:
+        yield file
+
+
+def extract_table(backup: StoredBackup, options: ExtractOptions, context: Context) -> Extracted:
+    """Write the rows of one table, in the archive's encoding and order; returns their number.
 
     Memory is bounded. Rows written before an error stay written: only a return means that all are
     there. Raises UnknownTable, ConfigurationError if the rows cannot be had that way,
     NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink;
     BrokenPipeError goes through.
     """
-    size, sink = 0, options.sink
-    rows = _rows(backup, options.table, options.row_format, context.reporter)
-    with contextlib.closing(rows), _sinking():
+    sink, extracted = options.sink, Extracted()
+    rows = _rows(backup, options, context.reporter, extracted)
+    with contextlib.closing(rows), _sinking(options.sink_name):
         for piece in rows:
             sink.write(piece)
-            size += len(piece)
+            extracted.bytes += len(piece)
         sink.flush()
-    return size
+    return extracted
 
 
 def _rows(
-    backup: StoredBackup, table: str, row_format: RowFormat, progress: Progress
+    backup: StoredBackup, options: ExtractOptions, progress: Progress, extracted: Extracted
 ) -> Generator[bytes, None, None]:
+    """Yield the pieces to write; ``extracted`` gets the table's key and the number of rows."""
     with opened(backup) as file:
         toc = read_toc(file)
-        entry = _names(toc).find(table)
+        entry = _names(toc).find(options.table)
         if not entry.copy_stmt:
             raise _refused(entry, "are INSERT commands, not COPY text")
-        text = _followed(copy_text(file, toc, entry), _size(backup, entry), progress)
-        yield from text if row_format is RowFormat.COPY else _csv(toc, entry, text)
+        extracted.table = entry.key
+        text = _followed(_counting(copy_text(file, toc, entry), extracted), backup, entry, progress)
+        yield from text if options.row_format is RowFormat.COPY else _csv(toc, entry, text)
+
+
+def _counting(text: Iterator[bytes], extracted: Extracted) -> Iterator[bytes]:
+    """Pass COPY text on, and count its rows: line breaks in values are escaped there."""
+    for piece in text:
+        extracted.rows += piece.count(b"\n")
+        yield piece
 
 
 def _size(backup: StoredBackup, entry: TocEntry) -> int:
@@ -103,8 +143,10 @@ def _size(backup: StoredBackup, entry: TocEntry) -> int:
     return next((facts.bytes or 0 for facts in tables if (facts.schema, facts.name) == place), 0)
 
 
-def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
-    done = 0
+def _followed(
+    text: Iterator[bytes], backup: StoredBackup, entry: TocEntry, progress: Progress
+) -> Iterator[bytes]:
+    done, total = 0, _size(backup, entry)
     for piece in text:
         progress.update(Step(Phase.EXTRACT, min(done, total or done), total))
         yield piece
@@ -112,14 +154,14 @@ def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator
 
 
 @contextlib.contextmanager
-def _sinking() -> Iterator[None]:
+def _sinking(name: str) -> Iterator[None]:
     """Translate errors of the sink; BrokenPipeError goes to the caller."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise translated(error, doing="write to", path="standard output") from error
+        raise translated(error, doing="write to", path=name) from error
 
 
 def _csv(toc: TableOfContents, entry: TocEntry, text: Iterator[bytes]) -> Iterator[bytes]:

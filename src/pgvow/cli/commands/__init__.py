@@ -126,11 +126,11 @@ COMMANDS = {
         ("pgvow show latest", "pgvow show latest --code"),
     ),
     "extract": Command(
-        "write one table's rows to standard output",
+        "write one table's rows, as CSV or for COPY",
         "Extract failed",
         (
             "pgvow extract latest --table orders > orders.csv",
-            "pgvow extract yesterday --table shop.orders --format copy",
+            "pgvow extract yesterday --table shop.orders --output orders.csv --json",
         ),
     ),
     "diff": Command(

@@ -51,7 +51,7 @@ function _shtab_pgvow_using
 end
 
 set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
+set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -340,13 +340,19 @@ complete -c pgvow -n '_shtab_pgvow_using show' -l jsonl -d 'as --json, but for a
 complete -c pgvow -n '_shtab_pgvow_using show' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using show' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using show; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
-complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a extract -d 'Write one table'"'"'s rows to standard output, in the archive'"'"'s encoding. Needs no server. They are all there if, and only if, the exit code is 0.'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a extract -d 'Write one table'"'"'s rows to standard output or a new file, in the archive'"'"'s encoding. Needs no server. They are all there if, and only if, the exit code is 0.'
 complete -c pgvow -n '_shtab_pgvow_using extract' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l table -x -d 'as pgvow show names it: messages, or schema.table, parts quoted as in SQL'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l format -xka "csv copy" -d 'csv, with a header (default), or copy, the text that COPY FROM reads'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write them to this file, which must not exist, and print a report; --json needs it'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l database -x -d 'only those of this database'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using extract; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a diff -d 'Show what changed from backup A to the newer B (default: latest): tables, rows, contents, schema objects, sequences, large objects. Without names: between the last two of the database that was backed up last. Needs no server. The exit code is 0 whether anything differs or not; --json says so in "equal".'
 complete -c pgvow -n '_shtab_pgvow_using diff' -s h -l help -d 'show this help message and exit'
@@ -371,7 +377,7 @@ complete -c pgvow -n '_shtab_pgvow_using doctor' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using doctor' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a schema -d 'Print the JSON Schema (2020-12) of the objects that a command prints with --json; each names it in'
 complete -c pgvow -n '_shtab_pgvow_using schema' -s h -l help -d 'show this help message and exit'
-complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
+complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config demo diff doctor error extract history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, config, demo, diff, doctor, error, extract, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a completion -d 'Print the script by which a shell completes commands, options, environments and names of backups.'
 complete -c pgvow -n '_shtab_pgvow_using completion' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using completion; and test $_shtab_pgvow_npos -eq 0' -ka "bash zsh fish backups environments" -d what
@@ -380,3 +386,8 @@ complete -c pgvow -n '_shtab_pgvow_using demo' -s h -l help -d 'show this help m
 complete -c pgvow -n '_shtab_pgvow_using demo' -l messages -x -d 'how many chat messages to make up (default: 100000)'
 complete -c pgvow -n '_shtab_pgvow_using demo' -l keep -d 'keep the backup; --output-dir keeps it too'
 complete -c pgvow -n '_shtab_pgvow_using demo' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
