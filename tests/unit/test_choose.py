@@ -115,6 +115,7 @@ def test_latest_passes_over_what_is_not_good(put: Put, tmp_path: Path) -> None:
         ("2026-11-27 09:00:00", 3),
         ("2026-11-27T09-00-00Z", 3),  # as in the name of a file
         ("2026-11-27T10:30+01:30", 3),
+        ("2026-11-27T05-05:00", 3),  # an hour in a zone: up to 10:59:59 in UTC
         ("2026-11-27T08", 26),
         ("2026-11-27", 3),
         ("today", 3),
