@@ -58,9 +58,17 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def number(count: int | None) -> str:
+    """Write a count: ``2,000``, and ``?`` for one that is not known.
+
+    The ``Tables`` line of a backup's report alone has no commas.
+    """
+    return "?" if count is None else f"{count:,}"
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """Write a number of things: ``1 table``, ``2 tables``, ``2 entries``."""
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+    """Write a number of things: ``1 table``, ``2 tables``, ``2,000 entries``."""
+    return f"{number(count)} {noun if count == 1 else plural or noun + 's'}"
 
 
 def short_digest(digest: str) -> str:

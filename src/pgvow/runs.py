@@ -54,6 +54,7 @@ class Run:
     ``removed`` is how many backups were, and ``freed`` their bytes.
     ``selection`` are pg_dump's options that choose a part of a database. ``parts`` is how
     many runs follow it in a history, each with the outcome for one database of several.
+    ``by_hand`` is whether a person typed it at a terminal, and so has seen how it ended.
     ``ended`` and ``exit_code`` are None of a run that lives, and ``exit_code`` of one that died.
     """
 
@@ -80,16 +81,25 @@ class Run:
     seconds: Mapping[str, float] = field(default_factory=dict)
     pid: int | None = None
     pgvow_version: str | None = None
+    by_hand: bool = False
+
+    @property
+    def was_mistyped(self) -> bool:
+        """Whether it is a usage error of a person at a terminal: no failure of any job."""
+        return self.by_hand and self.exit_code == _USAGE
 
     @property
     def gave_a_verdict(self) -> bool:
         """Whether it has ended as a success or a failure.
 
         It has not if it was stopped, if another was running, if nothing can be proven here, or if
-        it was asked for wrongly: a night without a backup alone is a failure however it came about.
+        it was asked for wrongly: a night without a backup alone is a failure however it came about,
+        unless a person mistyped it at a terminal.
         """
         ended = self.outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED)
-        is_usage = self.exit_code == _USAGE and self.operation is not Operation.BACKUP
+        is_usage = self.exit_code == _USAGE and (
+            self.by_hand or self.operation is not Operation.BACKUP
+        )
         return ended and self.exit_code not in _NO_VERDICT and not is_usage
 
     def concerns(self, environment: str | None) -> bool:

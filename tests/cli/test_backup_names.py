@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.cli.arguments import UsageProblem
+from pgvow.cli.call import call_of
+from pgvow.cli.parser import parse_pgvow
+from pgvow.cli.picking import backup_path
+from tests.support import backups
 from tests.support.commands import Commands, settings_for
 
 if TYPE_CHECKING:
@@ -43,15 +50,31 @@ def test_every_command_takes_a_name(server: TestServer, database: str, shop: Com
     assert older == shop.pgvow("show", stem, "--json").json["path"]
     assert "51\n" in shop.pgvow("extract", "latest", "--table", "orders").out
     assert "51\n" not in shop.pgvow("extract", "latest~1", "--table", "orders").out
-    assert newest == shop.pgvow("prove", "today", "--json").json["path"]
+    proven = shop.pgvow("prove", "today", "--json").json
+    assert (newest, "today") == (proven["path"], proven["named"])
     other = f"{database}_named"
     try:
         restored = shop.pgvow("restore", "latest~1", "--to", other, "--json")
         assert older.endswith(restored.json["file"].rpartition("/")[2])
+        assert "latest~1" == restored.json["named"]
         with server.connect(other) as session:
             assert (50,) == session.execute("SELECT count(*) FROM orders").fetchone()
     finally:
         server.drop_database(other)
+
+
+def test_a_report_says_which_name_it_answers(shop: Commands) -> None:
+    """The word that was typed stands beside the file; a path or a whole name is no other word."""
+    newest, older = names(shop)
+    assert "latest" == shop.pgvow("verify", "latest", "--json").json["named"]
+    assert "latest~1" == shop.pgvow("show", "latest~1", "--json").json["named"]
+    for path in (newest, newest.rpartition("/")[2].removesuffix(".dump")):
+        assert "named" not in shop.pgvow("verify", path, "--json").json
+    lines = shop.pgvow("verify", "latest").out.splitlines()
+    assert [f"File:        {newest}", "Named:       latest"] == lines[2:4]
+    (shop.cwd / older).write_bytes(b"short")
+    lines = shop.pgvow("verify", older.rpartition("/")[2][:-6]).out.splitlines()
+    assert f"Named: {older.rpartition('/')[2][:-6]}" in lines
 
 
 def test_diff_without_names_compares_the_last_two(shop: Commands) -> None:
@@ -70,6 +93,35 @@ def test_a_terminal_offers_the_backups(shop: Commands) -> None:
     assert older in screen.text.replace("\n", "")
     screen = shop.on_terminal("show", answers=[("Which one?", "")])
     assert newest.rpartition("/")[2] in screen.text.replace("\n", "")
+
+
+def test_a_restore_is_offered_the_backups_of_other_environments_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of --env first, the others below under their heading; only a restore takes them."""
+    for hours, environment in ((1, "prod"), (2, "dev"), (3, "prod"), (4, "dev")):
+        made = datetime(2026, 11, 27, 12 - hours, tzinfo=UTC)
+        backups.place(tmp_path, backups.metadata(made, environment=environment))
+    monkeypatch.setattr("sys.stdin", Typed("3\n" * 2))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    words = ("--env", "dev", "--output-dir", str(tmp_path))
+    restore = call_of(parse_pgvow(["restore", "--to", "x", *words]))
+    assert "_prod_2026-11-27T11" in backup_path(restore, None).name
+    lines = capsys.readouterr().err.splitlines()
+    assert ["dev", "dev", "another", "prod", "prod"] == [
+        word for line in lines for word in line.split() if word in ("dev", "prod", "another")
+    ]
+    with pytest.raises(UsageProblem):  # there is no third one
+        backup_path(call_of(parse_pgvow(["show", *words])), None)
+    assert "another" not in capsys.readouterr().err
+
+
+class Typed(io.StringIO):
+    """Lines that a person types at a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
 
 
 @pytest.mark.parametrize("command", ["verify", "show", "prove", "restore", "extract"])

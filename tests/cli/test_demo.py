@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ from pgvow.progress import Silent
 from tests.support.commands import ROOT, clean_environment
 from tests.support.held import held
 from tests.support.privileges import as_nobody
+from tests.support.schemas import conforming
 from tests.support.servers import programs
 from tests.support.waiting import wait_until
 
@@ -230,15 +232,26 @@ def test_demo_runs_on_the_embedded_package(whose: Place) -> None:
     assert "EXTENSION - vector" in entries(check_shown(whose, out))
 
 
-@pytest.mark.parametrize("words", [(), ("--keep",), ("--output-dir", "elsewhere")])
+@pytest.mark.parametrize("words", [(), ("--keep",), ("--output-dir", "elsewhere", "--json")])
 def test_only_a_backup_that_is_to_stay_is_left(words: tuple[str, ...], place: Place) -> None:
-    """A demo leaves no backup and no folder without ``--keep`` or ``--output-dir``."""
+    """A demo leaves no backup and no folder without ``--keep`` or ``--output-dir``.
+
+    With ``--json`` its outcome alone is on standard output.
+    """
     place.variables["PGVOW_PG_BIN"] = str(programs(18))
     done = place.start(*_PGVOW, "demo", "--messages", "10", *words)
     out, err = done.communicate(timeout=600)
     assert (0, "") == (done.returncode, err)
-    assert ("The server is gone; the backup stays" in out) == bool(words)
     dumps = list(place.folder.rglob("*.dump"))
+    if "--json" in words:
+        result = conforming(json.loads(out))
+        assert (True, True, True) == tuple(
+            result[name] for name in ("verified", "damage_found", "proven")
+        )
+        assert (10, 10) == (result["messages"], result["rows_restored"])
+        assert [place.folder / result["backup_path"]] == dumps
+    else:
+        assert ("The server is gone; the backup stays" in out) == bool(words)
     assert bool(words) == (len(dumps) == 1)
     if not words:
         assert [] == list(place.folder.iterdir())

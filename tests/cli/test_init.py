@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -72,6 +73,7 @@ def test_five_answers_lead_to_a_proven_backup(
     )
     assert 0 == screen.code, screen.text
     assert "Backup proven" in screen.text
+    assert re.search(r"\bTook: +[0-9.]+ s, .* of the database's size", screen.text)
     assert server.password not in screen.text
     settings = shell.cwd / ".env.local"
     assert 0o600 == settings.stat().st_mode & 0o777

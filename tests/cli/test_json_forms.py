@@ -17,7 +17,7 @@ from tests.support.schemas import conforming
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NO_JSON = {"extract", "completion", "schema", "demo"}
+_NO_JSON = {"completion", "schema"}
 
 
 @pytest.fixture

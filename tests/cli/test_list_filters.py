@@ -64,6 +64,42 @@ def test_history_chooses(shell: Commands, words: tuple[str, ...], expected: list
     assert expected == [run["operation"] for run in runs]
 
 
+def test_a_slip_at_a_terminal_is_no_failure_of_the_job(tmp_path: Path) -> None:
+    """The same usage error counts from cron, and not if a person typed it and has seen it."""
+    shell = Commands(tmp_path, {"DEV_DB_NAME": "x", "DEV_DB_PORT": "none"})
+    assert 2 == shell.on_terminal("backup").code
+    assert [] == shell.pgvow("history", "--failed", "--json").json
+    assert ["no backup"] == _alarms(shell)
+    assert 2 == shell.pgvow("backup").code
+    (run,) = shell.pgvow("history", "--failed", "--json").json
+    assert (2, False) == (run["exit_code"], run["by_hand"])
+    assert [True, False] == [
+        each["by_hand"] for each in reversed(shell.pgvow("history", "--json").json)
+    ]
+    assert ["last run failed", "no backup"] == _alarms(shell)
+
+
+def test_a_settings_file_that_breaks_leaves_a_line(tmp_path: Path) -> None:
+    """A night whose settings file cannot be used is in the history once it can; nothing is made."""
+    shell = Commands(tmp_path, {"DEV_DB_NAME": "x"})
+    (tmp_path / "pgvow.toml").write_text("[backup]\njob = 2\n")
+    assert 2 == shell.pgvow("backup", "--env", "dev").code
+    assert not (tmp_path / "db").exists()
+    (tmp_path / "db/backups").mkdir(parents=True)
+    assert 2 == shell.pgvow("backup", "--env", "dev", "--log-file", "log").code
+    assert 2 == shell.pgvow("list").code
+    (tmp_path / "pgvow.toml").unlink()
+    (run,) = shell.pgvow("history", "--failed", "--json").json
+    assert ("backup", "dev", 2) == (run["operation"], run["environment"], run["exit_code"])
+    assert "is not known; did you mean jobs?" in run["cause"]
+    assert "is not known; did you mean jobs?" in (tmp_path / "log").read_text()
+
+
+def _alarms(shell: Commands) -> list[str]:
+    (series,) = shell.pgvow("status", "--json").json["databases"]
+    return sorted(alarm["kind"] for alarm in series["alarms"])
+
+
 def test_status_of_one_database(shell: Commands) -> None:
     """``status --database`` has its line and its alarms alone, and its exit code."""
     assert 12 == shell.pgvow("status").code

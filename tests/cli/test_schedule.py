@@ -364,6 +364,8 @@ def test_user_units_are_written_once_and_removed_without_foreign_ones(tmp_path: 
     (ours,) = (one for one in shown if str(units) == one["where"])
     assert ("0 2 * * *", 5) == (ours["at"], len(ours["next"]))
     assert all(moment.endswith("T02:00+09:00") for moment in ours["next"])
+    # On the screen in UTC, as every time there.
+    assert 5 == commands.pgvow("schedule", "show").out.count("T17:00:00Z")
     commands._run(["-c", code, "schedule", "remove", "--with", "systemd", "--all"], 60, {})
     assert [foreign] == list(units.iterdir())
 

@@ -76,6 +76,30 @@ def test_extract_writes_copy_text_and_csv_unchanged(bare: Path) -> None:
     assert b"1\n" == piped(bare, "--table", f'"{_HOSTILE}"', "--format", "copy").stdout
 
 
+def test_extract_to_a_file_reports_on_it(bare: Path) -> None:
+    """--json is the report on a new file; rows on standard output leave it no room (2)."""
+    shell = Commands(bare.parent)
+    words = ("extract", "it.dump", "--table", "messages")
+    refused = shell.pgvow(*words, "--json")
+    assert (2, "Usage error") == (refused.code, refused.json["error"]["title"])
+    done = shell.pgvow(*words, "--output", "rows.copy", "--format", "copy", "--json")
+    rows = bare.parent / "rows.copy"
+    assert (0, _ROWS, 0o600) == (done.code, rows.read_bytes(), rows.stat().st_mode & 0o777)
+    expected = {"path": "rows.copy", "table": "messages", "rows": 4, "bytes": len(_ROWS)}
+    assert expected.items() <= done.json.items()
+    assert ("copy", "it.dump") == (done.json["format"], done.json["backup"])
+    again = shell.pgvow(*words, "--output", "rows.copy")
+    assert 2 == again.code
+    assert "rows.copy exists already" in again.err
+    assert _ROWS == rows.read_bytes()
+    text = shell.pgvow(*words, "--output", "rows.csv").out
+    assert text.startswith("✓ 4 rows of messages written\n\nBackup:  it.dump\nFile:    rows.csv\n")
+    assert 2 == shell.pgvow("extract", "it.dump", "--table", "log", "--output", "none.csv").code
+    assert ["it.dump", "rows.copy", "rows.csv"] == sorted(
+        path.name for path in bare.parent.iterdir() if path.name != "history.jsonl"
+    )
+
+
 def test_extract_lists_near_names_of_an_unknown_table(bare: Path) -> None:
     """An unknown table is exit code 2, nothing is written, and near names are listed."""
     done = piped(bare, "--table", "log")

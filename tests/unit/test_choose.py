@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgvow.model import Difference, DifferenceKind, Evidence, Level
+from pgvow.model import (
+    Backup,
+    BackupStatus,
+    Difference,
+    DifferenceKind,
+    Evidence,
+    Level,
+    Proof,
+)
 from pgvow.operations.choose_backup import (
     NoSuchBackup,
     SearchedDirectories,
     choose_backup,
+    may_exist,
     newest_pair,
 )
+from pgvow.operations.list import ListOptions
 from pgvow.store import StoredBackup, names
 from tests.support import backups
 from tests.support.contexts import a_context
@@ -103,6 +115,7 @@ def test_latest_passes_over_what_is_not_good(put: Put, tmp_path: Path) -> None:
         ("2026-11-27 09:00:00", 3),
         ("2026-11-27T09-00-00Z", 3),  # as in the name of a file
         ("2026-11-27T10:30+01:30", 3),
+        ("2026-11-27T05-05:00", 3),  # an hour in a zone: up to 10:59:59 in UTC
         ("2026-11-27T08", 26),
         ("2026-11-27", 3),
         ("today", 3),
@@ -231,3 +244,161 @@ def test_any_text_is_a_choice_or_an_error_of_ours(typed: str) -> None:
         choose_backup(typed, SearchedDirectories([Path("no-such-directory")]), context)
     except NoSuchBackup as error:
         assert 2 == error.exit_code  # noqa: PT017 - a path that exists is none
+
+
+class Kind(StrEnum):
+    """A backup as it may lie there: good, or of each kind that is passed over."""
+
+    GOOD = "good"
+    PART = "part"
+    DAMAGED = "damaged"
+    REFUTED = "refuted"
+
+
+def listed(hours: int, kind: Kind, database: str, environment: str, name: str) -> Backup:
+    """Return a backup of so many hours before noon, as a listing has it."""
+    made = _NOON - timedelta(hours=hours)
+    facts = backups.metadata(made, database=database, environment=environment)
+    changed = Difference(DifferenceKind.ROWS, "orders", "3", "2")
+    wrong = Evidence(Level.VERIFIED, made, 0.5, differences=(changed,))
+    return Backup(
+        Path("/no-such-directory", f"{name}_{facts.backup_file}"),
+        BackupStatus.SIZE_DIFFERS if kind is Kind.DAMAGED else BackupStatus.OK,
+        1,
+        replace(facts, selection=("--table=orders",) if kind is Kind.PART else ()),
+        made,
+        environment,
+        database,
+        proof=Proof("x", "y", failed=wrong) if kind is Kind.REFUTED else None,
+    )
+
+
+_LISTED = st.lists(
+    st.builds(
+        listed,
+        st.integers(0, 80),
+        st.sampled_from(Kind),
+        st.sampled_from(["shop", "store"]),
+        st.sampled_from(["dev", "prod"]),
+        st.text("ab", max_size=2),
+    ),
+    max_size=9,
+    unique_by=lambda backup: backup.path,
+).map(lambda some: sorted(some, key=made, reverse=True))
+_OPTIONS = st.builds(
+    lambda environment, database: SearchedDirectories([], environment, database),
+    st.sampled_from([None, "dev", "prod"]),
+    st.sampled_from([None, "shop", "store"]),
+)
+
+
+def made(backup: Backup) -> datetime:
+    """Return when a backup was made."""
+    assert backup.timestamp is not None
+    return backup.timestamp
+
+
+def is_good(backup: Backup) -> bool:
+    """Return whether a backup is whole and sound, by its making above."""
+    return backup.status is BackupStatus.OK and not backup.selection and backup.proof is None
+
+
+def chosen_of(typed: str, some: list[Backup], places: SearchedDirectories) -> Path | NoSuchBackup:
+    """Choose among backups that lie nowhere; returns the error instead of raising it."""
+
+    def listing(_: object, options: ListOptions, __: object) -> list[Backup]:
+        return [each for each in some if options.concern(each.environment, each.database)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pgvow.operations.choose_backup.list_backups", listing)
+        try:
+            return choose_backup(typed, places, a_context({}, now=_NOON))
+        except NoSuchBackup as error:
+            return error
+
+
+def good_of(some: list[Backup], places: SearchedDirectories) -> list[Path]:
+    """Return the good backups that are meant, newest first."""
+    options = ListOptions(places.environment, places.database)
+    return [
+        each.path
+        for each in some
+        if is_good(each) and options.concern(each.environment, each.database)
+    ]
+
+
+_PROPERTY = settings(max_examples=100, deadline=None)
+
+
+@_PROPERTY
+@given(_LISTED, _OPTIONS, st.integers(0, 10))
+def test_latest_counts_the_good_ones_alone(
+    some: list[Backup], places: SearchedDirectories, back: int
+) -> None:
+    """latest~N is the N-th good one of those that are meant, or an error if there are too few."""
+    good = good_of(some, places)
+    answer = chosen_of(f"latest~{back}" if back else "latest", some, places)
+    if back < len(good):
+        assert good[back] == answer
+    else:
+        assert isinstance(answer, NoSuchBackup)
+
+
+@_PROPERTY
+@given(_LISTED, _OPTIONS, st.integers(-3, 90), st.integers(0, 3599), st.sampled_from([9, 0, -5]))
+def test_a_time_is_the_newest_good_one_up_to_then(
+    some: list[Backup], places: SearchedDirectories, hours: int, seconds: int, zone: int
+) -> None:
+    """Whatever the time, its zone and its precision: the newest good one up to its end."""
+    then = (_NOON - timedelta(hours=hours, seconds=-seconds)).astimezone(
+        timezone(timedelta(hours=zone))
+    )
+    for pattern, unit in (("%H:%M:%S", "seconds"), ("%H:%M", "minutes"), ("%H", "hours")):
+        shown = then.strftime(f"%Y-%m-%dT{pattern}%z")
+        typed = f"{shown[:-2]}:{shown[-2:]}"
+        begin = datetime.fromisoformat(then.isoformat(timespec=unit))
+        end = begin + timedelta(**{unit: 1})
+        before = [each for each in some if made(each) < end]
+        good = good_of(before, places)
+        answer = chosen_of(typed, some, places)
+        assert good[0] == answer if good else isinstance(answer, NoSuchBackup)
+
+
+@_PROPERTY
+@given(_LISTED, _OPTIONS, st.data())
+def test_a_beginning_is_that_one_or_the_candidates(
+    some: list[Backup], places: SearchedDirectories, data: st.DataObject
+) -> None:
+    """The beginning of one name is that backup, of several an error that names each of them."""
+    options = ListOptions(places.environment, places.database)
+    own = [each for each in some if options.concern(each.environment, each.database)]
+    if not some:
+        return
+    name = data.draw(st.sampled_from(some)).path.name
+    typed = name[: data.draw(st.integers(1, len(name)))]
+    answer = chosen_of(typed, some, places)
+    exact = [each.path for each in some if typed in (each.path.name, each.path.stem)]
+    begins = [
+        [each.path for each in among if each.path.name.startswith(typed)] for among in (own, some)
+    ]
+    candidates = exact or begins[0] or begins[1]
+    if len(candidates) == 1:
+        assert candidates[0] == answer
+    else:
+        assert isinstance(answer, NoSuchBackup)
+        assert f"is the beginning of {len(candidates)} names" in answer.cause
+        shown = [path for path in candidates if str(path) in answer.cause]
+        assert min(len(candidates), 8) == len(shown)
+
+
+@_PROPERTY
+@given(_LISTED, _OPTIONS, st.text(max_size=12) | st.from_regex(r"latest~?[0-9]*|20[0-9-]{0,9}"))
+def test_no_text_chooses_a_backup_that_is_not_there(
+    some: list[Backup], places: SearchedDirectories, typed: str
+) -> None:
+    """Whatever is typed: one of the backups, or an error with exit code 2 and a step to take."""
+    answer = chosen_of(typed, some, places)
+    if isinstance(answer, NoSuchBackup):
+        assert (2, True) == (answer.exit_code, bool(answer.steps))
+    else:
+        assert may_exist(typed) or answer in [each.path for each in some]

@@ -5,9 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from rich.text import Text
 
 from pgvow import formats
-from pgvow.cli.words import sparkline
+from pgvow.cli.commands.backup import tables_line
+from pgvow.cli.commands.diff import _how
+from pgvow.cli.commands.show import _tables
+from pgvow.cli.console import output
+from pgvow.cli.words import large_objects, sparkline
+from pgvow.operations.diff import Changed
+from pgvow.operations.show.contents import LargeObjectTotals, ShownTable
 from pgvow.settings.values import parse_since
 
 
@@ -53,10 +60,28 @@ def test_an_age() -> None:
 
 
 def test_counts_and_digests() -> None:
-    """One thing is singular; a checksum in the middle of a text is shortened."""
+    """One is singular, thousands have commas; a checksum in the middle of a text is shortened."""
     counts = [formats.counted(1, "table"), formats.counted(0, "table")]
     assert ["1 table", "0 tables", "2 entries"] == [*counts, formats.counted(2, "entry", "entries")]
+    assert ["2,000 rows", "999", "1,000,000"] == [
+        formats.counted(2000, "row"),
+        *map(formats.number, (999, 1_000_000)),
+    ]
     assert f"is {'a' * 12}..., found" == formats.without_digests(f"is {'a' * 64}, found")
+
+
+def test_reports_have_one_format_of_counts() -> None:
+    """Each has commas, but the line of tables that others may read in a backup's report."""
+    (heading, table) = _tables([ShownTable("public", "messages", 3420)])
+    assert isinstance(heading, Text)
+    assert "Tables with rows of their own in it: 1, 3,420 rows\n" == heading.plain
+    with output().capture() as capture:
+        output().print(table)
+    assert ["messages", "3,420"] == capture.get().splitlines()[-1].split()[:2]
+    assert "2,000, 5 bytes" == large_objects(LargeObjectTotals(2000, 5, None))
+    before, after = (ShownTable("public", "messages", rows) for rows in (3420, 12))
+    assert ["3,420 → 12 rows"] == list(_how(Changed(before, after)))[:1]
+    assert "1 (3420 messages)" == tables_line({"messages": 3420})
 
 
 def test_a_time_is_in_utc() -> None:

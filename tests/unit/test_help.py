@@ -117,18 +117,34 @@ def test_every_command_has_two_examples_that_parse() -> None:
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        (["bakcup"], "backup"),
-        (["help", "lisst"], "list"),
         (["list", "--evn", "prod"], "--env"),
         (["backup", "--comprss=gzip"], "--compress"),
         (["backup", "--engine", "paralel"], "parallel"),
     ],
 )
 def test_a_misspelled_word_gets_the_nearest_suggestion(words: list[str], meant: str) -> None:
-    """A command, an option or a choice that does not exist names the nearest one that does."""
+    """An option or a choice that does not exist names the nearest one that does."""
     with pytest.raises(UsageProblem) as caught:
         parse_pgvow(words)
     assert f"Did you mean {meant}?" == caught.value.steps[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["bakcup"], "no command bakcup; did you mean backup?"),
+        (["help", "lisst"], "no command lisst; did you mean list?"),
+        (["zzzz", "--json"], "no command zzzz"),
+    ],
+)
+def test_a_mistyped_command_is_answered_in_one_line(words: list[str], cause: str) -> None:
+    """The nearest command if one is near, and where all of them stand; not the list of them."""
+    with pytest.raises(UsageProblem) as caught:
+        parse_pgvow(words)
+    assert (cause, ["See what there is: pgvow --help"]) == (
+        caught.value.cause,
+        list(caught.value.steps),
+    )
 
 
 def test_an_unlike_word_gets_no_suggestion() -> None:

@@ -193,7 +193,7 @@ def test_each_kind_of_message_has_its_type() -> None:
     assert [
         ["success"],
         ["warning"],
-        ["failure", "warning"],
+        ["failure"],
         ["success", "failure"],
         ["success", "success"],
     ] == types
@@ -213,6 +213,48 @@ def test_an_alarm_is_told_once_with_its_command() -> None:
     several = [replace(alarm, database=name) for name in ("a", "b")]
     (message,) = of(state, run(Outcome.SUCCEEDED), several)
     assert "pgvow: 2 databases on db1: no proof" == message.title
+
+
+def test_a_bad_night_is_one_message_and_so_is_its_end() -> None:
+    """A failed backup, and the alarms that come of it, with the steps of all; then all is over."""
+    state, failed = State(), replace(run(Outcome.FAILED), cause="the disk is full")
+    old = Alarm(AlarmKind.TOO_OLD, "30h old", True, "prod", "shop")  # noqa: FBT003
+    full = Alarm(AlarmKind.DISK_FILLING, "1 kB free", True, "prod", "shop")  # noqa: FBT003
+    (message,) = of(state, failed, [old, full])
+    assert "pgvow: backup prod shop on db1 failed" == message.title
+    for text in ("the disk is full", "30h old", "pgvow history --env prod", "1 kB free"):
+        assert 1 == message.body.count(text)
+    assert [] == of(state, failed, [old, full])
+    (message,) = of(state, run(Outcome.SUCCEEDED))
+    assert "pgvow: backup prod shop on db1 works again" == message.title
+    assert ["over: 30h old", "over: 1 kB free"] == message.body.split("\n")[-2:]
+
+
+@pytest.mark.parametrize(("environment", "database"), [("dev", "shop"), ("prod", "other")])
+def test_an_alarm_of_another_database_is_a_message_of_its_own(
+    environment: str, database: str
+) -> None:
+    """It is no matter of the run that failed, and may be another person's."""
+    alarm = Alarm(AlarmKind.TOO_OLD, "30h old", True, environment, database)  # noqa: FBT003
+    first, second = of(State(), run(Outcome.FAILED), [alarm])
+    assert ("failure", "alarm") == (str(first.event), str(second.event))
+    assert "30h old" not in first.body
+
+
+def test_an_alarm_that_comes_later_is_a_message() -> None:
+    """Nights later there is no good backup any more: that is news, though the failure is none."""
+    state, alarm = State(), Alarm(AlarmKind.TOO_OLD, "30h old", is_critical=True)
+    assert ["failure"] == told(state, Outcome.FAILED)
+    assert ["alarm"] == told(state, Outcome.FAILED, [alarm])
+
+
+@pytest.mark.parametrize("lacking", [Event.FAILURE, Event.ALARM])
+def test_an_alarm_goes_only_to_those_who_want_alarms(lacking: Event) -> None:
+    """Without failures it comes by itself; without alarms it is not in the failure's message."""
+    alarm = Alarm(AlarmKind.TOO_OLD, "30h old", is_critical=True)
+    section = NotificationsSection(on=_ALL - {lacking})
+    (message,) = of(State(), run(Outcome.FAILED), [alarm], section=section)
+    assert (lacking is Event.FAILURE) == ("30h old" in message.body)
 
 
 @pytest.mark.parametrize("page", [None, "https://wiki.example.org/backups"])

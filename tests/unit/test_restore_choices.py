@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from pgvow.cli.arguments import UsageProblem
+from pgvow.cli.commands.restore import with_tables
+from pgvow.cli.parser import parse_pgvow
 from pgvow.errors import RestoreFailed, ToolUnsuitable
 from pgvow.operations.core.choose_pg_restore import choose_pg_restore, major_of
 from pgvow.operations.restore.swap import SwapNames
@@ -17,6 +20,7 @@ from pgvow.postgres.binaries import Installation
 from pgvow.postgres.databases import dropdb, psql, shortened
 from pgvow.postgres.statements import written
 
+_TABLES = ("--table", "a", "b", "--table", "c", "d")
 _GLOBALS = """\
 --
 -- Roles
@@ -123,3 +127,31 @@ def test_globals_create_missing_roles_and_tablespaces_only() -> None:
         'GRANT SET ON PARAMETER work_mem TO "The New"',
         "CREATE TABLESPACE fast OWNER here LOCATION '/fast'",
     ] == [written(one).decode() for one in wanted(_GLOBALS, known)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "file", "tables"),
+    [
+        ("--table a --table b latest", "latest", ["a", "b"]),
+        ("--table a latest --table b", "latest", ["a", "b"]),
+        ("latest --table a --table b", "latest", ["a", "b"]),
+        ("latest --table a b", "latest", ["a", "b"]),
+        ("--table a b latest --to x", "latest", ["a", "b"]),
+        ("--table a --to x latest", "latest", ["a"]),
+        ("--table a", None, ["a"]),
+        ("", None, []),
+    ],
+)
+def test_a_backup_may_stand_behind_the_tables(
+    typed: str, file: str | None, tables: list[str]
+) -> None:
+    """--table is repeated, or has several; the word left over at the end names the backup."""
+    arguments = with_tables(parse_pgvow(["restore", "--to", "x", *typed.split()]))
+    assert (file, tables) == (arguments.file, arguments.table)
+
+
+def test_a_backup_among_several_lists_of_tables_has_to_stand_first() -> None:
+    """One of two words may be it: 2, and how to write it."""
+    arguments = parse_pgvow(["restore", "--to", "x", *_TABLES])
+    with pytest.raises(UsageProblem, match="which word behind --table names the backup"):
+        with_tables(arguments)

@@ -91,10 +91,10 @@ def diff(older: Path, newer: Path) -> BackupDiff:
 def extract(path: Path, table: str, row_format: RowFormat = RowFormat.CSV) -> bytes:
     """Extract into memory."""
     sink = io.BytesIO()
-    size = extract_table(
+    extracted = extract_table(
         StoredBackup.at(path), ExtractOptions(table, row_format, sink), a_context({})
     )
-    assert size == len(sink.getvalue())
+    assert extracted.bytes == len(sink.getvalue())
     return sink.getvalue()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
 from pgvow.operations.context import Context
-from pgvow.operations.health.alarms import days_left, longest_unchecked
+from pgvow.operations.health.alarms import days_left, longest_unchecked, next_steps
 from pgvow.operations.health.metrics import metrics_text, write_metrics
 from pgvow.operations.health.status import StatusOptions, StatusReport, current_status
 from pgvow.operations.notes import NoteOptions, acknowledge_fault
@@ -88,6 +88,18 @@ def test_a_fresh_backup_is_healthy(tmp_path: Path) -> None:
     (one,) = report.series
     assert one.newest is not None
     assert (newest, timedelta(hours=2), 0.0) == (one.newest.path, one.age, one.size_change)
+
+
+def test_a_damaged_backup_has_two_ways_on(tmp_path: Path) -> None:
+    """Look at it, or note that the fault is known: both with its name, ready to be typed."""
+    bad = place(tmp_path, _DAY)
+    place(tmp_path, timedelta(hours=2))
+    bad.write_bytes(b"short")
+    (alarm,) = look(tmp_path).alarms
+    assert [f"pgvow verify {bad.name} --deep", f"pgvow acknowledge {bad.name}"] == next_steps(alarm)
+    assert [["pgvow history --env prod"]] == [
+        next_steps(each) for each in look(tmp_path, StatusSection(max_age=_DAY / 24)).alarms[:1]
+    ]
 
 
 def test_an_acknowledged_fault_is_known_and_no_alarm(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pgvow.cli.console import JsonProgress, TerminalProgress, print_warning
 from pgvow.errors import PgvowError
 from pgvow.operations.context import Context
 from pgvow.progress import Reporter
+from pgvow.runs import Operation
 from pgvow.settings import BackupSection
 from pgvow.settings.declared_option import options_of
 from pgvow.settings.values import AUTO, usable_cores
@@ -76,6 +78,7 @@ def call_of(arguments: argparse.Namespace, *, tolerant: bool = False) -> Call:
         )
     except PgvowError as error:
         if not tolerant:
+            _record_refusal(arguments, error)
             raise
         loaded, unreadable = settings.LoadedConfiguration(settings.Configuration()), error
     try:
@@ -94,6 +97,14 @@ def call_of(arguments: argparse.Namespace, *, tolerant: bool = False) -> Call:
         reporter=Reporter(terminal, insist=terminal.warn if as_json else print_warning),
     )
     return Call(arguments, context, terminal, loaded.origins, unreadable)
+
+
+def _record_refusal(arguments: argparse.Namespace, error: PgvowError) -> None:
+    """Record that a command could not begin, if it is one that is recorded."""
+    if arguments.command in list(Operation):
+        # Loaded here, for this is much, and no other command needs it.
+        recording = import_module("pgvow.cli.recording")
+        recording.record_refusal(arguments, error)
 
 
 _DETECTING = ("backup", "doctor", "restore")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgvow import __version__
 from pgvow.cli import options
-from pgvow.cli.arguments import EXIT_CODES, Parser, backup_name
+from pgvow.cli.arguments import EXIT_CODES, Parser, UsageProblem, backup_name, like
 from pgvow.cli.commands import COMMANDS, HERE, add_options
 from pgvow.settings.declared_option import flag_of
 
@@ -38,6 +38,12 @@ def parse_pgvow(argv: Sequence[str]) -> argparse.Namespace:
         return options.filled(argparse.Namespace(command=HERE, nagios=False))
     # The options before a command take no value: the first other word is the command.
     command = next((word for word in argv if not word.startswith("-")), "")
+    if command and command not in COMMANDS:
+        near = like(command, COMMANDS)
+        meant = f"; did you mean {near}?" if near else ""
+        raise UsageProblem(
+            f"no command {command}{meant}", steps=["See what there is: pgvow --help"]
+        )
     parser = build_parser([command])
     typed = parser.parse_args(argv)
     if typed.command == "verify":

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgvow import settings
 from pgvow.errors import PgvowError
 from pgvow.operations.choose_backup import may_exist
-from pgvow.operations.recorded import Recording
+from pgvow.operations.context import Context
+from pgvow.operations.recorded import Recording, recorded
 from pgvow.operations.recorded.side_effects import LogFile
 from pgvow.postgres.watchdog import Patience
+from pgvow.runs import Operation
 
 if TYPE_CHECKING:
+    import argparse
+
     from pgvow.cli.call import Call
-    from pgvow.runs import Operation
 
 
 def recording_of(call: Call, operation: Operation) -> Recording:
@@ -23,15 +29,44 @@ def recording_of(call: Call, operation: Operation) -> Recording:
     environment = None
     with suppress(PgvowError):  # a name that is wrong fails the run, and not its record
         environment = call.environment
-    log = arguments.log_file
     return Recording(
         operation=operation,
         directory=_directory(call),
         environment=environment,
         metrics_file=arguments.metrics_file or call.context.configuration.metrics_file,
-        log=None if log is None else LogFile(log, as_json=arguments.log_format == "json"),
+        log=_log_file(arguments),
         is_quiet=arguments.quiet,
+        by_hand=sys.stdin.isatty(),
     )
+
+
+def record_refusal(arguments: argparse.Namespace, error: PgvowError) -> None:
+    """Record that a command failed because the settings file cannot be used.
+
+    The record goes to the directory that was typed, or to the default one: the file that may name
+    another cannot be read. A directory that is not there is not made.
+    """
+    directory = arguments.output_dir
+    if not directory.is_dir():
+        return
+    configuration = settings.Configuration()
+    environment = None
+    with suppress(PgvowError):
+        environment = settings.named_environment(arguments.env, configuration.environments)
+    recording = Recording(
+        operation=Operation(arguments.command),
+        directory=directory,
+        environment=environment,
+        log=_log_file(arguments),
+        by_hand=sys.stdin.isatty(),
+    )
+    with suppress(PgvowError), recorded(Context(configuration, os.environ), recording):
+        raise error
+
+
+def _log_file(arguments: argparse.Namespace) -> LogFile | None:
+    log = arguments.log_file
+    return None if log is None else LogFile(log, as_json=arguments.log_format == "json")
 
 
 def _directory(call: Call) -> Path:

@@ -12,6 +12,7 @@ from pgvow.formats import (
     duration,
     elapsed,
     moment,
+    number,
     short_digest,
     size,
     without_digests,
@@ -34,6 +35,7 @@ __all__ = [
     "moment",
     "namer",
     "none_in",
+    "number",
     "part_rows",
     "retried_line",
     "selected",
@@ -67,7 +69,7 @@ def large_objects(totals: LargeObjectTotals | None) -> str:
         return "none"
     if totals.count is None or totals.bytes is None:
         return "there are some, not counted"
-    return f"{totals.count}, {size(totals.bytes)}"
+    return f"{number(totals.count)}, {size(totals.bytes)}"
 
 
 def part_rows(metadata: Metadata | None) -> list[tuple[str, str]]:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _LATEST = re.compile(r"latest(?:~(?P<back>[0-9]{1,6}))?")
 _TIME = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[T ](?P<hour>[0-9]{2})(?:[:-](?P<minute>[0-9]{2})(?:[:-](?P<second>[0-9]{2}))?)?)?"
+    # One separator throughout: T07-05:00 is seven o'clock in the zone -05:00, and T07-05-00 is not.
+    r"(?:[T ](?P<hour>[0-9]{2})"
+    r"(?:(?P<between>[:-])(?P<minute>[0-9]{2})(?:(?P=between)(?P<second>[0-9]{2}))?)?)?"
     r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
 _DAYS = {"today": 0, "yesterday": 1}

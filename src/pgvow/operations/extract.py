@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import shlex
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from pgvow import durable
 from pgvow.archive import (
     ArchiveError,
     CopyTextError,
@@ -40,6 +42,7 @@ from pgvow.progress import Phase, Step
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.operations.context import Context
@@ -72,13 +75,14 @@ class ExtractOptions:
     """The table by its name, how its rows are written, and the stream that gets them.
 
     ``keys`` are the primary keys of the rows that are wanted, as they are typed; without any it is
-    all rows.
+    all rows. ``sink_name`` is for errors.
     """
 
     table: str
     row_format: RowFormat
     sink: Sink
     keys: tuple[str, ...] = ()
+    sink_name: str = "standard output"
 
 
 class NoSuchRow(ConfigurationError):
@@ -90,34 +94,59 @@ class NoSuchRow(ConfigurationError):
         shown = ", ".join(missing[:_SHOWN])
         others = f" and {len(missing) - _SHOWN} others" if missing[_SHOWN:] else ""
         super().__init__(
-            f"{table} has no row with the key {shown}{others}; the other rows were written",
+            f"{table} has no row with the key {shown}{others}",
             facts={"Primary key": ", ".join(columns)},
             steps=["Give a value as the archive has it: pgvow extract FILE --table NAME"],
         )
         self.missing = tuple(missing)
 
 
-def extract_table(backup: StoredBackup, options: ExtractOptions, context: Context) -> int:
-    """Write the rows of one table, in the archive's encoding and order; returns how many bytes.
+@dataclass(slots=True)
+class Extracted:
+    """The rows that were written: their table's key, their number, and their bytes."""
+
+    table: str = ""
+    rows: int = 0
+    bytes: int = 0
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Sink]:
+    """Yield a stream for a file that gets its name after the block, for its owner only.
+
+    Raises ConfigurationError if something has the name, AccessDenied, NoSpace or PgvowError.
+    """
+    if os.path.lexists(path):
+        raise ConfigurationError(
+            f"{path} exists already, and is not overwritten",
+            steps=["Name another file behind --output, or remove this one"],
+        )
+    with durable.replacing(path) as file:
+        yield file
+
+
+def extract_table(backup: StoredBackup, options: ExtractOptions, context: Context) -> Extracted:
+    """Write the rows of one table, in the archive's encoding and order; returns their number.
 
     Memory is bounded. Rows written before an error stay written: only a return means that all are
     there. Raises UnknownTable, ConfigurationError if the rows cannot be had that way,
     NotABackupFile, ArchiveError, AccessDenied, and NoSpace or PgvowError for the sink, and
     NoSuchRow behind the rows that are there; BrokenPipeError goes through.
     """
-    size, sink = 0, options.sink
-    rows = _rows(backup, options, context.reporter)
-    with contextlib.closing(rows), sinking():
+    sink, extracted = options.sink, Extracted()
+    rows = _rows(backup, options, context.reporter, extracted)
+    with contextlib.closing(rows), sinking(options.sink_name):
         for piece in rows:
             sink.write(piece)
-            size += len(piece)
+            extracted.bytes += len(piece)
         sink.flush()
-    return size
+    return extracted
 
 
 def _rows(
-    backup: StoredBackup, options: ExtractOptions, progress: Progress
+    backup: StoredBackup, options: ExtractOptions, progress: Progress, extracted: Extracted
 ) -> Generator[bytes, None, None]:
+    """Yield the pieces to write; ``extracted`` gets the table's key and the number of rows."""
     with opened(backup) as file:
         toc = read_toc(file)
         entry = _names(toc).find(options.table)
@@ -126,10 +155,12 @@ def _rows(
         wanted = WantedRows.of(toc, entry, options.keys) if options.keys else None
         if wanted or options.row_format is not RowFormat.COPY:
             refuse_backslashes(toc.encoding, entry.key, steps=_AS_SCRIPT)
-        text = _followed(copy_text(file, toc, entry), _size(backup, entry), progress)
+        extracted.table = entry.key
+        text = _followed(copy_text(file, toc, entry), backup, entry, progress)
         with _as_damage(entry):
             if wanted is not None:
                 text = wanted.chosen(text)
+            text = _counting(text, extracted)
             yield from _FORMATTED[options.row_format](toc, entry, text)
     if wanted is not None and wanted.missing:
         raise NoSuchRow(entry.key, wanted.missing, wanted.columns)
@@ -220,6 +251,13 @@ def _composite(entry: TocEntry, key: Sequence[str], typed: str) -> list[str]:
     return [values[column] for column in key]
 
 
+def _counting(text: Iterator[bytes], extracted: Extracted) -> Iterator[bytes]:
+    """Pass COPY text on, and count its rows: line breaks in values are escaped there."""
+    for piece in text:
+        extracted.rows += piece.count(b"\n")
+        yield piece
+
+
 def _size(backup: StoredBackup, entry: TocEntry) -> int:
     """Return the size of the rows in bytes by the metadata; 0 if they lack it."""
     try:
@@ -230,8 +268,10 @@ def _size(backup: StoredBackup, entry: TocEntry) -> int:
     return next((facts.bytes or 0 for facts in tables if (facts.schema, facts.name) == place), 0)
 
 
-def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
-    done = 0
+def _followed(
+    text: Iterator[bytes], backup: StoredBackup, entry: TocEntry, progress: Progress
+) -> Iterator[bytes]:
+    done, total = 0, _size(backup, entry)
     for piece in text:
         progress.update(Step(Phase.EXTRACT, min(done, total or done), total))
         yield piece
@@ -239,14 +279,14 @@ def _followed(text: Iterator[bytes], total: int, progress: Progress) -> Iterator
 
 
 @contextlib.contextmanager
-def sinking() -> Iterator[None]:
+def sinking(name: str = "standard output") -> Iterator[None]:
     """Translate errors of the sink; BrokenPipeError goes to the caller."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise translated(error, doing="write to", path="standard output") from error
+        raise translated(error, doing="write to", path=name) from error
 
 
 def _copy(_toc: TableOfContents, _entry: TocEntry, text: Iterator[bytes]) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ class ListOptions:
 
     ``since`` is an age or a timestamp. ``last`` counts after everything else. ``level`` is the
     level that a backup has at least, without evidence against it. Of runs alone: ``operation`` and
-    ``failed``, those that failed, died or were interrupted.
+    ``failed``, those that failed, died or were interrupted, without usage errors at a terminal.
     """
 
     environment: str | None = None
@@ -97,6 +97,6 @@ def list_runs(directory: Path, options: ListOptions, context: Context) -> Histor
         if options.concern(run.environment, run.database)
         and operation in (None, run.operation)
         and options.is_since(run.started, now)
-        and (not options.failed or run.outcome in _BAD)
+        and (not options.failed or (run.outcome in _BAD and not run.was_mistyped))
     ]
     return HistoryContents(tuple(runs), history.broken)

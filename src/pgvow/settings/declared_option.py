@@ -163,7 +163,7 @@ TYPED = (
         "failed",
         default=False,
         group="failed",
-        help="only runs that failed, died or were interrupted",
+        help="only runs that failed, died or were interrupted; not those mistyped at a terminal",
     ),
     Option(
         FLAG,

@@ -290,7 +290,7 @@ def _line(run: Run) -> bytes:
             value = [_clean(text) for text in value[:_MOST_WARNINGS]]
         elif field.name in ("selection", "steps"):
             value = [_clean(text) for text in value]
-        if value not in (None, [], {}):
+        if value not in (None, [], {}) and value is not False:
             values[field.name] = dict(value) if field.name == "seconds" else value
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
@@ -331,6 +331,7 @@ def _values(record: Mapping[str, Any]) -> dict[str, Any]:
             _text(phase): float(seconds) for phase, seconds in record.get("seconds", {}).items()
         },
     }
+    values["by_hand"] = record.get("by_hand") is True
     values |= {name: _text(record[name]) for name in _TEXTS if name in record}
     values |= {name: _number(record[name]) for name in _NUMBERS if name in record}
     return values

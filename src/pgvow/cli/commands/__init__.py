@@ -50,7 +50,7 @@ COMMANDS = {
         "Restore failed",
         (
             "pgvow restore yesterday --to shop_yesterday",
-            "pgvow restore latest --to shop_orders --table orders",
+            "pgvow restore --table orders --table lines latest --to shop_orders",
             "pgvow restore 2026-11-27T16:44 --to shop --swap",
         ),
     ),
@@ -126,12 +126,13 @@ COMMANDS = {
         ("pgvow show latest", "pgvow show latest --code"),
     ),
     "extract": Command(
-        "write one table's rows to standard output",
+        "write one table's rows, as CSV or for COPY",
         "Extract failed",
         (
             "pgvow extract latest --table orders > orders.csv",
             "pgvow extract yesterday --table shop.orders --format copy",
             "pgvow extract yesterday --table orders --where-key 17 --format insert",
+            "pgvow extract yesterday --table shop.orders --output orders.csv --json",
         ),
     ),
     "diff": Command(

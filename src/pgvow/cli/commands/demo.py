@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,14 +63,31 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.topic(Topic.WHERE).add_argument(
         "--keep", action="store_true", help="keep the backup; --output-dir keeps it too"
     )
-    options.add(parser, "output_dir")
+    options.add(parser, "output_dir", "report")
 
 
-def run(arguments: argparse.Namespace, _report: Report) -> int:
+@dataclass
+class _Screen:
+    """Standard output, step by step; nothing of it if ``is_silent``, for --json and --quiet."""
+
+    is_silent: bool
+
+    def head(self, text: str) -> None:
+        """Print the heading of a step."""
+        self.show(styled(f"\n── {text}\n", FAINT))
+
+    def show(self, report: RenderableType) -> None:
+        """Print a report."""
+        if not self.is_silent:
+            output().print(report)
+
+
+def run(arguments: argparse.Namespace, report: Report) -> int:
     """Run the demo; returns the exit code."""
-    call = call_of(arguments)
+    call, screen = call_of(arguments), _Screen(report.as_json or report.quiet)
     installation = find_server_programs(call.context.environ)
-    _head(f"A throw-away PostgreSQL {installation.version} server, {arguments.messages:,} messages")
+    messages = f"{arguments.messages:,} messages"
+    screen.head(f"A throw-away PostgreSQL {installation.version} server, {messages}")
     is_kept = arguments.keep or "output_dir" in arguments.typed
     with ExitStack() as stack:
         if not is_kept:
@@ -82,57 +99,72 @@ def run(arguments: argparse.Namespace, _report: Report) -> int:
             demo.make_up(server, arguments.messages, call.context)
         environ = demo.user_environment(server, installation, call.context)
         user = replace(call, context=replace(call.context, environ=environ))
-        backup = _back_up_and_check(user)
-        _drop_and_restore(user, server, backup)
+        backup = _back_up_and_check(user, screen)
+        restored = _drop_and_restore(user, server, backup, screen)
     left = "; the backup stays" if is_kept else ", and the backup too (--keep keeps it)"
-    _head(f"The server is gone{left}")
-    _show(Text(_NEXT.format(pgvow=own_command())))
+    screen.head(f"The server is gone{left}")
+    # A step that is not as it must be has raised an error.
+    done = {
+        "ok": True,
+        "postgresql_version": str(installation.version),
+        "messages": arguments.messages,
+        "backup_path": str(backup) if is_kept else None,
+        "verified": True,
+        "damage_found": True,
+        "proven": True,
+        "rows_restored": restored,
+    }
+    report.print(lambda: done, lambda: Text(_NEXT.format(pgvow=own_command())))
     return 0
 
 
-def _back_up_and_check(call: Call) -> Path:
+def _back_up_and_check(call: Call, screen: _Screen) -> Path:
     """Back up, list, verify, damage a copy, prove; returns the backup's path."""
-    _head("pgvow backup")
+    screen.head("pgvow backup")
     with call.terminal.drawing():
         result = demo.back_up(call.output_dir, call.context)
-    _show(backup_text(result))
-    _head("pgvow list")
+    screen.show(backup_text(result))
+    screen.head("pgvow list")
     directories = [call.output_dir]
     backups = list_backups(directories, ListOptions(), call.context)
-    _show(listing_text(backups, directories, call.context))
+    screen.show(listing_text(backups, directories, call.context))
     path = result.backup.path
-    _head(f"pgvow verify {path}")
+    screen.head(f"pgvow verify {path}")
     with call.terminal.drawing():
         sound = demo.verify(path, call.context)
-    _show(verification_text(sound))
+    screen.show(verification_text(sound))
     with call.terminal.drawing():
         damaged = demo.damage_a_copy(result, call.context)
-    _head(f"The same, of a copy in which one bit of byte {damaged.offset:,} is changed")
-    _show(verification_text(damaged.verification))
+    screen.head(f"The same, of a copy in which one bit of byte {damaged.offset:,} is changed")
+    screen.show(verification_text(damaged.verification))
     _judge(sound=sound.passed, damaged=damaged.verification.passed)
-    _head(f"pgvow prove {path}")
+    screen.head(f"pgvow prove {path}")
     with call.terminal.drawing():
         proof = demo.prove(path, call.context)
-    _show(proof_text(proof))
+    screen.show(proof_text(proof))
     if not proof.proven:
         raise VerificationFailed("the demo's backup was not proven")
     return path
 
 
-def _drop_and_restore(call: Call, server: ThrowawayServer, backup: Path) -> None:
-    """Drop a table by mistake, and bring it back from the backup; raises PgvowError if it fails."""
+def _drop_and_restore(call: Call, server: ThrowawayServer, backup: Path, screen: _Screen) -> int:
+    """Drop a table by mistake, and bring it back from the backup; returns the number of its rows.
+
+    Raises PgvowError if it fails.
+    """
     rows = demo.count_rows(server)
-    _head(f"psql: {demo.MISTAKE}; {demo.COUNT}")
-    _show(mark(good=False).append(f" {printable(demo.drop_table(server))}"))
-    _head(f"pgvow restore {backup} --to {demo.DATABASE} --swap")
+    screen.head(f"psql: {demo.MISTAKE}; {demo.COUNT}")
+    screen.show(mark(good=False).append(f" {printable(demo.drop_table(server))}"))
+    screen.head(f"pgvow restore {backup} --to {demo.DATABASE} --swap")
     with call.terminal.drawing():
         restored = demo.restore(backup, call.context)
-    _show(restored_text(restored))
+    screen.show(restored_text(restored))
     back = demo.count_rows(server)
-    _head(f"psql: {demo.COUNT}")
+    screen.head(f"psql: {demo.COUNT}")
     if back != rows:
         raise PgvowError(f"{rows:,} rows were dropped, and {back:,} came back")
-    _show(mark(good=True).append(f" {back:,} rows: the table is back"))
+    screen.show(mark(good=True).append(f" {back:,} rows: the table is back"))
+    return rows
 
 
 def _judge(*, sound: bool, damaged: bool) -> None:
@@ -140,14 +172,6 @@ def _judge(*, sound: bool, damaged: bool) -> None:
         raise VerificationFailed("the demo's backup did not pass its verification")
     if damaged:
         raise PgvowError("the demo's damaged copy passed its verification: do not trust this")
-
-
-def _head(text: str) -> None:
-    output().print(styled(f"\n── {text}\n", FAINT))
-
-
-def _show(report: RenderableType) -> None:
-    output().print(report)
 
 
 def own_command() -> str:

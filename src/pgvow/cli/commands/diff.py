@@ -12,7 +12,7 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, styled
 from pgvow.cli.picking import backup_path, places
 from pgvow.cli.report import plain
-from pgvow.cli.words import counted, large_objects, moment, selected, size
+from pgvow.cli.words import counted, large_objects, moment, number, selected, size
 from pgvow.model import table_key
 from pgvow.operations.choose_backup import newest_pair
 from pgvow.operations.diff import diff_backups
@@ -74,9 +74,15 @@ def _text(result: BackupDiff) -> Text:
     text = Text(f"A  {_backup(result.older)}\nB  {_backup(result.newer)}\n")
     if result.equal:
         return text.append("\nNothing changed")
-    _section(text, f"Tables ({result.tables.unchanged} unchanged)", _tables(result.tables))
-    _section(text, f"Schema ({result.objects.unchanged} unchanged)", _objects(result.objects))
-    _section(text, f"Sequences ({result.sequences.unchanged} unchanged)", _moved(result.sequences))
+    _section(text, f"Tables ({number(result.tables.unchanged)} unchanged)", _tables(result.tables))
+    _section(
+        text, f"Schema ({number(result.objects.unchanged)} unchanged)", _objects(result.objects)
+    )
+    _section(
+        text,
+        f"Sequences ({number(result.sequences.unchanged)} unchanged)",
+        _moved(result.sequences),
+    )
     _section(text, "Large objects", _large_objects(result.large_objects))
     text.rstrip()
     return text
@@ -98,7 +104,7 @@ def _section(text: Text, heading: str, lines: Iterable[_Line]) -> None:
     for (sign, style), line in shown[:_LINES_SHOWN]:
         text.append("  ").append(styled(sign, style)).append(f" {printable(line)}\n")
     if len(shown) > _LINES_SHOWN:
-        text.append(f"  and {len(shown) - _LINES_SHOWN} more (all of them with --json)\n")
+        text.append(f"  and {number(len(shown) - _LINES_SHOWN)} more (all of them with --json)\n")
 
 
 def _rows(count: int | None) -> str:
@@ -117,7 +123,7 @@ def _tables(changes: Changes[ShownTable]) -> Iterator[_Line]:
 def _how(pair: Changed[ShownTable]) -> Iterator[str]:
     before, after = pair.before, pair.after
     if before.rows != after.rows:
-        yield f"{before.rows} → {_rows(after.rows)}"
+        yield f"{number(before.rows)} → {_rows(after.rows)}"
     if before.bytes != after.bytes and before.bytes is not None and after.bytes is not None:
         yield f"{size(before.bytes)} → {size(after.bytes)}"
     if before.rows == after.rows and before.bytes == after.bytes:

@@ -15,7 +15,7 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Topic, UsageProblem
 from pgvow.cli.call import call_of
 from pgvow.cli.commands import schedule
-from pgvow.cli.commands.backup import backup_text
+from pgvow.cli.commands.backup import backup_text, comparison_of, took
 from pgvow.cli.commands.prove import proof_text
 from pgvow.cli.console import GOOD, errors, output, print_warning, styled
 from pgvow.cli.parser import parse_pgvow
@@ -175,7 +175,8 @@ def _first_backup(call: Call, begun: _Begun) -> _Begun:
     with call.terminal.drawing():
         made = api.backup(context(), env)
     if not call.arguments.json:
-        output().print(Text("\n").append(backup_text(made)).append("\n"))
+        rows = [("Took", took(made, comparison_of(made, call.context.now())))]
+        output().print(Text("\n").append(backup_text(made, rows)).append("\n"))
     with call.terminal.drawing():
         proof = api.prove(context(), made.backup.path)
     if not call.arguments.json:

@@ -10,10 +10,18 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, UsageProblem, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, styled
-from pgvow.cli.picking import backup_path
+from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import counted, duration, loosened_lines, moment, part_rows, retried_line
+from pgvow.cli.words import (
+    counted,
+    duration,
+    loosened_lines,
+    moment,
+    number,
+    part_rows,
+    retried_line,
+)
 from pgvow.model import DifferenceKind
 from pgvow.operations.prove import ProveOptions
 from pgvow.operations.recorded import recorded
@@ -23,8 +31,7 @@ from pgvow.runs import Operation
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from pgvow.cli.call import Call
     from pgvow.cli.report import Report
@@ -71,23 +78,31 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     """Prove a backup; returns the exit code."""
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.PROVE)) as current:
-        pg_bin, path, patience = call.context.load_pg_bin(), _file(call), patience_of(call)
+        pg_bin, typed, patience = call.context.load_pg_bin(), _typed(call), patience_of(call)
+        path = backup_path(call, typed)
         options = ProveOptions(on=arguments.on, jobs=arguments.jobs, pg_bin=pg_bin)
         with call.terminal.drawing():
             result = prove_file(call.context, current, path, options, patience)
-        report.print(lambda: _object(result), lambda: proof_text(result), good=result.proven)
+        report.print(
+            lambda: {**_object(result), **named_object(typed, path)},
+            lambda: proof_text(result, named_rows(typed, path)),
+            good=result.proven,
+        )
     return current.exit_code
 
 
-def _file(call: Call) -> Path:
+def _typed(call: Call) -> str | None:
     typed = call.arguments
     if typed.latest and typed.file is not None:
         raise UsageProblem("a backup, or --latest", steps=["See what there is: pgvow list"])
-    return backup_path(call, "latest" if typed.latest else typed.file)
+    return "latest" if typed.latest else typed.file
 
 
-def proof_text(result: ProofResult) -> Text:
-    """Return the outcome, the facts of the comparison, and the first differences."""
+def proof_text(result: ProofResult, named: Sequence[tuple[str, str]] = ()) -> Text:
+    """Return the outcome, the facts of the comparison, and the first differences.
+
+    ``named`` has the row with the word that the backup was chosen by, if it was one.
+    """
     broken = result.evidence.broken_rules
     if not result.proven:
         text = Text.assemble(styled("✗", BAD), f" Not proven: {_refusal(result)}\n\n")
@@ -101,7 +116,7 @@ def proof_text(result: ProofResult) -> Text:
         text = Text.assemble(
             *(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n"),
         )
-    for label, value in _facts(result):
+    for label, value in _facts(result, named):
         text.append(f"{label + ':':<13}{value}\n")
     for line in loosened_lines(broken):
         text.append(f"\n{line}")
@@ -124,9 +139,10 @@ def _refusal(result: ProofResult) -> str:
     return "what comes back is not what was there"
 
 
-def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
+def _facts(result: ProofResult, named: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     proof = result.evidence
     yield "File", printable(str(result.path))
+    yield from ((name, printable(value)) for name, value in named)
     yield "Backup of", moment(result.metadata.backup_timestamp)
     yield from ((name, printable(value)) for name, value in part_rows(result.metadata))
     place = f"at {result.address}" if result.address else "of its own, gone by now"
@@ -145,11 +161,11 @@ def _compared(proof: Evidence) -> str:
     """Return how much was compared; rows are not if the restore ended before all were there."""
     kinds = {difference.kind for difference in proof.differences}
     if DifferenceKind.RESTORE not in kinds:
-        return f"{proof.tables:,} tables, {proof.rows:,} rows"
+        return f"{number(proof.tables)} tables, {number(proof.rows)} rows"
     if not proof.tables:
         return "nothing: the restore ended before all rows were there"
     equal = " and equal" if kinds == {DifferenceKind.RESTORE} else ""
-    return f"{proof.tables:,} tables, {proof.rows:,} rows: all were there{equal}"
+    return f"{number(proof.tables)} tables, {number(proof.rows)} rows: all were there{equal}"
 
 
 def _object(result: ProofResult) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 from dataclasses import replace
@@ -10,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pgvow.cli import options
-from pgvow.cli.arguments import Parser, Topic, add_backup, path
+from pgvow.cli.arguments import Parser, Topic, UsageProblem, add_backup, path
 from pgvow.cli.call import call_of
 from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
-from pgvow.cli.picking import backup_path
+from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
-from pgvow.cli.words import counted, duration, loosened_lines, moment, part_rows, retried_line
+from pgvow.cli.words import (
+    counted,
+    duration,
+    loosened_lines,
+    moment,
+    number,
+    part_rows,
+    retried_line,
+)
 from pgvow.operations.core.fill import default_jobs
 from pgvow.operations.recorded import recorded
 from pgvow.operations.recorded.operations import restore_file
@@ -28,8 +37,7 @@ from pgvow.quoted_texts import printable
 from pgvow.runs import Operation
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pgvow.cli.report import Report
     from pgvow.operations.restore import RestoreResult
@@ -75,9 +83,10 @@ def _add_what(restore: Parser) -> None:
         "--table",
         metavar="NAME",
         nargs="+",
-        action="extend",
+        action="append",
         default=[],
-        help="restore only these tables, with what they need and what hangs on them",
+        help="restore only this table, with all that it needs and all that hangs on it; may be"
+        " repeated",
     )
     restore.topic(Topic.WHAT).add_argument(
         "--schema-only", action="store_true", help="restore the definitions and no rows"
@@ -152,6 +161,7 @@ def _add_rescue(restore: Parser) -> None:
 
 def run(arguments: argparse.Namespace, report: Report) -> int:
     """Restore a backup; returns the exit code."""
+    arguments = with_tables(arguments)
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
         settings, options = call.load_settings(), _options(arguments)
@@ -161,8 +171,33 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         patience = patience_of(call)
         with call.terminal.drawing():
             result = restore_file(call.context, current, settings, path, options, patience)
-        report.print(lambda: _object(result), lambda: restored_text(result))
+        typed = arguments.file
+        report.print(
+            lambda: {**_object(result), **named_object(typed, path)},
+            lambda: restored_text(result, named_rows(typed, path)),
+        )
     return current.exit_code
+
+
+def with_tables(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Return the arguments with the tables as one list, and the backup that was typed behind one.
+
+    ``--table a b`` takes every word up to the next option. If no other word names the backup, the
+    last of them does, as in ``--table a --table b latest``. Raises UsageProblem if it may be one of
+    several.
+    """
+    tables: list[list[str]] = [list(words) for words in arguments.table]
+    file = arguments.file
+    long = [words for words in tables if len(words) > 1]
+    if file is None and len(long) > 1:
+        raise UsageProblem(
+            "which word behind --table names the backup?",
+            steps=["Name it first: pgvow restore NAME --table TABLE --table TABLE"],
+        )
+    if file is None and long:
+        file = long[0].pop()
+    flat = [table for words in tables for table in words]
+    return argparse.Namespace(**{**vars(arguments), "table": flat, "file": file})
 
 
 def _options(arguments: argparse.Namespace) -> RestoreOptions:
@@ -199,8 +234,11 @@ def _is_typed(settings: Settings, options: RestoreOptions) -> bool:
     return bool(sys.stdin.readline().rstrip("\n") == options.database)
 
 
-def restored_text(result: RestoreResult) -> Text:
-    """Return the report: the backup, the new database, durations, and the comparison."""
+def restored_text(result: RestoreResult, named: Sequence[tuple[str, str]] = ()) -> Text:
+    """Return the report: the backup, the new database, durations, and the comparison.
+
+    ``named`` has the row with the word that the backup was chosen by, if it was one.
+    """
     loosened = result.rescue.loosened
     if result.not_compared is not None:
         text = Text.assemble(styled("!", WARNING), " Backup restored, but not compared\n\n")
@@ -209,7 +247,7 @@ def restored_text(result: RestoreResult) -> Text:
         text = Text.assemble(styled("!", WARNING), f" Backup restored, with {objects} loosened\n\n")
     else:
         text = Text.assemble(styled("✓", GOOD), " Backup restored\n\n")
-    for name, value in _rows(result):
+    for name, value in _rows(result, named):
         text.append(f"{name + ':':<12} {printable(value)}\n")
     good = result.not_compared is None
     text.append(f"{'Compared:':<12} ").append(mark(good=good)).append(f" {_compared(result)}")
@@ -236,22 +274,23 @@ def _of_rescue(result: RestoreResult) -> Iterator[str]:
         yield f"\nWhen the rows are mended, this makes it whole: {printable(command)}"
 
 
-def _rows(result: RestoreResult) -> list[tuple[str, str]]:
+def _rows(result: RestoreResult, named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     metadata = result.metadata
     made = f"{metadata.database_name} ({metadata.environment}), {moment(metadata.backup_timestamp)}"
     server = f"PostgreSQL {result.server.version} at {result.address}"
     server += f", pg_restore {result.pg_restore}"
     rows = [
         ("Backup", f"{result.file} of {made}"),
+        *named,
         *part_rows(metadata),
         ("Database", result.database),
         ("Environment", result.environment),
         ("Server", server),
-        ("Objects", f"{result.entries:,}"),
+        ("Objects", number(result.entries)),
         ("Took", f"{duration(result.seconds)} (restoring {duration(result.restore_seconds)})"),
     ]
     if result.kept_as is not None:
-        ended = f", {result.ended} sessions ended" if result.ended else ""
+        ended = f", {number(result.ended)} sessions ended" if result.ended else ""
         rows.append(("Replaced", f"the old one is kept as {result.kept_as}{ended}"))
     return rows
 
@@ -260,7 +299,7 @@ def _compared(result: RestoreResult) -> str:
     comparison = result.comparison
     if comparison is None:
         return printable(f"Not possible here: {result.not_compared}")
-    text = f"{comparison.tables:,} tables, {comparison.rows:,} rows: nothing differs"
+    text = f"{number(comparison.tables)} tables, {number(comparison.rows)} rows: nothing differs"
     if not comparison.reordered:
         return text
     return f"{text} (in another order: {printable(', '.join(comparison.reordered))})"

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,6 @@ from pgvow.spool import Spool
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from datetime import datetime
 
     from rich.console import RenderableType
 
@@ -278,8 +278,9 @@ def _table(rows: Sequence[dict[str, Any]]) -> RenderableType:
     cells = []
     for row in rows:
         known = [printable(row[name]) for name in ("where", "id", "at")]
-        cells.append([*known, row["next"][0] if row["next"] else ""])
-        cells += [["", "", "", due] for due in row["next"][1:]]
+        due = [moment(datetime.fromisoformat(each)) for each in row["next"]]
+        cells.append([*known, due[0] if due else ""])
+        cells += [["", "", "", each] for each in due[1:]]
     return FittedTable(columns, cells)
 
 

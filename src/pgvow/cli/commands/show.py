@@ -12,10 +12,10 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, WARNING, styled
-from pgvow.cli.picking import backup_path
+from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.report import plain
 from pgvow.cli.table import Column, FittedTable
-from pgvow.cli.words import counted, large_objects, loosened_lines, moment, part_rows, size
+from pgvow.cli.words import counted, large_objects, loosened_lines, moment, number, part_rows, size
 from pgvow.model import table_key
 from pgvow.operations.show import code_in_backup, show_backup
 from pgvow.quoted_texts import printable
@@ -67,16 +67,22 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
         return 0
     with call.terminal.drawing():
         result = show_backup(StoredBackup.at(path), context)
-    report.print(lambda: _object(result), lambda: _text(result))
+    typed = arguments.file
+    report.print(
+        lambda: {**_object(result), **named_object(typed, path)},
+        lambda: _text(result, named_rows(typed, path)),
+    )
     return 0
 
 
-def _text(result: ShownBackup) -> RenderableType:
+def _text(result: ShownBackup, named: Sequence[tuple[str, str]]) -> RenderableType:
     """Return the facts, the tables, the objects, and the commands that restore it."""
-    return Group(_summary(result), *_tables(result.tables), _objects(result), _restore(result))
+    return Group(
+        _summary(result, named), *_tables(result.tables), _objects(result), _restore(result)
+    )
 
 
-def _summary(result: ShownBackup) -> Text:
+def _summary(result: ShownBackup, named: Sequence[tuple[str, str]]) -> Text:
     text = Text()
     facts = result.facts
     if facts.complaint:
@@ -84,7 +90,7 @@ def _summary(result: ShownBackup) -> Text:
         text.append(" rows and sizes are from reading the archive\n\n")
     for cause in result.unreadable:
         text.append(styled("✗", BAD)).append(f" unreadable: {printable(cause)}\n\n")
-    for name, value in _lines(result):
+    for name, value in _lines(result, named):
         text.append(f"{name + ':':<15}{printable(value)}\n")
     if result.proof and result.proof.broken_rules:
         text.append("\nThe source breaks its own rules, and a restore needs --rescue:\n")
@@ -92,10 +98,11 @@ def _summary(result: ShownBackup) -> Text:
     return text
 
 
-def _lines(result: ShownBackup) -> list[tuple[str, str]]:
+def _lines(result: ShownBackup, named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     facts, header = result.facts, result.facts.toc.header
     return [
         ("File", str(facts.path)),
+        *named,
         ("Database", result.database),
         *part_rows(facts.metadata),
         ("Environment", result.environment or "unknown"),
@@ -157,8 +164,8 @@ def _names(names: Sequence[str]) -> str:
         return "none"
     shown = list(names[:_NAMES_SHOWN])
     if len(names) > len(shown):
-        shown.append(f"and {len(names) - len(shown)} more")
-    return f"{len(names)} ({', '.join(shown)})"
+        shown.append(f"and {number(len(names) - len(shown))} more")
+    return f"{number(len(names))} ({', '.join(shown)})"
 
 
 _COLUMNS = (
@@ -171,20 +178,21 @@ _COLUMNS = (
 
 def _tables(tables: Sequence[ShownTable]) -> list[RenderableType]:
     rows = sum(table.rows or 0 for table in tables)
-    heading = Text(f"Tables with rows of their own in it: {len(tables)}, {counted(rows, 'row')}\n")
+    count = number(len(tables))
+    heading = Text(f"Tables with rows of their own in it: {count}, {counted(rows, 'row')}\n")
     if not tables:
         return [heading]
     shown = [
         [
             printable(table.key),
-            "?" if table.rows is None else str(table.rows),
+            number(table.rows),
             _size(table.bytes),
             _size(table.size_bytes),
         ]
         for table in tables[:_TABLES_SHOWN]
     ]
     left = len(tables) - _TABLES_SHOWN
-    rest = [Text(f"  and {left} more (all of them with --json)")] if left > 0 else []
+    rest = [Text(f"  and {number(left)} more (all of them with --json)")] if left > 0 else []
     return [heading, FittedTable(_COLUMNS, shown, indent="  "), *rest]
 
 
@@ -195,7 +203,7 @@ def _size(count: int | None) -> str:
 def _objects(result: ShownBackup) -> Text:
     text = Text("\nObjects\n\n")
     for kind, count in result.objects.items():
-        text.append(f"  {count:>6}  {printable(kind)}\n")
+        text.append(f"  {number(count):>6}  {printable(kind)}\n")
     return text
 
 

@@ -24,7 +24,7 @@ from pgvow.cli.words import (
     without_digests,
 )
 from pgvow.errors import PgvowError
-from pgvow.operations.health.alarms import next_step
+from pgvow.operations.health.alarms import next_steps
 from pgvow.operations.health.status import StatusOptions, current_status
 from pgvow.operations.schedule.installed import installed
 from pgvow.quoted_texts import printable
@@ -167,7 +167,7 @@ def _alarm_object(alarm: Alarm) -> dict[str, Any]:
 
 
 def _text(report: StatusReport, *, wide: bool) -> RenderableType:
-    """Return one line for each database, and under them the alarms with a command each.
+    """Return one line for each database, and under them the alarms with the commands to type.
 
     ``wide`` draws the sizes and durations of the last backups as well.
     """
@@ -224,9 +224,12 @@ def _alarm_lines(series: SeriesStatus) -> Iterator[Text]:
     for alarm in series.alarms:
         mark, style = ("✗", BAD) if alarm.is_critical else ("!", WARNING)
         where = " ".join(part for part in (series.environment, series.database) if part)
-        hint = f"  → {next_step(alarm)}"
+        first, *others = next_steps(alarm)
         message = f"{where}: {alarm.message}" if where else alarm.message
-        yield Text.assemble((mark, style), f" {printable(without_digests(message))}", (hint, "dim"))
+        yield Text.assemble(
+            (mark, style), f" {printable(without_digests(message))}", (f"  → {first}", "dim")
+        )
+        yield from (Text(f"  → {step}", "dim") for step in others)
 
 
 def _known_lines(series: SeriesStatus) -> Iterator[Text]:

@@ -10,7 +10,7 @@ from pgvow.cli import options
 from pgvow.cli.arguments import Parser, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, mark, styled
-from pgvow.cli.picking import backup_path
+from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.recording import patience_of, recording_of
 from pgvow.cli.report import plain
 from pgvow.cli.words import (
@@ -80,7 +80,12 @@ def _verify_one(call: Call, current: RecordedRun, report: Report) -> None:
     options = VerifyOptions(call.context.load_pg_bin(), deep=call.arguments.deep)
     with call.terminal.drawing():
         result = verify_file(call.context, current, path, options, patience)
-    report.print(lambda: _object(result), lambda: verification_text(result), good=result.passed)
+    typed = call.arguments.file
+    report.print(
+        lambda: {**_object(result), **named_object(typed, path)},
+        lambda: verification_text(result, named_rows(typed, path)),
+        good=result.passed,
+    )
 
 
 def _verify_all(call: Call, current: RecordedRun, report: Report) -> None:
@@ -95,14 +100,18 @@ def _verify_all(call: Call, current: RecordedRun, report: Report) -> None:
     )
 
 
-def verification_text(result: Verification) -> Text:
-    """Return every check with its facts, and the overall result above."""
-    return _passed(result) if result.passed else _failed(result)
+def verification_text(result: Verification, named: Sequence[tuple[str, str]] = ()) -> Text:
+    """Return every check with its facts, and the overall result above.
+
+    ``named`` has the row with the word that the backup was chosen by, if it was one.
+    """
+    return _passed(result, named) if result.passed else _failed(result, named)
 
 
-def _passed(result: Verification) -> Text:
+def _passed(result: Verification, named: Sequence[tuple[str, str]]) -> Text:
     text = Text.assemble(styled("✓", GOOD), " Backup verification passed\n\n")
-    text.append(f"{'File:':<12} {printable(str(result.path))}\n")
+    for name, value in (("File", str(result.path)), *named):
+        text.append(f"{name + ':':<12} {printable(value)}\n")
     metadata = result.metadata
     if metadata is not None:
         good = mark(good=True)
@@ -127,9 +136,11 @@ def _decoded(deep: DeepCheck) -> str:
     return f"Every byte decodes: {rows} in {tables}, {known}"
 
 
-def _failed(result: Verification) -> Text:
+def _failed(result: Verification, named: Sequence[tuple[str, str]]) -> Text:
     text = Text.assemble(styled("✗", BAD), " Backup verification failed\n\n")
-    text.append(f"File: {printable(str(result.path))}\n\n")
+    for name, value in (("File", str(result.path)), *named):
+        text.append(f"{name}: {printable(value)}\n")
+    text.append("\n")
     for check in result.checks:
         text.append(mark(good=check.passed)).append(f" {_line(check)}\n")
     text.append("\nTroubleshooting:\n")

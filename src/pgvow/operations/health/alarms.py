@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pgvow.errors import VerificationFailed
-from pgvow.formats import counted, elapsed, moment, size
+from pgvow.formats import counted, elapsed, moment, number, size
 from pgvow.model import BackupStatus, Level, in_one_order, is_partial
 from pgvow.retention import acknowledged, rules_broken, unfit
 from pgvow.runs import Alarm, AlarmKind, Operation, Outcome
@@ -252,7 +252,8 @@ def shrink_alarms(good: Sequence[Backup], share: float) -> Iterator[Alarm]:
             message = f"the table {table} is gone; it had {counted(rows, 'row')}"
             yield Alarm(AlarmKind.TABLE_GONE, message, is_critical=False, name=table)
         elif _shrunk(rows, counts[table], share):
-            message = f"the table {table} shrank from {rows} to {counted(counts[table], 'row')}"
+            now = counted(counts[table], "row")
+            message = f"the table {table} shrank from {number(rows)} to {now}"
             yield Alarm(AlarmKind.TABLE_SHRUNK, message, is_critical=False, name=table)
 
 
@@ -315,12 +316,15 @@ def _shrunk(before: int | None, now: int, share: float) -> bool:
     return bool(before) and before is not None and now <= before * (1 - share)
 
 
-def next_step(alarm: Alarm) -> str:
-    """Return the command to type about an alarm, for its environment and its file."""
-    command = _STEPS[alarm.kind].replace("NAME", shlex.quote(alarm.name or "NAME"))
-    if alarm.environment is None or command.startswith(_TAKE_NO_ENV):
-        return command
-    return f"{command} --env {alarm.environment}"
+def next_steps(alarm: Alarm) -> list[str]:
+    """Return the commands to type about an alarm, for its environment and its file."""
+    name = shlex.quote(alarm.name or "NAME")
+    commands = [_STEPS[alarm.kind].replace("NAME", name)]
+    if alarm.environment is not None and not commands[0].startswith(_TAKE_NO_ENV):
+        commands[0] += f" --env {alarm.environment}"
+    if alarm.kind is AlarmKind.DAMAGED:  # if it cannot be mended
+        commands.append(f"pgvow acknowledge {name}")
+    return commands
 
 
 def rounded(length: timedelta) -> str:

@@ -22,6 +22,8 @@ from pgvow.operations.notify.message import (
     of_failure,
     of_recovery,
     of_success,
+    with_alarms,
+    with_end,
 )
 from pgvow.operations.notify.post import deliver, lack_of_apprise, masked
 from pgvow.operations.notify.state import NAME, SUBJECT, State
@@ -63,13 +65,60 @@ def decide(
     the outcome for each database, if the run concerned several. ``machine`` is the name of this
     one, for the subjects.
     """
-    messages: list[Message] = []
-    for each in (*died, *(parts or (run,))):
-        messages.extend(_of_run(state, each, section, machine))
-    messages.extend(_of_alarms(state, alarms, section, now, machine))
+    of_runs = [
+        (each, message)
+        for each in (*died, *(parts or (run,)))
+        for message in _of_run(state, each, section, machine)
+        if message.event in section.on
+    ]
+    changes = _changed_alarms(state, alarms, section)
+    messages = [_with_its_alarms(message, each, changes, section) for each, message in of_runs]
+    if changes.new:
+        messages.append(of_alarms(changes.new, machine, now))
+    if changes.over:
+        messages.append(of_end(changes.over, machine, now))
     return [
         linked(message, section.page_url) for message in messages if message.event in section.on
     ]
+
+
+@dataclass(slots=True)
+class _ChangedAlarms:
+    """The alarms that no message has yet: new ones, and by ``Alarm.key`` as JSON those over."""
+
+    new: list[Alarm]
+    over: dict[str, str]
+
+
+def _with_its_alarms(
+    message: Message, run: Run, changes: _ChangedAlarms, section: NotificationsSection
+) -> Message:
+    """Move the alarms of a run's database into its message: one night is one message.
+
+    Those that began go into the message of a failure, those that are over into that of its end.
+    """
+    if message.event is Event.FAILURE and Event.ALARM in section.on:
+        its = [each for each in changes.new if _is_of(run, each.environment, each.database)]
+        changes.new = [each for each in changes.new if each not in its]
+        return with_alarms(message, its)
+    if message.event is Event.RECOVERY:
+        ended = {key: text for key, text in changes.over.items() if _is_of(run, *_place(key))}
+        changes.over = {key: text for key, text in changes.over.items() if key not in ended}
+        return with_end(message, ended)
+    return message
+
+
+def _place(key: str) -> tuple[str | None, str | None]:
+    """Return the environment and database of an ``Alarm.key`` as JSON."""
+    _, environment, database, _ = json.loads(key)
+    return environment, database
+
+
+def _is_of(run: Run, environment: str | None, database: str | None) -> bool:
+    """Return whether an alarm is of a run's database; one of the two may know less than all."""
+    return (None in (run.environment, environment) or run.environment == environment) and (
+        None in (run.database, database) or run.database == database
+    )
 
 
 def linked(message: Message, page_url: str | None) -> Message:
@@ -114,16 +163,12 @@ def _is_mended_by(subject: str, run: Run) -> bool:
     )
 
 
-def _of_alarms(
-    state: State,
-    alarms: Sequence[Alarm],
-    section: NotificationsSection,
-    now: datetime,
-    machine: str,
-) -> Iterator[Message]:
-    """Yield alarms that are new or over; a failed run has a message already.
+def _changed_alarms(
+    state: State, alarms: Sequence[Alarm], section: NotificationsSection
+) -> _ChangedAlarms:
+    """Return the alarms that are new or over, and update the state.
 
-    One that a person has acknowledged is neither.
+    A failed run has a message already, and an alarm that a person has acknowledged is neither.
     """
     current = {
         json.dumps(alarm.key): alarm
@@ -140,10 +185,7 @@ def _of_alarms(
         if key not in current and key not in known
     }
     state.alarms = {key: alarm.message for key, alarm in current.items()}
-    if news:
-        yield of_alarms(news, machine, now)
-    if over:
-        yield of_end(over, machine, now)
+    return _ChangedAlarms(news, over)
 
 
 def notify(

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.errors import PgvowError
 from pgvow.file_errors import refusals
-from pgvow.formats import size
-from pgvow.operations.health.alarms import ended_at, next_step, rounded
+from pgvow.formats import counted, size
+from pgvow.operations.health.alarms import ended_at, next_steps, rounded
 from pgvow.operations.health.status import StatusOptions, current_status, with_run
 from pgvow.operations.notify import flush, linked, machine_name
 from pgvow.operations.notify import state as kept
@@ -243,7 +243,7 @@ def _verdict(digest: Digest) -> str:
             else f"{len(digest.alarms)} things are wrong"
         )
     if digest.failures:
-        return f"all is well now, {_count(digest.failures, 'run')} failed"
+        return f"all is well now, {counted(digest.failures, 'run')} failed"
     return "all is well"
 
 
@@ -271,7 +271,7 @@ def _facts(one: SeriesDigest) -> Iterator[tuple[str, str]]:
         if text and operation is not Operation.PRUNE:
             yield f"{operation.capitalize()}", text
     if one.removed:
-        yield "Removed", f"{_count(one.removed, 'backup')}, {size(one.freed)} freed"
+        yield "Removed", f"{counted(one.removed, 'backup')}, {size(one.freed)} freed"
     elif text := ran[Operation.PRUNE]:
         yield "Removed", f"none ({text})"
     if one.grown is not None:
@@ -304,10 +304,6 @@ def _unproven(status: SeriesStatus) -> str:
     return f"none since {status.proven_at.astimezone(UTC):%Y-%m-%d}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _text(digest: Digest) -> str:
     lines = [_span(digest)]
     for one in digest.series:
@@ -336,5 +332,6 @@ def _html(digest: Digest, page_url: str | None) -> str:
 
 
 def _item(alarm: Alarm) -> str:
-    line, _ = alarm_lines(alarm)
-    return f"<li>{escape(line)}<br><code>{escape(next_step(alarm))}</code></li>\n"
+    line = alarm_lines(alarm)[0]
+    steps = "".join(f"<br><code>{escape(step)}</code>" for step in next_steps(alarm))
+    return f"<li>{escape(line)}{steps}</li>\n"

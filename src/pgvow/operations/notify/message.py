@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pgvow.formats import duration, moment, size
-from pgvow.operations.health.alarms import next_step
+from pgvow.formats import counted, duration, moment, number, size
+from pgvow.operations.health.alarms import next_steps
 from pgvow.runs import Operation, Outcome
 from pgvow.settings import Event
 
@@ -72,7 +72,7 @@ def of_success(run: Run, machine: str) -> Message:
 
 
 def of_alarms(alarms: Sequence[Alarm], machine: str, now: datetime) -> Message:
-    """Return the message about alarms that are new, each with its next step."""
+    """Return the message about alarms that are new, each with its next steps."""
     is_critical = any(alarm.is_critical for alarm in alarms)
     kind = MessageType.FAILURE if is_critical else MessageType.WARNING
     title = _title({(alarm.environment, alarm.database) for alarm in alarms}, machine)
@@ -89,11 +89,25 @@ def of_end(over: Mapping[str, str], machine: str, now: datetime) -> Message:
     return _message(Event.RECOVERY, MessageType.SUCCESS, title, list(over.values()), now)
 
 
+def with_alarms(message: Message, alarms: Sequence[Alarm]) -> Message:
+    """Add alarms to the message of a failure, of which they mostly come."""
+    return _followed(message, [line for alarm in alarms for line in alarm_lines(alarm)])
+
+
+def with_end(message: Message, over: Mapping[str, str]) -> Message:
+    """Add to the message that an operation succeeds again the alarms that are over with it."""
+    return _followed(message, [f"over: {text}" for text in over.values()])
+
+
+def _followed(message: Message, lines: Sequence[str]) -> Message:
+    return replace(message, body="\n".join([message.body, "", *lines])) if lines else message
+
+
 def alarm_lines(alarm: Alarm) -> list[str]:
-    """Write an alarm as a line, and its next step as another."""
+    """Write an alarm as a line, and each of its next steps as another."""
     grave = "critical" if alarm.is_critical else "warning"
     head = ": ".join(part for part in (grave, _database(alarm), alarm.message) if part)
-    return [head, f"    {next_step(alarm)}"]
+    return [head, *(f"    {step}" for step in next_steps(alarm))]
 
 
 def _message(
@@ -132,8 +146,8 @@ def _lines(text: str | None) -> list[str]:
 
 def _steps(run: Run) -> Iterator[str]:
     yield "Next:"
-    for number, step in enumerate(run.steps or _usual_steps(run), 1):
-        yield f"{number}. {step}"
+    for place, step in enumerate(run.steps or _usual_steps(run), 1):
+        yield f"{place}. {step}"
 
 
 def _usual_steps(run: Run) -> list[str]:
@@ -161,9 +175,11 @@ def _facts(run: Run) -> Iterator[str]:
         "exit code": run.exit_code,
         "file": run.file,
         "size": size(run.bytes) if run.bytes is not None else None,
-        "rows": f"{run.rows:,}" if run.rows is not None else None,
+        "rows": number(run.rows) if run.rows is not None else None,
         "level": run.level,
-        "removed": f"{run.removed} backups, {size(run.freed or 0)}" if run.removed else None,
+        "removed": f"{counted(run.removed, 'backup')}, {size(run.freed or 0)}"
+        if run.removed
+        else None,
     }
     yield from (f"{name}: {value}" for name, value in facts.items() if value is not None)
 

@@ -37,7 +37,8 @@ class Recording:
 
     ``directory`` is that of the backups, whose history gets the line. ``environment`` is the one
     that was named, if any: known even if the settings are wrong. ``is_quiet``: warnings of the
-    recording itself are kept, not shown, until the run has ended.
+    recording itself are kept, not shown, until the run has ended. ``by_hand``: a person typed it at
+    a terminal.
     """
 
     operation: Operation
@@ -46,6 +47,7 @@ class Recording:
     metrics_file: Path | None = None
     log: LogFile | None = None
     is_quiet: bool = False
+    by_hand: bool = False
 
 
 @contextmanager
@@ -55,7 +57,11 @@ def recorded(context: Context, recording: Recording) -> Iterator[RecordedRun]:
     The run ends with ``exit_code``, 0 unless the block sets another, or with the error that it
     raises. Its facts are complete then: hooks, metrics and notifications come after the block.
     """
-    run = replace(new_run(recording.operation, context.clock()), environment=recording.environment)
+    run = replace(
+        new_run(recording.operation, context.clock()),
+        environment=recording.environment,
+        by_hand=recording.by_hand,
+    )
     around = SideEffects(context, recording)
     current = RecordedRun(run, recording.directory, context.reporter, around.before)
     try:

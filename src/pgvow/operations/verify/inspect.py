@@ -13,6 +13,7 @@ from pgvow.archive import ArchiveError, examine_archive, read_archive, sequence_
 from pgvow.errors import VerificationFailed
 from pgvow.file_errors import refusals
 from pgvow.finished_file import Positioned, sha256_of
+from pgvow.formats import number
 from pgvow.model import RecordedLargeObjects, RecordedSequence, TocFacts
 from pgvow.operations.archived_tables import with_tables
 from pgvow.progress import Phase, Step
@@ -93,7 +94,8 @@ def compare_with_witness(
     """
     tables = {table.entry.oid: table for table in contents.tables}
     differences = [
-        f"{facts.key}: {facts.rows} rows on the server, {tables[oid].rows} in the archive"
+        f"{facts.key}: {number(facts.rows)} rows on the server,"
+        f" {number(tables[oid].rows)} in the archive"
         for oid, facts in counted.items()
         if oid in tables and tables[oid].rows != facts.rows
     ]
