@@ -1,8 +1,9 @@
-"""Every command of the recipes in docs/howto runs, on real servers, and prints its output there."""
+"""Every command of recipes and guides in docs/ runs on real servers, and prints its output."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,9 @@ CREATE VIEW open_orders AS SELECT id, customer FROM orders WHERE total > 0;
 INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 20) AS n;
 INSERT INTO orders SELECT n, n % 20 + 1, n * 1.5 FROM generate_series(1, 300) AS n;
 INSERT INTO items SELECT n, 'item ' || n % 7 FROM generate_series(1, 300) AS n;
+CREATE SCHEMA audit;
+CREATE TABLE audit."log book" (line text);
+INSERT INTO audit."log book" VALUES ('first line');
 ALTER TABLE customers OWNER TO shop_app;
 ALTER TABLE orders OWNER TO shop_app;
 ALTER TABLE items OWNER TO shop_app;
@@ -43,6 +47,9 @@ _HAPPENED = {
 """What was done to the shop; None: it is gone, with its role."""
 _TWO_SERVERS = ("move", "upgrade")
 _PROVIDERS = "providers"
+_GUIDES = ("docs/inspecting.md", "docs/json.md", "docs/operations.md")
+_ELSEWHERE = ("README.md", "quickstart.md", "docs/parallel.md", "docs/unattended.md")
+_COMMAND = re.compile(r"(pgvow|python3?|backup_db\.py|pg_\w+|psql|createdb) [a-z-]")
 _HOSTS = (
     "shop.c1a2b3.eu-central-1.rds.amazonaws.com",
     "db.abcdefghijklmnopqrst.supabase.co",
@@ -122,18 +129,26 @@ def folder(yesterdays: Path, tmp_path: Path) -> Path:
 
 
 def follow(
-    recipe: str, folder: Path, shell: Mapping[str, str], meant: Mapping[str, str] | None = None
+    document: str, folder: Path, shell: Mapping[str, str], meant: Mapping[str, str] | None = None
 ) -> None:
-    """Run a recipe's blocks in order; ``meant`` has the addresses of its servers here."""
-    steps = blocks(f"docs/howto/{recipe}.md", "sh")
+    """Run a document's blocks in order; ``meant`` has the addresses of its servers here."""
+    steps = blocks(document, "sh")
     assert steps
     for script, output in steps:
         newest = max(folder.glob("db/backups/shop_prod_*.dump")).stem
-        names = {_NEWEST: newest, _DAY: f"{_YESTERDAY:%Y-%m-%dT}", **(meant or {})}
+        names = {**_named(newest), _DAY: f"{_YESTERDAY:%Y-%m-%dT}", **(meant or {})}
         for name, address in names.items():
             script = script.replace(name, address)  # noqa: PLW2901
         printed = run(script, folder, shell)
         assert output is None or agrees(output, printed), f"{script}\n{printed}"
+
+
+def _named(newest: str) -> dict[str, str]:
+    """Return the backups that documents name, as they are called here."""
+    path = f"db/backups/{newest}"
+    stand_ins = dict.fromkeys(("db/backups/NAME", "db/backups/OLDER", "db/backups/NEWER"), path)
+    files = {f"NAME.{kind}": f"{path}.{kind}" for kind in ("dump", "globals.sql")}
+    return {_NEWEST: newest, **stand_ins, **files}
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +169,7 @@ def test_recipes_for_two_servers(
         tcp_server.drop_database("shop")
         drop_role(tcp_server)
         follow(
-            recipe,
+            f"docs/howto/{recipe}.md",
             folder,
             {**shell_for(tcp_server), **passwords(folder, tcp_server, old_server)},
             {
@@ -188,7 +203,7 @@ def test_the_recipe_for_providers(old_server: TcpServer, folder: Path) -> None:
         old_server.psql("postgres", "GRANT pg_read_all_data TO provider WITH ADMIN OPTION")
         try:
             follow(
-                _PROVIDERS,
+                f"docs/howto/{_PROVIDERS}.md",
                 folder,
                 {**shell, "PGHOSTADDR": old_server.tcp_host},
                 {":5432/": f":{old_server.port}/", "'secret'": f"'{old_server.password}'"},
@@ -210,13 +225,34 @@ def test_recipes_for_one_server(recipe: str, tcp_server: TcpServer, folder: Path
             tcp_server.drop_database("shop")
             drop_role(tcp_server)
         address = f"{tcp_server.tcp_host}:{tcp_server.port}"
-        follow(recipe, folder, shell_for(tcp_server), {"db2.example.net:5432": address})
+        document = f"docs/howto/{recipe}.md"
+        follow(document, folder, shell_for(tcp_server), {"db2.example.net:5432": address})
 
 
-def test_every_recipe_is_run() -> None:
-    """No page of docs/howto is without a test here."""
-    pages = {page.stem for page in (ROOT / "docs/howto").glob("*.md")}
-    assert {*_HAPPENED, *_TWO_SERVERS, _PROVIDERS} == pages
+@pytest.mark.parametrize("guide", _GUIDES)
+def test_blocks_of_guides_run(guide: str, tcp_server: TcpServer, folder: Path) -> None:
+    """Each block runs, with yesterday's backup for the names of files that stand there."""
+    with shop_on(tcp_server):
+        follow(guide, folder, shell_for(tcp_server))
+
+
+def test_the_python_guide_runs(tcp_server: TcpServer, folder: Path) -> None:
+    """All of it, as one program."""
+    (program,) = blocks("docs/python.md", "python")
+    with shop_on(tcp_server):
+        run(f"python3 - <<'PROGRAM'\n{program.script}\nPROGRAM", folder, shell_for(tcp_server))
+        assert "shop_yesterday" in databases(tcp_server)
+
+
+def test_every_document_with_commands_is_run() -> None:
+    """No page that has commands is without a test, here or in ``test_documents.py``."""
+    recipes = {f"docs/howto/{name}.md" for name in (*_HAPPENED, *_TWO_SERVERS, _PROVIDERS)}
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    names = {page.relative_to(ROOT).as_posix() for page in pages}
+    assert {*recipes, *_GUIDES, *_ELSEWHERE} == {name for name in names if blocks(name, "sh")}
+    for name in names:
+        for kind in ("", "shell", "bash"):
+            assert [] == [block for block in blocks(name, kind) if _COMMAND.match(block.script)]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = re.compile(
-    r"(?P<comment><!-- not run: [^\n]+ -->\n\s*)?```(?P<kind>\w+)\n(?P<text>.*?)```"
+    r"(?P<comment><!-- not run: [^\n]+ -->\n\s*)?```(?P<kind>\w*)\n(?P<text>.*?)```"
     r"(?:\n\s*```console\n(?P<output>.*?)```)?",
     re.DOTALL,
 )
