@@ -49,6 +49,7 @@ docs: setup  ## the documents as a site, in docs/_build/html
 reference: setup  ## the reference's pages, completion scripts, the manual's page, from the code
 	@$(BIN)/python tools/configuration_reference.py
 	@$(BIN)/python tools/commands_reference.py
+	@$(BIN)/python tools/python_reference.py
 	@$(BIN)/python tools/shell_files.py
 
 texts: setup  ## tests/golden/texts, the reports as they are now: read the diff

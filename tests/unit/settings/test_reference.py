@@ -11,14 +11,14 @@ from pgvow.cli.commands import COMMANDS
 from pgvow.cli.parser import build_contract_parser
 from pgvow.settings import Job, load_configuration
 from tests.support.commands import ROOT
-from tools import commands_reference, configuration_reference
+from tools import commands_reference, configuration_reference, python_reference
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
 
-@pytest.mark.parametrize("page", [commands_reference, configuration_reference])
+@pytest.mark.parametrize("page", [commands_reference, configuration_reference, python_reference])
 def test_generated_pages_are_up_to_date(page: ModuleType) -> None:
     """Nobody has to remember ``make reference``: this fails until it was typed."""
     assert page.reference() == page.PAGE.read_text(encoding="utf-8")
