@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/reference/python.md"
 _HEAD = """\
-# Python
+# Python API
 
 Written by `make reference` from the code: change it there. How the functions go together:
 [from Python](../python.md).
