@@ -8,7 +8,7 @@ WORKERS ?= 4
 # More for the benchmark: make bench BENCH="--size 1000 --shape chat"
 BENCH ?=
 
-.PHONY: help setup demo test lint check bench screenshot reference texts clean
+.PHONY: help setup demo test lint check bench screenshot docs reference texts clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -42,12 +42,18 @@ bench: setup  ## the engines against pg_dump and the floor
 screenshot: setup  ## docs/demo.svg and docs/first-minute.cast, from commands as they run
 	@$(BIN)/python -m tools.screenshot
 
-reference: setup  ## docs/configuration.md, completion scripts, the manual's page, from the code
+# Both views of the documents are whole: a link or an anchor that leads nowhere ends this.
+docs: setup  ## the documents as a site, in docs/_build/html
+	@$(BIN)/sphinx-build -W -n -E --keep-going -q -c docs . docs/_build/html
+
+reference: setup  ## the reference's pages, completion scripts, the manual's page, from the code
 	@$(BIN)/python tools/configuration_reference.py
+	@$(BIN)/python tools/commands_reference.py
+	@$(BIN)/python tools/python_reference.py
 	@$(BIN)/python tools/shell_files.py
 
 texts: setup  ## tests/golden/texts, the reports as they are now: read the diff
 	@$(BIN)/python -m tests.cli.test_texts_stay
 
 clean:  ## remove everything that setup and tests made
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) docs/_build .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import sql
 
-from pgvow.postgres.private_directories import server_account
 from pgvow.store import names
 from tests.support.commands import Commands, Done, settings_for
 from tests.support.disks import needs_root
 from tests.support.privileges import bound_by_permissions
-from tests.support.programs import system_program
 from tests.support.servers import TcpServer
+from tests.support.tls import speak_tls
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -402,24 +400,8 @@ def test_11_unencrypted_connection_across_a_network(
 @pytest.fixture
 def tls_server() -> Iterator[TcpServer]:
     """A server with a certificate of its own."""
-    openssl = system_program("openssl", package="openssl")
     with TcpServer.on_free_port(18) as server:
-        key, certificate = (server.data_directory / f"server.{kind}" for kind in ("key", "crt"))
-        subprocess.run(
-            [
-                *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-                *("-subj", "/CN=localhost", "-keyout", key, "-out", certificate),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        for path in (key, certificate):
-            path.chmod(0o600)
-            server_account().give(path)
-        with server.connect("postgres") as session:
-            session.execute("ALTER SYSTEM SET ssl = on")
-            session.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: session.execute("SHOW ssl").fetchone() == ("on",))
+        speak_tls(server, "localhost")
         yield server
 
 

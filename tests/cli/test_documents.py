@@ -1,4 +1,4 @@
-"""The documents are true: their commands run, their links lead somewhere, their tables agree."""
+"""The documents are true: their commands run, and their tables agree."""
 
 from __future__ import annotations
 
@@ -13,29 +13,11 @@ import pytest
 
 from pgvow.cli.arguments import EXIT_CODES
 from tests.support.commands import ROOT, clean_environment, settings_for
+from tests.support.documents import blocks, run
 
 if TYPE_CHECKING:
     from tests.conftest import MakeDatabase
     from tests.support.servers import TcpServer
-
-_BLOCK = re.compile(
-    r"(?P<comment><!-- not run: [^\n]+ -->\n\s*)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL
-)
-_LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#]+)\)")
-_DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests/support/README.md"]
-)
-
-
-def blocks(document: str, kind: str) -> list[str]:
-    """The code blocks of one kind that are meant to be run, in order, without indentation."""
-    found = []
-    for match in _BLOCK.finditer((ROOT / document).read_text(encoding="utf-8")):
-        if match["kind"] == kind and not match["comment"]:
-            lines = match["text"].splitlines()
-            indent = len(lines[0]) - len(lines[0].lstrip())
-            found.append("\n".join(line[indent:] for line in lines))
-    return found
 
 
 @pytest.fixture
@@ -78,28 +60,12 @@ def shell(tcp_server: TcpServer, make_database: MakeDatabase, project: Path) -> 
     }
 
 
-def run(script: str, project: Path, shell: dict[str, str]) -> None:
-    """Run one block; a doctor who finds that no backup was made yet is content enough."""
-    script = re.sub(r"^(pgvow doctor.*)$", r"\1 || [ $? = 11 ]", script, flags=re.MULTILINE)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=project,
-        env=shell,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-
-
 @pytest.mark.parametrize("document", ["README.md", "quickstart.md"])
 def test_sh_blocks_of_the_documents_run(
     document: str, project: Path, shell: dict[str, str]
 ) -> None:
     """Every sh block, in order, in one folder; a make target only has to exist (it runs in CI)."""
-    for script in blocks(document, "sh"):
+    for script, _ in blocks(document, "sh"):
         if script.startswith("make "):
             target = script.split()[1]
             subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
@@ -111,7 +77,7 @@ def test_sh_blocks_of_the_documents_run(
 
 def test_cron_lines_of_the_documents_run(project: Path, shell: dict[str, str]) -> None:
     """The command behind the five fields works with cron's bare environment."""
-    lines = [line for block in blocks("quickstart.md", "cron") for line in block.splitlines()]
+    lines = [line for cron, _ in blocks("quickstart.md", "cron") for line in cron.splitlines()]
     commands = [line.split(maxsplit=5)[5] for line in lines if line[0].isdigit()]
     assert len(commands) == 4
     (project / "retention.sh").write_text("true\n")
@@ -149,7 +115,7 @@ def test_find_lines_for_retention_keep_seven_days_and_four_weeks(
         for name in (*_OTHERS, "project_chat_prod_notes.txt"):
             (project / folder / name).touch()
             os.utime(project / folder / name, (0, 0))
-    script = next(block for block in blocks("quickstart.md", "sh") if "retention.sh" in block)
+    script = next(script for script, _ in blocks("quickstart.md", "sh") if "retention.sh" in script)
     run(script, project, shell)
 
     def ages(folder: str) -> set[str]:
@@ -162,34 +128,13 @@ def test_find_lines_for_retention_keep_seven_days_and_four_weeks(
     assert (project / "db/backups/weekly/project_chat_prod_notes.txt").exists()
 
 
-@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
-def test_every_relative_link_names_a_file(document: Path) -> None:
-    """Every relative link names a file."""
-    for match in _LINK.finditer(document.read_text(encoding="utf-8")):
-        assert (document.parent / match["path"]).exists(), match["path"]
-
-
-def test_every_document_is_reachable_from_the_index() -> None:
-    """From docs/index.md, link by link."""
-    seen: set[Path] = set()
-    ahead = [ROOT / "docs/index.md"]
-    while ahead:
-        document = ahead.pop()
-        if document in seen or document.suffix != ".md":
-            continue
-        seen.add(document)
-        text = document.read_text(encoding="utf-8")
-        ahead += [(document.parent / match["path"]).resolve() for match in _LINK.finditer(text)]
-    assert set(_DOCUMENTS) == seen
-
-
 @pytest.mark.parametrize("document", ["docs/parallel.md", "docs/unattended.md"])
 def test_sh_blocks_of_the_guides_run(document: str, project: Path, shell: dict[str, str]) -> None:
     """Every sh block, in order, beside a backup that is there."""
     run("python3 backup_db.py", project, shell)
-    scripts = blocks(document, "sh")
-    assert scripts
-    for script in scripts:
+    steps = blocks(document, "sh")
+    assert steps
+    for script, _ in steps:
         run(script, project, shell)
 
 

@@ -46,7 +46,8 @@ def add_extract(commands: argparse._SubParsersAction[Parser]) -> None:
     extract = commands.add_parser(
         "extract",
         description="Write one table's rows to standard output or a new file, all or some, in the"
-        " archive's encoding. Needs no server. They are all there if, and only if, the exit code is 0.",
+        " archive's encoding. Needs no server. They are all there if, and only if, the exit code is"
+        " 0.",
     )
     add_backup(extract)
     extract.topic(Topic.OUTPUT).add_argument(
