@@ -51,7 +51,7 @@ function _shtab_pgvow_using
 end
 
 set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff compare doctor schema completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --where-key --with -N -T -n -t
+set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --where-key --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -146,7 +146,7 @@ complete -c pgvow -n '_shtab_pgvow_using restore' -l database -x -d 'only those 
 complete -c pgvow -n '_shtab_pgvow_using restore' -l stall-timeout -x -d 'end the run after so long without a sign of progress from server or tool: 90s, 15m, 2h (default: 15m)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l run-timeout -x -d 'end the run if it takes longer than this (default: no limit)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l jobs -x -d 'connections that restore at the same time (default: the cores, at least 2 and at most 8; 1 restores by one connection)'
-complete -c pgvow -n '_shtab_pgvow_using restore' -l table -x -d 'restore only these tables, with what they need and what hangs on them'
+complete -c pgvow -n '_shtab_pgvow_using restore' -l table -x -d 'restore only this table, with all that it needs and all that hangs on it; may be repeated'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l schema-only -d 'restore the definitions and no rows'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l owner-map -xka "(__fish_complete_path (commandline -ct))" -d 'give what one role owns or was granted to another: a line old=new each'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l no-owner -d 'let everything belong to the role that restores; its functions and checks run with that role'"'"'s rights from then on'
@@ -280,7 +280,7 @@ complete -c pgvow -n '_shtab_pgvow_using status' -l config -x -d 'the settings f
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a history -d 'Runs, newest first: the last 20, with --json or --since all of them.'
 complete -c pgvow -n '_shtab_pgvow_using history' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using history' -l operation -x -d 'backup, verify, prove, prune …'
-complete -c pgvow -n '_shtab_pgvow_using history' -l failed -d 'only runs that failed, died or were interrupted'
+complete -c pgvow -n '_shtab_pgvow_using history' -l failed -d 'only runs that failed, died or were interrupted; not those mistyped at a terminal'
 complete -c pgvow -n '_shtab_pgvow_using history' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
 complete -c pgvow -n '_shtab_pgvow_using history' -l database -x -d 'only those of this database'
 complete -c pgvow -n '_shtab_pgvow_using history' -l last -x -d 'only the N newest'
@@ -343,14 +343,20 @@ complete -c pgvow -n '_shtab_pgvow_using show' -l jsonl -d 'as --json, but for a
 complete -c pgvow -n '_shtab_pgvow_using show' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using show' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using show; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
-complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a extract -d 'Write one table'"'"'s rows to standard output, all or some, in the archive'"'"'s encoding. Needs no server. They are all there if, and only if, the exit code is 0.'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a extract -d 'Write one table'"'"'s rows to standard output or a new file, all or some, in the archive'"'"'s encoding. Needs no server. They are all there if, and only if, the exit code is 0.'
 complete -c pgvow -n '_shtab_pgvow_using extract' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l table -x -d 'as pgvow show names it: messages, or schema.table, parts quoted as in SQL'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l format -xka "csv copy insert" -d 'csv, with a header (default); copy, the text that COPY FROM reads; or insert, INSERT statements for psql, in one transaction'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l where-key -x -d 'only the row with this primary key, given as often as there are rows: the value, or, of a key of several columns, COLUMN=VALUE,COLUMN=VALUE, quoted as in CSV; a key that no row has is exit code 2'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write them to this file, which must not exist, and print a report; --json needs it'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l database -x -d 'only those of this database'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using extract' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using extract; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a diff -d 'Show what changed from backup A to the newer B (default: latest): tables, rows, contents, schema objects, sequences, large objects. Without names: between the last two of the database that was backed up last. Needs no server. The exit code is 0 whether anything differs or not; --json says so in "equal".'
 complete -c pgvow -n '_shtab_pgvow_using diff' -s h -l help -d 'show this help message and exit'
@@ -392,7 +398,7 @@ complete -c pgvow -n '_shtab_pgvow_using doctor' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using doctor' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a schema -d 'Print the JSON Schema (2020-12) of the objects that a command prints with --json; each names it in'
 complete -c pgvow -n '_shtab_pgvow_using schema' -s h -l help -d 'show this help message and exit'
-complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup compare config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, compare, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
+complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup compare config demo diff doctor error extract history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, compare, config, demo, diff, doctor, error, extract, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a completion -d 'Print the script by which a shell completes commands, options, environments and names of backups.'
 complete -c pgvow -n '_shtab_pgvow_using completion' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using completion; and test $_shtab_pgvow_npos -eq 0' -ka "bash zsh fish backups environments" -d what
@@ -401,3 +407,8 @@ complete -c pgvow -n '_shtab_pgvow_using demo' -s h -l help -d 'show this help m
 complete -c pgvow -n '_shtab_pgvow_using demo' -l messages -x -d 'how many chat messages to make up (default: 100000)'
 complete -c pgvow -n '_shtab_pgvow_using demo' -l keep -d 'keep the backup; --output-dir keeps it too'
 complete -c pgvow -n '_shtab_pgvow_using demo' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using demo' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
