@@ -58,6 +58,7 @@ _HOSTS = (
 )
 _PROVIDER = "CREATE ROLE provider LOGIN CREATEROLE CREATEDB"
 _DAY = "2026-11-27T"  # on which the recipes' backups were made, at two o'clock
+_OLDEST = "shop_prod_2026-11-27T02-00-00Z"  # a second later on a slow machine
 _NEWEST = "shop_prod_2026-11-28T02-00-00Z"  # the backup that a recipe has made last
 _YESTERDAY = datetime.now(UTC).replace(hour=2, minute=0, second=0) - timedelta(days=1)
 
@@ -135,8 +136,13 @@ def follow(
     steps = blocks(document, "sh")
     assert steps
     for script, output in steps:
-        newest = max(folder.glob("db/backups/shop_prod_*.dump")).stem
-        names = {**_named(newest), _DAY: f"{_YESTERDAY:%Y-%m-%dT}", **(meant or {})}
+        made = sorted(path.stem for path in folder.glob("db/backups/shop_prod_*.dump"))
+        names = {
+            **_named(made[-1]),
+            _OLDEST: made[0],
+            _DAY: f"{_YESTERDAY:%Y-%m-%dT}",
+            **(meant or {}),
+        }
         for name, address in names.items():
             script = script.replace(name, address)  # noqa: PLW2901
         printed = run(script, folder, shell)
