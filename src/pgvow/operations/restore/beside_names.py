@@ -25,7 +25,7 @@ def parse_copy_name(text: str) -> tuple[str | None, str]:
             steps=["Give NAME or SCHEMA.NAME; one that has a dot in quotes: --as '\"a.b\"'"],
         )
     schema = match["schema"]
-    return (_unquoted(schema) if schema else None), require_length(_unquoted(match["name"]))
+    return (unquoted(schema) if schema else None), require_length(unquoted(match["name"]))
 
 
 def require_length(name: str) -> str:
@@ -39,7 +39,8 @@ def require_length(name: str) -> str:
     return name
 
 
-def _unquoted(part: str) -> str:
+def unquoted(part: str) -> str:
+    """Return a name without its quotes; one that has none stays as it is."""
     return part[1:-1].replace('""', '"') if part.startswith('"') else part
 
 

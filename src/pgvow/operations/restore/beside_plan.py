@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from pgvow.operations.restore.beside_names import (
     free_name,
     named_after,
     parse_copy_name,
+    unquoted,
 )
 from pgvow.operations.restore.selection import database_definition, mapped, select
 from pgvow.postgres.binaries import find_installations
@@ -30,6 +32,7 @@ from pgvow.postgres.connection import ConnectionTarget
 from pgvow.postgres.databases import Databases, refused, shortened
 from pgvow.postgres.pg_restore import RestoreTools
 from pgvow.postgres.server import address_of, server_facts
+from pgvow.postgres.statements import quoted
 from pgvow.postgres.table_copy import taken_names
 
 if TYPE_CHECKING:
@@ -55,6 +58,8 @@ _NOT_WORTH_A_WORD = frozenset({kinds.STATISTICS_DATA})
 _SHOWN = (
     kinds.INDEX, kinds.CONSTRAINT, kinds.FK_CONSTRAINT, kinds.SEQUENCE, kinds.STATISTICS,
 )  # fmt: skip
+_PART = r'"(?:[^"]|"")+"|[^\s".]+'
+_ALTERED = re.compile(rf"ALTER TABLE (?:ONLY )?(?P<schema>{_PART})\.(?P<name>{_PART})")
 _OF_ROWS = frozenset({kinds.TABLE_DATA})
 
 
@@ -301,7 +306,25 @@ def _left_out(
             and not tables.isdisjoint(entry.dependencies)
             and not (entry.desc == kinds.FK_CONSTRAINT and not _is_own(entry, members))
         ):
-            yield LeftOut(entry.desc, entry.name, entry.defn.strip())
+            yield LeftOut(entry.desc, entry.name, _for_copy(entry, copies))
+
+
+def _for_copy(entry: TocEntry, copies: Sequence[TableCopy]) -> str:
+    """Return the statement of an entry, a foreign key's with the copy in the table's place."""
+    statement = entry.defn.strip()
+    if entry.desc != kinds.FK_CONSTRAINT:
+        return statement
+    names = {
+        (schema, name): (copy.copy_schema, new)
+        for copy in copies
+        for schema, name, new in ((copy.schema, copy.name, copy.copy_name), *copy.partitions)
+    }
+    head = _ALTERED.match(statement)
+    table = (unquoted(head["schema"]), unquoted(head["name"])) if head else None
+    if head is None or table not in names:
+        return statement
+    copied = ".".join(map(quoted, names[table]))
+    return f"{statement[: head.start('schema')]}{copied}{statement[head.end() :]}"
 
 
 def _is_own(entry: TocEntry, members: Iterable[tuple[str, str]]) -> bool:
