@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pgvow.postgres.pg_restore import ServerTools
     from pgvow.postgres.process import ToolExit
 
-_TICK = 0.1
 _KEYWORDS = {kind: sql.SQL(kind) for kind in ("TABLE", "INDEX", "SEQUENCE", "STATISTICS")}
 _MOVED = frozenset({"TABLE", "STATISTICS"})
 """Indexes and the sequences of columns go where their table goes."""
@@ -228,7 +227,6 @@ def carry_over(
     source: tuple[ServerTools, str],
     target: tuple[ServerTools, str],
     holding: str,
-    tick: Callable[[], None],
 ) -> RestoreError | None:
     """Copy all that is in the holding schema from one database into another, in one transaction.
 
@@ -254,8 +252,7 @@ def carry_over(
             restoring, env=environment, stdout=DEVNULL, stdin=dump.stdout.fileno()
         ) as restore:
             dump.stdout.close()  # so that pg_dump notices when pg_restore ends
-            while (ended := restore.poll(_TICK)) is None:
-                tick()
+            ended = restore.wait()
         dumped = dump.wait()
     if ended.returncode != 0:
         return _error(ended, dumped)

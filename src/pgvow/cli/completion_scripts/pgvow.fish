@@ -51,7 +51,7 @@ function _shtab_pgvow_using
 end
 
 set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
+set -g _shtab_pgvow_opts_with_value --as --as-schema --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --into --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -140,11 +140,14 @@ complete -c pgvow -n '_shtab_pgvow_using list' -l config -x -d 'the settings fil
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a restore -d 'Verify a backup, restore it into a database that does not exist yet, and compare every row of it'
 complete -c pgvow -n '_shtab_pgvow_using restore' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l to -x -d 'the database to make; it must not exist'
+complete -c pgvow -n '_shtab_pgvow_using restore' -l into -x -d 'a living database, in which the tables of --table are put beside those that it has'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l database -x -d 'only those of this database'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l stall-timeout -x -d 'end the run after so long without a sign of progress from server or tool: 90s, 15m, 2h (default: 15m)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l run-timeout -x -d 'end the run if it takes longer than this (default: no limit)'
+complete -c pgvow -n '_shtab_pgvow_using restore' -l as -x -d 'the copy'"'"'s name with --into, or SCHEMA.NAME (default: the table'"'"'s own if that is free, else NAME_before)'
+complete -c pgvow -n '_shtab_pgvow_using restore' -l as-schema -x -d 'put the copies of --into into this schema, under their own names; made if need be'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l jobs -x -d 'connections that restore at the same time (default: the cores, at least 2 and at most 8; 1 restores by one connection)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l table -x -d 'restore only these tables, with what they need and what hangs on them'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l schema-only -d 'restore the definitions and no rows'
@@ -154,7 +157,7 @@ complete -c pgvow -n '_shtab_pgvow_using restore' -l globals -d 'first create th
 complete -c pgvow -n '_shtab_pgvow_using restore' -l no-tablespaces -d 'put everything into the server'"'"'s default tablespace'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l swap -d 'put it in the place of the database of that name, which is kept as NAME_before_TIMESTAMP'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l terminate -d 'end the sessions connected to the old database at the moment of the swap'
-complete -c pgvow -n '_shtab_pgvow_using restore' -l yes -d 'do not ask for the database'"'"'s name before a swap (development never asks)'
+complete -c pgvow -n '_shtab_pgvow_using restore' -l yes -d 'do not ask for the database'"'"'s name before a swap, or a copy by --into (development never asks)'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l json -d 'print the result as JSON, and nothing else on standard output'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l full -d 'with --json: the facts of each table and sequence too'
 complete -c pgvow -n '_shtab_pgvow_using restore' -l jsonl -d 'as --json, but for a list one line of JSON for each'

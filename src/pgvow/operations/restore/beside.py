@@ -254,9 +254,7 @@ def _in_living_database(
 def _carry(plan: BesidePlan, run: RestorePlan, helper: RestorerTools | None, holding: str) -> None:
     tools = helper.tools if helper is not None else plan.tools
     run.report.update(Step(Phase.RESTORE))
-    error = carry_over(
-        (plan.tools, run.names.temporary), (tools, plan.options.database), holding, lambda: None
-    )
+    error = carry_over((plan.tools, run.names.temporary), (tools, plan.options.database), holding)
     if error is not None:
         raise restore_failure(FailedEntry(None, error), plan.tools)
     run.report.update(Step(Phase.ANALYZE))
