@@ -136,6 +136,13 @@ def test_several_tables_stand_in_a_schema_of_their_own(shop: Shop) -> None:
         (SELECT count(*) FROM "Früher ""1""\".heir WHERE b = 'two'),
         (SELECT count(*) FROM "Früher ""1""\".orders)"""
     )
+    # The owner of a table may use the schema, and nobody else but who made it.
+    assert [(True, False)] == shop.ask(
+        "SELECT has_schema_privilege(%s, oid, 'USAGE'), has_schema_privilege(%s, oid, 'USAGE')"
+        " FROM pg_namespace WHERE nspname = 'Früher \"1\"'",
+        shop.role,
+        f"{shop.role}_reader",
+    )
     assert [(0,)] == shop.ask(
         "SELECT count(*) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid"
         " WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r'",
@@ -148,6 +155,11 @@ def test_several_tables_stand_in_a_schema_of_their_own(shop: Shop) -> None:
         f"{place}.lines",
     )
     shop.server.psql(shop.name, f"DROP SCHEMA {place} CASCADE")
+    shop.copy("orders", schema="alone")
+    assert [(shop.role,)] == shop.ask(
+        "SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'alone'"
+    )
+    shop.server.psql(shop.name, "DROP SCHEMA alone CASCADE")
     assert CLEAN == shop.remains()
 
 
@@ -158,6 +170,10 @@ def test_an_obstacle_is_named_before_anything_is_made(shop: Shop) -> None:
         shop.plan("orders", name="lines")
     with pytest.raises(RestoreFailed, match="something named mood"):
         shop.plan("orders", name="mood")
+    with pytest.raises(ConfigurationError, match="totals is a materialized view"):
+        shop.plan("totals")
+    with pytest.raises(RestoreFailed, match="there is no database nowhere"):
+        shop.plan("orders", database="nowhere")
     with pytest.raises(ConfigurationError, match="2 tables need a schema"):
         shop.plan("orders", "lines")
     with pytest.raises(ConfigurationError, match="none is named"):

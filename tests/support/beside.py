@@ -84,6 +84,7 @@ END $$;
 SET shop.lenient = 'on';
 CREATE TABLE guarded (id int PRIMARY KEY CHECK (by_no_superuser()));
 INSERT INTO guarded VALUES (1);
+CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM orders;
 CREATE SCHEMA "Größe ""x"" y";
 CREATE TABLE "Größe ""x"" y"."Ünï ""q"" z" ("Id" int PRIMARY KEY, "w.x" text);
 INSERT INTO "Größe ""x"" y"."Ünï ""q"" z" VALUES (1, 'ä'), (2, NULL);
@@ -151,7 +152,7 @@ class Shop:
 
     def options(self, *tables: str, **options: Any) -> BesideOptions:
         """Return the options for tables of this database."""
-        return BesideOptions(self.name, tables, **options)
+        return BesideOptions(**{"database": self.name, "tables": tables, **options})
 
     def copy(
         self,

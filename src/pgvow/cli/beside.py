@@ -15,6 +15,7 @@ from pgvow.model import DEV
 from pgvow.operations.core.fill import default_jobs
 from pgvow.operations.restore.beside_plan import BesideOptions, plan_beside
 from pgvow.operations.restore.selection import read_owner_map
+from pgvow.postgres.statements import quoted
 from pgvow.quoted_texts import printable
 from pgvow.store import StoredBackup
 
@@ -67,8 +68,11 @@ def shown_and_confirmed(
 ) -> BesideOptions:
     """Show what would be made, and ask for the database's name unless it is for development."""
     plan = plan_beside(settings, StoredBackup.at(path), options, call.context)
-    if not call.arguments.quiet:
+    if not (call.arguments.quiet or call.arguments.progress == "json"):
         errors().print(_plan_text(plan))
+    if options.schema is None:  # the very name that was shown, or none
+        shown = (plan.copies[0].copy_schema, plan.copies[0].copy_name)
+        options = replace(options, name=".".join(map(quoted, shown)))
     if options.confirmed or settings.environment == DEV or not sys.stdin.isatty():
         return options
     errors().print(f"Type the name {printable(options.database)} to go on: ", end="")

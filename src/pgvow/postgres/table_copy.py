@@ -23,7 +23,7 @@ from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import ServerTools
@@ -284,7 +284,7 @@ def move_in(
     with session.transaction():
         session.execute(sql.SQL("SET LOCAL lock_timeout TO {}").format(_LOCK_SECONDS))
         if make_schema:
-            session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+            _make_schema(session, schema, {role for role in owners.values() if role is not None})
         rows = session.execute(query("holding_objects"), {"schema": holding}).fetchall()
         for kind, name, grantees, table, *_ in rows:
             place = sql.Identifier(schema, name)
@@ -299,3 +299,16 @@ def move_in(
                 revoke = sql.SQL("REVOKE ALL ON {} {} FROM {} CASCADE")
                 session.execute(revoke.format(_KEYWORDS[kind], place, role_name))
         session.execute(sql.SQL("DROP SCHEMA {}").format(sql.Identifier(holding)))
+
+
+def _make_schema(session: Session, schema: str, owners: Collection[str]) -> None:
+    """Make a schema that is its tables' owner's; several may use it, and make objects in it."""
+    name = sql.Identifier(schema)
+    if len(owners) == 1:
+        owner = sql.Identifier(*owners)
+        session.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(name, owner))
+        return
+    session.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+    for each in sorted(owners):
+        grant = sql.SQL("GRANT USAGE, CREATE ON SCHEMA {} TO {}")
+        session.execute(grant.format(name, sql.Identifier(each)))

@@ -186,14 +186,14 @@ def _copies(
     recorded = {(each.schema, each.name): each for each in metadata.tables}
     copies = []
     for table in chosen:
-        if table.desc != kinds.TABLE:
-            raise ConfigurationError(
-                f"{table.name} is a {table.desc.lower()}, and a copy is made of tables",
-                steps=["Restore it into a new database: --table NAME --to DATABASE"],
-            )
         if table.dump_id in inner:
             continue  # it comes with its root
         parts = (table, *below[table])
+        if other := next((part for part in parts if part.desc != kinds.TABLE), None):
+            raise ConfigurationError(
+                f"{other.name} is a {other.desc.lower()}, and a copy is made of tables",
+                steps=["Restore it into a new database: --table NAME --to DATABASE"],
+            )
         facts = [each for part in parts if (each := recorded.get((part.namespace, part.tag)))]
         copies.append(
             TableCopy(
