@@ -236,11 +236,15 @@ def test_the_command_shows_its_plan_and_wants_a_yes(shop: Shop) -> None:
     refused = commands.pgvow(*words)
     assert 10 == refused.code, refused.err
     assert "public.orders_before, 200 rows of public.orders" in refused.err
-    assert "fk constraint public.orders orders_customer_fkey" in refused.err
+    assert "Left out: foreign key public.orders orders_customer_fkey" in refused.err
+    assert "Left out: grants on public.orders\n" in refused.err
+    assert "2 keys, 1 foreign key, 2 indexes, 3 sequences, 1 statistics object" in refused.err
     assert "--yes" in refused.err
     assert [(None,)] == shop.ask("SELECT to_regclass('orders_before')::text")
     answered = commands.on_terminal(*words, answers=[("to go on: ", f"{shop.name}\n")])
     assert 0 == answered.code, answered.text
+    assert f"1 table restored into {shop.name}" in answered.text
+    assert 'ALTER TABLE ONLY "public"."orders_before"' in answered.text
     made = commands.pgvow(*words, "--as", "again", "--yes", "--json")
     assert 0 == made.code, made.err
     copy = made.json["beside"]

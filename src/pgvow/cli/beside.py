@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from pgvow.archive import kinds
 from pgvow.cli.arguments import UsageProblem
 from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.words import counted, moment, size
@@ -26,12 +27,18 @@ if TYPE_CHECKING:
 
     from pgvow.cli.call import Call
     from pgvow.operations.restore.beside import BesideResult
-    from pgvow.operations.restore.beside_plan import BesidePlan
+    from pgvow.operations.restore.beside_plan import BesidePlan, LeftOut
     from pgvow.settings import Settings
 
 _ONLY_OF_NEW = ("swap", "terminate", "schema_only", "globals")
 _ONLY_OF_LIVING = {"as_name": "--as", "as_schema": "--as-schema"}
 _WIDTH = 12
+_NOUNS = {
+    kinds.CONSTRAINT: ("key",),
+    kinds.FK_CONSTRAINT: ("foreign key",),
+    kinds.INDEX: ("index", "indexes"),
+    kinds.STATISTICS: ("statistics object",),
+}
 
 
 def beside_options(arguments: argparse.Namespace) -> BesideOptions | None:
@@ -94,13 +101,19 @@ def _plan_text(plan: BesidePlan) -> Text:
         text.append("\n")
     if plan.objects:
         made = ", ".join(
-            counted(count, kind.lower(), "indexes" if kind == "INDEX" else "")
+            counted(count, *_NOUNS.get(kind, (kind.lower(),)))
             for kind, count in sorted(plan.objects.items())
         )
         text.append(f"  with {made}\n")
     for each in plan.left_out:
-        text.append(f"Left out: {printable(f'{each.kind.lower()} {each.name}')}\n")
+        text.append(f"Left out: {printable(_named(each))}\n")
     return text
+
+
+def _named(each: LeftOut) -> str:
+    if each.kind == kinds.ACL:  # its tag has the kind of the object before the name
+        return f"grants on {each.name.replace('.TABLE ', '.', 1)}"
+    return f"{_NOUNS.get(each.kind, (each.kind.lower(),))[0]} {each.name}"
 
 
 def _copied(schema: str, name: str) -> str:
@@ -111,16 +124,17 @@ def beside_text(result: BesideResult) -> Text:
     """Return the report: the copies, the comparison, and the statements that come next."""
     facts = result.result
     good = facts.not_compared is None
-    head = "restored beside the living one" if len(result.plan.copies) == 1 else "restored"
     text = Text.assemble(
         styled("✓", GOOD) if good else styled("!", WARNING),
-        f" {counted(len(result.plan.copies), 'table')} {head}",
+        f" {counted(len(result.plan.copies), 'table')} restored into {printable(facts.database)}",
         "\n\n" if good else ", but not compared\n\n",
     )
     for name, value in _rows(result):
         text.append(f"{name + ':':<{_WIDTH}} {printable(value)}\n")
     text.append(f"{'Compared:':<{_WIDTH}} ").append(mark(good=good)).append(f" {_compared(result)}")
-    for purpose, statement in result.queries:
+    keys = [each for each in result.plan.left_out if each.kind == kinds.FK_CONSTRAINT]
+    of_keys = [("a foreign key, if today's rows fit", each.statement) for each in keys]
+    for purpose, statement in (*of_keys, *result.queries):
         text.append(f"\n\n{printable(purpose[:1].upper() + purpose[1:])}:\n{printable(statement)}")
     return text
 
@@ -137,7 +151,7 @@ def _rows(result: BesideResult) -> Iterator[tuple[str, str]]:
     owners = sorted({copy.owner or plan.server.user for copy in plan.copies})
     yield "Readable by", f"{', '.join(owners)}, the owner, alone: grants are left out"
     for each in plan.left_out:
-        yield "Left out", f"{each.kind.lower()} {each.name}"
+        yield "Left out", _named(each)
 
 
 def _compared(result: BesideResult) -> str:
