@@ -256,12 +256,31 @@ def _carry(plan: BesidePlan, run: RestorePlan, helper: RestorerTools | None, hol
     run.report.update(Step(Phase.RESTORE))
     error = carry_over((plan.tools, run.names.temporary), (tools, plan.options.database), holding)
     if error is not None:
-        raise restore_failure(FailedEntry(None, error), plan.tools)
+        raise _not_carried(plan, restore_failure(FailedEntry(None, error), plan.tools))
     run.report.update(Step(Phase.ANALYZE))
     with open_restored(tools, plan.options.database) as session:
         for copy in plan.copies:
             name = sql.Identifier(holding, copy.copy_name)
             session.execute(sql.SQL("ANALYZE {}").format(name))
+
+
+def _not_carried(plan: BesidePlan, error: PgvowError) -> PgvowError:
+    """Return the error with the steps for a refusal of the living database."""
+    if type(error) is not RestoreFailed:
+        return error
+    database = plan.options.database
+    return RestoreFailed(
+        error.cause,
+        facts=error.facts,
+        steps=[
+            (
+                f"The backup restores, but not into {database}: its types and functions are"
+                " today's, and have to take the rows and be usable by PUBLIC"
+            ),
+            "Restore the table into a database of its own: --table NAME --to DATABASE",
+            f"Nothing was left in {database}",
+        ],
+    )
 
 
 def _compared(
