@@ -185,9 +185,7 @@ def test_an_obstacle_is_named_before_anything_is_made(shop: Shop) -> None:
         shop.copy("orders", name="orders_then")
     shop.server.psql(shop.name, "ALTER FUNCTION doubled_now(int) RENAME TO doubled")
     shop.server.psql(shop.name, "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'")
-    with pytest.raises(
-        RestoreFailed, match='invalid input value for enum public.mood: "sad"'
-    ) as got:
+    with pytest.raises(RestoreFailed, match="invalid input value for enum") as got:
         shop.copy("orders", name="orders_then")
     assert "types and functions are today's" in got.value.steps[0]
     shop.server.psql(shop.name, "ALTER TYPE mood RENAME VALUE 'blue' TO 'sad'")
