@@ -51,6 +51,7 @@ COMMANDS = {
         (
             "pgvow restore yesterday --to shop_yesterday",
             "pgvow restore --table orders --table lines latest --to shop_orders",
+            "pgvow restore yesterday --table orders --into shop --as orders_before",
             "pgvow restore 2026-11-27T16:44 --to shop --swap",
         ),
     ),

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pgvow.cli import options
 from pgvow.cli.arguments import Parser, Topic, UsageProblem, add_backup, path
+from pgvow.cli.beside import beside_object, beside_options, beside_text, shown_and_confirmed
 from pgvow.cli.call import call_of
 from pgvow.cli.console import GOOD, WARNING, errors, mark, styled
 from pgvow.cli.picking import backup_path, named_object, named_rows
@@ -28,7 +29,7 @@ from pgvow.cli.words import (
 )
 from pgvow.operations.core.fill import default_jobs
 from pgvow.operations.recorded import recorded
-from pgvow.operations.recorded.operations import restore_file
+from pgvow.operations.recorded.operations import restore_file, restore_file_beside
 from pgvow.operations.restore import RestoreOptions
 from pgvow.operations.restore.checks import is_asked_for
 from pgvow.operations.restore.selection import read_owner_map
@@ -38,15 +39,23 @@ from pgvow.runs import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from pgvow.cli.call import Call
     from pgvow.cli.report import Report
+    from pgvow.operations.recorded import RecordedRun
     from pgvow.operations.restore import RestoreResult
+    from pgvow.operations.restore.beside_plan import BesideOptions
     from pgvow.settings import Settings
 
 _TEXT = """\
 Verify a backup, restore it into a database that does not exist yet, and compare every row of it
 with what was backed up. The restore happens under a temporary name: what stands under the name you
 give is whole, or not there.
+
+With --table and --into DATABASE the tables are put into a living database, beside those that it
+has, under names that are free: with their rows, indexes, constraints and comments, readable by
+their owner alone. Nothing that exists is changed. What is to be made is shown first.
 
 Checks, generated columns and functions in the backup are code of the source's roles, and a restore
 runs it. A superuser's restore is done by a role made for it, which is no superuser, may run no
@@ -60,15 +69,36 @@ def add_restore(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the parser."""
     restore = commands.add_parser("restore", description=_TEXT)
     add_backup(restore)
-    restore.topic(Topic.WHERE).add_argument(
-        "--to", metavar="DATABASE", required=True, help="the database to make; it must not exist"
+    goals = restore.topic(Topic.WHERE).add_mutually_exclusive_group(required=True)
+    goals.add_argument("--to", metavar="DATABASE", help="the database to make; it must not exist")
+    goals.add_argument(
+        "--into",
+        metavar="DATABASE",
+        help="a living database, in which the tables of --table are put beside those that it has",
     )
     options.add(restore, "env", "output_dir", "database", "patience")
+    _add_beside(restore)
     _add_what(restore)
     _add_owners(restore)
     _add_swap(restore)
     _add_rescue(restore)
     options.add(restore, "report", "record")
+
+
+def _add_beside(restore: Parser) -> None:
+    names = restore.topic(Topic.WHERE).add_mutually_exclusive_group()
+    names.add_argument(
+        "--as",
+        metavar="NAME",
+        dest="as_name",
+        help="the copy's name with --into, or SCHEMA.NAME (default: the table's own if that is"
+        " free, else NAME_before)",
+    )
+    names.add_argument(
+        "--as-schema",
+        metavar="SCHEMA",
+        help="put the copies of --into into this schema, under their own names; made if need be",
+    )
 
 
 def _add_what(restore: Parser) -> None:
@@ -135,7 +165,8 @@ def _add_swap(restore: Parser) -> None:
     restore.topic(Topic.WHERE).add_argument(
         "--yes",
         action="store_true",
-        help="do not ask for the database's name before a swap (development never asks)",
+        help="do not ask for the database's name before a swap, or a copy by --into (development"
+        " never asks)",
     )
 
 
@@ -164,8 +195,12 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     arguments = with_tables(arguments)
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
-        settings, options = call.load_settings(), _options(arguments)
+        settings, beside = call.load_settings(), beside_options(arguments)
         path = backup_path(call, arguments.file)
+        if beside is not None:
+            _restore_beside(call, current, settings, path, beside, report)
+            return current.exit_code
+        options = _options(arguments)
         if not options.confirmed:
             options = replace(options, confirmed=_is_typed(settings, options))
         patience = patience_of(call)
@@ -198,6 +233,25 @@ def with_tables(arguments: argparse.Namespace) -> argparse.Namespace:
         file = long[0].pop()
     flat = [table for words in tables for table in words]
     return argparse.Namespace(**{**vars(arguments), "table": flat, "file": file})
+
+
+def _restore_beside(
+    call: Call,
+    current: RecordedRun,
+    settings: Settings,
+    path: Path,
+    options: BesideOptions,
+    report: Report,
+) -> None:
+    """Show what is to be made in a living database, ask, make it, and report."""
+    options = shown_and_confirmed(call, settings, path, options)
+    with call.terminal.drawing():
+        done = restore_file_beside(
+            call.context, current, settings, path, options, patience_of(call)
+        )
+    report.print(
+        lambda: {**_object(done.result), "beside": beside_object(done)}, lambda: beside_text(done)
+    )
 
 
 def _options(arguments: argparse.Namespace) -> RestoreOptions:
@@ -325,6 +379,7 @@ def _object(result: RestoreResult) -> dict[str, Any]:
         else {**plain(comparison), "equal": comparison.equal},
         "not_compared": result.not_compared,
         "kept_as": result.kept_as,
+        "beside": None,
         "sessions": plain(result.sessions),
         "sessions_ended": result.ended,
         "retried": [{"name": each.entry.shown, "manner": each.manner} for each in result.retried],

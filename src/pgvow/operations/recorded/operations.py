@@ -19,6 +19,7 @@ from pgvow.operations.prune import PruneOptions, prune, together
 from pgvow.operations.recorded import fields_of_end, patient
 from pgvow.operations.remove import remove_backups
 from pgvow.operations.restore import restore_backup
+from pgvow.operations.restore.beside import restore_beside
 from pgvow.operations.restore.rescue import LOOSENED
 from pgvow.operations.verify import verify_all, verify_and_record
 from pgvow.operations.verify.verification import exit_code
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pgvow.operations.recorded import RecordedRun
     from pgvow.operations.remove import Removal, RemoveOptions
     from pgvow.operations.restore import RestoreOptions, RestoreResult
+    from pgvow.operations.restore.beside import BesideResult
+    from pgvow.operations.restore.beside_plan import BesideOptions
     from pgvow.operations.verify import VerifyOptions
     from pgvow.operations.verify.verification import Verification
     from pgvow.postgres.watchdog import Patience
@@ -142,6 +145,22 @@ def restore_file(
     elif result.rescue.loosened:
         run.exit_code = LOOSENED
     return result
+
+
+def restore_file_beside(
+    context: Context,
+    run: RecordedRun,
+    settings: Settings,
+    path: Path,
+    options: BesideOptions,
+    patience: Patience,
+) -> BesideResult:
+    """Copy tables into a living database; see ``restore_file``."""
+    run.note(environment=settings.environment, database=options.database, file=path.name)
+    with patient(context, patience, RestoreFailed):
+        done = restore_beside(settings, StoredBackup.at(path), options, context)
+    run.exit_code = 0 if done.result.not_compared is None else CannotBeProven.exit_code
+    return done
 
 
 def _failures(results: Sequence[Verification]) -> list[str]:

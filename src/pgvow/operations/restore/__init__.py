@@ -130,8 +130,8 @@ class RestoreResult:
     restore_seconds: float
     seconds: float
     warnings: tuple[str, ...]
-    retried: tuple[RetriedEntry, ...]
-    rescue: RescueResult
+    retried: tuple[RetriedEntry, ...] = ()
+    rescue: RescueResult = field(default_factory=RescueResult)
 
 
 @dataclass(frozen=True, slots=True)
