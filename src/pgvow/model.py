@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.notes import Notes
+    from pgvow.recovery import RecoveryNeeds, RecoveryTime
 
 MOST_JOBS = 64
 """More workers than that are a slip of the finger: each is a psql and a connection."""
@@ -255,7 +256,7 @@ class Evidence:
     """The result of one check of a backup: it is of ``level``, or differs.
 
     ``seconds`` is the whole check. ``server_version`` and ``restore_seconds``, the share of
-    ``pg_restore``, are those of a restore, and None without one.
+    ``pg_restore``, are those of a restore, and None without one; so are ``recovery`` and ``needs``.
     """
 
     level: Level
@@ -267,6 +268,8 @@ class Evidence:
     server_version: str | None = None
     restore_seconds: float | None = None
     pgvow_version: str | None = None
+    recovery: RecoveryTime | None = None
+    needs: RecoveryNeeds | None = None
 
     @property
     def passed(self) -> bool:

@@ -12,6 +12,7 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, styled
 from pgvow.cli.picking import backup_path
 from pgvow.cli.recording import patience_of, recording_of
+from pgvow.cli.recovery_words import recovery_rows
 from pgvow.cli.report import plain
 from pgvow.cli.words import duration, moment, part_rows
 from pgvow.model import DifferenceKind
@@ -121,6 +122,7 @@ def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
     yield "Server", printable(f"PostgreSQL {proof.server_version or '?'} {place}")
     yield "Compared", _compared(proof)
     yield "Restore", f"{duration(proof.restore_seconds or 0)} (a recovery takes that at least)"
+    yield from ((name, printable(value)) for name, value in recovery_rows(proof))
     yield "Took", duration(proof.seconds)
     if result.proof is not None:
         yield "Level", result.level.value if result.level else "listed"

@@ -11,6 +11,7 @@ views come after that, because the server fills each with the rights of its owne
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,8 @@ class RestorerTools:
 class Filling:
     """One database, and how it is filled: ``run``, then ``release``, then ``event_triggers``.
 
-    Each of them ends at the first failure; those with a result return the failures.
+    Each of them ends at the first failure; those with a result return the failures. ``seconds`` has
+    the time that each stage took so far.
     """
 
     backup: CheckedBackup
@@ -129,6 +131,7 @@ class Filling:
     manner: PgRestoreOptions
     helper: RestorerTools | None = None
     _borrowed: dict[tuple[str, str | None, str], str] = field(default_factory=dict)
+    seconds: dict[Stage, float] = field(default_factory=dict)
 
     @property
     def _gives(self) -> bool:
@@ -225,7 +228,10 @@ class Filling:
         self, tools: ServerTools, archive: Path, wave: Wave, manner: PgRestoreOptions
     ) -> tuple[FailedEntry, ...]:
         """Restore a wave; returns the entry that was refused, as the dump has it."""
+        started = time.monotonic()
         error = restore_wave(tools, archive, self.dbname, wave, manner)
+        taken = time.monotonic() - started
+        self.seconds[wave.stage] = self.seconds.get(wave.stage, 0.0) + taken
         if error is None:
             return ()
         refused = failed_entry(error, wave.entries)

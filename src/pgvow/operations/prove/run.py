@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from pgvow.operations.core.fill import (
     RestorerTools,
 )
 from pgvow.operations.core.schema import compare_schemas, schema_of
+from pgvow.operations.prove.measured import Measured
 from pgvow.operations.prove.server import require_space
 from pgvow.operations.prove.verdict import (
     refuse_missing_extensions,
@@ -54,7 +55,10 @@ _Failures = tuple[FailedEntry, ...]
 
 @dataclass(frozen=True, slots=True)
 class ProofRequest:
-    """The backup to prove, at hand, and how; ``between`` is ``prove_backup``'s."""
+    """The backup to prove, at hand, and how; ``between`` is ``prove_backup``'s.
+
+    ``measured`` is filled while it is proven.
+    """
 
     backup: StoredBackup
     metadata: Metadata
@@ -62,6 +66,7 @@ class ProofRequest:
     options: ProveOptions
     report: Progress
     between: Callable[[str], None] | None
+    measured: Measured = field(default_factory=Measured)
 
 
 def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedDatabase:
@@ -205,6 +210,7 @@ class _Proving:
             if isinstance(expected, tuple):
                 differences = self._refused(expected, self.site.databases[-1])
                 return ComparedDatabase(filled, None, differences)
+            self.request.measured.size(self.site.session, restored)
             changed = compare_schemas(schema.result(), expected, self.backup.entries)
             return ComparedDatabase(filled, comparison, (*comparison.differences, *changed))
 
@@ -286,7 +292,7 @@ class _Proving:
         self, sessions: Sequence[Session], progress: Progress, opened: ExitStack
     ) -> Comparison:
         first, *others = sessions
-        with opened:
+        with opened, self.request.measured.comparing(first):
             return compare_database(
                 first,
                 self.backup.metadata,
