@@ -50,8 +50,8 @@ function _shtab_pgvow_using
   test "$_shtab_pgvow_cmdpath" = "$argv"
 end
 
-set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
+set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show sheet extract diff doctor schema completion demo
+set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -340,6 +340,19 @@ complete -c pgvow -n '_shtab_pgvow_using show' -l jsonl -d 'as --json, but for a
 complete -c pgvow -n '_shtab_pgvow_using show' -l quiet -d 'print nothing on success'
 complete -c pgvow -n '_shtab_pgvow_using show' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using show; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a sheet -d 'Print how to get each database back on a bare machine, with and without pgvow: commands that run as'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -s h -l help -d 'show this help message and exit'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l format -xka "text markdown html" -d 'how it is written (default: text)'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l database -x -d 'only those of this database'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write it into this file, for its owner only, and print its name'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using sheet' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
+complete -c pgvow -n '_shtab_pgvow_using sheet; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a extract -d 'Write one table'"'"'s rows to standard output, in the archive'"'"'s encoding. Needs no server. They are all there if, and only if, the exit code is 0.'
 complete -c pgvow -n '_shtab_pgvow_using extract' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l table -x -d 'as pgvow show names it: messages, or schema.table, parts quoted as in SQL'
@@ -371,7 +384,7 @@ complete -c pgvow -n '_shtab_pgvow_using doctor' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using doctor' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a schema -d 'Print the JSON Schema (2020-12) of the objects that a command prints with --json; each names it in'
 complete -c pgvow -n '_shtab_pgvow_using schema' -s h -l help -d 'show this help message and exit'
-complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
+complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule sheet show status verify" -d 'acknowledge, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, sheet, show, status, verify'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a completion -d 'Print the script by which a shell completes commands, options, environments and names of backups.'
 complete -c pgvow -n '_shtab_pgvow_using completion' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using completion; and test $_shtab_pgvow_npos -eq 0' -ka "bash zsh fish backups environments" -d what
