@@ -27,6 +27,7 @@ def back_up(
     bin_dir: Path | None = None,
     jobs: int = 1,
     env: str = "dev",
+    with_globals: bool = True,
     progress: Progress | None = None,
 ) -> BackupResult:
     """Back up one database of a test server into ``directory/backups``; by pg_dump with one job."""
@@ -36,6 +37,7 @@ def back_up(
     options = BackupOptions(
         output_dir=directory / "backups",
         space_factor=0,
+        with_globals=with_globals,
         dump=DumpOptions(parallel=jobs > 1, jobs=jobs),
     )
     context = Context(Configuration(), environ, directory, reporter=Reporter(progress))

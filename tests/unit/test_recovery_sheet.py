@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from dataclasses import replace
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pgvow.archive import read_toc
 from pgvow.errors import ConfigurationError
 from pgvow.model import Evidence, Level
 from pgvow.operations.context import Context
+from pgvow.operations.core.needs import needs_of
 from pgvow.operations.recorded.operations import sheet_after
 from pgvow.operations.sheet import (
     MeasuredTime,
@@ -36,6 +39,8 @@ from pgvow.recovery import (
 from pgvow.settings import load_configuration
 from pgvow.settings.options import SheetFormat
 from pgvow.store import StoredBackup
+from tests.support.archives import Schema, Spec, build
+from tests.support.backups import metadata, place
 from tests.support.commands import ROOT
 from tests.support.contexts import a_context
 
@@ -275,3 +280,74 @@ def test_packages_are_named_for_the_major_and_unknown_ones_are_told_apart() -> N
     extensions = [NeededExtension(name, contrib=name in contrib) for name in names]
     packages = ["postgresql-16-postgis-3", "postgresql-plpython3-16"]
     assert (packages, ["ours"]) == packages_of(extensions, 16)
+
+
+_DATABASE = (
+    "CREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = icu"
+    " LOCALE = 'C' ICU_LOCALE = 'de-AT' TABLESPACE = fast;\n"
+)
+_PROPERTIES = (
+    "ALTER DATABASE shop SET session_preload_libraries TO 'auto_explain', 'ours';\n"
+    "ALTER ROLE reporter IN DATABASE shop SET work_mem TO '7MB';\n"
+)
+_PARTS = (
+    Schema("shop", desc="DATABASE", defn=_DATABASE, section=2),
+    Schema("shop", desc="DATABASE PROPERTIES", defn=_PROPERTIES),
+    Schema("timescaledb", desc="EXTENSION", defn="CREATE EXTENSION timescaledb;\n"),
+    Schema("citext", desc="EXTENSION", defn="CREATE EXTENSION citext;\n"),
+    Schema("watch", desc="EVENT TRIGGER", defn="CREATE EVENT TRIGGER watch;\n"),
+)
+_SCRIPT = (
+    b"CREATE ROLE clerk;\nCREATE TABLESPACE fast OWNER clerk LOCATION '/srv/it''s fast';\n"
+    b"CREATE TABLESPACE other OWNER clerk LOCATION '/srv/other';\n"
+)
+
+
+def needs_with(folder: Path, script: bytes | None) -> RecoveryNeeds:
+    """Return the needs of an archive, with these roles beside it."""
+    dump = build(Spec(_PARTS))
+    facts = metadata(dump=dump)
+    path = place(folder, facts, dump)
+    if script is not None:
+        path.with_name(path.name.replace(".dump", ".globals.sql")).write_bytes(script)
+    return needs_of(StoredBackup.at(path), facts, read_toc(io.BytesIO(dump)))
+
+
+def test_needs_are_read_from_the_archive_and_the_roles_beside_it(tmp_path: Path) -> None:
+    """Libraries, ICU, roles of settings, tablespaces with their directories, and a superuser."""
+    needs = needs_with(tmp_path, _SCRIPT)
+    assert ("auto_explain", "ours", "timescaledb") == needs.preload_libraries
+    assert (True, "de-AT") == (needs.icu, needs.locale["ICU_LOCALE"])
+    roles = {role.name: (role.archive, role.globals) for role in needs.roles}
+    assert (True, False) == roles["reporter"]
+    assert (False, True) == roles["clerk"]
+    assert (NeededTablespace("fast", "/srv/it's fast"),) == needs.tablespaces
+    assert ("EVENT TRIGGER", "EXTENSION timescaledb") == needs.superuser_for
+    extensions = (
+        NeededExtension("citext", contrib=True),
+        NeededExtension("timescaledb", contrib=False),
+    )
+    assert extensions == needs.extensions
+
+
+def test_without_the_roles_beside_it_their_places_are_unknown(tmp_path: Path) -> None:
+    """Nothing is invented: the tablespace has no directory, no role is kept."""
+    needs = needs_with(tmp_path, None)
+    assert (NeededTablespace("fast"),) == needs.tablespaces
+    assert not any(role.globals for role in needs.roles)
+
+
+def test_commands_leave_out_a_tablespace_whose_directory_is_unknown(folder: Path) -> None:
+    """pg_restore and pgvow put all into the default one then, and createdb names none."""
+    backups = folder / "backups"
+    for path in backups.iterdir():
+        path.unlink()
+    needs_with(backups, None)
+    (source,) = sheet_of(folder).sources
+    assert source.complaint is None
+    restores = [each for each in source.without_pgvow if each.line.startswith("pg_restore ")]
+    assert 3 == len([each for each in restores if "--no-tablespaces" in each.line])
+    assert "--no-tablespaces" in source.with_pgvow[-1].line
+    (created,) = [each for each in source.without_pgvow if each.line.startswith("createdb ")]
+    assert "--tablespace" not in created.line
+    assert "--icu-locale=de-AT" in created.line

@@ -57,6 +57,7 @@ _PRELOADED = {
 _LIBRARIES = frozenset({"session_preload_libraries", "local_preload_libraries"})
 _BEFORE_VALUE = 5  # ALTER DATABASE name SET setting TO
 _ICU = re.compile(r"provider = '?icu\b|COLLATE pg_catalog\.\"[^\"]*-x-icu\"", re.IGNORECASE)
+_BUILT_IN = frozenset({"", "pg_default", "pg_global"})
 _LARGEST_SCRIPT = 16 << 20
 
 
@@ -165,7 +166,7 @@ def _tablespaces(toc: TableOfContents, kept: KeptGlobals) -> tuple[NeededTablesp
         if entry.desc == kinds.DATABASE:
             names |= {setting_of(each, "TABLESPACE") or "" for each in statements(entry.defn)}
     places = {space.name: space.location for space in kept.tablespaces}
-    return tuple(NeededTablespace(name, places.get(name)) for name in sorted(names - {""}))
+    return tuple(NeededTablespace(name, places.get(name)) for name in sorted(names - _BUILT_IN))
 
 
 def _properties(toc: TableOfContents) -> Iterator[Statement]:
