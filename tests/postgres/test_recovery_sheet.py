@@ -177,7 +177,11 @@ def test_the_sheet_is_made_anew_after_a_proof(lost: Lost) -> None:
     assert "not measured" in text.split("<h2>prod: ")[0]
     assert "on a machine like that" in text.split("<h2>prod: ")[1]
     assert [] == list(lost.folder.glob(".sheet.html.*"))
-    sheet = lost.shell.pgvow("sheet", "--json").json
+    words = ("--json", "--format", "markdown", "--output", "copy.md")
+    sheet = lost.shell.pgvow("sheet", *words).json
+    copy = lost.folder / "copy.md"
+    assert ("copy.md", 0o600) == (sheet["output"], stat.S_IMODE(copy.stat().st_mode))
+    assert copy.read_text("utf-8").startswith("# Recovery sheet\n")
     assert ["dev", "prod"] == [source["environment"] for source in sheet["sources"]]
     shown = lost.shell.pgvow("show", "latest", "--env", "prod").out
     assert "Recovery:" in shown
