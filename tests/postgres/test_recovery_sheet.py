@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 import pytest
 
+from pgvow.archive import read_toc
+from pgvow.operations.core.needs import needs_of
 from pgvow.operations.sheet import SheetOptions, recovery_sheet
+from pgvow.operations.sheet.commands import RecoveredBackup, stock_commands
 from pgvow.operations.sheet.pages import page
 from pgvow.postgres.private_directories import server_account
 from pgvow.settings.options import SheetFormat
+from pgvow.store import StoredBackup
+from tests.support.backups import metadata
 from tests.support.commands import Commands, clean_environment, settings_for
 from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
@@ -289,3 +294,44 @@ def check(lost: Lost, connect: Callable[[str], psycopg.Connection]) -> None:
         days = session.execute("SELECT day::text FROM days").fetchall()
         assert [("2024-01-02",)] == days
     assert lost.of_database == of_database
+
+
+_LATIN = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'POSIX'"
+_BUILT_IN = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
+_LOCALE = """
+SELECT pg_encoding_to_char(d.encoding), d.datlocprovider, d.datcollate, d.datctype,
+  to_jsonb(d)->>'datlocale'
+FROM pg_database AS d WHERE datname = %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "server"), [(_LATIN, 15), (_LATIN, 18), (_BUILT_IN, 18)], indirect=["server"]
+)
+def test_the_database_is_made_with_the_locale_of_the_source(
+    options: str, server: TestServer, tmp_path: Path
+) -> None:
+    """Encoding, provider and locales: createdb, as printed, makes the same database."""
+    name, dump = server.unique_name(), tmp_path / "x.dump"
+    server.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0 {options}")
+    env = server.environment("postgres")
+    try:
+        subprocess.run([server.bin / "pg_dump", "-Fc", "-f", dump, name], env=env, check=True)
+        with server.connect("postgres") as session:
+            expected = session.execute(_LOCALE, [name]).fetchone()
+            server.drop_database(name)
+            run(created_by(dump, name, server), tmp_path, env)
+            assert expected == session.execute(_LOCALE, [name]).fetchone()
+    finally:
+        server.drop_database(name)
+
+
+def created_by(dump: Path, name: str, server: TestServer) -> list[str]:
+    """Return the createdb of the sheet, with the program's path."""
+    with dump.open("rb") as file:
+        toc = read_toc(file)
+    facts = metadata(database=name, dump=dump.read_bytes())
+    needs = needs_of(StoredBackup.at(dump), facts, toc)
+    commands = stock_commands(RecoveredBackup("dev", dump, None, facts, toc, needs))
+    (line,) = [each.line for each in commands if each.line.startswith("createdb ")]
+    return [str(server._programs / "createdb"), *shlex.split(line)[1:]]
