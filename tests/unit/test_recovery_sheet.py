@@ -17,6 +17,7 @@ from pgvow.errors import ConfigurationError
 from pgvow.model import Evidence, Level
 from pgvow.operations.context import Context
 from pgvow.operations.core.needs import needs_of
+from pgvow.operations.prove.measured import first_roles
 from pgvow.operations.recorded.operations import sheet_after
 from pgvow.operations.sheet import (
     MeasuredTime,
@@ -351,3 +352,11 @@ def test_commands_leave_out_a_tablespace_whose_directory_is_unknown(folder: Path
     (created,) = [each for each in source.without_pgvow if each.line.startswith("createdb ")]
     assert "--tablespace" not in created.line
     assert "--icu-locale=de-AT" in created.line
+
+
+def test_a_proof_keeps_the_roles_of_the_archive_first() -> None:
+    """A server of 3,000 roles makes no proof that is slow to read, and no needed one is lost."""
+    roles = [NeededRole(f"r{n:04}", archive=n % 300 == 7, globals=True) for n in range(3000)]
+    kept = first_roles(roles)
+    assert 1000 == len(kept)
+    assert [role for role in roles if role.archive] == list(kept[:10])

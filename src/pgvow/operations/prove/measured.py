@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -15,12 +15,14 @@ from pgvow.postgres.sql import query
 from pgvow.recovery import RecoveryTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pgvow.operations.core.compare import ComparedDatabase
     from pgvow.operations.prove.run import ProofRequest
     from pgvow.postgres.connection import Session
-    from pgvow.recovery import RecoveryNeeds
+    from pgvow.recovery import NeededRole, RecoveryNeeds
+
+_MOST_ROLES = 1000
 
 
 @dataclass(slots=True)
@@ -71,11 +73,21 @@ def recovery_time(
 
 
 def recovery_needs(request: ProofRequest) -> RecoveryNeeds:
-    """Return the things that the restore of a backup needs, with all that its proof measured."""
-    return needs_of(
+    """Return the things that the restore of a backup needs, with all that its proof measured.
+
+    Of very many roles, those that the archive names come first: each proof has them, and listing
+    reads every proof.
+    """
+    needs = needs_of(
         request.backup,
         request.metadata,
         request.toc,
         versions=request.measured.versions,
         database_bytes=request.measured.database_bytes,
     )
+    return replace(needs, roles=first_roles(needs.roles))
+
+
+def first_roles(roles: Sequence[NeededRole]) -> tuple[NeededRole, ...]:
+    """Return the roles that a proof keeps, those of the archive before the others of the server."""
+    return tuple(sorted(roles, key=lambda role: (not role.archive, role.name))[:_MOST_ROLES])
