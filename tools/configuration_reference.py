@@ -32,6 +32,7 @@ _ABOUT = {
     "schedule": "For `pgvow schedule run`, and for the next run that `pgvow status` shows.",
     "notifications": "`${VARIABLE}` is replaced, from the environment and the `.env` files.",
     "hooks": "Lists of arguments: no shell is in between.",
+    "recovery_sheet": "For `pgvow sheet`, and for `pgvow prove` ([operations](operations.md)).",
     "metrics": "",
 }
 

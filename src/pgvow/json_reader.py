@@ -204,6 +204,10 @@ class JsonReader:
                 return seconds
         return self._complain(key, "a number of seconds", value, 0.0)
 
+    def all_seconds(self) -> dict[str, float]:
+        """Read the whole object: each of its values is a number of seconds."""
+        return {key: self.seconds(key) for key in self._found}
+
     def counts(self, key: str) -> dict[str, int]:
         """Read an object whose values are counts."""
         value = self._found.get(key, _MISSING)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pgvow.notes import Notes
+    from pgvow.recovery import LoosenedObject, RecoveryNeeds, RecoveryTime
 
 MOST_JOBS = 64
 """More workers than that are a slip of the finger: each is a psql and a connection."""
@@ -237,22 +238,6 @@ class Difference:
         return f"{self.kind} of {self.name}: {self.expected} expected, {self.found} found"
 
 
-@dataclass(frozen=True, slots=True)
-class LoosenedObject:
-    """An object that cannot be restored as it was, though the rows are back.
-
-    ``reason`` is the server's; ``instead`` is the state that it has in the restored database, in
-    words. ``rows`` is the number of rows that break its rule, and ``query`` lists them; both are
-    None if that cannot be told by a query.
-    """
-
-    name: str
-    reason: str
-    instead: str
-    rows: int | None = None
-    query: str | None = None
-
-
 class Level(StrEnum):
     """How far a backup has been shown to come back, beyond being listed; in ascending order."""
 
@@ -271,8 +256,9 @@ class Evidence:
     """The result of one check of a backup: it is of ``level``, or differs.
 
     ``seconds`` is the whole check. ``server_version`` and ``restore_seconds``, the share of
-    ``pg_restore``, are those of a restore, and None without one. ``broken_rules`` are objects that
-    a restore leaves loose, for the source's own rows break them: all rows come back all the same.
+    ``pg_restore``, are those of a restore, and None without one; so are ``recovery`` and ``needs``.
+    ``broken_rules`` are objects that a restore leaves loose, for the source's own rows break them:
+    all rows come back all the same.
     """
 
     level: Level
@@ -285,6 +271,8 @@ class Evidence:
     restore_seconds: float | None = None
     pgvow_version: str | None = None
     broken_rules: tuple[LoosenedObject, ...] = ()
+    recovery: RecoveryTime | None = None
+    needs: RecoveryNeeds | None = None
 
     @property
     def passed(self) -> bool:

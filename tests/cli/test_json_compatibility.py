@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "show_part": ("show", _PART),
     "show_code": ("show", "--code", _DEV),
     "show_damaged": ("show", _DAMAGED),
+    "sheet": ("sheet",),
     "diff": ("diff", _DEV, _LATER),
     "diff_same": ("diff", _PROD, _PROD),
     "extract_missing": ("extract", _DEV, "--table", "nothing", "--output", "rows.csv"),

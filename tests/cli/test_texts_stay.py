@@ -32,7 +32,7 @@ _OTHERS: dict[str, tuple[str, ...]] = {
     "help": ("--help",),
     **{f"help_{name}": (name, "--help") for name in COMMANDS},
 }
-_CHANGES = frozenset({"prune", "verify_all", "backup_without_settings"})
+_CHANGES = frozenset({"prune", "verify_all", "backup_without_settings", "sheet"})
 """They change the backups, or take the time of the run into their report."""
 REPORTS = {name: words for name, words in CALLS.items() if name not in _CHANGES} | _OTHERS
 _WIDE = frozenset({"list_wide", "status_wide"})

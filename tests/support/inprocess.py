@@ -26,14 +26,18 @@ def back_up(
     *,
     bin_dir: Path | None = None,
     jobs: int = 1,
+    env: str = "dev",
+    with_globals: bool = True,
     progress: Progress | None = None,
 ) -> BackupResult:
     """Back up one database of a test server into ``directory/backups``; by pg_dump with one job."""
-    environ = {**clean_environment(), **settings_for(server, database, bin_dir=bin_dir)}
-    settings = load(env="dev", environ=environ, directory=directory)
+    variables = settings_for(server, database, environment=env, bin_dir=bin_dir)
+    environ = {**clean_environment(), **variables}
+    settings = load(env=env, environ=environ, directory=directory)
     options = BackupOptions(
         output_dir=directory / "backups",
         space_factor=0,
+        with_globals=with_globals,
         dump=DumpOptions(parallel=jobs > 1, jobs=jobs),
     )
     context = Context(Configuration(), environ, directory, reporter=Reporter(progress))

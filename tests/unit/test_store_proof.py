@@ -27,6 +27,13 @@ from pgvow.model import (
     TocFacts,
     level_reached,
 )
+from pgvow.recovery import (
+    NeededExtension,
+    NeededRole,
+    NeededTablespace,
+    RecoveryNeeds,
+    RecoveryTime,
+)
 from pgvow.spool import Spool
 from pgvow.store import (
     ProofError,
@@ -49,6 +56,31 @@ _SHOWN = Evidence(
     server_version="18.6",
     restore_seconds=9.25,
     pgvow_version="0.1.0",
+    recovery=RecoveryTime(
+        estimated_seconds=11.5,
+        stages={"definitions and rows": 8.5, "indexes": 0.75},
+        compare_seconds=2.25,
+        jobs=2,
+        processors=4,
+        throwaway=True,
+        rows=3727,
+        dump_bytes=4096,
+        database_bytes=8192,
+    ),
+    needs=RecoveryNeeds(
+        postgresql_major=18,
+        pg_restore_major=17,
+        encoding="UTF8",
+        locale={"LOCALE": "C", "ICU_RULES": ""},
+        icu=False,
+        superuser=True,
+        superuser_for=("EVENT TRIGGER",),
+        extensions=(NeededExtension("hstore", contrib=True, version="1.8"),),
+        roles=(NeededRole("caf\udce9", archive=True, globals=False),),
+        tablespaces=(NeededTablespace("fast", "/srv/fast"), NeededTablespace("slow")),
+        preload_libraries=("pgaudit",),
+        dump_bytes=4096,
+    ),
 )
 _DIFFERENCE = Difference(DifferenceKind.ROWS, "messages", "3420", "3419")
 _REFUTED = replace(_SHOWN, differences=(_DIFFERENCE,))
@@ -145,6 +177,38 @@ def test_a_value_of_the_wrong_type_in_a_check_is_named(key: str, value: object) 
     failed = {**_as_object()["failed"], key: value}
     (complaint,) = _complaints_with(failed=failed)
     assert complaint.startswith(f"failed.{key}")
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("recovery", "estimated_seconds", "long"),
+        ("recovery", "stages", {"indexes": -1}),
+        ("recovery", "jobs", 0),
+        ("recovery", "throwaway", 1),
+        ("needs", "encoding", ""),
+        ("needs", "locale", ["C"]),
+        ("needs", "superuser", None),
+        ("needs", "extensions", [{"name": "hstore"}]),
+        ("needs", "roles", [{"name": "", "archive": True, "globals": True}]),
+        ("needs", "tablespaces", [{"name": "fast", "location": 1}]),
+        ("needs", "database_bytes", -1),
+    ],
+)
+def test_a_wrong_value_of_a_recovery_is_named(part: str, key: str, value: object) -> None:
+    """Time and needs of a recovery are read as strictly as all else."""
+    failed = _as_object()["failed"]
+    changed = {**failed, part: {**failed[part], key: value}}
+    (complaint,) = _complaints_with(failed=changed)
+    assert complaint.startswith(f"failed.{part}.{key}")
+
+
+def test_a_proof_without_a_recovery_is_read_as_ever() -> None:
+    """A proof of version 0.1 has neither key."""
+    older = _as_object()
+    del older["failed"]["recovery"], older["failed"]["needs"]
+    failed = decode_proof(json.dumps(older).encode()).failed
+    assert replace(_REFUTED, recovery=None, needs=None) == failed
 
 
 @pytest.mark.parametrize(

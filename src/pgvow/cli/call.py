@@ -134,6 +134,8 @@ def _values(
         yield "output_dir", directory
     if arguments.command in _WATCHED:
         yield "stall_timeout", configuration.backup_of(environment).stall_timeout
+    if arguments.command == "sheet":
+        yield "format", configuration.recovery_sheet.format
     if arguments.command == "backup":
         yield from _of_backup(configuration.backup_of(environment))
 

@@ -48,6 +48,7 @@ _TOPICS = {
     "patience": Topic.LIMITS,
     "speed": Topic.SPEED,
     "wide": Topic.OUTPUT,
+    "sheet": Topic.OUTPUT,
     "report": Topic.OUTPUT,
     "record": Topic.OUTPUT,
 }

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pgvow.model import LoosenedObject, Metadata
+    from pgvow.model import Metadata
     from pgvow.operations.show.contents import LargeObjectTotals
+    from pgvow.recovery import LoosenedObject
 
 __all__ = [
     "counted",

@@ -74,6 +74,7 @@ def _effective(
         yield from _section(f"schedule.jobs[{number}]", job, origins)
     yield from _section("notifications", configuration.notifications, origins)
     yield from _section("hooks", configuration.hooks, origins)
+    yield from _section("recovery_sheet", configuration.recovery_sheet, origins)
     yield from _values("metrics.", {"file": configuration.metrics_file}, origins)
     for name, section in configuration.environments.items():
         prefix = f"environments.{name}"

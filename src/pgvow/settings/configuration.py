@@ -12,6 +12,7 @@ from pgvow.settings.options import (
     BackupSection,
     HooksSection,
     NotificationsSection,
+    RecoverySheetSection,
     RetentionSection,
     ScheduledJob,
     ScheduleSection,
@@ -81,6 +82,7 @@ class Configuration:
     schedule: ScheduleSection = ScheduleSection()
     notifications: NotificationsSection = NotificationsSection()
     hooks: HooksSection = HooksSection()
+    recovery_sheet: RecoverySheetSection = RecoverySheetSection()
     metrics_file: Path | None = option(
         PATH,
         group="record",
@@ -132,6 +134,7 @@ SECTIONS = {
     "schedule": options_of(ScheduleSection),
     "notifications": options_of(NotificationsSection),
     "hooks": options_of(HooksSection),
+    "recovery_sheet": options_of(RecoverySheetSection),
     "metrics": METRICS,
 }
 SCHEDULED_JOB = options_of(ScheduledJob)

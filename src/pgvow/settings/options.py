@@ -15,6 +15,7 @@ from pgvow.settings.declared_option import option
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from pathlib import Path
     from typing import Any
 
     from pgvow.model import Compress
@@ -37,6 +38,14 @@ class DigestPeriod(StrEnum):
     DAILY = "daily"
     WEEKLY = "weekly"
     MONTHLY = "monthly"
+
+
+class SheetFormat(StrEnum):
+    """The formats of a recovery sheet."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    HTML = "html"
 
 
 class Job(StrEnum):
@@ -356,3 +365,29 @@ class HooksSection:
         example='["/usr/local/bin/resume"]',
     )
     timeout: float = option(values.POSITIVE, default=300, meaning="seconds for each", example="60")
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySheetSection:
+    """The recovery sheet, and whether a proof makes it anew. ``output`` is its file."""
+
+    after_proof: bool = option(
+        values.FLAG,
+        default=False,
+        meaning="make it anew after each proof, into `output`",
+        example="true",
+    )
+    output: Path | None = option(
+        values.PATH,
+        meaning="the file that a proof writes; relative to this file",
+        example='"recovery-sheet.html"',
+    )
+    format: SheetFormat = option(
+        values.one_of(SheetFormat),
+        default="text",
+        group="sheet",
+        choices=tuple(map(str, SheetFormat)),
+        help="how it is written (default: {default})",
+        meaning="`text`, `markdown` or `html`",
+        example='"html"',
+    )

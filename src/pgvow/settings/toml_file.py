@@ -28,6 +28,7 @@ from pgvow.settings.options import (
     BackupSection,
     HooksSection,
     NotificationsSection,
+    RecoverySheetSection,
     RetentionSection,
     ScheduledJob,
     ScheduleSection,
@@ -131,6 +132,7 @@ class _TomlReader:
         environments = dict(self._environments(general))
         self._check_jobs(jobs, environments)
         notifications = self._filled(general["notifications"])
+        sheet = self._sheet(general["recovery_sheet"])
         if self._problems:
             raise ConfigurationError.of(self._problems)
         configuration = Configuration(
@@ -142,10 +144,18 @@ class _TomlReader:
             schedule=ScheduleSection(**general["schedule"], jobs=jobs),
             notifications=NotificationsSection(**notifications),
             hooks=HooksSection(**general["hooks"]),
+            recovery_sheet=RecoverySheetSection(**sheet),
             metrics_file=self._placed(general["metrics"].get("file")),
             environments=environments,
         )
         return LoadedConfiguration(configuration, self._origins)
+
+    def _sheet(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Place the sheet's file beside this one; a sheet after each proof needs a file."""
+        if values.get("after_proof") and "output" not in values:
+            example = 'output = "recovery-sheet.txt"'
+            self._complain(("recovery_sheet",), "says no output for after_proof", example)
+        return {**values, "output": self._placed(values.get("output"))}
 
     def _section(
         self, path: KeyPath, section: object, keys: Mapping[str, Option]

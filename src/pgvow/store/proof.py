@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from pgvow.errors import VerificationFailed
 from pgvow.json_reader import JsonReader, parse
-from pgvow.model import (
-    Difference,
-    DifferenceKind,
-    Evidence,
-    Level,
+from pgvow.model import Difference, DifferenceKind, Evidence, Level, Proof, Unreadable
+from pgvow.recovery import (
     LoosenedObject,
-    Proof,
-    Unreadable,
+    NeededExtension,
+    NeededRole,
+    NeededTablespace,
+    RecoveryNeeds,
+    RecoveryTime,
 )
 from pgvow.store import names
 from pgvow.store.metadata import moment_text
@@ -125,6 +125,8 @@ def _evidence(reader: JsonReader) -> Evidence:
         pgvow_version=reader.optional("pgvow_version", reader.text),
         broken_rules=reader.optional("broken_rules", lambda key: reader.objects(key, _loosened))
         or (),
+        recovery=reader.optional("recovery", lambda key: reader.nested(key, _recovery)),
+        needs=reader.optional("needs", lambda key: reader.nested(key, _needs)),
     )
 
 
@@ -136,6 +138,51 @@ def _loosened(reader: JsonReader) -> LoosenedObject:
         rows=reader.optional("rows", reader.count),
         query=reader.optional("query", reader.text),
     )
+
+
+def _recovery(reader: JsonReader) -> RecoveryTime:
+    return RecoveryTime(
+        estimated_seconds=reader.seconds("estimated_seconds"),
+        stages=reader.nested("stages", lambda inner: inner.all_seconds()),
+        compare_seconds=reader.seconds("compare_seconds"),
+        jobs=reader.count("jobs", at_least=1),
+        processors=reader.count("processors", at_least=1),
+        throwaway=reader.flag("throwaway"),
+        rows=reader.count("rows"),
+        dump_bytes=reader.count("dump_bytes"),
+        database_bytes=reader.optional("database_bytes", reader.count),
+    )
+
+
+def _needs(reader: JsonReader) -> RecoveryNeeds:
+    return RecoveryNeeds(
+        postgresql_major=reader.count("postgresql_major"),
+        pg_restore_major=reader.count("pg_restore_major"),
+        encoding=reader.text("encoding"),
+        locale=reader.texts("locale"),
+        icu=reader.flag("icu"),
+        superuser=reader.flag("superuser"),
+        superuser_for=reader.text_list("superuser_for"),
+        extensions=reader.objects("extensions", _extension),
+        roles=reader.objects("roles", _role),
+        tablespaces=reader.objects("tablespaces", _tablespace),
+        preload_libraries=reader.text_list("preload_libraries"),
+        dump_bytes=reader.count("dump_bytes"),
+        database_bytes=reader.optional("database_bytes", reader.count),
+    )
+
+
+def _extension(reader: JsonReader) -> NeededExtension:
+    version = reader.optional("version", reader.text)
+    return NeededExtension(reader.text("name"), reader.flag("contrib"), version)
+
+
+def _role(reader: JsonReader) -> NeededRole:
+    return NeededRole(reader.text("name"), reader.flag("archive"), reader.flag("globals"))
+
+
+def _tablespace(reader: JsonReader) -> NeededTablespace:
+    return NeededTablespace(reader.text("name"), reader.optional("location", reader.text))
 
 
 def _unreadable(reader: JsonReader) -> Unreadable:

@@ -100,7 +100,7 @@ def test_the_parser_returns_only_typed_options() -> None:
 def test_every_option_of_a_command_is_in_one_group_that_it_takes() -> None:
     """A group that no command takes would be an option that nobody can type."""
     taken = {group for groups in options.OF_COMMAND.values() for group in groups}
-    taken |= {"keep", "age"}  # of prune and status
+    taken |= {"keep", "age", "sheet"}  # of prune, status and sheet
     groups = {declared.group for section in SECTIONS.values() for declared in section.values()}
     assert groups - {""} <= taken
 

@@ -126,6 +126,11 @@ COMMANDS = {
         "Show failed",
         ("pgvow show latest", "pgvow show latest --code"),
     ),
+    "sheet": Command(
+        "how to get everything back: commands, needs, times, on one page",
+        "No recovery sheet",
+        ("pgvow sheet", "pgvow sheet --env prod --format html --output recovery-sheet.html"),
+    ),
     "extract": Command(
         "write one table's rows, as CSV or for COPY",
         "Extract failed",

@@ -12,6 +12,7 @@ from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, GOOD, WARNING, styled
 from pgvow.cli.picking import backup_path, named_object, named_rows
 from pgvow.cli.recording import patience_of, recording_of
+from pgvow.cli.recovery_words import recovery_rows
 from pgvow.cli.report import plain
 from pgvow.cli.words import (
     counted,
@@ -151,6 +152,7 @@ def _facts(result: ProofResult, named: Sequence[tuple[str, str]]) -> Iterator[tu
     if result.retried:
         yield "Retried", retried_line(each.manner for each in result.retried)
     yield "Restore", f"{duration(proof.restore_seconds or 0)} (a recovery takes that at least)"
+    yield from ((name, printable(value)) for name, value in recovery_rows(proof))
     yield "Took", duration(proof.seconds)
     if result.proof is not None:
         yield "Level", result.level.value if result.level else "listed"

@@ -13,6 +13,7 @@ from pgvow.cli.arguments import Parser, Topic, add_backup
 from pgvow.cli.call import call_of
 from pgvow.cli.console import BAD, FAINT, WARNING, styled
 from pgvow.cli.picking import backup_path, named_object, named_rows
+from pgvow.cli.recovery_words import recovery_rows
 from pgvow.cli.report import plain
 from pgvow.cli.table import Column, FittedTable
 from pgvow.cli.words import counted, large_objects, loosened_lines, moment, number, part_rows, size
@@ -112,6 +113,7 @@ def _lines(result: ShownBackup, named: Sequence[tuple[str, str]]) -> list[tuple[
         ("Made by", f"pg_dump {header.pg_dump_version}"),
         ("Format", f"{header.version_text}, {compression(header)}, {facts.toc.encoding}"),
         ("Level", _level(result)),
+        *_recovery(result),
         *_notes(result),
         ("Large objects", large_objects(facts.large_objects)),
         ("Sequences", _sequences(result)),
@@ -140,6 +142,12 @@ def _level(result: ShownBackup) -> str:
     if proof and proof.failed:
         text += f"; not {proof.failed.level.value} on {moment(proof.failed.at)}"
     return text
+
+
+def _recovery(result: ShownBackup) -> list[tuple[str, str]]:
+    """Return the recovery that the last proof measured; nothing without one."""
+    passed = result.proof.passed if result.proof else ()
+    return list(recovery_rows(passed[-1])) if passed else []
 
 
 def _notes(result: ShownBackup) -> list[tuple[str, str]]:

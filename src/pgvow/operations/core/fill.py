@@ -11,6 +11,7 @@ Each stage goes on after entries that the server refuses, and tries them again a
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -54,7 +55,8 @@ class Filling:
 
     Each of them returns the entries that the server refused. ``run`` ends after the stage of the
     first of them, unless it ``goes_on`` through all stages. ``loosening`` brings back in a looser
-    form the entries that the server refuses a second time.
+    form the entries that the server refuses a second time. ``seconds`` has the time that each
+    stage took so far.
     """
 
     backup: CheckedBackup
@@ -65,6 +67,7 @@ class Filling:
     loosening: Loosening | None = None
     retried: list[RetriedEntry] = field(default_factory=list)
     """The entries that were refused first and restored later."""
+    seconds: dict[Stage, float] = field(default_factory=dict)
 
     @property
     def _gives(self) -> bool:
@@ -172,15 +175,26 @@ class Filling:
         manner = replace(self.manner, no_owner=self._is_without_owners(wave.stage))
         by_helper = self.helper is not None and early and not wave.above
         tools = self.helper.tools if self.helper and by_helper else self.backup.tools
-        with self.backup.stored.local_path() as dump:
-            return self._failures(restore_wave(tools, dump, self.dbname, wave, manner))
+        with self.backup.stored.local_path() as dump, self._timed(wave.stage):
+            result = restore_wave(tools, dump, self.dbname, wave, manner)
+        return self._failures(result)
 
     def _definitions(self, entries: Sequence[TocEntry], stage: Stage) -> tuple[FailedEntry, ...]:
         """Restore entries as they are here, not as the dump has them."""
         wave = Wave(stage, tuple(entries))
-        return self._failures(
-            restore_definitions(self.backup, self.backup.tools, self.dbname, wave, self.manner)
-        )
+        tools = self.backup.tools
+        with self._timed(stage):
+            result = restore_definitions(self.backup, tools, self.dbname, wave, self.manner)
+        return self._failures(result)
+
+    @contextmanager
+    def _timed(self, stage: Stage) -> Iterator[None]:
+        """Add the time of the block to that of a stage."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - started
 
     def _failures(self, result: WaveErrors) -> tuple[FailedEntry, ...]:
         """Return the entries that were refused, as the dump has them."""

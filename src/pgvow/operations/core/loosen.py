@@ -19,7 +19,6 @@ from psycopg import sql
 
 from pgvow.archive import ArchiveError, kinds
 from pgvow.errors import PgvowError
-from pgvow.model import LoosenedObject
 from pgvow.operations.core.broken_rows import BrokenRows, of_foreign_key, of_index
 from pgvow.operations.core.definitions import restore_definitions
 from pgvow.operations.core.set_aside import keep_rows, load_without_conditions
@@ -28,6 +27,7 @@ from pgvow.postgres.restore_messages import of_surroundings
 from pgvow.postgres.restore_order import Stage, Wave
 from pgvow.postgres.statements import statements, words, written
 from pgvow.postgres.tool_stderr import without_statement
+from pgvow.recovery import LoosenedObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
-    from pgvow.model import Backup, LoosenedObject
+    from pgvow.model import Backup
     from pgvow.operations.schedule.installed import JobTwice
+    from pgvow.recovery import LoosenedObject
     from pgvow.runs import Run
     from pgvow.settings import StatusSection
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ from pgvow.model import (
     Unreadable,
     level_reached,
 )
+from pgvow.operations.prove.measured import recovery_needs, recovery_time
 from pgvow.operations.prove.run import ProofRequest, restore_and_compare
 from pgvow.operations.prove.server import ProveOptions, proof_server
 from pgvow.operations.prove.verdict import translated
@@ -140,6 +141,8 @@ def _shown(
             raise error.with_facts(facts) from None
     seconds = time.monotonic() - started
     evidence = _evidence(server, compared, context.now(), seconds)
+    time_taken = recovery_time(request, compared, throwaway=server.is_throwaway)
+    evidence = replace(evidence, recovery=time_taken, needs=recovery_needs(request))
     return evidence, server.address, tuple(compared.filled.filling.retried)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from pgvow.operations.core.fill import Filling
 from pgvow.operations.core.loosen import Loosening
 from pgvow.operations.core.schema import compare_schemas, schema_of
 from pgvow.operations.core.stages import CheckedBackup, FailedEntry, FilledDatabase, RestorerTools
+from pgvow.operations.prove.measured import Measured
 from pgvow.operations.prove.server import require_space
 from pgvow.operations.prove.verdict import (
     refuse_missing_extensions,
@@ -52,7 +53,10 @@ _Failures = tuple[FailedEntry, ...]
 
 @dataclass(frozen=True, slots=True)
 class ProofRequest:
-    """The backup to prove, at hand, and how; ``between`` is ``prove_backup``'s."""
+    """The backup to prove, at hand, and how; ``between`` is ``prove_backup``'s.
+
+    ``measured`` is filled while it is proven.
+    """
 
     backup: StoredBackup
     metadata: Metadata
@@ -60,6 +64,7 @@ class ProofRequest:
     options: ProveOptions
     report: Progress
     between: Callable[[str], None] | None
+    measured: Measured = field(default_factory=Measured)
 
 
 def restore_and_compare(request: ProofRequest, server: ProofServer) -> ComparedDatabase:
@@ -213,6 +218,7 @@ class _Proving:
             loosened = loosening.loosened if loosening else ()
             loose = {name for each in loosened for name in each.names()}
             changed = compare_schemas(schema.result(), expected, self.backup.entries, loose=loose)
+            self.request.measured.size(self.site.session, restored)
             return ComparedDatabase(filled, comparison, (*comparison.differences, *changed))
 
     def _fill(self, dbname: str, after_rows: Callable[[], None]) -> FilledDatabase:
@@ -312,7 +318,7 @@ class _Proving:
         self, sessions: Sequence[Session], progress: Progress, opened: ExitStack
     ) -> Comparison:
         first, *others = sessions
-        with opened:
+        with opened, self.request.measured.comparing(first):
             return compare_database(
                 first,
                 self.backup.metadata,

@@ -21,9 +21,12 @@ from pgvow.operations.remove import remove_backups
 from pgvow.operations.restore import restore_backup
 from pgvow.operations.restore.beside import restore_beside
 from pgvow.operations.restore.rescue import LOOSENED
+from pgvow.operations.sheet import SheetOptions, recovery_sheet
+from pgvow.operations.sheet.pages import write_page
 from pgvow.operations.verify import verify_all, verify_and_record
 from pgvow.operations.verify.verification import exit_code
 from pgvow.store import DirectoryStore, StoredBackup
+from pgvow.store.backups import directories
 from pgvow.store.names import DUMP, parse_stem
 
 if TYPE_CHECKING:
@@ -122,7 +125,21 @@ def prove_file(
     run.note_backup(result.path, result.metadata, result.level)
     if not result.proven:
         run.fail(VerificationFailed, [str(each) for each in result.evidence.differences])
+    sheet_after(context, path.parent)
     return result
+
+
+def sheet_after(context: Context, directory: Path) -> None:
+    """Write the recovery sheet anew after a proof, if the settings say so; errors are warnings."""
+    section = context.configuration.recovery_sheet
+    if not section.after_proof or section.output is None:
+        return
+    try:
+        places = directories(context.configuration, directory)
+        sheet = recovery_sheet(places, SheetOptions(), context)
+        write_page(sheet, section.format, section.output)
+    except PgvowError as error:
+        context.reporter.insist(f"the recovery sheet was not written: {error.cause}")
 
 
 def restore_file(
