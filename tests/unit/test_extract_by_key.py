@@ -82,7 +82,7 @@ def test_a_wrong_key_of_several_columns_names_them(typed: str, dump: Path) -> No
 
 def test_a_missing_key_is_named_behind_the_rows_that_are_there(dump: Path) -> None:
     """Exit code 2, as for a table that is unknown; the others are written."""
-    with pytest.raises(NoSuchRow, match="no row with the key 19, id=17;") as refused:
+    with pytest.raises(NoSuchRow, match="no row with the key 19, id=17") as refused:
         _extract(dump, "orders", "19", "18", "id=17")
     assert b"18\t\\N\n" == refused.value.written  # type: ignore[attr-defined]
     assert (2, ("19", "id=17")) == (refused.value.exit_code, refused.value.missing)

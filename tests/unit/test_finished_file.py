@@ -30,6 +30,8 @@ _OTHERS = {
     "postgres/throwaway.py": "a server of ours",
     "operations/demo/__init__.py": "the package's own data, and a copy to damage",
     "operations/restore/selection.py": "the user's map of roles",
+    "operations/compare/output.py": "a spooled page of ours",
+    "operations/compare/row_differences.py": "sorted runs of ours",
     "operations/core/set_aside.py": "rows that a rescue keeps, for writing",
     "operations/schedule/times.py": "/etc/localtime",
     "operations/recorded/side_effects.py": "the log of runs, for writing",
