@@ -96,7 +96,7 @@ def call_of(arguments: argparse.Namespace, *, tolerant: bool = False) -> Call:
     return Call(arguments, context, terminal, loaded.origins, unreadable)
 
 
-_DETECTING = ("backup", "doctor", "restore")
+_DETECTING = ("adopt", "backup", "doctor", "restore")
 """The commands that choose one environment by themselves if none is named."""
 _WATCHED = ("backup", "verify", "prove", "restore")
 """The commands that end if a server or a tool is silent."""

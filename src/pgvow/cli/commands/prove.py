@@ -88,11 +88,11 @@ def _file(call: Call) -> Path:
 
 def proof_text(result: ProofResult) -> Text:
     """Return the outcome, the facts of the comparison, and the first differences."""
-    text = (
-        Text.assemble(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n")
-        if result.proven
-        else Text.assemble(styled("✗", BAD), f" Not proven: {_refusal(result)}\n\n")
-    )
+    if result.proven:
+        head = f" Backup proven: what comes back is {_origin(result)}\n\n"
+        text = Text.assemble(styled("✓", GOOD), head)
+    else:
+        text = Text.assemble(styled("✗", BAD), f" Not proven: {_refusal(result)}\n\n")
     for label, value in _facts(result):
         text.append(f"{label + ':':<13}{value}\n")
     differences = result.evidence.differences
@@ -109,7 +109,12 @@ def proof_text(result: ProofResult) -> Text:
 def _refusal(result: ProofResult) -> str:
     if all(each.kind is DifferenceKind.RESTORE for each in result.evidence.differences):
         return "the restore cannot be finished"
-    return "what comes back is not what was there"
+    return f"what comes back is not {_origin(result)}"
+
+
+def _origin(result: ProofResult) -> str:
+    """Name the thing that was compared: the source as it was, or the file alone."""
+    return "what was there" if result.metadata.adopted is None else "what is in the file"
 
 
 def _facts(result: ProofResult) -> Iterator[tuple[str, str]]:
