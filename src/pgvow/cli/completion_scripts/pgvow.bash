@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/pgvow
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_pgvow_subparsers=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo)
+_shtab_pgvow_subparsers=(init backup verify list restore prove prune remove keep acknowledge adopt status history notify config schedule show extract diff doctor schema completion demo)
 
 _shtab_pgvow_init_option_strings=(-h --help --env --url --host --port --dbname --user --password-stdin --now --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_backup_option_strings=(-h --help --env --output-dir --space-factor --lock-wait-timeout --statistics --no-inspect --inspect --no-globals --globals -n --schema -N --exclude-schema -t --table -T --exclude-table --exclude-table-data --jobs --engine --compress --stall-timeout --run-timeout --json --full --jsonl --quiet --config --metrics-file --log-file --progress --log-format)
@@ -17,6 +17,7 @@ _shtab_pgvow_prune_option_strings=(-h --help --keep-last --keep-hourly --keep-da
 _shtab_pgvow_remove_option_strings=(-h --help --confirm --even-kept --dry-run --env --output-dir --database --json --full --jsonl --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_keep_option_strings=(-h --help --until --note --release --env --output-dir --database --json --full --jsonl --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_acknowledge_option_strings=(-h --help --until --note --withdraw --env --output-dir --database --json --full --jsonl --quiet --config --metrics-file --log-file --progress --log-format)
+_shtab_pgvow_adopt_option_strings=(-h --help --database --move --env --output-dir --json --full --jsonl --quiet --config --metrics-file --log-file --progress --log-format)
 _shtab_pgvow_status_option_strings=(-h --help --max-age --nagios --env --database --output-dir --wide --json --full --jsonl --quiet --config)
 _shtab_pgvow_history_option_strings=(-h --help --operation --failed --env --database --last --since --output-dir --wide --json --full --jsonl --quiet --config)
 _shtab_pgvow_notify_option_strings=(-h --help --digest --dry-run --output-dir --json --full --jsonl --quiet --config)
@@ -57,6 +58,9 @@ _shtab_pgvow_keep___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_acknowledge_pos_0_COMPGEN=_pgvow_backups
 _shtab_pgvow_acknowledge___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_acknowledge___output_dir_COMPGEN=_shtab_compgen_dirs
+_shtab_pgvow_adopt_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_pgvow_adopt___env_COMPGEN=_pgvow_environments
+_shtab_pgvow_adopt___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_status___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_status___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_history___env_COMPGEN=_pgvow_environments
@@ -97,6 +101,8 @@ _shtab_pgvow_keep___progress_choices=(auto json none)
 _shtab_pgvow_keep___log_format_choices=(text json)
 _shtab_pgvow_acknowledge___progress_choices=(auto json none)
 _shtab_pgvow_acknowledge___log_format_choices=(text json)
+_shtab_pgvow_adopt___progress_choices=(auto json none)
+_shtab_pgvow_adopt___log_format_choices=(text json)
 _shtab_pgvow_notify_pos_0_choices=(test)
 _shtab_pgvow_config_pos_0_choices=(show check)
 _shtab_pgvow_schedule_pos_0_choices=(install show remove run verify)
@@ -104,9 +110,9 @@ _shtab_pgvow_schedule___every_choices=(hour day week month)
 _shtab_pgvow_schedule___job_choices=(backup prune verify prove)
 _shtab_pgvow_schedule___with_choices=(cron systemd)
 _shtab_pgvow_extract___format_choices=(csv copy)
-_shtab_pgvow_schema_pos_0_choices=(acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify)
+_shtab_pgvow_schema_pos_0_choices=(acknowledge adopt backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify)
 _shtab_pgvow_completion_pos_0_choices=(bash zsh fish backups environments)
-_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo)
+_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune remove keep acknowledge adopt status history notify config schedule show extract diff doctor schema completion demo)
 
 _shtab_pgvow_init__h_nargs=0
 _shtab_pgvow_init___help_nargs=0
@@ -193,6 +199,13 @@ _shtab_pgvow_acknowledge___json_nargs=0
 _shtab_pgvow_acknowledge___full_nargs=0
 _shtab_pgvow_acknowledge___jsonl_nargs=0
 _shtab_pgvow_acknowledge___quiet_nargs=0
+_shtab_pgvow_adopt__h_nargs=0
+_shtab_pgvow_adopt___help_nargs=0
+_shtab_pgvow_adopt___move_nargs=0
+_shtab_pgvow_adopt___json_nargs=0
+_shtab_pgvow_adopt___full_nargs=0
+_shtab_pgvow_adopt___jsonl_nargs=0
+_shtab_pgvow_adopt___quiet_nargs=0
 _shtab_pgvow_status__h_nargs=0
 _shtab_pgvow_status___help_nargs=0
 _shtab_pgvow_status___nagios_nargs=0

@@ -50,7 +50,7 @@ function _shtab_pgvow_using
   test "$_shtab_pgvow_cmdpath" = "$argv"
 end
 
-set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo
+set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge adopt status history notify config schedule show extract diff doctor schema completion demo
 set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
 
 complete -c pgvow -e
@@ -261,6 +261,22 @@ complete -c pgvow -n '_shtab_pgvow_using acknowledge' -l log-file -x -d 'append 
 complete -c pgvow -n '_shtab_pgvow_using acknowledge' -l progress -xka "auto json none" -d 'on standard error: a bar if it is a terminal (auto), lines of JSON for programs, or none'
 complete -c pgvow -n '_shtab_pgvow_using acknowledge' -l log-format -xka "text json" -d 'lines for people or for programs (default: text)'
 complete -c pgvow -n '_shtab_pgvow_using acknowledge; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a adopt -d 'Make a backup of a dump that pgvow did not make: any file in the custom format of pg_dump 12 to 18.'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -s h -l help -d 'show this help message and exit'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l database -x -d 'the database that it is of (default: as its header has it)'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l move -d 'remove FILE once its copy is a backup'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l metrics-file -x -d 'write metrics there afterwards, for the textfile collector of Prometheus'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l log-file -x -d 'append how it went to this file: for cron'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l progress -xka "auto json none" -d 'on standard error: a bar if it is a terminal (auto), lines of JSON for programs, or none'
+complete -c pgvow -n '_shtab_pgvow_using adopt' -l log-format -xka "text json" -d 'lines for people or for programs (default: text)'
+complete -c pgvow -n '_shtab_pgvow_using adopt; and test $_shtab_pgvow_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump, by its path'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a status -d 'One line for each database: the newest backup, its level, age and size, what changed, the next run and the space left. Exit code 0: healthy; 11: warning; 12: critical.'
 complete -c pgvow -n '_shtab_pgvow_using status' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using status' -l max-age -x -d 'how old the newest backup may be: 26h (default), 8d'
@@ -371,7 +387,7 @@ complete -c pgvow -n '_shtab_pgvow_using doctor' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using doctor' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a schema -d 'Print the JSON Schema (2020-12) of the objects that a command prints with --json; each names it in'
 complete -c pgvow -n '_shtab_pgvow_using schema' -s h -l help -d 'show this help message and exit'
-complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
+complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge adopt backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, adopt, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a completion -d 'Print the script by which a shell completes commands, options, environments and names of backups.'
 complete -c pgvow -n '_shtab_pgvow_using completion' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using completion; and test $_shtab_pgvow_npos -eq 0' -ka "bash zsh fish backups environments" -d what
