@@ -109,6 +109,16 @@ def test_other_files_are_named_with_the_next_step(name: str, shell: Commands) ->
     assert word in first
 
 
+def test_a_directory_of_pg_dump_is_named_with_the_next_step(shell: Commands) -> None:
+    """-Fd: it is no file, and pg_restore takes it; adopt, verify and prove say so alike."""
+    (shell.cwd / "folder").mkdir()
+    (shell.cwd / "folder" / "toc.dat").write_bytes(b"PGDMP")
+    for words in (("adopt", "--env", "prod"), ("verify", "--deep"), ("prove",)):
+        done = shell.pgvow(words[0], "folder", *words[1:])
+        assert 8 == done.code
+        assert "pg_restore --exit-on-error -d NAME folder" in done.out + done.err
+
+
 def test_adopted_metadata_read_back_and_claim_no_level() -> None:
     """They are read as written, others have no such key, and no level comes from the making."""
     facts = Adopted("x.dump", MOMENT, {"database_name": "header"}, ("data",))
