@@ -23,8 +23,9 @@ UNCHECKED = (
 class Adopted:
     """That metadata were made from a dump ``at`` a time; counts and digests are of the file.
 
-    ``file`` is the name of the dump that was given. ``facts`` maps a key of the metadata to its
-    origin: ``header``, ``file``, ``name`` or ``option``. ``sections`` are those of the archive.
+    ``file`` is the name of the dump that was given, empty if it was read and not adopted. ``facts``
+    maps a key of the metadata to its origin: ``header``, ``file``, ``name``, ``option`` or
+    ``settings``. ``sections`` are those of the archive.
     """
 
     file: str
@@ -33,4 +34,6 @@ class Adopted:
     sections: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.file}, {moment(self.at)}"
+        if not self.file:
+            return "never seen: no metadata are beside the file"
+        return f"never seen; adopted from {self.file}, {moment(self.at)}"

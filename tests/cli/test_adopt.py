@@ -71,7 +71,8 @@ def test_adopt_makes_a_backup_that_is_listed_and_recorded(shell: Commands) -> No
     assert "adopt" in shell.pgvow("history", "--output-dir", "kept").out
     assert {"shop.dump"} == contents(shell.cwd / "old")
     shown = shell.pgvow("show", done.json["backup_path"]).out
-    assert "its source was never seen" in shown
+    assert "never seen; adopted from shop.dump" in shown
+    assert "adopted" in shell.pgvow("list", "--output-dir", "kept").out
     again = shell.pgvow(*words)
     assert 2 == again.code
     assert "is a backup already" in again.err

@@ -126,6 +126,8 @@ def test_a_foreign_dump_is_proven_by_its_own_rows(dumps: Dumps, tmp_path: Path) 
     assert (True, sum(_COUNTS.values())) == (result.proven, result.evidence.rows)
     assert "decoded from itself" in result.warnings[0]
     assert result.proof is None
+    assert result.metadata.adopted is not None
+    assert "no metadata are beside" in str(result.metadata.adopted)
     assert {"given.dump"} == contents(given.path.parent)
 
 

@@ -75,7 +75,7 @@ def part_rows(metadata: Metadata | None) -> list[tuple[str, str]]:
         [("Only a part", selected(metadata.selection))] if metadata and metadata.selection else []
     )
     if metadata is not None and metadata.adopted is not None:
-        rows.append(("Adopted", f"{metadata.adopted}; its source was never seen"))
+        rows.append(("Source", str(metadata.adopted)))
     return rows
 
 

@@ -96,7 +96,7 @@ def _made_of_file(backup: StoredBackup, context: Context) -> Metadata:
         stem.moment if stem else created(header) or now,
         {},
     )
-    return metadata_of(inspection, backup.name, backup.name, origin, now)
+    return metadata_of(inspection, backup.name, "", origin, now)
 
 
 def metadata_of(
