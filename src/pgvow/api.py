@@ -28,6 +28,7 @@ from pgvow.postgres.watchdog import Patience
 from pgvow.progress import Reporter
 from pgvow.runs import Operation
 from pgvow.settings.values import AUTO, usable_cores
+from pgvow.store import StoredBackup
 from pgvow.store.backups import directories
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def verify(context: Context, dump: Path | str, *, deep: bool = False) -> Verific
     ``deep`` decodes every byte. Raises NoVerdict if a check could not be made.
     """
     options = VerifyOptions(context.load_pg_bin(), deep=deep)
-    with _run(context, Operation.VERIFY, Path(dump).parent) as run:
+    with _run(context, Operation.VERIFY, _place(context, dump)) as run:
         return verify_file(context, run, Path(dump), options, _patience(_backup(context)))
 
 
@@ -137,7 +138,7 @@ def prove(
     ``on`` is a connection string of libpq. Raises CannotBeProven, and the errors of a restore.
     """
     options = ProveOptions(on=on, jobs=jobs, pg_bin=context.load_pg_bin())
-    with _run(context, Operation.PROVE, Path(dump).parent) as run:
+    with _run(context, Operation.PROVE, _place(context, dump)) as run:
         return prove_file(context, run, Path(dump), options, _patience(_backup(context)))
 
 
@@ -157,7 +158,7 @@ def restore(
     loaded = context.load_settings(env)
     options = replace(options, database=to) if options else RestoreOptions(to)
     patience = _patience(context.configuration.backup_of(loaded.environment))
-    with _run(context, Operation.RESTORE, Path(dump).parent, loaded.environment) as run:
+    with _run(context, Operation.RESTORE, _place(context, dump), loaded.environment) as run:
         return restore_file(context, run, loaded, Path(dump), options, patience)
 
 
@@ -169,6 +170,12 @@ def _run(
     recording = Recording(operation, directory, environment, metrics_file=metrics)
     with recorded(context, recording) as run:
         yield run
+
+
+def _place(context: Context, dump: Path | str) -> Path:
+    """Return the directory of the record: that of the dump, unless it is none of ours."""
+    path = Path(dump)
+    return _output_dir(context, None) if StoredBackup.at(path).is_foreign else path.parent
 
 
 def _output_dir(context: Context, environment: str | None) -> Path:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_RESTORE = "pg_restore --exit-on-error -d NAME"
 PIECE = 1 << 20
 _BUFFER = 1 << 16
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
@@ -193,7 +194,10 @@ def _opened(path: Path | str) -> tuple[int, int]:
     if stat.S_ISREG(about.st_mode):
         return fd, about.st_size
     os.close(fd)
-    raise _unreadable(path, "it is not a regular file", steps=_steps(path, of_the_disk=False))
+    steps = _steps(path, of_the_disk=False)
+    if os.path.lexists(os.path.join(path, "toc.dat")):  # noqa: PTH118 - either kind of path
+        steps.insert(0, f"pg_dump -Fd made it: createdb NAME, then {_RESTORE} {_quoted(path)}")
+    raise _unreadable(path, "it is not a regular file", steps=steps)
 
 
 def read_refusal(
@@ -236,6 +240,10 @@ def _unreadable(
 
 def _at(offset: int | None) -> str:
     return "" if offset is None else f" at byte {offset}"
+
+
+def _quoted(path: str | os.PathLike[str]) -> str:
+    return shlex.quote(os.fspath(path))
 
 
 def _steps(path: str | os.PathLike[str], *, of_the_disk: bool) -> list[str]:

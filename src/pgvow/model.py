@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pgvow.adoption import Adopted
     from pgvow.notes import Notes
     from pgvow.recovery import LoosenedObject, RecoveryNeeds, RecoveryTime
 
@@ -182,7 +183,8 @@ class Metadata:
     ``toc`` and ``large_objects`` are None if the archive was not inspected. ``settings`` are
     those of the dumping session on which the text of its rows depends. ``selection`` are pg_dump's
     options that select objects: with any, the backup is not of the whole database.
-    ``database_size_bytes`` is the database's size on the server when its backup began.
+    ``database_size_bytes`` is the database's size on the server when its backup began. ``adopted``
+    is set if they were made from a dump alone.
     """
 
     backup_timestamp: datetime
@@ -207,6 +209,7 @@ class Metadata:
     selection: tuple[str, ...] = ()
     snapshot: SnapshotFacts | None = None
     database_size_bytes: int | None = None
+    adopted: Adopted | None = None
 
 
 class DifferenceKind(StrEnum):
@@ -337,10 +340,15 @@ def level_reached(metadata: Metadata | None, proof: Proof | None) -> Level | Non
 
     One of ours is verified when it is made, and decoded if it was inspected: its checksum is that
     of the file as read back, and its archive was read to the last byte. An archive of the parallel
-    engine was read back and compared with the bytes written, but not decoded.
+    engine was read back and compared with the bytes written, but not decoded. An adopted dump has
+    the levels that checks have shown since, and none from its making.
     """
     made = None
-    if metadata is not None and (metadata.toc is not None or metadata.pgvow_version):
+    if (
+        metadata is not None
+        and metadata.adopted is None
+        and (metadata.toc is not None or metadata.pgvow_version)
+    ):
         inspected = metadata.toc is not None and metadata.engine != PARALLEL
         made = Level.DECODED if inspected else Level.VERIFIED
     shown = proof.level if proof else None

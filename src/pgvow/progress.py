@@ -21,6 +21,7 @@ class Phase(StrEnum):
     FILL = "fill", "Making it up"
     LOCK = "lock", "Locking tables"
     DUMP = "dump", "Dumping"
+    COPY = "copying", "Copying"
     CHECKSUM = "checksum", "Checksum"
     READ = "reading the archive", "Reading back"
     INTEGRITY = "integrity", "Checking"

@@ -25,6 +25,7 @@ class Operation(StrEnum):
     REMOVE = "remove"
     KEEP = "keep"
     ACKNOWLEDGE = "acknowledge"
+    ADOPT = "adopt"
 
 
 class Outcome(StrEnum):

@@ -30,7 +30,7 @@ _OTHERS = {
     "postgres/throwaway.py": "a server of ours",
     "operations/demo/__init__.py": "the package's own data, and a copy to damage",
     "operations/restore/selection.py": "the user's map of roles",
-    "operations/compare/output.py": "a spooled page of ours",
+    "operations/compare/output.py": "statements of ours, spooled by table",
     "operations/compare/row_differences.py": "sorted runs of ours",
     "operations/core/set_aside.py": "rows that a rescue keeps, for writing",
     "operations/schedule/times.py": "/etc/localtime",

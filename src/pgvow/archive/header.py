@@ -17,14 +17,33 @@ CUSTOM_FORMAT = 1
 # pg_dump writes the toc.dat of a directory as that of a tar.
 _FORMATS = {3: "the toc.dat of a directory or a tar", 4: "plain SQL", 5: "a directory"}
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
+_PLAIN_SQL = "plain SQL"
 # The beginnings of other files that users take for an archive.
 _BEGINNINGS = {
-    b"--\n-- PostgreSQL": "plain SQL",
+    b"--\n-- PostgreSQL": _PLAIN_SQL,
+    b"\\restrict ": _PLAIN_SQL,
+    b"SET ": _PLAIN_SQL,
     b"\x1f\x8b": "compressed by gzip",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
     b"\x04\x22\x4d\x18": "compressed by lz4",
     b"age-encryption.org/": "encrypted by age",
+    b"\xff\xfe": "UTF-16, as PowerShell's > writes it",
 }
+_STEPS = {
+    "a tar": ("Restore it: createdb NAME, then pg_restore --exit-on-error --dbname NAME FILE",),
+    _PLAIN_SQL: ("Restore it: createdb NAME, then psql -X -v ON_ERROR_STOP=1 -d NAME -f FILE",),
+    "compressed by gzip": ("Unpack it first: gunzip --keep FILE.gz",),
+    "compressed by zstd": ("Unpack it first: zstd --decompress --keep FILE.zst",),
+    "compressed by lz4": ("Unpack it first: lz4 -d FILE.lz4",),
+    "encrypted by age": ("Decrypt it first: age --decrypt --output FILE.dump FILE",),
+    "UTF-16, as PowerShell's > writes it": (
+        "It is damaged by that: dump anew with pg_dump -Fc --file FILE",
+    ),
+    "the toc.dat of a directory or a tar": (
+        "Restore its directory: createdb NAME, then pg_restore --exit-on-error -d NAME DIRECTORY",
+    ),
+}
+"""The next step for a file in another format; then it can be backed up."""
 
 Version = tuple[int, int]
 OLDEST: Version = (1, 12)
@@ -105,8 +124,14 @@ def _check_magic(reader: ByteReader) -> None:
     if reader.take(len(MAGIC)) == MAGIC:
         return
     if (other := _other_format(ahead)) is not None:
-        raise OtherFormat(f"the file is {other}, not in pg_dump's custom format", offset=0)
+        raise _named(other, offset=0)
     raise ArchiveError("this is no archive of pg_dump's: it does not begin so", offset=0)
+
+
+def _named(other: str, *, offset: int) -> OtherFormat:
+    error = OtherFormat(f"the file is {other}, not in pg_dump's custom format", offset=offset)
+    error.steps = (*_STEPS[other], error.steps[0]) if other in _STEPS else error.steps
+    return error
 
 
 def _other_format(ahead: bytes) -> str | None:
@@ -143,7 +168,7 @@ def _check_format(reader: ByteReader) -> None:
     if archive_format == CUSTOM_FORMAT:
         return
     if (name := _FORMATS.get(archive_format)) is not None:
-        raise OtherFormat(f"the file is {name}, not in pg_dump's custom format", offset=start)
+        raise _named(name, offset=start)
     raise ArchiveError(
         f"the archive's format is number {archive_format}, not pg_dump's custom format",
         offset=start,

@@ -107,7 +107,7 @@ def _record_refusal(arguments: argparse.Namespace, error: PgvowError) -> None:
         recording.record_refusal(arguments, error)
 
 
-_DETECTING = ("backup", "doctor", "restore")
+_DETECTING = ("adopt", "backup", "doctor", "restore")
 """The commands that choose one environment by themselves if none is named."""
 _WATCHED = ("backup", "verify", "prove", "restore", "compare")
 """The commands that end if a server or a tool is silent."""

@@ -16,6 +16,7 @@ from pgvow.operations.recorded import Recording, recorded
 from pgvow.operations.recorded.side_effects import LogFile
 from pgvow.postgres.watchdog import Patience
 from pgvow.runs import Operation
+from pgvow.store import StoredBackup
 
 if TYPE_CHECKING:
     import argparse
@@ -70,9 +71,12 @@ def _log_file(arguments: argparse.Namespace) -> LogFile | None:
 
 
 def _directory(call: Call) -> Path:
-    """Return the directory of the file that was named by its path, else that of the backups."""
+    """Return the directory of the file that was named by its path, else that of the backups.
+
+    Nothing is written beside a file that is none of ours.
+    """
     typed = call.arguments.file
-    is_path = typed is not None and may_exist(typed)
+    is_path = typed is not None and may_exist(typed) and not StoredBackup.at(Path(typed)).is_foreign
     return Path(typed).parent if is_path else call.output_dir
 
 

@@ -74,10 +74,16 @@ def large_objects(totals: LargeObjectTotals | None) -> str:
 
 
 def part_rows(metadata: Metadata | None) -> list[tuple[str, str]]:
-    """Return the row of a report that names the part; none for a whole database."""
-    if metadata is None or not metadata.selection:
-        return []
-    return [("Only a part", selected(metadata.selection))]
+    """Return the rows of a report that name the part, and that the source was never seen.
+
+    None for a whole database that was backed up.
+    """
+    rows = (
+        [("Only a part", selected(metadata.selection))] if metadata and metadata.selection else []
+    )
+    if metadata is not None and metadata.adopted is not None:
+        rows.append(("Source", str(metadata.adopted)))
+    return rows
 
 
 def selected(selection: Sequence[str]) -> str:

@@ -57,6 +57,16 @@ class StoredBackup:
         """Database, environment and timestamp by the dump's name, if it is one of ours."""
         return names.parse_stem(self.name.removesuffix(names.DUMP))
 
+    @property
+    def has_metadata(self) -> bool:
+        """Whether something has the name of its metadata."""
+        return _has(self.store, names.metadata_name(self.name))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether neither its name nor metadata beside it make it a backup of ours."""
+        return self.stem is None and not self.has_metadata
+
     def metadata(self) -> Metadata:
         """Read the metadata; whether it names this dump is for the caller to compare.
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from pgvow.adoption import Adopted
 from pgvow.errors import VerificationFailed
 from pgvow.json_reader import JsonReader, is_count, is_digest, is_text, parse, quoted
 from pgvow.model import (
@@ -126,6 +127,7 @@ def _as_json(metadata: Metadata) -> dict[str, object]:
         "selection": list(metadata.selection) or None,
         "snapshot": metadata.snapshot and asdict(metadata.snapshot),
         "database_size_bytes": metadata.database_size_bytes,
+        "adopted": metadata.adopted and _adopted_object(metadata.adopted),
     }
     return {
         "metadata_version": METADATA_VERSION,
@@ -141,6 +143,10 @@ def _as_json(metadata: Metadata) -> dict[str, object]:
         **_known(ours),
         "tables": [_known(asdict(table)) for table in metadata.tables],
     }
+
+
+def _adopted_object(adopted: Adopted) -> dict[str, object]:
+    return {**asdict(adopted), "at": moment_text(adopted.at)}
 
 
 def _known(items: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,6 +179,7 @@ def _metadata(reader: JsonReader) -> Metadata:
         selection=ours.optional("selection", ours.text_list) or (),
         snapshot=ours.optional("snapshot", lambda key: ours.nested(key, _snapshot)),
         database_size_bytes=ours.optional("database_size_bytes", ours.count),
+        adopted=ours.optional("adopted", lambda key: ours.nested(key, _adopted)),
     )
     if not ours.is_lenient:
         _compare(metadata, reader)
@@ -209,6 +216,15 @@ def _snapshot(reader: JsonReader) -> SnapshotFacts:
         xmax=reader.count("xmax"),
         timeline=reader.count("timeline"),
         system_identifier=reader.text("system_identifier"),
+    )
+
+
+def _adopted(reader: JsonReader) -> Adopted:
+    return Adopted(
+        file=reader.text("file"),
+        at=reader.moment("at"),
+        facts=reader.texts("facts"),
+        sections=reader.text_list("sections"),
     )
 
 

@@ -92,6 +92,14 @@ COMMANDS = {
             "pgvow acknowledge --withdraw shop_dev_2026-11-27T16-44-00Z",
         ),
     ),
+    "adopt": Command(
+        "make a backup of a dump that is not ours",
+        "Not adopted",
+        (
+            "pgvow adopt shop.dump --env prod",
+            "pgvow adopt /mnt/old/shop.dump --env prod --database shop --move",
+        ),
+    ),
     "status": Command(
         "how the backups stand: age, level, change, space",
         "Status failed",

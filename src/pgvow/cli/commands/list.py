@@ -135,7 +135,13 @@ def _status(backup: Backup, *, part: bool) -> str:
 def _detail(backup: Backup, now: datetime) -> str:
     """Name the level before a failure, the time of a restore, and the notes of people."""
     known = acknowledged(backup, now)
-    parts = [backup.notes.kept(now), None if known is None else str(known), _shown(backup)]
+    is_adopted = backup.metadata is not None and backup.metadata.adopted is not None
+    parts = [
+        backup.notes.kept(now),
+        None if known is None else str(known),
+        "adopted" if is_adopted else None,
+        _shown(backup),
+    ]
     return printable("; ".join(part for part in parts if part))
 
 

@@ -115,7 +115,7 @@ def proof_text(result: ProofResult, named: Sequence[tuple[str, str]] = ()) -> Te
         )
     else:
         text = Text.assemble(
-            *(styled("✓", GOOD), " Backup proven: what comes back is what was there\n\n"),
+            *(styled("✓", GOOD), f" Backup proven: what comes back is {_origin(result)}\n\n"),
         )
     for label, value in _facts(result, named):
         text.append(f"{label + ':':<13}{value}\n")
@@ -137,7 +137,12 @@ def proof_text(result: ProofResult, named: Sequence[tuple[str, str]] = ()) -> Te
 def _refusal(result: ProofResult) -> str:
     if all(each.kind is DifferenceKind.RESTORE for each in result.evidence.differences):
         return "the restore cannot be finished"
-    return "what comes back is not what was there"
+    return f"what comes back is not {_origin(result)}"
+
+
+def _origin(result: ProofResult) -> str:
+    """Name the thing that was compared: the source as it was, or the file alone."""
+    return "what was there" if result.metadata.adopted is None else "what is in the file"
 
 
 def _facts(result: ProofResult, named: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:

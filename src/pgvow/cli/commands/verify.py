@@ -127,7 +127,23 @@ def _passed(result: Verification, named: Sequence[tuple[str, str]]) -> Text:
             text.append(f"{name + ':':<12} {printable(value)}\n")
         text.append(f"{'Size:':<12} {size(metadata.backup_size_bytes)}\n")
         text.append(f"{'Timestamp:':<12} {moment(metadata.backup_timestamp)}")
+    elif result.deep is not None:
+        text.append(_passed_alone(result, result.deep))
     return text
+
+
+def _passed_alone(result: Verification, deep: DeepCheck) -> Text:
+    """Return the checks of a dump without metadata, and what none of them can show."""
+    rows, tables = counted(deep.rows, "row"), counted(len(deep.tables), "table")
+    good = mark(good=True)
+    text = Text.assemble(f"{'Structure:':<12} ", good, " Valid (pg_restore --list succeeded)\n")
+    text.append(f"{'Contents:':<12} ").append(good)
+    text.append(f" Every byte decodes: {rows} in {tables}\n")
+    text.append(f"{'Size:':<12} {size(result.size_bytes or 0)}\n\n")
+    text.append("No metadata are beside it, so it cannot be checked\n")
+    for fact in result.unchecked:
+        text.append(f"  {fact}\n")
+    return text.append("\nMake it a backup of yours: pgvow adopt FILE")
 
 
 def _decoded(deep: DeepCheck) -> str:
@@ -220,6 +236,7 @@ def _object(result: Verification) -> dict[str, Any]:
         "unreadable": result.unreadable,
         "no_verdict": result.no_verdict,
         "acknowledged": result.acknowledged,
+        "unchecked": list(result.unchecked),
         "warnings": list(result.warnings),
         "metadata": plain(result.metadata),
         "tables": plain(result.deep.tables) if result.deep else None,

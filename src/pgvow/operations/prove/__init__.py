@@ -33,6 +33,7 @@ from pgvow.model import (
     Unreadable,
     level_reached,
 )
+from pgvow.operations.core import foreign
 from pgvow.operations.prove.measured import recovery_needs, recovery_time
 from pgvow.operations.prove.run import ProofRequest, restore_and_compare
 from pgvow.operations.prove.server import ProveOptions, proof_server
@@ -102,6 +103,8 @@ def prove_backup(
 ) -> ProofResult:
     """Verify, restore and compare one backup, and write the proof beside it.
 
+    A dump without metadata is compared with its own rows, and nothing is written beside it.
+
     ``between`` is called with the connection string of the restored database before anything is
     compared; the comparison then waits for the whole restore. Differences are part of the result.
     Raises VerificationFailed if the file is not the one that its metadata describe, CannotBeProven,
@@ -167,7 +170,10 @@ def _evidence(
 
 
 def described(backup: StoredBackup, context: Context) -> Metadata:
-    """Read the metadata of a dump; raises VerificationFailed if either is missing."""
+    """Return the metadata of a dump, made of itself if it has none.
+
+    Raises VerificationFailed if it is missing or does not decode.
+    """
     try:
         backup.size()
     except FileNotFoundError:
@@ -177,7 +183,7 @@ def described(backup: StoredBackup, context: Context) -> Metadata:
             unreadable = Unreadable(context.now(), error.cause)
             record_unreadable(backup, backup.metadata(), unreadable, warn=context.reporter.warn)
         raise
-    return backup.metadata()
+    return foreign.described(backup, context)
 
 
 @contextmanager

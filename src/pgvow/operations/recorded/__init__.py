@@ -16,6 +16,7 @@ from pgvow.operations.recorded.side_effects import SideEffects
 from pgvow.postgres.watchdog import check, watching
 from pgvow.runs import Operation, Outcome
 from pgvow.signals import stop_behind
+from pgvow.store import StoredBackup
 from pgvow.store.history import new_run
 from pgvow.store.names import DUMP, parse_stem
 
@@ -143,13 +144,15 @@ class RecordedRun:
     def note_file(self, path: Path) -> None:
         """Note the backup that is read next, by its name: however that ends, it is of this backup.
 
-        If it lies elsewhere than the run is recorded, the history of its directory gets a line too.
+        If it lies elsewhere than the run is recorded, the history of its directory gets a line too,
+        unless the file is none of ours.
         """
         stem = parse_stem(path.name.removesuffix(DUMP))
         self.note(file=path.name)
         if stem is not None:
             self.note(environment=stem.environment, database=stem.database)
-        self._about = path.parent
+        if not StoredBackup.at(path).is_foreign:
+            self._about = path.parent
 
     def note_backup(self, path: Path, metadata: Metadata | None, level: Level | None) -> None:
         """Note the backup that was made or read, and the level that it has reached."""

@@ -72,8 +72,11 @@ class SideEffects:
         """Complete the record, then run the hook, write the metrics, and notify."""
         # Before all that may be stopped or hang: a backup that was made has not died.
         with self._harmless("the run is not recorded"):
+            directory = self._recording.directory
             if self._history is not None:
                 self._history.finish(run)
+            elif run.operation is Operation.ADOPT and directory.is_dir():  # the run has made it
+                History(directory).add([run])
         for directory in dict.fromkeys(directory for directory, _ in parts):
             with self._harmless(f"the run is not recorded in {directory}"):
                 History(directory).add([part for place, part in parts if place == directory])

@@ -129,7 +129,7 @@ class RestoreResult:
     ended: int
     restore_seconds: float
     seconds: float
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     retried: tuple[RetriedEntry, ...] = ()
     rescue: RescueResult = field(default_factory=RescueResult)
 
@@ -163,23 +163,22 @@ def restore_backup(
     require_whole(backup, options)
     require_acceptance(options)
     require_confirmation(settings, options)
-    with backup.held(), backup.at_hand() as fetched:
-        return _restore(settings, fetched, options, context, started)
+    with backup.held(), backup.at_hand() as fetched, context.reporter.collecting() as warnings:
+        metadata = verified(settings, fetched, options, context)
+        result = _restore(settings, fetched, metadata, options, context, started)
+    return replace(result, warnings=tuple(warnings))
 
 
 def _restore(
     settings: Settings,
     backup: StoredBackup,
+    metadata: Metadata,
     options: RestoreOptions,
     context: Context,
     started: float,
 ) -> RestoreResult:
-    metadata = verified(settings, backup, options, context)
     target = ConnectionTarget(settings.connection, settings.libpq_variables, context.environ)
-    with (
-        context.reporter.collecting() as warnings,
-        Databases.connect(target, avoiding=options.database) as databases,
-    ):
+    with Databases.connect(target, avoiding=options.database) as databases:
         address = address_of(databases.session)
         plan = planned(settings, backup, options, context, databases, metadata)
         require_rescue(plan)
@@ -211,7 +210,6 @@ def _restore(
             ended=named.ended,
             restore_seconds=filled.seconds,
             seconds=time.monotonic() - started,
-            warnings=tuple(warnings),
             retried=tuple(filled.filling.retried),
             rescue=rescue,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pgvow.archive import kinds, read_toc, roles_named
 from pgvow.errors import AccessDenied, ConfigurationError, RestoreFailed, VerificationFailed
 from pgvow.model import DEV
+from pgvow.operations.core import foreign
 from pgvow.operations.core.choose_pg_restore import choose_pg_restore, major_of
 from pgvow.operations.core.owners import is_given_away
 from pgvow.operations.core.stages import CheckedBackup
@@ -145,9 +146,17 @@ def require_confirmation(settings: Settings, options: RestoreOptions) -> None:
 def verified(
     settings: Settings, backup: StoredBackup, options: RestoreOptions, context: Context
 ) -> Metadata:
-    """Verify the file and return its metadata; raises VerificationFailed if they differ."""
+    """Verify the file and return its metadata; raises VerificationFailed if they differ.
+
+    A dump without metadata is decoded to its end instead.
+    """
+    metadata = foreign.described_alone(backup, context)
+    if metadata is not None:
+        _refuse_part(backup, options, metadata)
+        return metadata
     result = verify_backup(backup, VerifyOptions(settings.pg_bin), context)
     if result.passed and result.metadata is not None:
+        foreign.require_definitions(result.metadata)
         _refuse_part(backup, options, result.metadata)  # of the very metadata that were verified
         return result.metadata
     raise VerificationFailed(

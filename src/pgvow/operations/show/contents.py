@@ -172,7 +172,7 @@ def _from_metadata(
     if fingerprints and metadata.toc is None:
         return None
     recorded = {(facts.schema, facts.name): facts for facts in metadata.tables}
-    rows = [_recorded_rows(entry, recorded, metadata.table_counts) for entry in toc.table_data]
+    rows = [_recorded_rows(entry, recorded, metadata) for entry in toc.table_data]
     tables = [table for table in rows if table is not None]
     return tuple(tables) if len(tables) == len(rows) else None
 
@@ -180,14 +180,15 @@ def _from_metadata(
 def _recorded_rows(
     entry: TocEntry,
     recorded: Mapping[tuple[str, str], RecordedTable],
-    counts: Mapping[str, int],
+    metadata: Metadata,
 ) -> ShownTable | None:
     name = entry.namespace, entry.tag
     facts = recorded.get(name) or recorded.get((_as_latin1(name[0]), _as_latin1(name[1])))
     if facts is None:  # metadata of the contract's nine keys alone
-        rows = counts.get(entry.key)
+        rows = metadata.table_counts.get(entry.key)
         return None if rows is None else ShownTable(*name, rows)
-    return ShownTable(*name, facts.rows, facts.bytes, facts.fingerprint, facts.size_bytes)
+    size_bytes = facts.size_bytes if metadata.adopted is None else None
+    return ShownTable(*name, facts.rows, facts.bytes, facts.fingerprint, size_bytes)
 
 
 def _as_latin1(name: str) -> str:

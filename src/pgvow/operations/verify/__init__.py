@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import threading
 import time
@@ -11,27 +10,34 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pgvow.archive import ArchiveError, ArchiveTooNew, OtherFormat, read_toc
+from pgvow.adoption import UNCHECKED
+from pgvow.archive import ArchiveError, read_toc
 from pgvow.errors import (
     AccessDenied,
     Interrupted,
     PgvowError,
     Stalled,
-    ToolUnsuitable,
     UnreadableFile,
     lack_of_resources,
 )
 from pgvow.finished_file import sha256_of
 from pgvow.model import Unreadable
 from pgvow.operations.verify.hashing import hash_backup
-from pgvow.operations.verify.inspect import decode_and_compare
+from pgvow.operations.verify.inspect import decode_alone, decode_and_compare
 from pgvow.operations.verify.recording import (
     record,
     record_unreadable,
     with_acknowledgement,
 )
-from pgvow.operations.verify.verification import Check, Verification, evidence_of, missed
-from pgvow.postgres.binaries import choose_newest, find_installations, install_steps
+from pgvow.operations.verify.verification import (
+    Check,
+    Verification,
+    complaint,
+    evidence_of,
+    missed,
+    structure,
+)
+from pgvow.postgres.binaries import choose_newest, find_installations
 from pgvow.postgres.pg_restore_list import complaint_of, listing_complaint, start_listing
 from pgvow.progress import Silent
 from pgvow.store import (
@@ -80,25 +86,31 @@ def verify_backup(backup: StoredBackup, options: VerifyOptions, context: Context
     return result
 
 
-def _verifier(options: VerifyOptions, context: Context) -> _Verifier:
+def _verifier(options: VerifyOptions, context: Context, *, alone: bool = True) -> _Verifier:
     installations = find_installations(pg_bin=options.pg_bin, environ=context.environ)
     installation = choose_newest(installations)
     installation.program("pg_restore")
-    return _Verifier(installation, context, deep=options.deep)
+    return _Verifier(installation, context, deep=options.deep, alone=alone)
 
 
 @dataclass(frozen=True, slots=True)
 class _Verifier:
-    """Verifies backups by one pg_restore."""
+    """Verifies backups by one pg_restore.
+
+    ``alone``: the backup was named by itself, and may be none of ours.
+    """
 
     installation: Installation
     context: Context
     deep: bool
+    alone: bool
 
     def verify(self, backup: StoredBackup) -> Verification:
         """Check one backup; a file that cannot be read is part of the result."""
         try:
-            return _checked(backup, self.installation, self.context, deep=self.deep)
+            return _checked(
+                backup, self.installation, self.context, deep=self.deep, alone=self.alone
+            )
         except (UnreadableFile, AccessDenied) as error:
             return _refused(
                 backup, Check("file", passed=False, expected="readable", found=error.cause), error
@@ -144,6 +156,7 @@ def _checked(
     context: Context,
     *,
     deep: bool,
+    alone: bool,
 ) -> Verification:
     path, environ = backup.path, context.environ
     try:
@@ -156,11 +169,10 @@ def _checked(
         metadata = backup.metadata()
     except MetadataError as error:
         broken = Check("metadata", passed=False, expected="complete metadata", found=error.cause)
-        with backup.local_path() as local:
-            listed = listing_complaint(installation, local, environ)
-        complaint = _complaint(backup, listed, unchanged=False)
-        structure = _structure(installation, complaint, None)
-        return Verification(path, (present, broken, structure), None, size)
+        result = _without_metadata(backup, size, installation, context, deep=deep)
+        if alone and deep and backup.is_foreign:
+            return replace(result, checks=(present, *result.checks), unchecked=UNCHECKED)
+        return replace(result, checks=(present, broken, *result.checks))
     with (
         backup.local_path() as local,
         start_listing(installation, local, environ) as listing,
@@ -168,15 +180,15 @@ def _checked(
         read = _read(backup, metadata, context.reporter, deep=deep)
         listed = complaint_of(listing)
     unchanged = all(check.passed for check in _bytes(metadata, read))
-    complaint = _complaint(backup, listed, unchanged=unchanged)
+    judged = complaint(backup, listed, unchanged=unchanged)
     checks = (
         present,
         Check("metadata", passed=True, expected="complete metadata", found="complete metadata"),
         _names_this_file(metadata, backup.name),
         *_bytes(metadata, read),
-        _structure(installation, complaint, metadata),
+        structure(installation, judged, metadata.pg_dump_version),
     )
-    decoded = _decoded(read.deep)
+    decoded = _decoded(read.deep, _recorded_facts(read.deep))
     try:
         roles, refusal = _globals(metadata, backup), None
     except (UnreadableFile, AccessDenied) as error:
@@ -184,6 +196,31 @@ def _checked(
         roles = (Check("globals", passed=False, expected="readable", found=error.cause),)
     every = (*checks, *roles, *decoded)
     return Verification(path, every, metadata, read.size, read.deep, refusal=refusal)
+
+
+def _without_metadata(
+    backup: StoredBackup, size: int, installation: Installation, context: Context, *, deep: bool
+) -> Verification:
+    """Check a dump by itself: its structure, and with ``deep`` that every byte decodes."""
+    with backup.local_path() as local:
+        listed = listing_complaint(installation, local, context.environ)
+    judged = complaint(backup, listed, unchanged=False)
+    made_by = _maker(backup) if backup.is_foreign else None
+    checks = (structure(installation, judged, made_by),)
+    if not (deep and checks[0].passed):
+        return Verification(backup.path, checks, None, size)
+    decoded = decode_alone(backup, context.reporter)
+    every = (*checks, *_decoded(decoded, ""))
+    return Verification(backup.path, every, None, size, decoded)
+
+
+def _maker(backup: StoredBackup) -> str | None:
+    """Return the version of pg_dump in the header of a dump; None if it cannot be read."""
+    try:
+        with backup.open_dump() as file:
+            return read_toc(file).header.pg_dump_version
+    except ArchiveError:
+        return None
 
 
 def _names_this_file(metadata: Metadata, name: str) -> Check:
@@ -236,59 +273,16 @@ def _bytes(metadata: Metadata, read: _Read) -> tuple[Check, Check]:
     )
 
 
-def _structure(
-    installation: Installation, complaint: str | None, metadata: Metadata | None
-) -> Check:
-    expected = "pg_restore --list succeeds"
-    if complaint is None:
-        return Check("structure", passed=True, expected=expected, found=expected)
-    if metadata is not None:
-        _refuse_too_old(installation, metadata, complaint)
-    return Check("structure", passed=False, expected=expected, found=complaint)
+def _recorded_facts(deep: DeepCheck | None) -> str:
+    known = deep is not None and deep.complete
+    facts = "rows, fingerprints and digests" if known else "rows (nothing else is recorded)"
+    return f", {facts} as recorded"
 
 
-def _complaint(backup: StoredBackup, listed: str | None, *, unchanged: bool) -> str | None:
-    """Judge the table of contents by our own reader too, which takes the custom format alone.
-
-    pg_restore --list, whose complaint ``listed`` is, accepts a tar, and an archive of "-5 entries".
-    Raises ArchiveTooNew if the file is the one that was written; in one that was changed since, the
-    version is no more than a damaged byte.
-    """
-    try:
-        with backup.open_dump() as file:
-            read_toc(file)
-    except ArchiveTooNew as error:
-        if unchanged:
-            raise
-        return listed or error.cause
-    except OtherFormat as error:
-        return "\n".join([error.cause, *error.steps])
-    except ArchiveError as error:
-        return listed or error.cause
-    return listed
-
-
-def _refuse_too_old(installation: Installation, metadata: Metadata, complaint: str) -> None:
-    """Raise ToolUnsuitable if the archive is only too new for the pg_restore at hand."""
-    version = re.match("[0-9]+", metadata.pg_dump_version)  # 19beta1 is one as well
-    made_by = int(version[0]) if version else 0
-    if "unsupported version" not in complaint or installation.major >= made_by:
-        return
-    raise ToolUnsuitable(
-        f"pg_restore {installation.version} cannot read an archive of"
-        f" pg_dump {metadata.pg_dump_version}: {complaint}",
-        facts={"pg_restore": f"{installation.version} in {installation.bin}"},
-        steps=install_steps(made_by),
-    )
-
-
-def _decoded(deep: DeepCheck | None) -> tuple[Check, ...]:
+def _decoded(deep: DeepCheck | None, compared: str) -> tuple[Check, ...]:
     if deep is None:
         return ()
-    recorded = (
-        "rows, fingerprints and digests" if deep.complete else "rows (nothing else is recorded)"
-    )
-    expected = f"every byte decodes, {recorded} as recorded"
+    expected = f"every byte decodes{compared}"
     found = expected if deep.passed else "\n".join(deep.differences)
     return (Check("contents", passed=deep.passed, expected=expected, found=found),)
 
@@ -356,7 +350,7 @@ def verify_all(
     One that cannot be read, or whose check ends in no verdict,
     stops no other.
     """
-    verifier = _verifier(options, context)
+    verifier = _verifier(options, context, alone=False)
     return tuple(
         _verified_alone(verifier, StoredBackup(store, backup.path.name))
         for store in stores

@@ -36,8 +36,11 @@ def record(
 ) -> Proof | None:
     """Add evidence to the proof beside a dump; returns None if it cannot be written.
 
-    A directory that may only be read leads to a warning: the evidence holds all the same.
+    A directory that may only be read leads to a warning: the evidence holds all the same. Nothing
+    is written beside a dump without metadata: it may not be ours.
     """
+    if not backup.has_metadata:
+        return None
     kept = tuple(map(_writable, evidence.differences[:_MOST_KEPT]))
     try:
         return backup.add_evidence(metadata.checksum_sha256, replace(evidence, differences=kept))
@@ -53,7 +56,9 @@ def record_unreadable(
     *,
     warn: Callable[[str], None],
 ) -> Proof | None:
-    """Record beside a dump that it cannot be read; None if that cannot be written."""
+    """Record beside a dump that it cannot be read; None as for ``record``."""
+    if not backup.has_metadata:
+        return None
     unreadable = replace(unreadable, cause=_text(unreadable.cause))
     try:
         return backup.mark_unreadable(metadata.checksum_sha256, unreadable)

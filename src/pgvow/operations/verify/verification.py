@@ -1,13 +1,16 @@
-"""The result of verifying a backup: its checks, and the evidence that follows."""
+"""The result of verifying a backup: its checks, that of its structure, and the evidence."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgvow import __version__
-from pgvow.errors import AccessDenied, UnreadableFile, VerificationFailed
+from pgvow.archive import ArchiveError, ArchiveTooNew, OtherFormat, read_toc
+from pgvow.errors import AccessDenied, ToolUnsuitable, UnreadableFile, VerificationFailed
 from pgvow.model import Difference, DifferenceKind, Evidence, Level
+from pgvow.postgres.binaries import install_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from pgvow.errors import PgvowError
     from pgvow.model import Metadata, Proof
     from pgvow.operations.verify.inspect import DeepCheck
+    from pgvow.postgres.binaries import Installation
+    from pgvow.store import StoredBackup
 
 _ARCHIVE = "the archive"
 
@@ -38,6 +43,7 @@ class Verification:
     ``proof`` is all its evidence by now, None if that could not be recorded.
     ``refusal`` is the error for which it came to no verdict: no evidence against the data.
     ``acknowledged``, of one of many: since when a person knows of the fault, and their note.
+    ``unchecked``, of a dump that is none of ours: the facts that no check of it can show.
     """
 
     path: Path
@@ -49,6 +55,7 @@ class Verification:
     warnings: tuple[str, ...] = ()
     refusal: PgvowError | None = None
     acknowledged: str | None = None
+    unchecked: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -74,6 +81,55 @@ class Verification:
     def check(self, name: str) -> Check | None:
         """Return a check by its name; None if it was not reached."""
         return next((check for check in self.checks if check.name == name), None)
+
+
+def structure(installation: Installation, complaint: str | None, made_by: str | None) -> Check:
+    """Return the check of the structure, which fails for a complaint.
+
+    ``made_by`` is the version of pg_dump, None if it is not to be believed. Raises ToolUnsuitable
+    if the pg_restore at hand is only too old for the archive.
+    """
+    expected = "pg_restore --list succeeds"
+    if complaint is None:
+        return Check("structure", passed=True, expected=expected, found=expected)
+    if made_by is not None:
+        _refuse_too_old(installation, made_by, complaint)
+    return Check("structure", passed=False, expected=expected, found=complaint)
+
+
+def complaint(backup: StoredBackup, listed: str | None, *, unchanged: bool) -> str | None:
+    """Judge the table of contents by our own reader too, which takes the custom format alone.
+
+    pg_restore --list, whose complaint ``listed`` is, accepts a tar, and an archive of "-5 entries".
+    Raises ArchiveTooNew if the file is the one that was written; in one that was changed since, the
+    version is no more than a damaged byte.
+    """
+    try:
+        with backup.open_dump() as file:
+            read_toc(file)
+    except ArchiveTooNew as error:
+        if unchanged:
+            raise
+        return listed or error.cause
+    except OtherFormat as error:
+        return "\n".join([error.cause, *error.steps])
+    except ArchiveError as error:
+        return listed or error.cause
+    return listed
+
+
+def _refuse_too_old(installation: Installation, made_by: str, complaint: str) -> None:
+    """Raise ToolUnsuitable if the archive is only too new for the pg_restore at hand."""
+    version = re.match("[0-9]+", made_by)  # 19beta1 is one as well
+    major = int(version[0]) if version else 0
+    if "unsupported version" not in complaint or installation.major >= major:
+        return
+    raise ToolUnsuitable(
+        f"pg_restore {installation.version} cannot read an archive of"
+        f" pg_dump {made_by}: {complaint}",
+        facts={"pg_restore": f"{installation.version} in {installation.bin}"},
+        steps=install_steps(major),
+    )
 
 
 def evidence_of(result: Verification, at: datetime, seconds: float) -> Evidence:
