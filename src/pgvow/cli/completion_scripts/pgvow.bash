@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/pgvow
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_pgvow_subparsers=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo)
+_shtab_pgvow_subparsers=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract salvage diff doctor schema completion demo)
 
 _shtab_pgvow_init_option_strings=(-h --help --env --url --host --port --dbname --user --password-stdin --now --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_backup_option_strings=(-h --help --env --output-dir --space-factor --lock-wait-timeout --statistics --no-inspect --inspect --no-globals --globals -n --schema -N --exclude-schema -t --table -T --exclude-table --exclude-table-data --jobs --engine --compress --stall-timeout --run-timeout --json --full --jsonl --quiet --config --metrics-file --log-file --progress --log-format)
@@ -24,6 +24,7 @@ _shtab_pgvow_config_option_strings=(-h --help --json --full --jsonl --quiet --co
 _shtab_pgvow_schedule_option_strings=(-h --help --at --every --time --on --job --with --system --timezone --all --log --env --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_show_option_strings=(-h --help --code --env --output-dir --database --json --full --jsonl --quiet --config)
 _shtab_pgvow_extract_option_strings=(-h --help --table --format --env --output-dir --database)
+_shtab_pgvow_salvage_option_strings=(-h --help --output --env --output-dir --database --json --full --jsonl --quiet --config)
 _shtab_pgvow_diff_option_strings=(-h --help --env --output-dir --database --json --full --jsonl --quiet --config)
 _shtab_pgvow_doctor_option_strings=(-h --help --env --output-dir --json --full --jsonl --quiet --config)
 _shtab_pgvow_schema_option_strings=(-h --help)
@@ -71,6 +72,9 @@ _shtab_pgvow_show___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_extract_pos_0_COMPGEN=_pgvow_backups
 _shtab_pgvow_extract___env_COMPGEN=_pgvow_environments
 _shtab_pgvow_extract___output_dir_COMPGEN=_shtab_compgen_dirs
+_shtab_pgvow_salvage_pos_0_COMPGEN=_pgvow_backups
+_shtab_pgvow_salvage___env_COMPGEN=_pgvow_environments
+_shtab_pgvow_salvage___output_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_pgvow_diff_pos_0_COMPGEN=_pgvow_backups
 _shtab_pgvow_diff_pos_1_COMPGEN=_pgvow_backups
 _shtab_pgvow_diff___env_COMPGEN=_pgvow_environments
@@ -104,9 +108,9 @@ _shtab_pgvow_schedule___every_choices=(hour day week month)
 _shtab_pgvow_schedule___job_choices=(backup prune verify prove)
 _shtab_pgvow_schedule___with_choices=(cron systemd)
 _shtab_pgvow_extract___format_choices=(csv copy)
-_shtab_pgvow_schema_pos_0_choices=(acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify)
+_shtab_pgvow_schema_pos_0_choices=(acknowledge backup config diff doctor error history init keep list notify prove prune remove restore salvage schedule show status verify)
 _shtab_pgvow_completion_pos_0_choices=(bash zsh fish backups environments)
-_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo)
+_shtab_pgvow_pos_0_choices=(init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract salvage diff doctor schema completion demo)
 
 _shtab_pgvow_init__h_nargs=0
 _shtab_pgvow_init___help_nargs=0
@@ -240,6 +244,12 @@ _shtab_pgvow_show___jsonl_nargs=0
 _shtab_pgvow_show___quiet_nargs=0
 _shtab_pgvow_extract__h_nargs=0
 _shtab_pgvow_extract___help_nargs=0
+_shtab_pgvow_salvage__h_nargs=0
+_shtab_pgvow_salvage___help_nargs=0
+_shtab_pgvow_salvage___json_nargs=0
+_shtab_pgvow_salvage___full_nargs=0
+_shtab_pgvow_salvage___jsonl_nargs=0
+_shtab_pgvow_salvage___quiet_nargs=0
 _shtab_pgvow_diff__h_nargs=0
 _shtab_pgvow_diff___help_nargs=0
 _shtab_pgvow_diff___json_nargs=0

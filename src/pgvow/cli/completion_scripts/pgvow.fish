@@ -50,8 +50,8 @@ function _shtab_pgvow_using
   test "$_shtab_pgvow_cmdpath" = "$argv"
 end
 
-set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract diff doctor schema completion demo
-set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
+set -g _shtab_pgvow_commands init backup verify list restore prove prune remove keep acknowledge status history notify config schedule show extract salvage diff doctor schema completion demo
+set -g _shtab_pgvow_opts_with_value --at --compress --config --confirm --database --dbname --engine --env --every --exclude-schema --exclude-table --exclude-table-data --format --host --job --jobs --keep-daily --keep-hourly --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --last --level --lock-wait-timeout --log --log-file --log-format --max-age --messages --metrics-file --note --on --operation --output --output-dir --owner-map --port --progress --run-timeout --schema --since --space-factor --stall-timeout --table --time --timezone --to --until --url --user --with -N -T -n -t
 
 complete -c pgvow -e
 complete -c pgvow -f
@@ -348,6 +348,18 @@ complete -c pgvow -n '_shtab_pgvow_using extract' -l env -xka "(pgvow completion
 complete -c pgvow -n '_shtab_pgvow_using extract' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
 complete -c pgvow -n '_shtab_pgvow_using extract' -l database -x -d 'only those of this database'
 complete -c pgvow -n '_shtab_pgvow_using extract; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
+complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a salvage -d 'Write everything of a damaged dump that still decodes, row by row, into a new one that pg_restore reads, and report the rows that are missing, by table. The damaged file is only read. Needs no server. The exit code is 8 if something is missing or in doubt.'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -s h -l help -d 'show this help message and exit'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l output -x -d 'the file of the new dump, which must not exist yet'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l output-dir -xka "(__fish_complete_directories)" -d 'where backups are (default: db/backups/)'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l database -x -d 'only those of this database'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l json -d 'print the result as JSON, and nothing else on standard output'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l full -d 'with --json: the facts of each table and sequence too'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l jsonl -d 'as --json, but for a list one line of JSON for each'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l quiet -d 'print nothing on success'
+complete -c pgvow -n '_shtab_pgvow_using salvage' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
+complete -c pgvow -n '_shtab_pgvow_using salvage; and test $_shtab_pgvow_npos -eq 0' -ka "(pgvow completion backups 2>/dev/null; __fish_complete_suffix .dump)" -d 'a path, a name as pgvow list has it or its beginning, latest, latest~1, or a time in UTC such as 2026-11-27T16:44 or yesterday: the newest whole backup up to then'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a diff -d 'Show what changed from backup A to the newer B (default: latest): tables, rows, contents, schema objects, sequences, large objects. Without names: between the last two of the database that was backed up last. Needs no server. The exit code is 0 whether anything differs or not; --json says so in "equal".'
 complete -c pgvow -n '_shtab_pgvow_using diff' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using diff' -l env -xka "(pgvow completion environments 2>/dev/null)" -d 'which database; development and production are accepted too, and the environments of pgvow.toml (default: auto)'
@@ -371,7 +383,7 @@ complete -c pgvow -n '_shtab_pgvow_using doctor' -l quiet -d 'print nothing on s
 complete -c pgvow -n '_shtab_pgvow_using doctor' -l config -x -d 'the settings file (default: PGVOW_CONFIG, else pgvow.toml here where there is one)'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a schema -d 'Print the JSON Schema (2020-12) of the objects that a command prints with --json; each names it in'
 complete -c pgvow -n '_shtab_pgvow_using schema' -s h -l help -d 'show this help message and exit'
-complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config diff doctor error history init keep list notify prove prune remove restore schedule show status verify" -d 'acknowledge, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, schedule, show, status, verify'
+complete -c pgvow -n '_shtab_pgvow_using schema; and test $_shtab_pgvow_npos -eq 0' -ka "acknowledge backup config diff doctor error history init keep list notify prove prune remove restore salvage schedule show status verify" -d 'acknowledge, backup, config, diff, doctor, error, history, init, keep, list, notify, prove, prune, remove, restore, salvage, schedule, show, status, verify'
 complete -c pgvow -n '_shtab_pgvow_using; and test $_shtab_pgvow_npos -eq 0' -a completion -d 'Print the script by which a shell completes commands, options, environments and names of backups.'
 complete -c pgvow -n '_shtab_pgvow_using completion' -s h -l help -d 'show this help message and exit'
 complete -c pgvow -n '_shtab_pgvow_using completion; and test $_shtab_pgvow_npos -eq 0' -ka "bash zsh fish backups environments" -d what
