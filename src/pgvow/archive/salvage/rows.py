@@ -29,6 +29,8 @@ LARGEST_FRAME = 16 << 20
 _FLUSHED = b"\0\0\xff\xff"
 _RAW_DEFLATE = -15
 _WRONG_SUM = "incorrect data check"
+_TOO_FAR = "invalid distance too far back"
+_WINDOW = 32 << 10
 _ADLER_BYTES = 4
 _MAGIC = {Compression.ZSTD: b"\x28\xb5\x2f\xfd", Compression.LZ4: b"\x04\x22\x4d\x18"}
 # In the byte behind the magic, of zstd and of lz4 alike.
@@ -67,12 +69,12 @@ class _Held:
     def __init__(self) -> None:
         self.limit = LATE
         self._pieces: deque[bytes] = deque()
-        self._size = 0
+        self.size = 0
 
     def add(self, text: bytes) -> Iterator[bytes]:
         self._pieces.append(text)
-        self._size += len(text)
-        while self._size - len(self._pieces[0]) >= self.limit:
+        self.size += len(text)
+        while self.size - len(self._pieces[0]) >= self.limit:
             yield self._take()
 
     def end(self, *, right: bool) -> Iterator[bytes]:
@@ -84,7 +86,7 @@ class _Held:
 
     def _take(self) -> bytes:
         text = self._pieces.popleft()
-        self._size -= len(text)
+        self.size -= len(text)
         return text
 
 
@@ -107,6 +109,7 @@ class _GzipSpans:
         self._stream: zlib._Decompress | None = zlib.decompressobj()
         self._tail = b""
         self._behind = 0
+        self._resumed = False
 
     def feed(self, data: bytes) -> Iterator[Text]:
         while data:
@@ -116,9 +119,7 @@ class _GzipSpans:
             try:
                 yield from self._drain(self._stream, data)
             except zlib.error as error:
-                # A wrong sum at the end has no more to say of the last text than of the first.
-                yield from self._held.end(right=_WRONG_SUM in str(error))
-                yield from self.broken(Break(exact=False))
+                yield from self._failed(str(error))
             else:
                 return
 
@@ -126,6 +127,17 @@ class _GzipSpans:
         yield from self._held.end(right=at.exact)
         yield at
         self._stream, self._tail = None, b""
+
+    def _failed(self, message: str) -> Iterator[Text]:
+        """Judge the text that is held, by the error behind it."""
+        if _TOO_FAR in message and self._resumed and self._held.size < _WINDOW:
+            # The flush was in the midst of a piece of ours, the rest of which needs its beginning.
+            yield from self._held.end(right=False)
+            yield from self.broken(Break(exact=True))
+            return
+        # A wrong sum at the end has no more to say of the last text than of the first.
+        yield from self._held.end(right=_WRONG_SUM in message)
+        yield from self.broken(Break(exact=False))
 
     def finish(self) -> Iterator[Text]:
         yield from self._held.end(right=self._stream is not None and self._stream.eof)
@@ -135,7 +147,7 @@ class _GzipSpans:
         before, flush, data = window.partition(_FLUSHED)
         self._tail = b"" if flush else before[1 - len(_FLUSHED) :]
         if flush:
-            self._behind = 0
+            self._behind, self._resumed = 0, True
             self._stream = zlib.decompressobj(_RAW_DEFLATE)
         return data
 
