@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,4 +125,5 @@ def _oids(oids: tuple[int, ...]) -> str:
 def _verdict(result: SalvageResult) -> str:
     if result.complete:
         return "Nothing is missing"
-    return "Something is missing. Restore the rest: pg_restore --dbname DATABASE NEW"
+    new = shlex.quote(printable(str(result.output)))
+    return f"Something is missing. Restore the rest: pg_restore --dbname DATABASE {new}"
