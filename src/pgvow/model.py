@@ -58,18 +58,7 @@ class Compress:
 
 
 _LEVELS = {"gzip": range(1, 10), "zstd": range(1, 23), "none": range(0)}
-SELECTING = ("schema", "exclude_schema", "table", "exclude_table", "exclude_table_data")
-"""The options that leave something out of a backup, in the order in which pg_dump gets them."""
 _NEEDS_QUOTES = re.compile(r"""[."'\s]""")
-
-
-def selecting_options(patterns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Spell patterns, by the names of ``SELECTING``, as pg_dump's options: ``--table=orders``."""
-    return tuple(
-        f"--{name.replace('_', '-')}={pattern}"
-        for name in SELECTING
-        for pattern in patterns.get(name, ())
-    )
 
 
 def in_one_order(selection: Sequence[str]) -> tuple[str, ...]:

@@ -20,11 +20,12 @@ _ARGUMENTS = {
     "verify": ("verify", "FILE"),
     "deep": ("verify", "--deep", "FILE"),
     "prove": ("prove", "FILE"),
+    "salvage": ("salvage", "FILE", "--output", "FILE.saved"),
 }
 
 
 def _run(file: str, command: str) -> dict[str, float]:
-    argv = [file if word == "FILE" else word for word in _ARGUMENTS[command]]
+    argv = [word.replace("FILE", file) for word in _ARGUMENTS[command]]
     started = time.monotonic()
     code = main(argv)
     return {"code": code, "seconds": time.monotonic() - started}

@@ -146,6 +146,11 @@ def large_objects_of(
     return objects
 
 
+def large_object_of(reader: BlockReader, compression: Compression, oid: int) -> LargeObjects:
+    """Read one large object, from behind its oid; raises ArchiveError or CodecError."""
+    return _large_object(oid, _text(reader, compression))
+
+
 def _large_object(oid: int, text: Iterable[bytes]) -> LargeObjects:
     digest, size = xxhash.xxh3_128(oid.to_bytes(8, "big")), 0
     for piece in text:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pgvow import DEFAULT_DIRECTORY
 from pgvow.cli.arguments import Parser, Topic, argument
-from pgvow.model import SELECTING, selecting_options
 from pgvow.settings.configuration import SECTIONS, TOP
 from pgvow.settings.declared_option import TYPED, flag_of
-from pgvow.settings.values import FLAG, PATTERNS, typed_count
+from pgvow.settings.values import FLAG, PATTERNS, SELECTING, selecting_options, typed_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

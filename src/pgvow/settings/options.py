@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pgvow.model import SELECTING, selecting_options
 from pgvow.settings import values
 from pgvow.settings.declared_option import option
 
@@ -183,7 +182,8 @@ class BackupSection:
     @property
     def selection(self) -> tuple[str, ...]:
         """Return pg_dump's selecting options, as the metadata of such a backup have them."""
-        return selecting_options({name: getattr(self, name) for name in SELECTING})
+        patterns = {name: getattr(self, name) for name in values.SELECTING}
+        return values.selecting_options(patterns)
 
 
 def _keep(meaning: str, help_text: str, example: str) -> Any:

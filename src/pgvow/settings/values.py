@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo
 from pgvow.model import MOST_JOBS, Compress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from enum import StrEnum
 
 ENVIRONMENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 ENGINES = ("parallel", "pg_dump")
+SELECTING = ("schema", "exclude_schema", "table", "exclude_table", "exclude_table_data")
+"""The options that leave something out of a backup, in the order in which pg_dump gets them."""
 AUTO = "auto"
 _CRON_FIELDS = 5
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -277,4 +279,13 @@ def some_of(members: type[StrEnum]) -> ValueKind:
     """Make the kind of a list of members of an enumeration."""
     return ValueKind(
         lambda value: frozenset(_member(members, name) for name in TEXTS.of_value(value))
+    )
+
+
+def selecting_options(patterns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Spell patterns, by the names of ``SELECTING``, as pg_dump's options: ``--table=orders``."""
+    return tuple(
+        f"--{name.replace('_', '-')}={pattern}"
+        for name in SELECTING
+        for pattern in patterns.get(name, ())
     )

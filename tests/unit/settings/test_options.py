@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pgvow.cli import options
-from pgvow.model import SELECTING
 from pgvow.settings import BackupSection, RetentionSection, StatusSection, load_configuration
 from pgvow.settings.configuration import SECTIONS
 from pgvow.settings.declared_option import flag_of, option, options_of
-from pgvow.settings.values import DURATION, FLAG, NUMBER, PATTERNS, TEXT
+from pgvow.settings.values import DURATION, FLAG, NUMBER, PATTERNS, SELECTING, TEXT
 from tests.support.commands import ROOT
 
 if TYPE_CHECKING:

@@ -149,6 +149,14 @@ COMMANDS = {
             "pgvow extract yesterday --table shop.orders --output orders.csv --json",
         ),
     ),
+    "salvage": Command(
+        "save everything that still decodes of a damaged dump",
+        "Salvage failed",
+        (
+            "pgvow salvage db/backups/shop_dev_2026-11-27T16-44-00Z.dump --output saved.dump",
+            "pgvow salvage latest --output saved.dump --json",
+        ),
+    ),
     "diff": Command(
         "show what changed between two backups",
         "Diff failed",

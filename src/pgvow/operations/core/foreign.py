@@ -15,7 +15,7 @@ from pgvow import __version__
 from pgvow.adoption import Adopted
 from pgvow.archive import kinds
 from pgvow.errors import ConfigurationError
-from pgvow.model import Metadata, RecordedTable, selecting_options
+from pgvow.model import Metadata, RecordedTable
 from pgvow.operations.verify.inspect import (
     inspect_file,
     large_object_facts,
@@ -23,6 +23,7 @@ from pgvow.operations.verify.inspect import (
     sequence_facts,
     toc_facts,
 )
+from pgvow.settings.values import selecting_options
 
 if TYPE_CHECKING:
     from pgvow.archive import ArchivedTable, Header, TableOfContents, TocEntry
