@@ -45,6 +45,7 @@ LOOSENED: dict[str, dict[str, int | None]] = {
     },
     "generated": {"GENERATED COLUMN public.g twice": None},
     "rows_that_do_not_fit": {"TABLE DATA public.m": 7},
+    "exclusion": {"CONSTRAINT public.x x_excl": None},
     "objects": {
         "INDEX public.t_bad": None,
         "COMMENT public.INDEX t_bad": None,

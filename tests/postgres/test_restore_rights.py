@@ -376,11 +376,22 @@ def small_disk() -> Iterator[Path]:
             yield inner
 
 
+_NO_LONGER_TRUE = """
+CREATE FUNCTION f(n integer) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true';
+ALTER TABLE t ADD CHECK (f(n));
+CREATE OR REPLACE FUNCTION f(n integer) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT n > 1';
+"""
+
+
 @needs_root
+@pytest.mark.parametrize("words", [(), ("--rescue",)])
 def test_a_full_disk_of_the_server_exits_5_and_drops_the_database(
-    start_server: StartServer, small_disk: Path, tmp_path: Path
+    words: tuple[str, ...], start_server: StartServer, small_disk: Path, tmp_path: Path
 ) -> None:
-    """The server's disk fills up: 5, the half-made database goes, the server goes on."""
+    """The server's disk fills up: 5, the half-made database goes, the server goes on.
+
+    So it is in a rescue, which loads the rows without the check that they break.
+    """
     server = start_server(18)
     space = small_disk / "space"
     space.mkdir()
@@ -391,11 +402,14 @@ def test_a_full_disk_of_the_server_exits_5_and_drops_the_database(
         "source",
         "CREATE TABLE t AS SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 40000) AS n",
     )
+    if words:
+        server.psql("source", _NO_LONGER_TRUE)
     dump = back_up(server, "source", tmp_path).backup.path
     commands = Commands(tmp_path, settings_for(server, "postgres"))
     server.psql("postgres", f"ALTER ROLE {server.superuser} SET default_tablespace TO small")
-    done = commands.pgvow("restore", dump, "--to", "fresh", "--no-tablespaces")
+    done = commands.pgvow("restore", dump, "--to", "fresh", "--no-tablespaces", *words)
     assert 5 == done.code, done.err
+    assert not list(tmp_path.glob("fresh*"))
     assert "df -h" in done.err
     assert not [name for name in databases(server) if name.startswith("fresh")]
 
