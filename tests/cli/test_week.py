@@ -149,7 +149,7 @@ def test_10_tuesday_diff_alone_compares_the_last_two(week: Week) -> None:
     assert a.startswith("A ")
     assert b.startswith("B ")
     assert (week.facts["first"].name in a, week.facts["second"].name in b) == (True, True)
-    assert "orders: 2000 → 2001 rows" in done.out
+    assert "orders: 2,000 → 2,001 rows" in done.out
 
 
 def test_11_wednesday_sixty_columns_keep_mark_age_and_size(week: Week) -> None:

@@ -256,7 +256,7 @@ def test_a_stopped_pg_restore_is_no_verdict(
     assert 0 == made.code, made.err
     path = next((tmp_path / "db/backups").glob("*.dump"))
     before = databases(server)
-    when = '[ "$1" = --list ]' if command == "verify" else '[ "$1" = --exit-on-error ]'
+    when = '[ "$1" = --list ]' if command == "verify" else '[ "$1" = --verbose ]'
     script = f'if {when}; then kill -STOP $$; fi\nexec {server.bin / "pg_restore"} "$@"'
     bin_dir = programs_with(server.bin, tmp_path, "pg_restore", script)
     to = {

@@ -93,7 +93,7 @@ def test_verify_deep_reports_rows_or_the_differing_table(
     dump = commands.run("--json", "--full").json["backup_path"]
     sound = commands.run("--verify", dump, "--deep")
     assert sound.code == 0, sound.out
-    assert "✓ Every byte decodes: 1500 rows in 2 tables, as recorded" in sound.out
+    assert "✓ Every byte decodes: 1,500 rows in 2 tables, as recorded" in sound.out
     metadata = (tmp_path / dump).with_suffix(".metadata.json")
     text = metadata.read_text()
     metadata.write_text(text.replace(": 1500", ": 1501"))

@@ -32,6 +32,7 @@ _OTHERS = {
     "operations/restore/selection.py": "the user's map of roles",
     "operations/compare/output.py": "statements of ours, spooled by table",
     "operations/compare/row_differences.py": "sorted runs of ours",
+    "operations/salvage.py": "a damaged dump, read as far as the disk gives it",
     "operations/core/set_aside.py": "rows that a rescue keeps, for writing",
     "operations/schedule/times.py": "/etc/localtime",
     "operations/recorded/side_effects.py": "the log of runs, for writing",

@@ -196,11 +196,11 @@ def run(arguments: argparse.Namespace, report: Report) -> int:
     call = call_of(arguments)
     with recorded(call.context, recording_of(call, Operation.RESTORE)) as current:
         settings, beside = call.load_settings(), beside_options(arguments)
+        options = _options(arguments)
         path = backup_path(call, arguments.file)
         if beside is not None:
             _restore_beside(call, current, settings, path, beside, report)
             return current.exit_code
-        options = _options(arguments)
         if not options.confirmed:
             options = replace(options, confirmed=_is_typed(settings, options))
         patience = patience_of(call)

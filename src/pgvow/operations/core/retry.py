@@ -37,6 +37,8 @@ _BY_THE_HELPER = (Stage.ROWS, Stage.INDEXES, Stage.CONDITIONS)
 _DEFAULT_PATH = '"$user", public'
 # Rows that break a rule do so under every search_path.
 _RULES = "23"
+# duplicate_schema, _table, _object, _function
+_THERE_ALREADY = frozenset({"42P06", "42P07", "42710", "42723"})
 _LATER = "after the others"
 
 
@@ -112,6 +114,10 @@ class Retrying:
         """Restore a definition; returns the failure, with its SQLSTATE, if it is refused again."""
         with closing(self.tools(stage, entry).open(self.dbname)) as session:
             refused = refusal(session, self.backup.stored, self.backup.toc, entry, stage)
+        if refused is not None and refused.sqlstate in _THERE_ALREADY:
+            return (
+                failure  # it was made, and then something about it was refused, such as its owner
+            )
         if refused is not None:
             failure = replace(failure, error=replace(failure.error, sqlstate=refused.sqlstate))
             if of_surroundings(str(refused), refused.sqlstate):
