@@ -216,7 +216,13 @@ def write_down(
             shutil.copytree(folder, rejected)
             rejected.chmod(0o700)
         finish = _free(context.directory, stem, ".finish.sql")
-        script = _script(plan, loosened, rejected, next(iter(loosening.paths), ""))
+        script = finishing_script(
+            loosened,
+            rejected,
+            backup=plan.backup.stored.name,
+            database=plan.options.database,
+            search_path=next(iter(loosening.paths), ""),
+        )
         write_new(finish, script.encode("utf-8", "backslashreplace"))
     except (PgvowError, OSError) as error:
         plan.report.warn(f"what finishes the rescue could not be written: {error}")
@@ -246,19 +252,28 @@ def _say(plan: RestorePlan, loosened: Sequence[LoosenedEntry], finish: Path | No
         plan.databases.say(database, before + note)
 
 
-def _script(
-    plan: RestorePlan, loosened: Sequence[LoosenedEntry], rejected: Path | None, path: str
+def finishing_script(
+    loosened: Sequence[LoosenedEntry],
+    rejected: Path | None,
+    *,
+    backup: str,
+    database: str,
+    search_path: str,
 ) -> str:
-    """Write the statements that finish a rescue, each block with its reason, as comments."""
+    """Write the statements that finish a rescue, each block with its reason, as comments.
+
+    psql reads it, and its commands begin with a backslash, wherever a quote that the archive left
+    open has ended. So there is none in it but those of our own lines.
+    """
     head = (
-        f"-- Makes whole what a rescue of {printable(plan.backup.stored.name)} loosened in the"
-        f" database {printable(plan.options.database)}.\n"
+        f"-- Makes whole what a rescue of {_remark(backup)} loosened in the"
+        f" database {_remark(database)}.\n"
         "-- Mend the rows first: each block says which. Run it as the owner of the objects, or as a"
         " superuser:\n"
-        f"--   {printable(psql(plan.options.database))} -f FILE\n"
+        f"--   {_remark(psql(database))} -f FILE\n"
         "\\set ON_ERROR_STOP on\n"
         "SET client_encoding TO 'UTF8';\n"
-        f"SELECT pg_catalog.set_config('search_path', {_literal(path)}, false);\n"
+        f"SELECT pg_catalog.set_config('search_path', {_literal(search_path)}, false);\n"
     )
     blocks = [head]
     for number, each in enumerate(loosened, 1):
@@ -266,16 +281,22 @@ def _script(
     return "\n".join(blocks)
 
 
+def _remark(text: str) -> str:
+    """Return a text for a comment, in one line and without a backslash."""
+    return printable(text).replace("\\", "\N{REVERSE SOLIDUS OPERATOR}")
+
+
 def _literal(text: str) -> str:
-    return sql.Literal(text).as_string(None)
+    """Quote a setting; one with a backslash is left out, for a name never has one by itself."""
+    return sql.Literal("" if "\\" in text else text).as_string(None)
 
 
 def _head(number: int, each: LoosenedEntry) -> list[str]:
     shown = each.shown
-    lines = [f"-- {number}. {printable(shown.name)}: {printable(shown.instead)}"]
-    lines += [f"--    {printable(line)}" for line in shown.reason.splitlines()]
+    lines = [f"-- {number}. {_remark(shown.name)}: {_remark(shown.instead)}"]
+    lines += [f"--    {_remark(line)}" for line in shown.reason.splitlines()]
     if shown.query:
-        lines.append(f"--    {counted(shown.rows or 0, 'row')}: {printable(shown.query)}")
+        lines.append(f"--    {counted(shown.rows or 0, 'row')}: {_remark(shown.query)}")
     return lines
 
 
@@ -285,7 +306,7 @@ def _statements(each: LoosenedEntry, rejected: Path | None) -> list[str]:
     for statement in each.finish:
         if "\\" in statement:
             lines.append("--    It has a backslash: look at it, then run it yourself:")
-            lines += [f"--    {printable(line)}" for line in statement.splitlines()]
+            lines += [f"--    {_remark(line)}" for line in statement.splitlines()]
         else:
             lines.append(statement)
     if each.rejected is not None and rejected is not None:
@@ -301,4 +322,4 @@ def _load(entry: TocEntry, path: Path) -> str:
     parts = (table, columns, str(path.absolute()))
     command = f"\\copy {table} ({columns}) FROM '{path.absolute()}'"
     is_plain = not any(_NOT_PLAIN.search(part) for part in parts)
-    return command if is_plain else f"--    {printable(command)}"
+    return command if is_plain else f"--    {_remark(command)}"
