@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pgvow.errors import NoSpace, NoVerdict
 from pgvow.model import DifferenceKind
 from pgvow.operations.prove import ProveOptions, prove_backup
 from pgvow.store import StoredBackup, proof_path
@@ -95,6 +97,61 @@ def test_every_object_that_does_not_come_back_is_named(
     } == found
     assert (1, 20) == (result.evidence.tables, result.evidence.rows)
     assert not result.proven
+
+
+_PRETENDER = """
+CREATE TABLE t (n integer);
+CREATE FUNCTION chk(integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN true; END $$;
+ALTER TABLE t ADD CHECK (chk(n));
+INSERT INTO t VALUES (1);
+CREATE OR REPLACE FUNCTION chk(integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('is_superuser') = 'on' THEN
+    EXECUTE $q$COPY (SELECT 1) TO PROGRAM 'cat > MARK'$q$;
+    RETURN true;
+  END IF;
+  RAISE EXCEPTION 'No space left on device';
+END $$;
+"""
+
+
+@pytest.mark.majors(18)
+@pytest.mark.parametrize("place", ["throw-away", "given"])
+def test_words_of_a_full_disk_run_no_code_as_a_superuser(
+    place: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """It is no verdict, and what raised them is not tried again with more rights."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        mark = Path(folder) / "mark"
+        server.psql(database, _PRETENDER.replace("MARK", str(mark)))
+        with pytest.raises(NoSpace):
+            _prove(server, database, tmp_path, _on(server, place))
+        assert not mark.exists()
+
+
+_THEN_FULL = """
+CREATE TABLE limits AS SELECT 100 AS most;
+CREATE TABLE article (id integer);
+INSERT INTO article VALUES (1);
+CREATE FUNCTION f(n integer) RETURNS boolean LANGUAGE sql AS 'SELECT n < max(most) FROM limits';
+ALTER TABLE article ADD CHECK (f(id));
+CREATE FUNCTION i(n integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT n';
+CREATE INDEX full_disk ON article (i(id));
+CREATE OR REPLACE FUNCTION i(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION 'canceling statement due to user request'; END $$;
+"""
+
+
+@pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("place", ["throw-away", "given"])
+def test_an_earlier_refusal_is_no_evidence_for_a_later_failure(
+    place: str, server: TestServer, database: str, tmp_path: Path
+) -> None:
+    """Rows were refused and came back; then a statement was cancelled: that is no verdict."""
+    server.psql(database, _THEN_FULL)
+    with pytest.raises(NoVerdict, match="canceling statement"):
+        _prove(server, database, tmp_path, _on(server, place))
 
 
 @pytest.mark.majors(18)

@@ -200,6 +200,24 @@ def test_a_proof_names_the_broken_rules_and_a_restore_knows_them(case: Case) -> 
 
 
 @pytest.mark.majors(15, 18)
+@pytest.mark.parametrize("case", ["own_rows"], indirect=True)
+def test_conditions_that_hold_in_the_end_are_not_loosened(case: Case) -> None:
+    """The rescue is whole; a proof says that a restore needs it."""
+    result = case.restore(rescue=True)
+    assert () == result.rescue.loosened
+    assert None is result.rescue.finish
+    assert ["TABLE DATA public.node"] == [each.entry.shown for each in result.retried]
+    assert definitions(case.server, case.database) == definitions(case.server, case.restored)
+    options = ProveOptions(jobs=2, pg_bin=case.server.bin)
+    proof = prove_backup(StoredBackup.at(case.dump), options, a_context())
+    assert () == proof.evidence.differences
+    assert ["TABLE DATA public.node"] == [each.name for each in proof.evidence.broken_rules]
+    case.server.drop_database(case.restored)
+    with pytest.raises(RestoreFailed, match="breaks its own rules"):
+        case.restore()
+
+
+@pytest.mark.majors(15, 18)
 @pytest.mark.parametrize("case", ["rows_that_do_not_fit"], indirect=True)
 def test_rows_that_no_table_takes_are_in_a_file_with_their_reasons(case: Case) -> None:
     """The file has the very lines of the dump; beside it stands the reason for each."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgvow.archive import OffsetState, Section, TocEntry
-from pgvow.operations.core.loosen import LoosenedEntry
+from pgvow.operations.core.stages import LoosenedEntry
 from pgvow.operations.restore.rescue import finishing_script
 from pgvow.recovery import LoosenedObject
 
@@ -39,7 +39,12 @@ def test_a_backslash_stands_in_our_own_lines_alone(text: str) -> None:
         rejected=Path("t.copy"),
     ) if '"' not in text else open_quote  # fmt: skip
     script = finishing_script(
-        [open_quote, hostile], Path("/here"), backup=text, database=text, search_path=text
+        [open_quote, hostile],
+        Path("/here"),
+        backup=text,
+        database=text,
+        search_path=text,
+        encoding="UTF8",
     )
     lines = [line for line in script.split("\n") if "\\" in line]
     assert ["\\set ON_ERROR_STOP on"] == lines
@@ -52,8 +57,15 @@ def test_rows_are_loaded_by_a_line_of_ours() -> None:
         _ENTRY, shown, ("ALTER TABLE t VALIDATE CONSTRAINT c;",), rejected=Path("t.copy")
     )
     script = finishing_script(
-        [entry], Path("/here"), backup="x.dump", database="shop", search_path="public"
+        [entry],
+        Path("/here"),
+        backup="x.dump",
+        database="shop",
+        search_path="public",
+        encoding="LATIN1",
     )
     assert "\nALTER TABLE t VALIDATE CONSTRAINT c;\n" in script
-    assert """\n\\copy "public"."t" ("a") FROM '/here/t.copy'\n""" in script
+    assert (
+        """\n\\copy "public"."t" ("a") FROM '/here/t.copy' WITH (ENCODING 'LATIN1')\n""" in script
+    )
     assert "--    1 row: SELECT 1;" in script

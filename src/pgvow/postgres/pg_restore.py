@@ -285,7 +285,8 @@ def _errors(ended: ToolExit | None, messages: RestoreMessages, wave: Wave) -> Wa
         last = complaint or f"pg_restore ended with status {status}"
         errors = errors or [RestoreError(None, last, stage=wave.stage)]
         return WaveErrors(tuple(errors), is_cut_off=True)
-    named = dict.fromkeys(messages.refused)
+    known = {entry.dump_id for entry in wave.entries}
+    named = dict.fromkeys(number for number in messages.refused if number in known)
     return WaveErrors(tuple(_one_each(errors, named, wave)))
 
 

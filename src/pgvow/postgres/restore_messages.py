@@ -21,6 +21,7 @@ _WENT_ON = re.compile(r"pg_restore: warning: errors ignored on restore: \d+")
 _STATEMENT = "Command was: "
 _MOST_ERRORS = 10_000
 _MOST_LINES = 60
+_LINES_BEYOND = 2
 _LINES_OF_A_STATEMENT = 10
 _LEFT_OUT = "…\n"
 _SURROUNDINGS = frozenset(
@@ -71,12 +72,10 @@ class RestoreMessages(StderrExcerpt):
     def _begin(self, line: str) -> None:
         if entry := _ENTRY.match(line):
             self._named, self._current, self._is_kept = int(entry[1]), None, False
-            if len(self.refused) < _MOST_ERRORS:
-                self.refused.append(self._named)
+            self.refused.append(self._named)
         elif line.startswith(_ERROR):
             self._current, self._is_kept = [], True
-            if len(self._errors) < _MOST_ERRORS:
-                self._errors.append((self._named, self._current))
+            self._errors.append((self._named, self._current))
             self._continue(line.removeprefix(_ERROR))
         elif _OF_THE_ERROR.match(line):
             self._is_kept = True
@@ -90,7 +89,8 @@ class RestoreMessages(StderrExcerpt):
     def _continue(self, line: str) -> None:
         lines = self._current or []
         quoted = next((n for n, each in enumerate(lines) if each.startswith(_STATEMENT)), None)
-        most = _MOST_LINES if quoted is None else min(_MOST_LINES, quoted + _LINES_OF_A_STATEMENT)
+        whole = _MOST_LINES if len(self._errors) < _MOST_ERRORS else _LINES_BEYOND
+        most = whole if quoted is None else min(whole, quoted + _LINES_OF_A_STATEMENT)
         if self._current is not None and len(lines) <= most:
             self._current.append(line if len(lines) < most else _LEFT_OUT)
 
@@ -105,9 +105,10 @@ class RestoreMessages(StderrExcerpt):
 
         To go on would serve nothing: the disk is full, or the connection is gone.
         """
-        for error in self.errors()[self._judged :]:
-            if of_surroundings(error.text):
-                return error
+        for number, lines in self._errors[self._judged :]:
+            text = "".join(lines).strip()
+            if of_surroundings(text):
+                return RestoreMessage(number, text)
         self._judged = max(0, len(self._errors) - 1)  # the last one may not be complete
         return None
 

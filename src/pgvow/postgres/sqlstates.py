@@ -1,12 +1,10 @@
 """Find the SQLSTATE of a tool's failure: pg_restore prints none, and its messages are translated.
 
-The log of a throw-away server has it, with database and program, because ``log_line_prefix`` is
-ours. On any other server the entry is restored once more, in a session of ours.
+The entry is restored once more, in a session of ours.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pgvow.postgres.entry_session import refusal
@@ -26,30 +24,7 @@ LOG_SETTINGS = {
 }
 """Settings of a server whose log is to be read here."""
 
-_LONGEST_LINE = 4096
 _LAST_LINES = 20
-# Lines that continue a message begin with a tab, so no text of a message is taken for a line.
-_ERROR = re.compile(
-    rb"(?P<sqlstate>[0-9A-Z]{5})\|(?P<program>[^|\n]*)\|(?P<database>[^|\n]*)\| +"
-    rb"(?:ERROR|FATAL|PANIC): "
-)
-
-
-def first_error(log: Path, database: str, *, program: str = "pg_restore") -> str | None:
-    """Return the SQLSTATE of a program's first error in a database; None if the log has none.
-
-    The first, for pg_restore stops there: later errors are those of workers that it cancels.
-    """
-    wanted = (program.encode(), database.encode())
-    try:
-        with log.open("rb") as file:
-            while line := file.readline(_LONGEST_LINE):
-                error = _ERROR.match(line)
-                if error and (error["program"], error["database"]) == wanted:
-                    return error["sqlstate"].decode()
-    except OSError:
-        return None
-    return None
 
 
 def last_lines(log: Path) -> list[str]:

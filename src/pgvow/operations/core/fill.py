@@ -76,7 +76,8 @@ class Filling:
 
     @cached_property
     def _owners(self) -> Owners:
-        return Owners(self.backup, self.dbname, self.manner, self.helper)
+        lenient = self.loosening is not None and not self.loosening.rules_only
+        return Owners(self.backup, self.dbname, self.manner, self.helper, lenient)
 
     @cached_property
     def _above(self) -> frozenset[int]:

@@ -22,11 +22,13 @@ from pgvow.errors import PgvowError
 from pgvow.operations.core.broken_rows import BrokenRows, of_foreign_key, of_index
 from pgvow.operations.core.definitions import restore_definitions
 from pgvow.operations.core.set_aside import keep_rows, load_without_conditions
+from pgvow.operations.core.stages import LoosenedEntry, RetriedEntry
 from pgvow.postgres.entry_session import prepare_for_entry
+from pgvow.postgres.failure_classes import meaning_of, no_verdict
 from pgvow.postgres.restore_messages import of_surroundings
 from pgvow.postgres.restore_order import Stage, Wave
 from pgvow.postgres.statements import statements, words, written
-from pgvow.postgres.tool_stderr import without_statement
+from pgvow.postgres.tool_stderr import own_words, without_statement
 from pgvow.recovery import LoosenedObject
 
 if TYPE_CHECKING:
@@ -57,33 +59,8 @@ _RULES = "23"
 _OF_VALUES = ("22", _RULES)
 _OF_RULES = frozenset({kinds.FK_CONSTRAINT, kinds.CHECK_CONSTRAINT, kinds.CONSTRAINT, kinds.INDEX})
 _LONGEST_FILE_NAME = 120
-
-
-@dataclass(frozen=True, slots=True)
-class LoosenedEntry:
-    """An entry in a looser form, and the statements that make it whole.
-
-    ``rejected`` are files of rows that no table took, with their number.
-    """
-
-    entry: TocEntry
-    shown: LoosenedObject
-    finish: tuple[str, ...]
-    rejected: Path | None = None
-    rejected_rows: int = 0
-    is_left_out: bool = False
-    condition: Condition | None = None
-
-    def names(self) -> Iterator[str]:
-        """Yield the names, as entries of a schema have them, of all that has another form."""
-        yield self.entry.shown
-        if self.condition is not None:
-            name = f"{self.condition.schema}.{self.condition.name}"
-            yield from (f"TABLE {name}", f"DOMAIN {name}")
-            yield f"{kinds.CHECK_CONSTRAINT} {name} {self.condition.part}"
-        for place, letter in enumerate(self.entry.tag):
-            if letter == " " and self.entry.desc == kinds.CONSTRAINT:
-                yield f"{kinds.INDEX} {self.entry.namespace}.{self.entry.tag[place + 1 :]}"
+_ASIDE = "loaded without its conditions, which hold all the same"
+_LOST_WITH_A_COLUMN = frozenset({kinds.INDEX, kinds.CONSTRAINT, kinds.FK_CONSTRAINT, kinds.COMMENT})
 
 
 @dataclass(frozen=True)
@@ -92,9 +69,8 @@ class Loosening:
 
     ``folder`` is a directory for rows that are refused. ``rules_only``: only rules that the
     source's rows break are loosened, and views that cannot be filled; every row has to come back.
-    ``paths`` are the
-    search_paths of the source's sessions, known when something was loosened; ``causes`` are the
-    refusals for which it was.
+    ``paths`` are the search_paths of the source's sessions, known when something was loosened;
+    ``causes`` are the refusals for which it was.
     """
 
     folder: Path | None = None
@@ -122,16 +98,29 @@ class Loosening:
         if self.rules_only and not (leans or _is_broken_rule(failure, entry)):
             return False
         result = _Loosened(retrying, stage, failure, entry, self.folder).find()
-        if self.rules_only and any(each.rejected for each in result):
+        if result is None:
             return False
-        if result and not leans:
+        if not result and not self.rules_only:
+            retrying.retried.append(RetriedEntry(entry, _ASIDE))
+            return True
+        if not result:  # a plain restore would refuse it
+            reason = without_statement(failure.error.complaint)
+            result = [LoosenedEntry(entry, LoosenedObject(entry.shown, reason, _ASIDE), ())]
+        if self.rules_only and not all(map(_is_of_rows, result)):
+            return False
+        if not leans:
             self.causes.append(failure)
         self.loosened.extend(result)
-        return bool(result)
+        return True
 
     def _leans_on_loosened(self, entry: TocEntry) -> bool:
         """Whether an entry needs one that is loose: a foreign key a key, a comment its object."""
         return not {each.entry.dump_id for each in self.loosened}.isdisjoint(entry.dependencies)
+
+
+def _is_of_rows(each: LoosenedEntry) -> bool:
+    """Whether every row is back, and the source's rows are the reason why a condition is loose."""
+    return each.rejected is None and (each.sqlstate is None or each.sqlstate.startswith(_OF_VALUES))
 
 
 def _is_broken_rule(failure: FailedEntry, entry: TocEntry) -> bool:
@@ -153,8 +142,12 @@ class _Loosened:
     entry: TocEntry
     folder: Path | None
 
-    def find(self) -> list[LoosenedEntry]:
-        """Restore the first form that the server takes; the last is to leave the entry out."""
+    def find(self) -> list[LoosenedEntry] | None:
+        """Restore the first form that the server takes; the last is to leave the entry out.
+
+        Returns None if there is none, and an empty list if nothing had to be loosened after all.
+        Raises psycopg.Error, PgvowError and OSError if the surroundings fail.
+        """
         if self.entry.is_table_data:
             return self._rows()
         forms: dict[str, Callable[[], LoosenedEntry | None]] = {
@@ -227,9 +220,9 @@ class _Loosened:
         finish = (self.entry.defn.strip(), *_owner_of(self.entry))
         return replace(self._made("left out", finish, None), is_left_out=True)
 
-    def _rows(self) -> list[LoosenedEntry]:
+    def _rows(self) -> list[LoosenedEntry] | None:
         if self.folder is None:
-            return []
+            return None
         path = self.folder / _file_name(self.entry)
         backup = self.retrying.backup
         tools = self.retrying.tools(self.stage, self.entry)
@@ -241,9 +234,9 @@ class _Loosened:
         except psycopg.Error as error:
             if of_surroundings(str(error), error.sqlstate):
                 raise
-            return []
-        except (PgvowError, ArchiveError, OSError):
-            return []
+            return None
+        except ArchiveError:
+            return None
         return list(self._of_rows(loaded))
 
     def _of_rows(self, loaded: LoadedTable) -> Iterator[LoosenedEntry]:
@@ -259,8 +252,9 @@ class _Loosened:
             yield LoosenedEntry(
                 self.entry,
                 LoosenedObject(name, loose.reason, instead, *_counted(broken)),
-                (f"{condition.finish().as_string(None)};",),
+                (f"{condition.finish().as_string(None)};", *self._lost_with(condition)),
                 condition=condition,
+                sqlstate=loose.sqlstate,
             )
         rejected = loaded.rejected
         if rejected.count:
@@ -276,6 +270,18 @@ class _Loosened:
                 rejected=rejected.path,
                 rejected_rows=rejected.count,
             )
+
+    def _lost_with(self, condition: Condition) -> Iterator[str]:
+        """Yield, as comments, the definitions that go with a column which is made anew."""
+        if condition.kind != "generated":
+            return
+        for entry in self.retrying.backup.entries:
+            is_of_table = entry.namespace == condition.schema and (
+                entry.desc in _LOST_WITH_A_COLUMN and condition.part in entry.defn
+            )
+            if is_of_table:
+                text = " ".join(entry.defn.split())
+                yield f"-- Goes with the column, if it is about it: {text}"
 
     @property
     def _path(self) -> str:
@@ -302,6 +308,9 @@ class _Loosened:
             )
             if not result.errors:
                 return True
+            complaint = result.errors[0].complaint
+            if result.is_cut_off or of_surroundings(complaint):
+                raise no_verdict(meaning_of(None, own_words(complaint)), complaint)
         return False
 
     def _broken(self, find: Callable[[Session], sql.Composed | None]) -> BrokenRows | None:
@@ -364,5 +373,5 @@ def _owner_of(entry: TocEntry) -> tuple[str, ...]:
 
 def _file_name(entry: TocEntry) -> str:
     """Return a file's name for a table's rows; no name of the archive's leads elsewhere."""
-    name = quote(f"{entry.namespace}.{entry.tag}", safe="")
+    name = quote(f"{entry.namespace}.{entry.tag}", safe="", errors="surrogateescape")
     return f"{name[:_LONGEST_FILE_NAME]}-{entry.dump_id}.copy"

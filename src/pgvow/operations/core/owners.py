@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from pgvow.archive import Section, kinds
 from pgvow.operations.core.stages import open_restored
@@ -34,12 +34,16 @@ def is_given_away(entry: TocEntry) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """The rights of the helper in one database, and how they are taken back."""
+    """The rights of the helper in one database, and how they are taken back.
+
+    ``lenient``: large objects whose owner is missing stay with the role that restores.
+    """
 
     backup: CheckedBackup
     dbname: str
     manner: PgRestoreOptions
     helper: RestorerTools | None
+    lenient: bool = False
     _borrowed: dict[tuple[str, str | None, str], str] = field(default_factory=dict)
 
     def prepare(self) -> None:
@@ -108,7 +112,13 @@ class Owners:
             for group in groups:
                 owner = sql.Identifier(group.owner)
                 for oid in group.defn.split():
-                    session.execute(statement.format(sql.Literal(int(oid)), owner))
+                    try:
+                        session.execute(statement.format(sql.Literal(int(oid)), owner))
+                    except (errors.UndefinedObject, errors.InsufficientPrivilege):
+                        if not self.lenient:
+                            raise
+                        self.manner.warn(f"large objects of {group.owner} could not be given to it")
+                        break
 
     def _session(self) -> Session:
         return open_restored(self.backup.tools, self.dbname)

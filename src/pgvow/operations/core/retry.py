@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgvow.archive import ArchiveError, kinds
-from pgvow.errors import PgvowError
 from pgvow.operations.core.definitions import restore_definitions
 from pgvow.operations.core.stages import FailedEntry, RetriedEntry
 from pgvow.postgres.database_settings import role_setting_name, setting_name
@@ -84,8 +83,10 @@ class Retrying:
 
     def paths(self, entry: TocEntry) -> tuple[str, ...]:
         """Return the search_paths of the source's sessions under which an entry may be restored."""
-        # A superuser must not meet operators of the source's in the place of the catalog's.
-        return () if self.helper and entry.dump_id in self.above else self.own_paths
+        # A superuser must not meet operators of the source's in the place of the catalog's; a view
+        # is filled with the rights of its owner.
+        by_us = entry.dump_id in self.above or entry.desc == kinds.STATISTICS_DATA
+        return () if self.helper and by_us else self.own_paths
 
     def _rows(self, stage: Stage, failure: FailedEntry, entry: TocEntry) -> FailedEntry | None:
         """Load the rows of a table; returns the failure if that is refused again."""
@@ -101,7 +102,7 @@ class Retrying:
                 failure = _again(failure, str(error).strip(), error.sqlstate)
                 if failure.ends:
                     return failure
-            except (ArchiveError, PgvowError, OSError):
+            except ArchiveError:
                 return failure
             else:
                 self._note(entry, path)
@@ -147,7 +148,11 @@ class Retrying:
         )
         if not errors.errors:
             return None
-        return _again(failure, errors.errors[0].complaint, failure.error.sqlstate)
+        complaint = errors.errors[0].complaint
+        if errors.is_cut_off or of_surroundings(complaint):  # not by the SQLSTATE of before
+            error = replace(failure.error, complaint=complaint, sqlstate=None)
+            return FailedEntry(entry, error, ends=True)
+        return _again(failure, complaint, failure.error.sqlstate)
 
     def _note(self, entry: TocEntry, path: str) -> None:
         manner = f"under search_path {path}" if path else _LATER

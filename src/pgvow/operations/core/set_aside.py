@@ -147,6 +147,11 @@ def _refusal(session: Session, statement: bytes, rows: Sequence[bytes]) -> psyco
     try:
         with session.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(b"".join(rows))
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        if not _LINE.search(error.diag.context or ""):
+            raise  # the table itself is missing, and takes no row
+        session.execute(f"ROLLBACK TO SAVEPOINT {_OF_ROWS}")
+        return error
     except psycopg.Error as error:
         if session.closed:
             raise
@@ -250,6 +255,7 @@ class LooseCondition:
 
     condition: Condition
     reason: str
+    sqlstate: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,15 +336,22 @@ def _set_aside(session: Session, conditions: Sequence[Condition]) -> list[Condit
 
 
 def _lay_on(session: Session, aside: Sequence[Condition]) -> list[LooseCondition]:
-    """Lay conditions on again, those that do not hold on new rows alone."""
+    """Lay conditions on again, those that do not hold on new rows alone.
+
+    Generated columns first: they bring their NOT NULL with them.
+    """
     loose: list[LooseCondition] = []
-    for condition in aside:
+    generated = {each.part for each in aside if each.kind == "generated"}
+    ordered = sorted(aside, key=lambda each: each.kind != "generated")
+    for condition in ordered:
+        if condition.kind == "not null" and condition.part in generated:
+            continue
         error = _tried(session, condition.again())
         if error is None:
             continue
         if (statement := condition.loose()) is not None:
             _tried(session, statement)
-        loose.append(LooseCondition(condition, str(error).strip()))
+        loose.append(LooseCondition(condition, str(error).strip(), error.sqlstate))
     return loose
 
 
@@ -348,7 +361,7 @@ def _tried(session: Session, statement: sql.Composed) -> psycopg.Error | None:
     try:
         session.execute(statement)
     except psycopg.Error as error:
-        if session.closed:
+        if session.closed or of_surroundings(str(error), error.sqlstate):
             raise
         session.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
         return error

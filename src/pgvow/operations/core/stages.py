@@ -9,13 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pgvow.archive import kinds
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.model import Metadata
     from pgvow.operations.core.fill import Filling
+    from pgvow.operations.core.set_aside import Condition
     from pgvow.postgres.connection import Session
     from pgvow.postgres.pg_restore import RestoreError, ServerTools
     from pgvow.postgres.restorer import Restorer
+    from pgvow.recovery import LoosenedObject
     from pgvow.store import StoredBackup
 
 
@@ -66,6 +73,34 @@ class RetriedEntry:
 
     entry: TocEntry
     manner: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoosenedEntry:
+    """An entry in a looser form, and the statements that make it whole.
+
+    ``rejected`` are files of rows that no table took, with their number.
+    """
+
+    entry: TocEntry
+    shown: LoosenedObject
+    finish: tuple[str, ...]
+    rejected: Path | None = None
+    rejected_rows: int = 0
+    is_left_out: bool = False
+    condition: Condition | None = None
+    sqlstate: str | None = None
+
+    def names(self) -> Iterator[str]:
+        """Yield the names, as entries of a schema have them, of all that has another form."""
+        yield self.entry.shown
+        if self.condition is not None:
+            name = f"{self.condition.schema}.{self.condition.name}"
+            yield from (f"TABLE {name}", f"DOMAIN {name}")
+            yield f"{kinds.CHECK_CONSTRAINT} {name} {self.condition.part}"
+        for place, letter in enumerate(self.entry.tag):
+            if letter == " " and self.entry.desc == kinds.CONSTRAINT:
+                yield f"{kinds.INDEX} {self.entry.namespace}.{self.entry.tag[place + 1 :]}"
 
 
 @dataclass(frozen=True, slots=True)

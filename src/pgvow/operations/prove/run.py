@@ -280,8 +280,14 @@ class _Proving:
         return tuple(self._difference(failed, dbname) for failed in failures)
 
     def _difference(self, failed: FailedEntry, dbname: str) -> Difference:
+        is_first = dbname == self.site.databases[0]
         failed = with_evidence(
-            failed, self.backup, server=self.server, witness=self.site.session, dbname=dbname
+            failed,
+            self.backup,
+            witness=self.site.session,
+            dbname=dbname,
+            helper=self.helpers[0 if is_first else 1],
+            server=self.server,
         )
         difference = restore_difference(
             failed, lacking=self.lacking, selection=self.backup.metadata.selection

@@ -18,7 +18,7 @@ from pgvow.errors import CannotBeProven, ConnectionFailed
 from pgvow.model import Difference, DifferenceKind
 from pgvow.postgres.failure_classes import FailureClass, failure_of, meaning_of, no_verdict
 from pgvow.postgres.sql import query
-from pgvow.postgres.sqlstates import first_error, sqlstate_again
+from pgvow.postgres.sqlstates import sqlstate_again
 from pgvow.postgres.tool_stderr import own_words, without_statement
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.errors import PgvowError
-    from pgvow.operations.core.stages import CheckedBackup, FailedEntry
+    from pgvow.operations.core.stages import CheckedBackup, FailedEntry, RestorerTools
     from pgvow.operations.prove.server import ProofServer
     from pgvow.postgres.connection import Session
 
@@ -104,33 +104,35 @@ def with_evidence(
     failed: FailedEntry,
     backup: CheckedBackup,
     *,
-    server: ProofServer,
     witness: Session,
     dbname: str,
+    helper: RestorerTools | None,
+    server: ProofServer,
 ) -> FailedEntry:
     """Add the server's SQLSTATE to a failure, or None if it cannot be had.
 
     ``witness`` is a session that was open during the whole restore: a server that restarted,
-    crashed or failed over has ended it. Raises NoSpace, NoResources and ConnectionFailed if the
-    server is not intact.
+    crashed or failed over has ended it. An entry of which no SQLSTATE is known is restored again,
+    with no more rights than it was restored with. Raises NoSpace, NoResources and ConnectionFailed
+    if the server is not intact.
     """
     _require_intact(failed, server, witness)
-    sqlstate = failed.error.sqlstate
-    if sqlstate is not None:
-        if server.log is None and sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
-            sqlstate = None
-    elif server.log is not None:
-        sqlstate = first_error(server.log, dbname)
-    elif failed.entry is not None:
-        sqlstate = _again(backup, dbname, failed.entry)
+    sqlstate = None if failed.ends else failed.error.sqlstate
+    if sqlstate is None and not failed.ends and failed.entry is not None:
+        sqlstate = _again(backup, dbname, failed.entry, helper)
         _require_intact(failed, server, witness)
-        if sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
-            sqlstate = None
+    if server.log is None and sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
+        sqlstate = None
     return replace(failed, error=replace(failed.error, sqlstate=sqlstate))
 
 
-def _again(backup: CheckedBackup, dbname: str, entry: TocEntry) -> str | None:
-    with suppress(ConnectionFailed), closing(backup.tools.open(dbname)) as session:
+def _again(
+    backup: CheckedBackup, dbname: str, entry: TocEntry, helper: RestorerTools | None
+) -> str | None:
+    # Grants and policies run no code, and come when the helper has given everything away.
+    by_us = helper is None or entry.desc in kinds.NAMING_ROLES
+    tools = backup.tools if by_us or helper is None else helper.tools
+    with suppress(ConnectionFailed), closing(tools.open(dbname)) as session:
         return sqlstate_again(session, backup.stored, backup.toc, entry)
     return None
 

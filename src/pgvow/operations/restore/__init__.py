@@ -234,6 +234,7 @@ def _fill(plan: RestorePlan, helper: RestorerTools | None, folder: Path | None) 
                 plan.left_out,
                 target=plan.target,
                 no_owner=options.no_owner,
+                rescue=options.rescue,
                 warn=report.warn,
             )
             if options.schema_only or not has_statistics(plan.backup.entries):

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from pgvow.model import Difference
     from pgvow.operations.context import Context
     from pgvow.operations.core.fill import Filling
-    from pgvow.operations.core.loosen import LoosenedEntry
-    from pgvow.operations.core.stages import FailedEntry
+    from pgvow.operations.core.stages import FailedEntry, LoosenedEntry
     from pgvow.operations.restore import RestoreOptions
     from pgvow.operations.restore.checks import RestorePlan
     from pgvow.postgres.connection import Session
@@ -213,7 +212,8 @@ def write_down(
     try:
         if any(each.rejected for each in loosened):
             rejected = _free(context.directory, stem, ".rejected")
-            shutil.copytree(folder, rejected)
+            rejected.mkdir(0o700)
+            shutil.copytree(folder, rejected, dirs_exist_ok=True)
             rejected.chmod(0o700)
         finish = _free(context.directory, stem, ".finish.sql")
         script = finishing_script(
@@ -222,10 +222,14 @@ def write_down(
             backup=plan.backup.stored.name,
             database=plan.options.database,
             search_path=next(iter(loosening.paths), ""),
+            encoding=plan.backup.toc.encoding,
         )
         write_new(finish, script.encode("utf-8", "backslashreplace"))
     except (PgvowError, OSError) as error:
-        plan.report.warn(f"what finishes the rescue could not be written: {error}")
+        plan.report.warn(
+            f"what finishes the rescue could not be written: {error}; rows that no table took are"
+            " in the backup alone"
+        )
         finish = None
     _say(plan, loosened, finish)
     return RescueResult(loosened, finish, rejected)
@@ -259,6 +263,7 @@ def finishing_script(
     backup: str,
     database: str,
     search_path: str,
+    encoding: str,
 ) -> str:
     """Write the statements that finish a rescue, each block with its reason, as comments.
 
@@ -268,8 +273,9 @@ def finishing_script(
     head = (
         f"-- Makes whole what a rescue of {_remark(backup)} loosened in the"
         f" database {_remark(database)}.\n"
-        "-- Mend the rows first: each block says which. Run it as the owner of the objects, or as a"
-        " superuser:\n"
+        "-- Mend the rows first: each block says which. It has statements of the backup: read it,"
+        " and run it\n"
+        "-- as the owner of the objects; as a superuser only if you trust the backup:\n"
         f"--   {_remark(psql(database))} -f FILE\n"
         "\\set ON_ERROR_STOP on\n"
         "SET client_encoding TO 'UTF8';\n"
@@ -277,7 +283,9 @@ def finishing_script(
     )
     blocks = [head]
     for number, each in enumerate(loosened, 1):
-        blocks.append("\n".join([*_head(number, each), *_statements(each, rejected)]) + "\n")
+        blocks.append(
+            "\n".join([*_head(number, each), *_statements(each, rejected, encoding)]) + "\n"
+        )
     return "\n".join(blocks)
 
 
@@ -300,7 +308,7 @@ def _head(number: int, each: LoosenedEntry) -> list[str]:
     return lines
 
 
-def _statements(each: LoosenedEntry, rejected: Path | None) -> list[str]:
+def _statements(each: LoosenedEntry, rejected: Path | None, encoding: str) -> list[str]:
     """Return the statements of a block; those that psql could read otherwise only as comments."""
     lines: list[str] = []
     for statement in each.finish:
@@ -310,16 +318,16 @@ def _statements(each: LoosenedEntry, rejected: Path | None) -> list[str]:
         else:
             lines.append(statement)
     if each.rejected is not None and rejected is not None:
-        lines.append(_load(each.entry, rejected / each.rejected.name))
+        lines.append(_load(each.entry, rejected / each.rejected.name, encoding))
     return lines
 
 
-def _load(entry: TocEntry, path: Path) -> str:
+def _load(entry: TocEntry, path: Path, encoding: str) -> str:
     """Return the psql command that loads the rows of a file, when they have been mended."""
     target = copy_target(entry.copy_stmt)
     table = sql.Identifier(target.schema, target.name).as_string(None)
     columns = ", ".join(sql.Identifier(each).as_string(None) for each in target.columns)
-    parts = (table, columns, str(path.absolute()))
-    command = f"\\copy {table} ({columns}) FROM '{path.absolute()}'"
+    parts = (table, columns, str(path.absolute()), encoding)
+    command = f"\\copy {table} ({columns}) FROM '{path.absolute()}' WITH (ENCODING '{encoding}')"
     is_plain = not any(_NOT_PLAIN.search(part) for part in parts)
     return command if is_plain else f"--    {_remark(command)}"

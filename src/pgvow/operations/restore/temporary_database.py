@@ -164,11 +164,13 @@ def apply_left_out(
     *,
     target: ConnectionTarget,
     no_owner: bool,
+    rescue: bool,
     warn: Callable[[str], None],
 ) -> None:
     """Apply the entries that pg_restore does not get: the owner of ``public``, and comments.
 
-    A comment on an extension that is refused is a warning: the extension has brought its own.
+    A comment on an extension that is refused is a warning: the extension has brought its own. So
+    is any of a rescue, which may have left the extension out.
     """
     for entry in left_out:
         if entry.desc == kinds.SCHEMA:
@@ -183,6 +185,9 @@ def apply_left_out(
         except psycopg.errors.InsufficientPrivilege:
             warn(f"the comment on {entry.tag.lower()} is the extension's own")
         except psycopg.Error as error:
+            if rescue and not session.closed:
+                warn(f"the comment on {entry.tag.lower()} is left out: {error}")
+                continue
             raise RestoreFailed(str(error).strip(), facts=target.facts) from error
 
 
