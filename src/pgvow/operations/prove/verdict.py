@@ -117,7 +117,7 @@ def with_evidence(
     if the server is not intact.
     """
     _require_intact(failed, server, witness)
-    sqlstate = None if failed.ends else failed.error.sqlstate
+    sqlstate = failed.error.sqlstate
     if sqlstate is None and not failed.ends and failed.entry is not None:
         sqlstate = _again(backup, dbname, failed.entry, helper)
         _require_intact(failed, server, witness)
