@@ -167,7 +167,14 @@ def test_a_broken_rule_is_a_note_of_prove_list_and_status(
     assert "all rows come back equal; the source breaks its own rules in 1 place" in done.out
     assert "8 rows: SELECT child.*" in done.out
     assert "proven, with broken rules" in commands.pgvow("list", "--wide").out
-    assert "8 rows: SELECT child.*" in commands.pgvow("show", "latest").out
+    shown = commands.pgvow("show", "latest").out
+    assert "8 rows: SELECT child.*" in shown
+    assert 'insert or update on table "child" violates' in shown
+    assert "could not execute query" not in shown
+    assert "--exit-on-error" not in shown  # it would end before the rest is there
+    sheet = json.loads(commands.pgvow("sheet", "--json").out)
+    own = [each["line"] for each in sheet["sources"][0]["with_pgvow"]]
+    assert [True] == [line.endswith("--rescue") for line in own if "restore" in line]
     status = commands.pgvow("status")
     assert 11 == status.code
     assert "the source breaks its own rules" in " ".join(status.out.split())

@@ -157,7 +157,7 @@ def _rows(
             refuse_backslashes(toc.encoding, entry.key, steps=_AS_SCRIPT)
         extracted.table = entry.key
         text = _followed(copy_text(file, toc, entry), backup, entry, progress)
-        with _as_damage(entry):
+        with as_damage(entry):
             if wanted is not None:
                 text = wanted.chosen(text)
             text = _counting(text, extracted)
@@ -167,7 +167,7 @@ def _rows(
 
 
 @contextlib.contextmanager
-def _as_damage(entry: TocEntry) -> Iterator[None]:
+def as_damage(entry: TocEntry) -> Iterator[None]:
     """Translate CopyTextError to damage of the archive."""
     try:
         yield

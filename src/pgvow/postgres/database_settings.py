@@ -11,16 +11,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pgvow.archive import kinds
+from pgvow.archive import database_locale, kinds
 from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.statements import statements, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pgvow.archive import TocEntry
+    from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.statements import Statement
 
+_CREATEDB = {
+    "LOCALE_PROVIDER": "--locale-provider",
+    "LOCALE": "--locale",
+    "LC_COLLATE": "--lc-collate",
+    "LC_CTYPE": "--lc-ctype",
+    "ICU_LOCALE": "--icu-locale",
+    "ICU_RULES": "--icu-rules",
+    "BUILTIN_LOCALE": "--builtin-locale",
+}
+_PROVIDER = "LOCALE_PROVIDER"
 _WORDS_BEFORE = 5  # ALTER DATABASE name SET setting
 _HELD_BACK = frozenset(
     {
@@ -114,3 +124,11 @@ def role_setting_name(statement: Statement) -> str | None:
             name = tokens[7].name
             return None if name is None else name.lower()
     return None
+
+
+def createdb_locale(toc: TableOfContents) -> list[str]:
+    """Return createdb's options for the locale of an archive's database."""
+    locale = database_locale(toc)
+    if locale.get(_PROVIDER) == "libc":  # the default, and unknown to createdb before 15
+        del locale[_PROVIDER]
+    return [f"{_CREATEDB[name]}={value}" for name, value in locale.items() if name in _CREATEDB]

@@ -16,6 +16,9 @@ _LEFT_OUT = "…\n"
 _STATEMENT = re.compile(r"(?:pg_\w+: (?:detail|error): )?(?:Command|Query) was: ")
 # Where a server quotes the rows that it was at.
 _QUOTED = re.compile(r"^(?:CONTEXT: |DETAIL:  Failing row).*", re.DOTALL | re.MULTILINE)
+_BEFORE_THE_SERVER = re.compile(
+    r"^(?:could not execute query: |COPY failed for table \"[^\n]*\": )?(?:ERROR:  )?"
+)
 _OF_THE_PROGRAM = re.compile(r"(?:pg_\w+|psql): ")
 
 
@@ -79,6 +82,11 @@ def without_statement(complaint: str) -> str:
     lines = complaint.splitlines(keepends=True)
     end = next((n for n, line in enumerate(lines) if _STATEMENT.match(line)), len(lines))
     return "".join(lines[:end]).strip()
+
+
+def server_words(complaint: str) -> str:
+    """Return the server's own message: without the program's words and the severity before it."""
+    return _BEFORE_THE_SERVER.sub("", without_statement(complaint))
 
 
 def own_words(complaint: str) -> str:

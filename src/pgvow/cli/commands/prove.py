@@ -122,7 +122,9 @@ def proof_text(result: ProofResult, named: Sequence[tuple[str, str]] = ()) -> Te
     for line in loosened_lines(broken):
         text.append(f"\n{line}")
     if broken:
-        text.append(f"\n\nTo restore it: pgvow restore {printable(result.path.name)} --rescue …\n")
+        text.append(
+            f"\n\nTo restore it: pgvow restore {printable(result.path.name)} --to NAME --rescue\n"
+        )
     differences = result.evidence.differences
     if differences:
         text.append("\nDifferences:\n")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pgvow.archive import (
-    ArchiveError,
-    CopyTextError,
     CopyTexts,
     copy_target,
     kinds,
@@ -31,7 +29,7 @@ from pgvow.operations.compare.output import (
     write_sql,
 )
 from pgvow.operations.compare.row_differences import RowShape, TableDifferences
-from pgvow.operations.extract import sinking
+from pgvow.operations.extract import as_damage, sinking
 from pgvow.operations.row_statements import (
     KeyColumn,
     TableStatements,
@@ -209,15 +207,6 @@ def _warn_of_versions(toc: TableOfContents, database: LiveDatabase, progress: Pr
         )
 
 
-@contextmanager
-def _as_damage(entry: TocEntry) -> Iterator[None]:
-    try:
-        yield
-    except CopyTextError as error:
-        offset = entry.data_offset or 0
-        raise ArchiveError(str(error), offset=offset, table=entry.name) from error
-
-
 @dataclass
 class _ComparisonRun:
     """A comparison under way."""
@@ -257,7 +246,7 @@ class _ComparisonRun:
         if not common and (archived or live.names):
             return self._left_out(table, "there is no column that both have")
         self._warn_of_columns(table)
-        with _as_damage(entry):
+        with as_damage(entry):
             key = self._key(entry, live, common)
             counts = self._differences(entry, live, common, key)
         return replace(table, key=tuple(common[each.place] for each in key), counts=counts)

@@ -28,7 +28,7 @@ from pgvow.postgres.failure_classes import meaning_of, no_verdict
 from pgvow.postgres.restore_messages import of_surroundings
 from pgvow.postgres.restore_order import Stage, Wave
 from pgvow.postgres.statements import statements, words, written
-from pgvow.postgres.tool_stderr import own_words, without_statement
+from pgvow.postgres.tool_stderr import own_words, server_words
 from pgvow.recovery import LoosenedObject
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Loosening:
             retrying.retried.append(RetriedEntry(entry, _ASIDE))
             return True
         if not result:  # a plain restore would refuse it
-            reason = without_statement(failure.error.complaint)
+            reason = server_words(failure.error.complaint)
             result = [LoosenedEntry(entry, LoosenedObject(entry.shown, reason, _ASIDE), ())]
         if self.rules_only and not all(map(_is_of_rows, result)):
             return False
@@ -333,7 +333,7 @@ class _Loosened:
     def _made(
         self, instead: str, finish: tuple[str, ...], broken: BrokenRows | None
     ) -> LoosenedEntry:
-        reason = without_statement(self.failure.error.complaint)
+        reason = server_words(self.failure.error.complaint)
         name = self.entry.shown
         shown = LoosenedObject(name, reason, instead, *_counted(broken))
         return LoosenedEntry(self.entry, shown, finish)

@@ -7,6 +7,7 @@ how much had come back and the command that goes on.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -84,13 +85,14 @@ def require_rescue(plan: RestorePlan) -> None:
     }
     broken = [each for each in proof.broken_rules if each.name in names]
     if broken and not plan.options.schema_only:
+        file = shlex.quote(str(plan.backup.stored.path))
         shown = "\n".join(f"{each.name}: {each.reason.splitlines()[0]}" for each in broken)
         raise RestoreFailed(
             f"the source breaks its own rules, as the proof of this backup says:\n{shown}",
             facts=plan.target.facts,
             steps=[
                 f"Restore all rows, with those rules loosened: {_again(plan)} --rescue",
-                "See which rows break them: pgvow show FILE",
+                f"See which rows break them: pgvow show {file}",
             ],
         )
 

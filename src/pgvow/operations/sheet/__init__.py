@@ -245,7 +245,10 @@ def _with_commands(sheet: SourceSheet, newest: Backup, good: Sequence[Backup]) -
     )
     name = stored.globals_name(metadata)
     globals_path = stored.path.with_name(name) if stored.has(name) else None
-    recovered = RecoveredBackup(sheet.environment, stored.path, globals_path, metadata, toc, needs)
+    broken = len(evidence.broken_rules) if evidence else 0
+    recovered = RecoveredBackup(
+        sheet.environment, stored.path, globals_path, metadata, toc, needs, broken
+    )
     return replace(
         sheet,
         postgresql_version=metadata.postgresql_version,

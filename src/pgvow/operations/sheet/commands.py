@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgvow.archive import database_locale, kinds, superusers_named
+from pgvow.archive import kinds, superusers_named
+from pgvow.formats import counted
 from pgvow.operations.restore.selection import database_definition
-from pgvow.postgres.database_settings import changes_reading, needed_by_restore
+from pgvow.postgres.database_settings import changes_reading, createdb_locale, needed_by_restore
 from pgvow.postgres.restore_order import has_statistics, refreshes
 from pgvow.postgres.statements import for_database, written
 
@@ -37,15 +38,6 @@ CLUSTER = "recovered-cluster"
 _JOBS = "4"
 _TABLES_COUNTED = 20
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-_CREATEDB = {
-    "LOCALE_PROVIDER": "--locale-provider",
-    "LOCALE": "--locale",
-    "LC_COLLATE": "--lc-collate",
-    "LC_CTYPE": "--lc-ctype",
-    "ICU_LOCALE": "--icu-locale",
-    "ICU_RULES": "--icu-rules",
-    "BUILTIN_LOCALE": "--builtin-locale",
-}
 # Debian's names, with PostgreSQL's own repository; {} is the major.
 _PACKAGES = {
     "age": "postgresql-{}-age", "citus": "postgresql-{}-citus", "h3": "postgresql-{}-h3",
@@ -93,7 +85,8 @@ class SheetCommand:
 class RecoveredBackup:
     """The backup that the commands bring back; its paths are absolute.
 
-    ``globals_path`` is None if no roles are kept beside it.
+    ``globals_path`` is None if no roles are kept beside it. The source breaks so many rules of its
+    own, as the newest proof says.
     """
 
     environment: str
@@ -102,6 +95,7 @@ class RecoveredBackup:
     metadata: Metadata
     toc: TableOfContents
     needs: RecoveryNeeds
+    broken_rules: int = 0
 
     @property
     def database(self) -> str:
@@ -138,6 +132,9 @@ def own_commands(backup: RecoveredBackup) -> tuple[SheetCommand, ...]:
     if not backup.places_known:
         restore.append("--no-tablespaces")
     note = "Makes the roles, restores, and compares every table with the record."
+    if backup.broken_rules:
+        restore.append("--rescue")
+        note += " The source breaks rules of its own: they are loosened, and every row comes back."
     return (
         *_preparations(backup),
         _command(CommandKind.CHECK, ["pgvow", "verify", dump], "The file is the one written."),
@@ -234,7 +231,7 @@ def _roles_of_script(backup: RecoveredBackup) -> Iterator[SheetCommand]:
 def _database(backup: RecoveredBackup) -> Iterator[SheetCommand]:
     definition = database_definition(backup.toc)
     tablespace = definition.tablespace
-    locale = _locale(backup.toc)
+    locale = createdb_locale(backup.toc)
     argv = ["createdb", "--template=template0", f"--encoding={backup.toc.encoding}", *locale]
     if tablespace and backup.places_known:
         argv.append(f"--tablespace={tablespace}")
@@ -248,19 +245,15 @@ def _database(backup: RecoveredBackup) -> Iterator[SheetCommand]:
     )
 
 
-def _locale(toc: TableOfContents) -> list[str]:
-    locale = database_locale(toc)
-    if locale.get("LOCALE_PROVIDER") == "libc":  # the default
-        del locale["LOCALE_PROVIDER"]
-    return [f"{_CREATEDB[name]}={value}" for name, value in locale.items() if name in _CREATEDB]
-
-
 def _restore(backup: RecoveredBackup) -> Iterator[SheetCommand]:
     toc = backup.toc
     note = (
         "Definitions, then all rows, then indexes and conditions. pg_restore goes on after an error"
         " and counts them; that the schema public exists already is one without harm."
     )
+    if backup.broken_rules:
+        broken = counted(backup.broken_rules, "rule")
+        note += f" The source breaks {broken} of its own: as many more errors are no loss of rows."
     common = ["--no-password", f"--dbname={connected(backup.database)}"]
     common += [] if backup.places_known else ["--no-tablespaces"]
     security = ["--enable-row-security"] if refreshes(toc.entries) else []

@@ -8,12 +8,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvow.archive import database_locale, kinds, roles_named, superuser_entries
+from pgvow.archive import kinds, roles_named, superuser_entries
 from pgvow.errors import AccessDenied, UnreadableFile
 from pgvow.model import level_reached
 from pgvow.notes import NO_NOTES
 from pgvow.operations.show.contents import read_facts
-from pgvow.postgres.database_settings import changes_reading, settings_for_restore
+from pgvow.postgres.database_settings import (
+    changes_reading,
+    createdb_locale,
+    settings_for_restore,
+)
 from pgvow.postgres.majors import OLDEST_PG_RESTORE, OLDEST_PG_RESTORE_OF_ALL
 from pgvow.postgres.restore_order import refreshes
 from pgvow.postgres.statements import for_database, written
@@ -93,7 +97,12 @@ def show_backup(backup: StoredBackup, context: Context) -> ShownBackup:
         globals_file=globals_file,
         notes=backup.notes(),
         proof=proof,
-        restore=stock_restore(backup.path, facts.toc, globals_file),
+        restore=stock_restore(
+            backup.path,
+            facts.toc,
+            globals_file,
+            broken=bool(proof and proof.broken_rules),
+        ),
         unreadable=tuple(unreadable),
     )
 
@@ -175,17 +184,8 @@ def _kinds(entry: TocEntry) -> Iterator[str]:
 
 
 NEW_DATABASE = "restored"
-_CAREFULLY = ("--exit-on-error", "--jobs", "4")
-_CREATEDB = {
-    "LOCALE_PROVIDER": "--locale-provider",
-    "LOCALE": "--locale",
-    "LC_COLLATE": "--lc-collate",
-    "LC_CTYPE": "--lc-ctype",
-    "ICU_LOCALE": "--icu-locale",
-    "ICU_RULES": "--icu-rules",
-    "BUILTIN_LOCALE": "--builtin-locale",
-}
-_PROVIDER = "LOCALE_PROVIDER"
+_ALL_THE_SAME = ("--jobs", "4")
+_CAREFULLY = ("--exit-on-error", *_ALL_THE_SAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +196,20 @@ class StockRestore:
     commands: tuple[str, ...]
 
 
-def stock_restore(path: Path, toc: TableOfContents, globals_file: Path | None) -> StockRestore:
+def stock_restore(
+    path: Path, toc: TableOfContents, globals_file: Path | None, *, broken: bool = False
+) -> StockRestore:
     """Return the commands, into a new database called ``restored``, quoted for a POSIX shell.
 
-    With two jobs or more pg_restore keeps the order of rows; with one it does not.
+    With two jobs or more pg_restore keeps the order of rows; with one it does not. If rules of the
+    source are ``broken``, it has to go on after the errors that they cause.
     """
+    created = [f"--encoding={toc.encoding}", *createdb_locale(toc)]
+    carefully = _ALL_THE_SAME if broken else _CAREFULLY
     commands = [
-        ["createdb", "--template", "template0", *_options(toc), NEW_DATABASE],
+        ["createdb", "--template", "template0", *created, NEW_DATABASE],
         *_settings(toc, of_reading=False),
-        ["pg_restore", *_CAREFULLY, *_row_security(toc), "--dbname", NEW_DATABASE, _argument(path)],
+        ["pg_restore", *carefully, *_row_security(toc), "--dbname", NEW_DATABASE, _argument(path)],
         *_settings(toc, of_reading=True),
         ["psql", "--dbname", NEW_DATABASE, "--command", "ANALYZE"],
     ]
@@ -235,15 +240,6 @@ def _as_text(statement: Statement) -> str:
 def _row_security(toc: TableOfContents) -> list[str]:
     """Return the option that fills views whose owners are subject to row security."""
     return ["--enable-row-security"] if refreshes(toc.entries) else []
-
-
-def _options(toc: TableOfContents) -> list[str]:
-    locale = database_locale(toc)
-    if locale.get(_PROVIDER) == "libc":  # the default, and unknown to createdb before 15
-        del locale[_PROVIDER]
-    chosen = {"--encoding": toc.encoding}
-    chosen |= {_CREATEDB[name]: value for name, value in locale.items() if name in _CREATEDB}
-    return [f"{option}={value}" for option, value in chosen.items()]
 
 
 def _argument(path: Path) -> str:
