@@ -10,7 +10,7 @@ import pytest
 
 from pgvow.archive import read_toc
 from pgvow.operations.prove import ProveOptions, prove_backup
-from pgvow.postgres.sqlstates import sqlstate_again
+from pgvow.postgres.entry_session import sqlstate_again
 from pgvow.store import StoredBackup
 from tests.support.cases import load_case
 from tests.support.contexts import a_context

@@ -18,7 +18,6 @@ from tests.support.contexts import a_context
 from tests.support.inprocess import back_up
 from tests.support.restored import rows_by_key
 from tests.support.restoring import databases, restore
-from tests.support.servers import MAJORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,8 +230,3 @@ def test_rows_that_no_table_takes_are_in_a_file_with_their_reasons(case: Case) -
     assert {"22001"} == {each["sqlstate"] for each in records}
     assert 0 == rows.stat().st_mode & 0o077
     assert 0 == result.rescue.rejected.stat().st_mode & 0o077
-
-
-def test_every_major_is_tried() -> None:
-    """The cases run on all majors that are supported."""
-    assert (15, 16, 17, 18) == MAJORS

@@ -20,7 +20,6 @@ _OTHERS = {
     "operations/init.py": "the settings file that it adds to",
     "finished_file.py": "the one place",
     "small_file.py": "settings",
-    "postgres/sqlstates.py": "the log of a server of ours",
     "postgres/copy_out.py": "a pipe of ours",
     "postgres/process.py": "/dev/null",
     "postgres/connection.py": "a trace of ours",

@@ -10,12 +10,12 @@ import psycopg
 from pgvow.archive import ArchiveError, codec_for, copy_text
 from pgvow.errors import UnreadableFile
 from pgvow.postgres.database_settings import settings_for
+from pgvow.postgres.restore_order import Stage
 from pgvow.postgres.sql import query
 
 if TYPE_CHECKING:
     from pgvow.archive import TableOfContents, TocEntry
     from pgvow.postgres.connection import Session
-    from pgvow.postgres.restore_order import Stage
     from pgvow.store import StoredBackup
 
 
@@ -75,3 +75,16 @@ def refusal(
         with suppress(psycopg.Error):
             session.execute("ROLLBACK")
     return None
+
+
+def sqlstate_again(
+    session: Session, backup: StoredBackup, toc: TableOfContents, entry: TocEntry
+) -> str | None:
+    """Restore an entry again and return the SQLSTATE of its refusal; nothing of it stays.
+
+    None if it is not refused this time, or the server answers no more. pg_restore prints no code,
+    and its messages are translated.
+    """
+    stage = Stage.ROWS if entry.is_table_data else Stage.CONDITIONS
+    error = refusal(session, backup, toc, entry, stage)
+    return error.sqlstate if error else None

@@ -28,7 +28,6 @@ from pgvow.postgres.private_directories import (
     server_account,
     translated,
 )
-from pgvow.postgres.sqlstates import LOG_SETTINGS, last_lines
 from pgvow.signals import SignalsKeptBack
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ThrowawayServer", "clear_abandoned"]
 
+_LAST_LINES = 20
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 _START_TIMEOUT = 60.0
@@ -57,7 +57,8 @@ _DEFAULT_SETTINGS = {
     "autovacuum": "off",
     "log_checkpoints": "off",
     "shared_buffers": "64MB",
-    **LOG_SETTINGS,
+    "log_min_error_statement": "panic",
+    "lc_messages": "C",
     # In the directory, not in /dev/shm: removed with it, and a container's /dev/shm is 64 MB.
     "dynamic_shared_memory_type": "mmap",
 }
@@ -347,7 +348,7 @@ class ThrowawayServer:
         return True
 
     def _failed(self, what: str) -> PgvowError:
-        text = "\n".join([what, *last_lines(self.log_path)])
+        text = "\n".join([what, *_last_lines(self.log_path)])
         facts = {"Programs": str(self.bin), "Directory": str(self._base)}
         steps = ["Read the server's log above", "Try other programs: PGVOW_PG_BIN=/path/to/bin"]
         return lack_of_system(text, facts=facts) or PgvowError(text, facts=facts, steps=steps)
@@ -368,3 +369,11 @@ def _quit_with(parent: int) -> Callable[[], None]:
             os._exit(1)  # we died before the kernel was asked
 
     return ask
+
+
+def _last_lines(log: Path) -> list[str]:
+    """Return the last lines of a log, none if it cannot be read."""
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+    except OSError:
+        return []

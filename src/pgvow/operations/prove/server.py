@@ -71,8 +71,7 @@ class ProveOptions:
 class ProofServer:
     """A running server, its tools, and one of its databases to connect to.
 
-    ``folder`` has the files of a throw-away one, and ``log`` its log; ``make_pipe`` makes a pipe
-    that it writes into. ``address`` is that of one that the user named.
+    ``folder`` has the files of a throw-away one; ``make_pipe`` makes a pipe that it writes into. ``address`` is that of one that the user named.
     """
 
     tools: ProofTools
@@ -82,7 +81,6 @@ class ProofServer:
     is_throwaway: bool
     folder: Path | None = None
     make_pipe: Callable[[], Path] | None = None
-    log: Path | None = None
     address: Address | None = None
 
 
@@ -118,7 +116,6 @@ def proof_server(
             is_throwaway=True,
             folder=server.data_directory,
             make_pipe=server.make_pipe,
-            log=server.log_path,
         )
 
 

@@ -16,9 +16,9 @@ import psycopg
 from pgvow.archive import kinds
 from pgvow.errors import CannotBeProven, ConnectionFailed
 from pgvow.model import Difference, DifferenceKind
+from pgvow.postgres.entry_session import sqlstate_again
 from pgvow.postgres.failure_classes import FailureClass, failure_of, meaning_of, no_verdict
 from pgvow.postgres.sql import query
-from pgvow.postgres.sqlstates import sqlstate_again
 from pgvow.postgres.tool_stderr import own_words, without_statement
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def with_evidence(
     if sqlstate is None and not failed.ends and failed.entry is not None:
         sqlstate = _again(backup, dbname, failed.entry, helper)
         _require_intact(failed, server, witness)
-    if server.log is None and sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
+    if not server.is_throwaway and sqlstate in _NEEDS_WORDS and not _speaks_english(witness):
         sqlstate = None
     return replace(failed, error=replace(failed.error, sqlstate=sqlstate))
 
