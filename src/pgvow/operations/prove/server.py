@@ -71,7 +71,8 @@ class ProveOptions:
 class ProofServer:
     """A running server, its tools, and one of its databases to connect to.
 
-    ``folder`` has the files of a throw-away one; ``make_pipe`` makes a pipe that it writes into. ``address`` is that of one that the user named.
+    ``folder`` has the files of a throw-away one; ``make_pipe`` makes a pipe that it writes into.
+    ``address`` is that of one that the user named.
     """
 
     tools: ProofTools
